@@ -1,0 +1,1 @@
+"""The contract with users: kinds, conditions, names, validation rules. Pure; imports nothing of ours."""

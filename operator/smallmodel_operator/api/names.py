@@ -1,0 +1,69 @@
+"""Every name the operator gives or reads: group, labels, annotations, field managers, object names."""
+
+import hashlib
+import json
+from typing import Any, Final
+
+GROUP: Final = "smallmodel.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+OPERATOR: Final = "smallmodel-operator"
+"""Field manager, User-Agent and `app.kubernetes.io/managed-by` are one name (cert-manager's rule)."""
+
+SYSTEM_NAMESPACE: Final = "smallmodel-system"
+FINALIZER: Final = f"{GROUP}/finalizer"
+
+LABEL_MODEL: Final = f"{GROUP}/model"
+LABEL_ROLE: Final = f"{GROUP}/role"
+LABEL_ARTIFACT: Final = f"{GROUP}/artifact"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+
+ANNOTATION_INPUTS: Final = f"{GROUP}/template-inputs"
+"""Hash of what the user asked for; while it stays, the pod template stays, whatever operator version runs."""
+ANNOTATION_REVISION: Final = f"{GROUP}/engine-revision"
+"""Number of the template builder that made this pod template; see serving/revisions.py."""
+
+ROLE_SERVER: Final = "server"
+ROLE_INSPECT: Final = "inspect"
+ROLE_DOWNLOAD: Final = "download"
+
+WEIGHTS_CLAIM: Final = "smallmodel-weights"
+MAX_MODEL_NAME: Final = 45
+"""45 + the longest suffix (`-download-` + 8) is 63, the limit of a DNS label and a label value."""
+
+ENGINE_PORT: Final = 8080
+SERVICE_PORT: Final = 80
+
+
+def short_hash(value: Any) -> str:
+    """First 8 hex digits of the SHA-256 of the value's canonical JSON."""
+    return digest(value)[:8]
+
+
+def digest(value: Any) -> str:
+    """SHA-256, in hex, of the value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def step_name(model: str, step: str, key: str) -> str:
+    """Name of a Job of the model, `<model>-<step>-<hash8>`; `key` is whatever makes the step's work unique."""
+    return f"{model}-{step}-{short_hash(key)}"
+
+
+def selector(model: str) -> dict[str, str]:
+    """The immutable labels a model's server pods are selected by."""
+    return {LABEL_MODEL: model, LABEL_ROLE: ROLE_SERVER}
+
+
+def labels(model: str, role: str) -> dict[str, str]:
+    """Labels of every object made for a model. The parent's own labels are never copied."""
+    return {
+        "app.kubernetes.io/name": "smallmodel",
+        "app.kubernetes.io/instance": model,
+        "app.kubernetes.io/component": role,
+        LABEL_MANAGED_BY: OPERATOR,
+        LABEL_MODEL: model,
+        LABEL_ROLE: role,
+    }

@@ -1,0 +1,208 @@
+"""SmallModel: a small language model, declared by its user and served inside the cluster."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from smallmodel_operator.api.v1alpha1.common import (
+    ATOMIC,
+    ApiModel,
+    ImageReference,
+    NameReference,
+    NodeSelector,
+    QuantityText,
+    Tolerations,
+    list_map,
+)
+
+
+class Source(ApiModel):
+    """Where the weights come from. One immutable set: a digest, a file with its SHA-256, or a path in a claim."""
+
+    uri: str = Field(
+        min_length=7,
+        max_length=1024,
+        description=(
+            "`oci://registry/repository@sha256:…` (an image or artifact mounted as an image volume), "
+            "`pvc://claim/path` (a path inside a PersistentVolumeClaim of this namespace), or "
+            "`https://host/model.gguf` (one GGUF file, downloaded once; needs `sha256`)."
+        ),
+    )
+    path: str = Field(
+        default="",
+        max_length=512,
+        description="The GGUF file inside the image or claim; needed when it holds not exactly one `*.gguf`.",
+    )
+    sha256: str = Field(
+        default="",
+        max_length=64,
+        pattern=r"^([0-9a-f]{64})?$",
+        description="SHA-256 of the file in hex. Required with https://. Checked with pvc:// when set.",
+    )
+
+
+class EnvironmentVariable(ApiModel):
+    """One environment variable of the engine. Values are plain text; secrets do not belong here."""
+
+    name: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name.")
+    value: str = Field(default="", max_length=4096, description="Value.")
+
+
+class Engine(ApiModel):
+    """The server inside the pod."""
+
+    name: Literal["LlamaCpp"] = Field(default="LlamaCpp", description="The engine.")
+    image: ImageReference | None = Field(
+        default=None, description="Image of the engine. Unset takes the profile's, which is the usual case."
+    )
+    context_size: int = Field(
+        default=4096, ge=128, le=1048576, description="Tokens of context one request may use (prompt and answer)."
+    )
+    parallel_slots: int = Field(
+        default=4, ge=1, le=256, description="Requests one replica works on at once; each slot has its own context."
+    )
+    args: list[Annotated[str, StringConstraints(min_length=1, max_length=512)]] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra=ATOMIC,
+        description="Further arguments of the engine. Those the operator sets, and those that open the server, are refused.",
+    )
+    env: list[EnvironmentVariable] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra=list_map("name"),
+        description="Environment variables of the engine.",
+    )
+
+
+class ResourceAmounts(ApiModel):
+    """CPU and memory."""
+
+    cpu: QuantityText | None = Field(default=None, description="CPU, like `2` or `500m`.")
+    memory: QuantityText | None = Field(default=None, description="Memory, like `2Gi`.")
+
+
+class Resources(ApiModel):
+    """What one replica asks for and may use at most."""
+
+    requests: ResourceAmounts = Field(
+        default_factory=ResourceAmounts,
+        description="Reserved for a replica. Memory unset is derived from the weights' own header.",
+    )
+    limits: ResourceAmounts = Field(
+        default_factory=ResourceAmounts,
+        description="Never exceeded by a replica. Memory unset is the profile's `perReplica.memoryLimit`.",
+    )
+
+
+class Compute(ApiModel):
+    """Where a replica runs and with how much."""
+
+    profile_ref: NameReference = Field(
+        default_factory=lambda: NameReference(name="default"),
+        description="The ComputeProfile (cluster-scoped) this model runs on.",
+    )
+    resources: Resources = Field(default_factory=Resources, description="Overrides of what the profile gives.")
+    node_selector: NodeSelector = Field(default_factory=dict)
+    tolerations: Tolerations = Field(default_factory=list)
+
+
+class Scaling(ApiModel):
+    """Who decides how many replicas there are."""
+
+    mode: Literal["Manual"] = Field(
+        default="Manual", description="`Manual`: `spec.replicas`, also through `kubectl scale`."
+    )
+
+
+class SmallModelSpec(ApiModel):
+    """What the user declares."""
+
+    source: Source = Field(description="Where the weights come from.")
+    engine: Engine = Field(default_factory=Engine, description="The server inside the pod.")
+    compute: Compute = Field(default_factory=Compute, description="Where a replica runs and with how much.")
+    scaling: Scaling = Field(default_factory=Scaling, description="Who decides how many replicas there are.")
+    replicas: int = Field(default=1, ge=0, le=100, description="Number of replicas. 0 switches the model off.")
+    suspend: bool = Field(
+        default=False, description="Switches the model off without forgetting `replicas`; never woken meanwhile."
+    )
+
+
+class StatusCondition(ApiModel):
+    """metav1.Condition."""
+
+    type: str = Field(max_length=64, description="CamelCase name of the condition.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this was decided on.")
+    last_transition_time: str = Field(
+        max_length=32, description="When `status` last changed.", json_schema_extra={"format": "date-time"}
+    )
+    reason: str = Field(max_length=64, min_length=1, description="CamelCase reason, stable.")
+    message: str = Field(default="", max_length=4096, description="What happened and what the user can do.")
+
+
+class Endpoint(ApiModel):
+    """How an OpenAI client reaches the model."""
+
+    url: str = Field(max_length=512, description="Base URL for an OpenAI client.")
+    model: str = Field(max_length=64, description="Value of `model` in a request.")
+
+
+class WeightsStatus(ApiModel):
+    """What the weights are, read from their own header."""
+
+    artifact: str = Field(default="", max_length=128, description="Name of the immutable set of files.")
+    digest: str = Field(default="", max_length=128, description="Digest of the artifact, where it has one.")
+    file: str = Field(default="", max_length=512, description="GGUF file inside the volume.")
+    file_bytes: int = Field(default=0, ge=0, description="Size of the file in bytes.")
+    tensor_bytes: int = Field(default=0, ge=0, description="Size of all tensors as stored, in bytes.")
+    format: str = Field(default="", max_length=32, description="File format.")
+    quantization: str = Field(default="", max_length=32, description="Type of most of the tensors.")
+    parameters: int = Field(default=0, ge=0, description="Number of parameters.")
+    architecture: str = Field(default="", max_length=64, description="Architecture named in the header.")
+    context_length: int = Field(default=0, ge=0, description="Context the model was trained for, in tokens.")
+    layers: int = Field(default=0, ge=0, description="Number of layers.")
+    embedding: int = Field(default=0, ge=0, description="Width of an embedding.")
+    heads: int = Field(default=0, ge=0, description="Attention heads.")
+    heads_kv: int = Field(default=0, ge=0, description="Attention heads of keys and values.")
+    key_length: int = Field(default=0, ge=0, description="Width of one head's key.")
+    value_length: int = Field(default=0, ge=0, description="Width of one head's value.")
+    vocabulary: int = Field(default=0, ge=0, description="Number of tokens in the vocabulary.")
+    feed_forward: int = Field(default=0, ge=0, description="Width of the feed-forward layer.")
+    experts: int = Field(default=0, ge=0, description="Number of experts; 0 for a dense model.")
+    token_embedding_bytes: int = Field(default=0, ge=0, description="Size of the token embedding tensor in bytes.")
+    licence: str = Field(default="", max_length=256, description="Licence named in the header.")
+    name: str = Field(default="", max_length=256, description="Name in the header.")
+
+
+class MemoryStatus(ApiModel):
+    """Memory of one replica, in bytes."""
+
+    estimated_bytes: int = Field(default=0, ge=0, description="Estimated from the weights' header; 0 when unknown.")
+    requested_bytes: int = Field(default=0, ge=0, description="Requested for the pod.")
+    limit_bytes: int = Field(default=0, ge=0, description="Limit of the pod; 0 when there is none.")
+
+
+class SmallModelStatus(ApiModel):
+    """What the operator observed. Nothing here is read back as a wish."""
+
+    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this status was decided on.")
+    conditions: list[StatusCondition] = Field(
+        default_factory=list, max_length=32, json_schema_extra=list_map("type"), description="kstatus and concerns."
+    )
+    replicas: int = Field(default=0, ge=0, description="Replicas that exist.")
+    ready_replicas: int = Field(default=0, ge=0, description="Replicas that answer.")
+    selector: str = Field(default="", max_length=512, description="Label selector of the pods, for the scale subresource.")
+    endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
+    weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
+    memory: MemoryStatus | None = Field(default=None, description="Memory of one replica.")
+    engine_revision: int = Field(
+        default=0, ge=0, description="Recorded builder of the pod template; it moves only with the user's spec."
+    )
+
+
+class SmallModel(ApiModel):
+    """A small language model served inside the cluster, behind an OpenAI endpoint."""
+
+    spec: SmallModelSpec = Field(description="What the user declares.")
+    status: SmallModelStatus | None = Field(default=None, description="What the operator observed.")

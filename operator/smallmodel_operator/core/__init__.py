@@ -1,0 +1,1 @@
+"""The vocabulary the concern packages share: values only, no I/O, no clock."""

@@ -1,0 +1,81 @@
+"""What is known about the world when a plan is made. Built by cluster/observe only; frozen; no clock of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Object = Mapping[str, Any]
+"""A Kubernetes object as plain JSON."""
+
+ObjectKey = tuple[str, str]
+"""(kind, name) inside the model's namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this cluster can do, found out once at start."""
+
+    version: str = "v1.36"
+    image_volumes: bool = True
+    admission_policies: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFacts:
+    """What an inspection found in a GGUF header. Sizes in bytes; `artifact` names the immutable set of files.
+
+    `tensor_bytes` is the size of all tensors as stored. The per-layer numbers are what the memory estimate needs;
+    a missing one is 0. `file` is the path inside the volume.
+    """
+
+    artifact: str
+    file: str
+    file_bytes: int
+    tensor_bytes: int
+    parameters: int
+    quantization: str
+    architecture: str
+    context_length: int
+    layers: int
+    embedding: int
+    heads: int
+    heads_kv: int
+    key_length: int
+    value_length: int
+    vocabulary: int
+    feed_forward: int
+    experts: int = 0
+    licence: str = ""
+    name: str = ""
+    token_embedding_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a plan may look at besides the model itself."""
+
+    now: datetime
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    profile: Object | None = None
+    children: Mapping[ObjectKey, Object] = field(default_factory=dict)
+    """Live objects that carry our owner's uid."""
+    pods: tuple[Object, ...] = ()
+    """Server pods and pods of the model's Jobs."""
+    claims: Mapping[str, Object] = field(default_factory=dict)
+    """PersistentVolumeClaims the source refers to, by name; absent means it does not exist."""
+    inspected: Mapping[str, WeightsFacts] = field(default_factory=dict)
+    """Facts already known in this namespace, by artifact, from this model's or a peer's status."""
+    inspecting: Mapping[str, str] = field(default_factory=dict)
+    """artifact -> name of a peer that inspects it right now."""
+    largest_node_memory: int | None = None
+    """Allocatable bytes of the largest schedulable node; None when nodes may not be read."""
+    previous_status: Mapping[str, Any] = field(default_factory=dict)
+
+    def child(self, kind: str, name: str) -> Object | None:
+        return self.children.get((kind, name))
+
+    def pods_of(self, role: str) -> tuple[Object, ...]:
+        from smallmodel_operator.api.names import LABEL_ROLE
+
+        return tuple(p for p in self.pods if p["metadata"].get("labels", {}).get(LABEL_ROLE) == role)

@@ -1,0 +1,59 @@
+"""The Plan: what should exist, why, and when to look again. A value; nothing here touches a cluster."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from smallmodel_operator.api.conditions import Report
+from smallmodel_operator.core.facts import Object, ObjectKey
+
+
+def key_of(obj: Object) -> ObjectKey:
+    return obj["kind"], obj["metadata"]["name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One concern's share of the plan.
+
+    `objects` are owned by the model and pruned when omitted; `kept` are created when missing and never changed,
+    owned or pruned (a claim that outlives its models). `status` is merged into the model's status.
+    """
+
+    objects: tuple[Object, ...] = ()
+    kept: tuple[Object, ...] = ()
+    reports: tuple[Report, ...] = ()
+    status: Mapping[str, Any] = field(default_factory=dict)
+    look_again_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The merged parts of all concerns for one model."""
+
+    objects: tuple[Object, ...]
+    kept: tuple[Object, ...]
+    reports: tuple[Report, ...]
+    status: Mapping[str, Any]
+    look_again_seconds: float | None
+
+    @classmethod
+    def of(cls, parts: Iterable[Part]) -> "Plan":
+        """Merge parts; two concerns must not plan the same object.
+
+        Raises:
+            ValueError: an object is planned twice (a bug, never a user's fault).
+        """
+        parts = tuple(parts)
+        objects = sorted((o for p in parts for o in p.objects), key=key_of)
+        keys = [key_of(o) for o in objects]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"planned twice: {sorted({k for k in keys if keys.count(k) > 1})}")
+        again = [p.look_again_seconds for p in parts if p.look_again_seconds is not None]
+        return cls(
+            objects=tuple(objects),
+            kept=tuple(o for p in parts for o in p.kept),
+            reports=tuple(r for p in parts for r in p.reports),
+            status={k: v for p in parts for k, v in p.status.items()},
+            look_again_seconds=min(again, default=None),
+        )

@@ -1,0 +1,1 @@
+"""Cost: prices, spend, budgets and the cloud equivalent. Arrives with cost objectives; empty until then."""

@@ -1,0 +1,1 @@
+"""Routing: which model answers a request, Envoy configuration as values. Arrives with the gateway; empty until then."""
