@@ -1,0 +1,53 @@
+"""What the weights concern needs to be told, and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.plan import Part
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsRequest:
+    """One model's wish about weights. Built by control from the resolved spec and the operator's settings.
+
+    `memory_declared`: the user gave a memory request, so nothing has to wait for an inspection.
+    `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts besides nothing else.
+    `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
+    """
+
+    name: str
+    namespace: str
+    uri: str
+    path: str
+    sha256: str
+    job_image: str
+    memory_declared: bool
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    ca_config_map: str = ""
+    claim_size: str = "50Gi"
+    storage_class: str = ""
+    access_mode: str = "ReadWriteOnce"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsVerdict:
+    """Whether a pod can read the weights, and how.
+
+    `part` is planned whatever the verdict is. `blocking`: the server must not be planned anew before `problem` is
+    gone. `problem` is a value, not raised here, because the part (the inspection Job) must be planned beside it;
+    it is None exactly when WeightsReady is True. `model_path` is the file inside the server's container, empty
+    while it is unknown.
+    """
+
+    part: Part
+    facts: WeightsFacts | None
+    volume: Mapping[str, Any]
+    mount: Mapping[str, Any]
+    model_path: str
+    artifact: str
+    blocking: bool
+    problem: Refused | NotYet | None
