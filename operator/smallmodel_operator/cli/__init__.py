@@ -1,0 +1,1 @@
+"""The command line, installed as `slm` and as the kubectl plugin `kubectl slm`."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from smallmodel_operator.api.names import LABEL_ROLE
+
 Object = Mapping[str, Any]
 """A Kubernetes object as plain JSON."""
 
@@ -76,6 +78,4 @@ class Snapshot:
         return self.children.get((kind, name))
 
     def pods_of(self, role: str) -> tuple[Object, ...]:
-        from smallmodel_operator.api.names import LABEL_ROLE
-
         return tuple(p for p in self.pods if p["metadata"].get("labels", {}).get(LABEL_ROLE) == role)

@@ -36,9 +36,11 @@ class Plan:
     reports: tuple[Report, ...]
     status: Mapping[str, Any]
     look_again_seconds: float | None
+    prune: bool = True
+    """False while something is refused or waited for: then nothing that runs is taken away."""
 
     @classmethod
-    def of(cls, parts: Iterable[Part]) -> "Plan":
+    def of(cls, parts: Iterable[Part], *, prune: bool = True) -> "Plan":
         """Merge parts; two concerns must not plan the same object.
 
         Raises:
@@ -56,4 +58,5 @@ class Plan:
             reports=tuple(r for p in parts for r in p.reports),
             status={k: v for p in parts for k, v in p.status.items()},
             look_again_seconds=min(again, default=None),
+            prune=prune,
         )

@@ -1,1 +1,4 @@
-"""Gateway agent: configures Envoy, wakes models, decides. Arrives with the gateway (own extra, own image); empty until then."""
+"""Gateway agent: configures Envoy, wakes models, decides.
+
+Arrives with the gateway (own extra, own image); empty until then.
+"""

@@ -1,0 +1,53 @@
+"""Who reaches a model pod and what it reaches: NetworkPolicies as plain dicts."""
+
+from typing import Any
+
+from smallmodel_operator.api.names import (
+    ENGINE_PORT,
+    LABEL_MODEL,
+    LABEL_ROLE,
+    ROLE_DOWNLOAD,
+    ROLE_SERVER,
+    labels,
+)
+
+
+def pods_policy(name: str, namespace: str, gateway_namespace: str) -> dict[str, Any]:
+    """Every pod of the model: no way out at all; in come the gateway and, until it exists, the own namespace."""
+    gateway = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway_namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "gateway"}},
+    }
+    return _policy(
+        name,
+        namespace,
+        {LABEL_MODEL: name},
+        {
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": [{"podSelector": {}}, gateway], "ports": [{"protocol": "TCP", "port": ENGINE_PORT}]}],
+        },
+    )
+
+
+def download_policy(name: str, namespace: str) -> dict[str, Any]:
+    """The one pod with a way out: the download of public weights, to DNS and HTTPS. It never sees a prompt."""
+    dns = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+    return _policy(
+        f"{name}-download",
+        namespace,
+        {LABEL_MODEL: name, LABEL_ROLE: ROLE_DOWNLOAD},
+        {"policyTypes": ["Egress"], "egress": [{"ports": dns}, {"ports": [{"protocol": "TCP"}]}]},
+    )
+
+
+def _policy(name: str, namespace: str, pods: dict[str, str], spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels(_model(pods), ROLE_SERVER)},
+        "spec": {"podSelector": {"matchLabels": pods}, **spec},
+    }
+
+
+def _model(pods: dict[str, str]) -> str:
+    return pods[LABEL_MODEL]

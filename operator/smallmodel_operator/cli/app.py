@@ -1,0 +1,85 @@
+"""The commands of `slm`. Each has its own module; heavy imports happen inside the command that needs them."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from smallmodel_operator import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Small language models on your own cluster: declared, enforced, proved.",
+)
+
+Output = Annotated[str, typer.Option("--output", "-o", help="table, json or yaml.")]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace.")]
+
+
+@app.command()
+def run() -> None:
+    """Run the operator (in the cluster, or here with your KUBECONFIG). Settings: SLM_… variables."""
+    from smallmodel_operator.cli.run import run as run_operator
+
+    raise typer.Exit(run_operator())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+@app.command()
+def lint(files: Annotated[list[str], typer.Argument(help="Manifests; - reads standard input.")]) -> None:
+    """Check manifests without a cluster: schema and rules, as the API server would."""
+    from smallmodel_operator.cli.lint import lint as lint_files
+
+    raise typer.Exit(lint_files(files))
+
+
+@app.command()
+def render(
+    files: Annotated[list[str], typer.Argument(help="Manifests: SmallModels and the ComputeProfiles they name.")],
+    output: Output = "yaml",
+) -> None:
+    """Print the objects a SmallModel becomes, without a cluster."""
+    from smallmodel_operator.cli.render import render as render_files
+
+    raise typer.Exit(render_files(files, output))
+
+
+@app.command()
+def status(
+    name: Annotated[str, typer.Argument(help="SmallModel; empty lists all of the namespace.")] = "",
+    namespace: Namespace = "default",
+    output: Output = "table",
+    wait: Annotated[int, typer.Option(help="Seconds to wait for Ready, with progress.")] = 0,
+) -> None:
+    """Show how models stand and what to do. Exit code 0 only when all are Ready."""
+    from smallmodel_operator.cli.status import show
+
+    raise typer.Exit(asyncio.run(show(name, namespace, output, wait)))
+
+
+@app.command()
+def release(
+    namespace: Namespace = "smallmodel-system",
+    deployment: Annotated[str, typer.Option(help="Deployment of the operator.")] = "smallmodel-operator",
+    timeout: Annotated[float, typer.Option(help="Seconds until giving up.")] = 60.0,
+) -> None:
+    """Before an uninstall: stop the operator and take our finalizer off every SmallModel. Models keep serving."""
+    from smallmodel_operator.cli.release import release as release_models
+
+    raise typer.Exit(asyncio.run(release_models(namespace, deployment, timeout)))
+
+
+def main() -> None:
+    """Entry point of `slm` and `kubectl-slm`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

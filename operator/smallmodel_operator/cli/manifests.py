@@ -1,0 +1,44 @@
+"""Read manifests: files of one or more YAML or JSON documents, or standard input."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_MAX_BYTES = 8 * 2**20
+
+
+class Unreadable(Exception):  # noqa: N818
+    """A file cannot be read as manifests; the message says which and why."""
+
+
+def read(files: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where, object) of every document; lists are taken apart.
+
+    Raises:
+        Unreadable: no such file, not YAML, or not a Kubernetes object.
+    """
+    for name in files:
+        for number, document in enumerate(_documents(name), start=1):
+            where = f"{name}#{number}"
+            if document is None:
+                continue
+            if not isinstance(document, dict) or "kind" not in document:
+                raise Unreadable(f"{where}: not a Kubernetes object (a map with apiVersion and kind)")
+            items = document.get("items") if str(document["kind"]).endswith("List") else [document]
+            for item in items or []:
+                if not isinstance(item, dict):
+                    raise Unreadable(f"{where}: an item is not an object")
+                yield where, item
+
+
+def _documents(name: str) -> list[Any]:
+    try:
+        text = sys.stdin.read(_MAX_BYTES) if name == "-" else Path(name).read_text()
+        return list(yaml.safe_load_all(text))
+    except OSError as error:
+        raise Unreadable(f"{name}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"{name}: not YAML: {' '.join(str(error).split())}") from error

@@ -1,0 +1,58 @@
+"""`slm render`: the Plan of a SmallModel as YAML, for a look before a pull request is merged."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+
+from smallmodel_operator.cli.manifests import Unreadable, read
+from smallmodel_operator.control import concerns
+from smallmodel_operator.core.facts import Snapshot
+from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.core.pod import owner_reference
+from smallmodel_operator.resolve import Site, parse, resolve
+from smallmodel_operator.weights import decide as weights
+
+_UID = "00000000-0000-0000-0000-000000000000"
+
+
+def render(files: list[str], output: str) -> int:
+    """Print every object; 1 when something is refused or unreadable, with the reason on standard error."""
+    try:
+        manifests = [obj for _, obj in read(files)]
+    except Unreadable as error:
+        print(error, file=sys.stderr)
+        return 1
+    profiles = {o["metadata"]["name"]: o for o in manifests if o["kind"] == "ComputeProfile"}
+    made: list[dict[str, Any]] = []
+    code = 0
+    for body in (o for o in manifests if o["kind"] == "SmallModel"):
+        meta = {"namespace": "default", "uid": _UID, **body.get("metadata", {})}
+        try:
+            objects, notes = _plan({**body, "metadata": meta}, profiles)
+        except Refused as refused:
+            print(f"{meta.get('name')}: {refused.reason}: {refused.message}", file=sys.stderr)
+            code = 1
+            continue
+        made.extend(objects)
+        for note in notes:
+            print(f"{meta['name']}: {note}", file=sys.stderr)
+    if output == "json":
+        print(json.dumps({"apiVersion": "v1", "kind": "List", "items": made}, indent=2))
+    else:
+        print(yaml.safe_dump_all(made, sort_keys=False), end="")
+    return code
+
+
+def _plan(body: dict[str, Any], profiles: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    model = parse(body)
+    profile = profiles.get(model.spec.compute.profile_ref.name)
+    resolved = resolve(body, model, profile, Site())
+    claims: dict[str, Any] = {name: {} for name in weights.claims(concerns.weights_request(resolved))}
+    decision = concerns.decide(resolved, Snapshot(now=datetime.now(UTC), profile=profile, claims=claims))
+    owner = owner_reference(resolved.name, resolved.uid)
+    objects = [{**o, "metadata": {**o["metadata"], "ownerReferences": [owner]}} for o in decision.plan.objects]
+    notes = [f"{decision.hold.reason}: {decision.hold.message}"] if decision.hold else []
+    return [json.loads(json.dumps(o)) for o in objects], notes

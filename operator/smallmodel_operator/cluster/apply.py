@@ -1,0 +1,166 @@
+"""Make the cluster as planned: server-side apply on a difference, prune by omission, never take over a stranger."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.names import digest
+from smallmodel_operator.cluster.children import Children, ModelKey, owned
+from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.core.diff import differences
+from smallmodel_operator.core.facts import Object, ObjectKey
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.plan import Plan, key_of
+from smallmodel_operator.core.pod import owner_reference
+
+NAMES_SECONDS: Final = 2.0
+"""How long a namespace's list of names answers for; bursts of new models share one list."""
+
+
+class Applier:
+    """Writes plans. One for the process; it keeps only caches."""
+
+    def __init__(self, client: Client, children: Children) -> None:
+        self._client = client
+        self._children = children
+        self._names: dict[tuple[str, str], tuple[float, asyncio.Task[dict[str, Mapping[str, Any]]]]] = {}
+        self._settled: dict[str, tuple[str, str]] = {}
+
+    async def apply(
+        self, model: ModelKey, uid: str, plan: Plan, live: Mapping[ObjectKey, Object]
+    ) -> dict[ObjectKey, Object]:
+        """Apply a plan and return the children as they are afterwards.
+
+        Policies go first, so that no pod starts unguarded. Without `plan.prune` nothing is deleted.
+
+        Raises:
+            Refused: a name is taken by an object that is not ours, or the server refuses an object.
+            NotYet: the world moved under us; decide again.
+        """
+        after = dict(live)
+        for claim in plan.kept:
+            await self._ensure(claim)
+        owner = owner_reference(model[1], uid)
+        changed = [o for o in plan.objects if self._differs(o, live.get(key_of(o)))]
+        first = [o for o in changed if o["kind"] == "NetworkPolicy"]
+        for group in (first, [o for o in changed if o["kind"] != "NetworkPolicy"]):
+            for obj in await _all(self._write(model, owner, o, live.get(key_of(o))) for o in group):
+                after[key_of(obj)] = obj
+        if plan.prune:
+            planned = {key_of(o) for o in plan.objects}
+            surplus = [k for k in live if k not in planned and not live[k]["metadata"].get("deletionTimestamp")]
+            await _all(self._delete(model, k, live[k]) for k in surplus)
+            for key in surplus:
+                after.pop(key, None)
+        return after
+
+    def _differs(self, wanted: Object, live: Object | None) -> bool:
+        if live is None:
+            return True
+        if not differences(wanted, live):
+            return False
+        # What the server keeps differently from what we send would otherwise be sent for ever.
+        return self._settled.get(live["metadata"]["uid"]) != (digest(wanted), live["metadata"]["resourceVersion"])
+
+    async def _write(self, model: ModelKey, owner: Mapping[str, Any], wanted: Object, live: Object | None) -> Object:
+        kind, name = key_of(wanted)
+        metadata = {**wanted["metadata"], "ownerReferences": [owner]}
+        if live is None:
+            await self._require_free(kind, name, model[0], owner["uid"])
+        elif kind == "Deployment":
+            # Decided on exactly this state: another writer of replicas in between means deciding again.
+            metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
+        try:
+            answer = await self._client.apply({**wanted, "metadata": metadata}, force=live is not None)
+        except ApiError as error:
+            raise self._explain(error, kind, name, live is None) from error
+        if not owned(answer, owner["uid"]):
+            raise _taken(kind, name)
+        self._children.wrote(model, (kind, name), answer)
+        self._settled[answer["metadata"]["uid"]] = (digest(wanted), answer["metadata"]["resourceVersion"])
+        return answer
+
+    @staticmethod
+    def _explain(error: ApiError, kind: str, name: str, new: bool) -> Exception:
+        if error.status == 409 and new:
+            return _taken(kind, name)
+        if error.status == 409:
+            return NotYet(Reason.PROGRESSING, f"{kind} {name!r} changed meanwhile; deciding again.", after_seconds=0.2)
+        if error.status == 422:
+            return Refused(Reason.INVALID_SPEC, f"The API server refuses {kind} {name!r}: {error.message}")
+        if error.status == 403 and "exceeded quota" in error.message:
+            return Refused(
+                Reason.QUOTA_EXCEEDED,
+                f"{kind} {name!r}: {error.message}. Ask for a larger ResourceQuota or delete what is not needed.",
+                recheck_seconds=60,
+            )
+        if error.status == 403 and "being terminated" in error.message:
+            return NotYet(Reason.PROGRESSING, f"{error.message}.", after_seconds=30)
+        if error.status == 403:
+            return Refused(
+                Reason.FORBIDDEN,
+                f"The API server does not let the operator write {kind} {name!r}: {error.message}. "
+                "An admission policy or missing RBAC is the cause; ask its owner.",
+                recheck_seconds=60,
+            )
+        return error
+
+    async def _require_free(self, kind: str, name: str, namespace: str, uid: str) -> None:
+        stranger = (await self._taken_names(kind, namespace)).get(name)
+        if stranger is None or owned({"metadata": stranger}, uid):
+            return
+        owners = [r for r in stranger.get("ownerReferences", ()) if r.get("kind") == "SmallModel"]
+        if stranger.get("deletionTimestamp") or owners:
+            raise NotYet(
+                Reason.PROGRESSING, f"{kind} {name!r} of a deleted SmallModel is still being removed.", after_seconds=2
+            )
+        raise _taken(kind, name)
+
+    async def _taken_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
+        key, now = (kind, namespace), time.monotonic()
+        since, task = self._names.get(key, (0.0, None))
+        if task is None or now - since > NAMES_SECONDS or (task.done() and (task.cancelled() or task.exception())):
+            task = asyncio.ensure_future(self._list_names(kind, namespace))
+            self._names[key] = (now, task)
+        return await asyncio.shield(task)
+
+    async def _list_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
+        return {meta["name"]: meta for meta in await self._client.list_metadata(kind, namespace)}
+
+    async def _ensure(self, claim: Object) -> None:
+        kind, name = key_of(claim)
+        if await self._client.get(kind, name, claim["metadata"]["namespace"]) is not None:
+            return
+        try:
+            await self._client.create(claim)
+        except ApiError as error:
+            if error.status != 409:
+                raise self._explain(error, kind, name, False) from error
+
+    async def _delete(self, model: ModelKey, key: ObjectKey, obj: Object) -> None:
+        await self._client.delete(key[0], key[1], model[0], obj["metadata"]["uid"])
+        self._children.deleted(model, key, obj)
+
+    def forget(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            self._settled.pop(uid, None)
+
+
+def _taken(kind: str, name: str) -> Refused:
+    return Refused(
+        Reason.NAME_TAKEN,
+        f"{kind} {name!r} exists in this namespace and does not belong to this SmallModel; it is left untouched. "
+        f"Rename the SmallModel or remove that {kind}.",
+        recheck_seconds=15,
+    )
+
+
+async def _all(coroutines: Iterable[Any]) -> list[Any]:
+    """Run all, let all finish, then raise the first error: nothing is left half-sent."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    errors = [r for r in results if isinstance(r, BaseException)]
+    if errors:
+        raise next((e for e in errors if isinstance(e, Refused)), errors[0])
+    return list(results)

@@ -1,0 +1,83 @@
+"""What the watches have seen of our children, corrected by what we wrote ourselves a moment ago.
+
+A watch lags behind our own writes; deciding on a stale view would write the same again. So the answer of every
+write is kept until the watch has caught up with it.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from smallmodel_operator.core.facts import Object, ObjectKey
+
+ModelKey = tuple[str, str]
+"""(namespace, model)."""
+
+Index = Mapping[Any, Iterable[Object]]
+"""kind of kopf's index: (namespace, model) -> live objects."""
+
+FORGET_SECONDS: Final = 30.0
+"""A write the watch has not shown by then is forgotten: the watch is the truth in the end."""
+
+
+def slim(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without managedFields, which are half of it and never looked at."""
+    meta = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
+    return {**obj, "metadata": meta}
+
+
+class Children:
+    """Live children by model: indices of the watches plus an overlay of own writes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.indices: dict[str, Index] = {}
+        self._written: dict[ModelKey, dict[ObjectKey, tuple[Object | None, str, float]]] = {}
+
+    def of(self, model: ModelKey, uid: str) -> dict[ObjectKey, Object]:
+        """Children of this model (by owner uid)."""
+        seen = {
+            (kind, obj["metadata"]["name"]): obj
+            for kind, index in self.indices.items()
+            if kind != "Pod"
+            for obj in index.get(model, ())
+        }
+        for key, (obj, version, since) in list(self._written.get(model, {}).items()):
+            if self._caught_up(seen.get(key), obj, version) or self._clock() - since > FORGET_SECONDS:
+                del self._written[model][key]
+            elif obj is None:
+                seen.pop(key, None)
+            else:
+                seen[key] = obj
+        return {k: o for k, o in seen.items() if owned(o, uid)}
+
+    def pods(self, model: ModelKey) -> tuple[Object, ...]:
+        return tuple(sorted(self.indices.get("Pod", {}).get(model, ()), key=lambda p: p["metadata"]["name"]))
+
+    def wrote(self, model: ModelKey, key: ObjectKey, obj: Object) -> None:
+        """Remember the server's answer to our own apply."""
+        version = obj["metadata"]["resourceVersion"]
+        self._written.setdefault(model, {})[key] = (slim(obj), version, self._clock())
+
+    def deleted(self, model: ModelKey, key: ObjectKey, obj: Object) -> None:
+        """Remember our own deletion of exactly this object."""
+        self._written.setdefault(model, {})[key] = (None, obj["metadata"]["uid"], self._clock())
+
+    def forget(self, model: ModelKey) -> None:
+        self._written.pop(model, None)
+
+    @staticmethod
+    def _caught_up(seen: Object | None, written: Object | None, version: str) -> bool:
+        if written is None:  # we deleted it: done when it is gone or another took its name
+            return seen is None or seen["metadata"]["uid"] != version
+        if seen is None:
+            return False
+        if seen["metadata"]["uid"] != written["metadata"]["uid"]:
+            return True
+        # Comparable since Kubernetes 1.35, in fact always: it is etcd's revision.
+        return int(seen["metadata"]["resourceVersion"]) >= int(version)
+
+
+def owned(obj: Object, uid: str) -> bool:
+    """Does the object carry the owner's uid?"""
+    return any(ref.get("uid") == uid for ref in obj["metadata"].get("ownerReferences", ()))

@@ -1,0 +1,232 @@
+"""One HTTP session to the API server, built from the kubernetes package's configuration.
+
+Every request passes two middlewares: the token (re-read by the package when its file rotates) and the fence (a
+write is refused, at the last moment before it is sent, when the lease has run out). kopf gets a session with the
+same middlewares, so that its finalizer patches are fenced too.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config as kubernetes_config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+from smallmodel_operator.api.names import OPERATOR
+from smallmodel_operator.cluster.fence import Fence
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
+SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
+LEASES: Final = "/apis/coordination.k8s.io/v1/"
+"""Lease writes decide who leads, so they pass the fence."""
+
+
+class ApiError(Exception):
+    """The API server answered with an error. `message` is the server's own, `reason` its machine-readable name."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind is addressed. `plural` is the path segment."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        root = "/api/" if "/" not in self.api_version else "/apis/"
+        path = root + self.api_version
+        if self.namespaced and namespace:
+            path += f"/namespaces/{namespace}"
+        path += f"/{self.plural}"
+        if name:
+            path += f"/{name}"
+        return f"{path}/{subresource}" if subresource else path
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    k.kind: k
+    for k in (
+        Kind("smallmodel.dev/v1alpha1", "SmallModel", "smallmodels"),
+        Kind("smallmodel.dev/v1alpha1", "ComputeProfile", "computeprofiles", namespaced=False),
+        Kind("apps/v1", "Deployment", "deployments"),
+        Kind("v1", "Service", "services"),
+        Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+        Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+        Kind("batch/v1", "Job", "jobs"),
+        Kind("v1", "Pod", "pods"),
+        Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+        Kind("v1", "Node", "nodes", namespaced=False),
+        Kind("events.k8s.io/v1", "Event", "events"),
+        Kind("coordination.k8s.io/v1", "Lease", "leases"),
+    )
+}
+"""Every kind the operator touches; the chart's RBAC is tested against this table."""
+
+CHILD_KINDS: Final = ("Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "Job")
+"""Kinds that are owned by a SmallModel and pruned when they leave the plan."""
+
+
+class Client:
+    """A thin, fenced client: dicts in, dicts out. Close it when done."""
+
+    def __init__(self, configuration: Configuration, fence: Fence) -> None:
+        self._configuration = configuration
+        self.fence = fence
+        self.requests = 0
+        self.writes = 0
+        configuration.client_session_kwargs = {
+            "middlewares": (self._authenticate, self._fence),
+            "headers": {"User-Agent": OPERATOR},
+        }
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    async def connect(cls, fence: Fence | None = None) -> "Client":
+        """In-cluster credentials where there are some, else KUBECONFIG."""
+        configuration = Configuration()
+        if _in_cluster():
+            kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return cls(configuration, fence or Fence.open())
+
+    @property
+    def server(self) -> str:
+        return str(self._configuration.host)
+
+    def new_session(self) -> aiohttp.ClientSession:
+        """A session of its own with our middlewares, for a caller that closes it itself (kopf)."""
+        return RESTClientObject(self._configuration)._create_pool_manager()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _authenticate(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if token := await self._configuration.get_api_key_with_prefix("BearerToken"):
+            request.headers["Authorization"] = token
+        return await handler(request)
+
+    async def _fence(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        self.requests += 1
+        if request.method not in SAFE_METHODS and not request.url.path.startswith(LEASES):
+            self.writes += 1
+            self.fence.check()
+        return await handler(request)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> dict[str, Any]:
+        """One request.
+
+        Raises:
+            ApiError: the server answered 4xx or 5xx.
+            NotLeader: a write after the lease ran out.
+            aiohttp.ClientError, TimeoutError: no answer.
+        """
+        if self._session is None:
+            self._session = self.new_session()
+        url = self.server.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+        async with self._session.request(
+            method,
+            url,
+            data=None if body is None else json.dumps(body, separators=(",", ":")),
+            headers={"Content-Type": content_type, "Accept": accept},
+            timeout=TIMEOUT,
+        ) as response:
+            text = await response.text()
+            if response.status >= 400:
+                raise _error(response.status, text)
+            return cast(dict[str, Any], json.loads(text)) if text.startswith("{") else {"text": text}
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """The object, or None when there is none."""
+        try:
+            return await self.request("GET", KINDS[kind].path(namespace, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def list_metadata(self, kind: str, namespace: str) -> Sequence[Mapping[str, Any]]:
+        """metadata of every object of a kind in a namespace, from the API server's cache."""
+        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        answer = await self.request("GET", KINDS[kind].path(namespace), query={"resourceVersion": "0"}, accept=accept)
+        return [item["metadata"] for item in answer.get("items", [])]
+
+    async def list(self, kind: str, namespace: str | None = None, **query: str) -> list[dict[str, Any]]:
+        answer = await self.request("GET", KINDS[kind].path(namespace), query=query)
+        return cast(list[dict[str, Any]], answer.get("items", []))
+
+    async def apply(self, obj: Mapping[str, Any], *, force: bool, subresource: str = "") -> dict[str, Any]:
+        """Server-side apply under our field manager."""
+        kind, meta = KINDS[obj["kind"]], obj["metadata"]
+        return await self.request(
+            "PATCH",
+            kind.path(meta.get("namespace"), meta["name"], subresource),
+            query={"fieldManager": OPERATOR, "force": "true" if force else "false"},
+            body=obj,
+            content_type="application/apply-patch+yaml",
+        )
+
+    async def create(self, obj: Mapping[str, Any], **query: str) -> dict[str, Any]:
+        path = KINDS[obj["kind"]].path(obj["metadata"].get("namespace"))
+        return await self.request("POST", path, query={"fieldManager": OPERATOR, **query}, body=obj)
+
+    async def replace(self, obj: Mapping[str, Any]) -> dict[str, Any]:
+        meta = obj["metadata"]
+        path = KINDS[obj["kind"]].path(meta.get("namespace"), meta["name"])
+        return await self.request("PUT", path, query={"fieldManager": OPERATOR}, body=obj)
+
+    async def merge(self, kind: str, name: str, namespace: str, patch: Any, subresource: str = "") -> dict[str, Any]:
+        """A JSON merge patch."""
+        path = KINDS[kind].path(namespace, name, subresource)
+        return await self.request("PATCH", path, body=patch, content_type="application/merge-patch+json")
+
+    async def delete(self, kind: str, name: str, namespace: str, uid: str) -> None:
+        """Delete exactly this object (by uid), its dependents in the background. Gone already is fine."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self.request("DELETE", KINDS[kind].path(namespace, name), body=body)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+
+def _in_cluster() -> bool:
+    token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")  # the standard place, no secret
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and token.exists()
+
+
+def _error(status: int, text: str) -> ApiError:
+    try:
+        answer = json.loads(text)
+        return ApiError(status, str(answer.get("reason", "")), str(answer.get("message", "")))
+    except (ValueError, AttributeError):
+        return ApiError(status, "", text[:300])

@@ -1,0 +1,125 @@
+"""Leadership by a Lease, so that two operators never both act.
+
+Unlike client-go's election the permission to write is a fence on the monotonic clock: it opens when a renewal was
+answered and ends a lease duration after that renewal was *sent*, less a margin. A process that was stopped for a
+minute therefore finds its fence closed before its first write.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+
+from smallmodel_operator.cluster.client import ApiError, Client
+
+DURATION: Final = 15.0
+"""Seconds a lease is valid without renewal (client-go's default)."""
+RENEW_EVERY: Final = 3.0
+RETRY_EVERY: Final = 2.0
+MARGIN: Final = 2.0
+"""Seconds before the end at which we stop writing: a request may be under way that long."""
+
+logger = logging.getLogger(__name__)
+
+
+class Lease:
+    """One candidate for one Lease object."""
+
+    def __init__(self, client: Client, namespace: str, name: str, identity: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self.identity = identity
+        self._seen: tuple[str, float] | None = None
+
+    async def acquire(self) -> None:
+        """Return when this process leads."""
+        waiting = ""
+        while True:
+            holder = await self._try()
+            if holder == self.identity:
+                logger.info("leading as %s", self.identity)
+                return
+            if holder != waiting:
+                logger.info("standing by: %s leads", holder or "nobody yet")
+                waiting = holder
+            await asyncio.sleep(RETRY_EVERY)
+
+    async def hold(self) -> None:
+        """Renew until that fails for longer than the lease lasts; then the fence is closed and this returns."""
+        while self._client.fence.remaining > 0:
+            await asyncio.sleep(min(RENEW_EVERY, max(0.1, self._client.fence.remaining)))
+            if self._client.fence.remaining <= 0:
+                break
+            if await self._try() not in (self.identity, ""):
+                break
+        self._client.fence.close()
+        logger.error("the lease was lost; this process stops")
+
+    async def release(self) -> None:
+        """Give the lease up, so that a follower need not wait for its end."""
+        self._client.fence.close()
+        try:
+            lease = await self._client.get("Lease", self._name, self._namespace)
+            if lease and lease["spec"].get("holderIdentity") == self.identity:
+                lease["spec"].update(holderIdentity="", leaseDurationSeconds=1, renewTime=_now())
+                await self._client.replace(lease)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("the lease could not be given up: %s", error)
+
+    async def _try(self) -> str:
+        """One attempt to take or renew; who holds the lease now, or "" when that is unknown."""
+        sent = time.monotonic()
+        try:
+            async with asyncio.timeout(DURATION - MARGIN):
+                holder = await self._take()
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            if not (isinstance(error, ApiError) and error.status == 409):
+                logger.warning("lease %s/%s: %s", self._namespace, self._name, error or type(error).__name__)
+            return ""
+        if holder == self.identity:
+            self._client.fence.extend(sent + DURATION - MARGIN)
+        return holder
+
+    async def _take(self) -> str:
+        live = await self._client.get("Lease", self._name, self._namespace)
+        if live is None:
+            await self._client.create(self._body({}, transitions=0))
+            return self.identity
+        spec = live.get("spec", {})
+        holder = str(spec.get("holderIdentity") or "")
+        if holder not in ("", self.identity) and not self._expired(live):
+            return holder
+        transitions = int(spec.get("leaseTransitions") or 0) + (holder != self.identity)
+        await self._client.replace(self._body(live, transitions))
+        return self.identity
+
+    def _expired(self, live: Mapping[str, Any]) -> bool:
+        """Expiry by our own clock since the record last changed: clocks of two nodes need not agree."""
+        version, now = live["metadata"]["resourceVersion"], time.monotonic()
+        if self._seen is None or self._seen[0] != version:
+            self._seen = (version, now)
+            return False
+        return now - self._seen[1] > float(live["spec"].get("leaseDurationSeconds") or DURATION)
+
+    def _body(self, live: Mapping[str, Any], transitions: int) -> dict[str, Any]:
+        held = live.get("spec", {}).get("holderIdentity") == self.identity
+        spec = {
+            "holderIdentity": self.identity,
+            "leaseDurationSeconds": int(DURATION),
+            "acquireTime": live["spec"]["acquireTime"] if held and "acquireTime" in live["spec"] else _now(),
+            "renewTime": _now(),
+            "leaseTransitions": transitions,
+        }
+        metadata = {"name": self._name, "namespace": self._namespace}
+        if live:
+            metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,114 @@
+"""The work loop of one model: wake on a poke, gather pokes, reconcile, back off on outages. Knows no kopf."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+from smallmodel_operator.cluster.fence import NotLeader
+from smallmodel_operator.control.reconcile import Reconciler, Result
+from smallmodel_operator.core.facts import Object
+
+GATHER_SECONDS: Final = 0.1
+"""Pokes come in bursts (a Deployment's status moves with each pod); one pass answers them all."""
+FIRST_BACKOFF: Final = 1.0
+LAST_BACKOFF: Final = 30.0
+"""An API server that returns after a minute is noticed within this long even without a watch event."""
+AT_ONCE: Final = 32
+"""Models reconciled at the same time; more only queue inside the API server."""
+
+logger = logging.getLogger(__name__)
+
+
+class Pokes:
+    """One event per model: who wants its loop to run again."""
+
+    def __init__(self) -> None:
+        self._events: dict[tuple[str, str], asyncio.Event] = {}
+
+    def of(self, model: tuple[str, str]) -> asyncio.Event:
+        return self._events.setdefault(model, asyncio.Event())
+
+    def poke(self, model: tuple[str, str]) -> None:
+        if event := self._events.get(model):
+            event.set()
+
+    def forget(self, model: tuple[str, str]) -> None:
+        self._events.pop(model, None)
+
+
+class Loop:
+    """Runs models. `observe` is told of every pass: (result name, seconds)."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        observe: Callable[[str, float], None],
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self._reconciler = reconciler
+        self._observe = observe
+        self._rand = rand
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self.pokes = Pokes()
+
+    async def run(self, body: Callable[[], Object]) -> None:
+        """Reconcile until cancelled. `body()` is the model as last seen."""
+        first = body()
+        model = (first["metadata"]["namespace"], first["metadata"]["name"])
+        poke = self.pokes.of(model)
+        failures, outage = 0, ""
+        try:
+            while True:
+                poke.clear()
+                started = time.monotonic()
+                try:
+                    async with self._room:
+                        result = await self._reconciler.reconcile(body())
+                    failures, outage = 0, ""
+                    wait = result.look_again_seconds
+                    self._observe(_name(result), time.monotonic() - started)
+                except NotLeader:
+                    self._observe("not_leader", time.monotonic() - started)
+                    return
+                except Exception as error:
+                    failures += 1
+                    wait = self._backoff(failures)
+                    self._observe("error", time.monotonic() - started)
+                    outage = await self._complain(body(), error, wait, outage)
+                await self._sleep(poke, wait, debounce=not failures)
+        finally:
+            self.pokes.forget(model)
+
+    async def _sleep(self, poke: asyncio.Event, wait: float, *, debounce: bool) -> None:
+        try:
+            async with asyncio.timeout(wait):
+                await poke.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(GATHER_SECONDS if debounce else FIRST_BACKOFF)
+
+    async def _complain(self, body: Object, error: Exception, wait: float, told: str) -> str:
+        """Log an outage once per message and show it in the status as far as the API server lets us."""
+        message = f"{type(error).__name__}: {error}"[:500]
+        name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        if message != told:
+            logger.warning("%s: %s; trying again in %.0f s", name, message, wait, exc_info=_is_bug(error))
+            try:
+                await self._reconciler.report_outage(body, f"{message}. The operator tries again by itself.")
+            except Exception as second:
+                logger.debug("%s: the outage could not be reported: %s", name, second)
+        return message
+
+    def _backoff(self, failures: int) -> float:
+        return min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** (failures - 1)) * (0.75 + 0.5 * self._rand())
+
+
+def _is_bug(error: Exception) -> bool:
+    return isinstance(error, TypeError | KeyError | AttributeError | ValueError | IndexError | AssertionError)
+
+
+def _name(result: Result) -> str:
+    return "refused" if result.refused else "ok"

@@ -1,0 +1,131 @@
+"""Reports -> status: the three kstatus conditions, one per concern, and the numbers. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.api.names import selector
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.serving.decide import Replicas
+from smallmodel_operator.serving.trouble import Trouble
+
+Hold = Refused | NotYet | None
+"""What keeps the newest wish from taking effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything a status is made from, after the plan was applied."""
+
+    name: str
+    generation: int
+    off: Reason | None
+    count: Replicas
+    reports: tuple[Report, ...]
+    hold: Hold = None
+    trouble: Trouble | None = None
+    outage: str = ""
+    fields: Mapping[str, Any] | None = None
+
+
+def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The new status. Times move only when a condition's status changes, so that equal states are equal values."""
+    reports = {r.condition: r for r in outcome.reports}
+    held = outcome.hold.condition if isinstance(outcome.hold, Refused) else None
+    if held and isinstance(outcome.hold, Refused):
+        reports[held] = Report(held, False, outcome.hold.reason, outcome.hold.message)
+    summary = (_ready(outcome), _reconciling(outcome), _stalled(outcome))
+    kept = {k: v for k, v in previous.items() if k in ("weights", "memory", "endpoint", "engineRevision")}
+    return {
+        **kept,
+        **(outcome.fields or {}),
+        "observedGeneration": outcome.generation,
+        "replicas": outcome.count.existing,
+        "readyReplicas": outcome.count.available,
+        "selector": ",".join(f"{k}={v}" for k, v in sorted(selector(outcome.name).items())),
+        "conditions": _conditions(
+            [*summary, *reports.values()], previous.get("conditions") or [], outcome.generation, now
+        ),
+    }
+
+
+def _ready(o: Outcome) -> Report:
+    if o.off is not None:
+        field = "`spec.suspend` is true" if o.off is Reason.SUSPENDED else "`spec.replicas` is 0"
+        return Report(Condition.READY, False, o.off, f"Switched off: {field}.")
+    if o.count.available:
+        text = f"{o.count.available} of {o.count.wanted} replica(s) answer."
+        if pending := _pending(o):
+            text += f" The newest change is not in effect: {pending}"
+        return Report(Condition.READY, True, Reason.SERVING, text)
+    if o.hold:
+        return Report(Condition.READY, False, o.hold.reason, o.hold.message)
+    if o.trouble:
+        return Report(Condition.READY, False, o.trouble.reason, o.trouble.message)
+    if o.outage:
+        return Report(Condition.READY, False, Reason.RETRYING, o.outage)
+    return Report(
+        Condition.READY, False, Reason.STARTING, f"0 of {o.count.wanted} replica(s) answer. Pods are starting."
+    )
+
+
+def _pending(o: Outcome) -> str:
+    if o.hold:
+        return o.hold.message
+    return o.trouble.message if o.trouble else ""
+
+
+def _stalled(o: Outcome) -> Report:
+    if isinstance(o.hold, Refused):
+        return Report(Condition.STALLED, True, o.hold.reason, o.hold.message)
+    if o.trouble and o.trouble.stuck:
+        return Report(Condition.STALLED, True, o.trouble.reason, o.trouble.message)
+    return Report(Condition.STALLED, False, Reason.SETTLED, "Nothing needs the user.")
+
+
+def _reconciling(o: Outcome) -> Report:
+    if _stalled(o).status:
+        return Report(Condition.RECONCILING, False, Reason.SETTLED, "Waiting for the user, see Stalled.")
+    if o.outage:
+        return Report(Condition.RECONCILING, True, Reason.RETRYING, o.outage)
+    if isinstance(o.hold, NotYet):
+        return Report(Condition.RECONCILING, True, o.hold.reason, o.hold.message)
+    if o.off is not None:
+        return Report(Condition.RECONCILING, False, Reason.SETTLED, "Switched off.")
+    if o.trouble:
+        return Report(Condition.RECONCILING, True, o.trouble.reason, o.trouble.message)
+    if not o.count.settled:
+        reason = Reason.ROLLING_OUT if o.count.available else Reason.PROGRESSING
+        text = f"{min(o.count.current, o.count.wanted)} of {o.count.wanted} replica(s) run the newest revision."
+        return Report(Condition.RECONCILING, True, reason, text)
+    return Report(Condition.RECONCILING, False, Reason.SETTLED, "Everything is as declared.")
+
+
+def _conditions(
+    reports: Sequence[Report], previous: Sequence[Mapping[str, Any]], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    before = {c.get("type"): c for c in previous}
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = []
+    for report in reports:
+        status = {True: "True", False: "False", None: "Unknown"}[report.status]
+        old = before.get(report.condition.value, {})
+        same = old.get("status") == status
+        made.append(
+            {
+                "type": report.condition.value,
+                "status": status,
+                "observedGeneration": generation,
+                "lastTransitionTime": old.get("lastTransitionTime", stamp) if same else stamp,
+                "reason": report.reason.value,
+                "message": report.message[:4096],
+            }
+        )
+    return made
+
+
+def find(status: Mapping[str, Any], condition: Condition) -> Mapping[str, Any]:
+    """One condition of a status; empty when it is not there."""
+    return next((c for c in status.get("conditions") or [] if c.get("type") == condition.value), {})

@@ -1,0 +1,87 @@
+"""kopf decorators and nothing else: watches fill indices, events poke, one daemon per SmallModel is its loop."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from smallmodel_operator.api.names import GROUP, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR, VERSION
+from smallmodel_operator.cluster.children import slim
+from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS, Client
+from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.control.loop import Loop
+from smallmodel_operator.runtime import metrics
+
+MODELS = (GROUP, VERSION, "smallmodels")
+PROFILES = (GROUP, VERSION, "computeprofiles")
+
+
+def register(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer, client: Client) -> None:
+    """Declare all handlers on a registry of our own: importing this module has no effect."""
+    _login(registry, client)
+    _models(registry, loop, observer)
+    for kind in (*CHILD_KINDS, "Pod"):
+        _children(registry, kind, loop)
+
+
+def _login(registry: kopf.OperatorRegistry, client: Client) -> None:
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        """kopf writes our finalizer through the same fence as everything else."""
+        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.new_session())
+
+
+def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> None:
+    @kopf.index(*MODELS, id="models", registry=registry)
+    def models(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
+        status = body.get("status") or {}
+        profile = ((body["spec"].get("compute") or {}).get("profileRef") or {}).get("name", "default")
+        return {namespace: {"name": name, "profile": profile, "status": {"weights": dict(status.get("weights") or {})}}}
+
+    @kopf.index(*PROFILES, id="profiles", registry=registry)
+    def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
+        return {name: {"metadata": {"name": name}, "spec": dict(body.get("spec") or {})}}
+
+    @kopf.on.event(*PROFILES, registry=registry)
+    def profile_changed(name: str, models: Any = None, **_: Any) -> None:
+        for namespace in models:
+            for model in models[namespace]:
+                if model["profile"] == name:
+                    loop.pokes.poke((namespace, model["name"]))
+
+    @kopf.on.event(*MODELS, registry=registry)
+    def model_changed(namespace: str | None, name: str, **_: Any) -> None:
+        loop.pokes.poke((namespace or "", name))
+
+    @kopf.daemon(*MODELS, registry=registry, cancellation_timeout=5)
+    async def work(body: kopf.Body, **indices: Any) -> None:
+        observer.models, observer.profiles = indices["models"], indices["profiles"]
+        observer.jobs = indices["jobs_by_namespace"]
+        observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
+        with metrics.MODELS.track_inprogress():
+            await loop.run(lambda: body)
+
+
+def _index(kind: str) -> str:
+    return f"children_{kind.lower()}"
+
+
+def _children(registry: kopf.OperatorRegistry, kind: str, loop: Loop) -> None:
+    resource = KINDS[kind]
+    group, _, version = resource.api_version.rpartition("/")
+    where = (group, version, resource.plural)
+    ours: dict[str, Any] = {LABEL_MANAGED_BY: OPERATOR, LABEL_MODEL: kopf.PRESENT}
+
+    @kopf.index(*where, id=_index(kind), labels=ours, registry=registry)
+    def index(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
+        return {(namespace, labels[LABEL_MODEL]): slim(body)}
+
+    if kind == "Job":
+
+        @kopf.index(*where, id="jobs_by_namespace", labels=ours, registry=registry)
+        def jobs_by_namespace(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
+            return {namespace: {"metadata": {"labels": dict(body["metadata"].get("labels") or {})}}}
+
+    @kopf.on.event(*where, labels=ours, registry=registry)
+    def changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+        loop.pokes.poke((namespace or "", labels[LABEL_MODEL]))

@@ -1,0 +1,147 @@
+"""spec + profile -> Resolved: the only place of defaults beyond the CRD. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
+from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
+from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.core.units import to_cores
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the operator's own installation decides for every model."""
+
+    job_image: str = "smallmodel-operator:0.1.0"
+    """Image of the operator itself; inspection and download Jobs run it."""
+    cluster_domain: str = "cluster.local"
+    gateway_namespace: str = "smallmodel-system"
+    ca_config_map: str = ""
+    """ConfigMap (in the model's namespace) whose `ca.crt` the download Job trusts; empty: the public authorities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One model with every question answered that does not depend on what the cluster looks like now."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    source: Source
+    engine: str
+    engine_image: str
+    context_size: int
+    parallel_slots: int
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cpu_request: str
+    cpu_limit: str | None
+    threads: int
+    memory_request: str | None
+    """Declared by the user; None: derived from the weights' header."""
+    memory_limit: str | None
+    node_selector: Mapping[str, str]
+    tolerations: tuple[Mapping[str, Any], ...]
+    replicas: int
+    suspended: bool
+    site: Site
+
+    @property
+    def off(self) -> bool:
+        """Switched off by its user: never woken, no pods."""
+        return self.replicas == 0
+
+    @property
+    def url(self) -> str:
+        """Base URL for an OpenAI client."""
+        return f"http://{self.name}.{self.namespace}.svc.{self.site.cluster_domain}/v1"
+
+
+def parse(body: Object) -> SmallModel:
+    """The user's object as a typed value.
+
+    Raises:
+        Refused: the API server holds an object that does not fit the schema (an older CRD is installed).
+    """
+    try:
+        return SmallModel.model_validate({"spec": body.get("spec") or {}})
+    except ValidationError as error:
+        raise Refused(
+            Reason.INVALID_SPEC,
+            f"{_explain(error)}. Correct the field; if the API server accepted it, its CRDs are of another "
+            "version than the operator: apply crds/ of this release.",
+        ) from error
+
+
+def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site) -> Resolved:
+    """Combine what the user and the platform team declared.
+
+    Raises:
+        Refused: the profile is missing, does not fit its schema, or has no image for the engine.
+    """
+    spec, meta = model.spec, body["metadata"]
+    hardware = _profile(spec, profile)
+    cpu = spec.compute.resources.requests.cpu or spec.compute.resources.limits.cpu or hardware.per_replica.cpu
+    return Resolved(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        source=spec.source,
+        engine=spec.engine.name,
+        engine_image=spec.engine.image or _image(spec, hardware),
+        context_size=spec.engine.context_size,
+        parallel_slots=spec.engine.parallel_slots,
+        args=tuple(spec.engine.args),
+        env=tuple((e.name, e.value) for e in spec.engine.env),
+        cpu_request=cpu,
+        cpu_limit=spec.compute.resources.limits.cpu,
+        threads=to_cores(spec.compute.resources.limits.cpu or cpu),
+        memory_request=spec.compute.resources.requests.memory,
+        memory_limit=spec.compute.resources.limits.memory or hardware.per_replica.memory_limit,
+        node_selector={**hardware.node_selector, **spec.compute.node_selector},
+        tolerations=tuple(
+            toleration.model_dump(by_alias=True, exclude_defaults=True)
+            for toleration in (*hardware.tolerations, *spec.compute.tolerations)
+        ),
+        replicas=0 if spec.suspend else spec.replicas,
+        suspended=spec.suspend,
+        site=site,
+    )
+
+
+def _profile(spec: SmallModelSpec, profile: Object | None) -> Any:
+    name = spec.compute.profile_ref.name
+    if profile is None:
+        raise Refused(
+            Reason.PROFILE_NOT_FOUND,
+            f"ComputeProfile {name!r} does not exist. Create it (`kubectl get computeprofiles` lists those there are) "
+            "or name another in `spec.compute.profileRef.name`.",
+        )
+    try:
+        return ComputeProfile.model_validate({"spec": profile.get("spec") or {}}).spec
+    except ValidationError as error:
+        raise Refused(Reason.INVALID_SPEC, f"ComputeProfile {name!r}: {_explain(error)}.") from error
+
+
+def _image(spec: SmallModelSpec, hardware: Any) -> str:
+    for engine in hardware.engines:
+        if engine.name == spec.engine.name:
+            return str(engine.image)
+    raise Refused(
+        Reason.ENGINE_NOT_IN_PROFILE,
+        f"ComputeProfile {spec.compute.profile_ref.name!r} has no image for engine {spec.engine.name!r}. "
+        "Add it to the profile's `spec.engines` or set `spec.engine.image`.",
+    )
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"`{'.'.join(str(p) for p in first['loc'])}`: {first['msg']}"

@@ -1,0 +1,20 @@
+"""Metrics of the control plane. They live here so that logic never counts."""
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+RECONCILE_SECONDS = Histogram(
+    "smallmodel_operator_reconcile_duration_seconds", "Duration of one pass over one SmallModel.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)  # fmt: skip
+RECONCILES = Counter("smallmodel_operator_reconciles", "Passes over SmallModels by result.", ["result"])
+API_REQUESTS = Gauge("smallmodel_operator_apiserver_requests", "Requests sent to the API server since start.")
+API_WRITES = Gauge("smallmodel_operator_apiserver_writes", "Writes sent to the API server since start, Lease excluded.")
+LEADING = Gauge("smallmodel_operator_leading", "1 while this process leads and may write, else 0.")
+MODELS = Gauge("smallmodel_operator_managed_models", "SmallModels this process works on.")
+BUILD = Info("smallmodel_operator_build", "Version of the operator and of the cluster it talks to.")
+
+
+def reconciled(result: str, seconds: float) -> None:
+    """Count one pass."""
+    RECONCILES.labels(result).inc()
+    RECONCILE_SECONDS.observe(seconds)

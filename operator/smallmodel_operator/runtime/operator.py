@@ -1,0 +1,165 @@
+"""The operator process: stand by, lead, run kopf, stop. Losing the lease ends the process: a fresh one is safe."""
+
+import asyncio
+import logging
+import signal
+
+import aiohttp
+import kopf
+
+from smallmodel_operator import __version__
+from smallmodel_operator.api.names import FINALIZER, LABEL_MANAGED_BY, OPERATOR
+from smallmodel_operator.cluster.apply import Applier
+from smallmodel_operator.cluster.capabilities import NotInstalled, discover
+from smallmodel_operator.cluster.children import Children
+from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS, ApiError, Client
+from smallmodel_operator.cluster.events import Events
+from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.cluster.lease import Lease
+from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.cluster.status_writer import StatusWriter
+from smallmodel_operator.control.loop import Loop
+from smallmodel_operator.control.reconcile import Reconciler
+from smallmodel_operator.core.facts import Capabilities
+from smallmodel_operator.handlers import register
+from smallmodel_operator.runtime import http, metrics
+from smallmodel_operator.runtime.settings import Settings
+
+LOST_LEASE = 3
+"""Exit code when another process leads now; the kubelet starts us again as a follower."""
+START_RETRY_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> int:
+    """Run until a signal or the loss of the lease; returns the exit code."""
+    client = await Client.connect(Fence())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    state = _State(client)
+    runner = await http.serve(settings.http_port, state.healthy, state.scrape)
+    try:
+        return await _lead(settings, client, state, stop)
+    finally:
+        await runner.cleanup()
+        await client.close()
+
+
+class _State:
+    """What the HTTP port tells about the process."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.kopf: asyncio.Task[None] | None = None
+
+    def healthy(self) -> bool:
+        return self.kopf is None or not self.kopf.done()
+
+    def scrape(self) -> None:
+        metrics.API_REQUESTS.set(self._client.requests)
+        metrics.API_WRITES.set(self._client.writes)
+        metrics.LEADING.set(1 if self._client.fence.remaining > 0 else 0)
+
+
+async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio.Event) -> int:
+    lease = Lease(client, settings.namespace, settings.lease_name, settings.identity)
+    if not await _unless(stop, lease.acquire()):
+        return 0
+    holding = asyncio.create_task(lease.hold())
+    code = 0
+    try:
+        capabilities = await _unless(stop, _discover(client, settings), holding)
+        if isinstance(capabilities, Capabilities):
+            metrics.BUILD.info({"version": __version__, "cluster": capabilities.version})
+            state.kopf = asyncio.create_task(_watch(settings, client, capabilities, stop))
+            await asyncio.wait({state.kopf, holding}, return_when=asyncio.FIRST_COMPLETED)
+        if holding.done():
+            code = LOST_LEASE
+        elif state.kopf is not None and state.kopf.done() and (error := state.kopf.exception()):
+            logger.error("the watches ended: %r", error)
+            code = 1
+    finally:
+        code = await _stop(state, lease, holding, stop, code)
+    return code
+
+
+async def _stop(state: _State, lease: Lease, holding: "asyncio.Task[None]", stop: asyncio.Event, code: int) -> int:
+    stop.set()
+    if state.kopf is not None and not state.kopf.done():
+        await asyncio.wait({state.kopf}, timeout=5)
+        state.kopf.cancel()
+    holding.cancel()
+    if code != LOST_LEASE:
+        await lease.release()
+    return code
+
+
+async def _unless(stop: asyncio.Event, work: object, *others: "asyncio.Task[None]") -> object:
+    """The result of `work` (True for None), or None when the process shall stop first."""
+    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopping, *others}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not task.done():
+        task.cancel()
+        return None
+    result = task.result()
+    return True if result is None else result
+
+
+async def _discover(client: Client, settings: Settings) -> Capabilities:
+    """Keep asking until the cluster answers: the operator may start before its CRDs or the API server."""
+    while True:
+        try:
+            found = await discover(client, settings.namespace)
+            logger.info("cluster %s, image volumes: %s", found.version, "yes" if found.image_volumes else "no")
+            return found
+        except (NotInstalled, ApiError, aiohttp.ClientError, TimeoutError) as error:
+            logger.error("not ready to work: %s", error)
+            await asyncio.sleep(START_RETRY_SECONDS)
+
+
+async def _watch(settings: Settings, client: Client, capabilities: Capabilities, stop: asyncio.Event) -> None:
+    children = Children()
+    statuses = StatusWriter(client)
+    observer = Observer(client, children, statuses, capabilities)
+    reconciler = Reconciler(
+        observer, Applier(client, children), statuses, Events(client, settings.identity), settings.site()
+    )
+    registry = kopf.OperatorRegistry()
+    register(registry, Loop(reconciler, metrics.reconciled), observer, client)
+    await kopf.operator(
+        registry=registry,
+        settings=kopf_settings(),
+        standalone=True,
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        stop_flag=stop,
+    )
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Every setting we depend on, said explicitly."""
+    settings = kopf.OperatorSettings()
+    settings.persistence.finalizer = FINALIZER
+    settings.posting.enabled = False  # we send events ourselves, each once
+    settings.peering.standalone = True
+    settings.scanning.disabled = True  # our kinds are known; no right to list CRDs or namespaces is needed
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 30
+    settings.watching.reconnect_backoff = 1
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.background.cancellation_polling = 5
+    settings.background.instant_exit_timeout = 0.1
+    settings.queueing.exit_timeout = 1
+    settings.process.ultimate_exiting_timeout = 30
+    for kind in (*CHILD_KINDS, "Pod"):
+        resource = KINDS[kind]
+        group = resource.api_version.rpartition("/")[0]
+        settings.watching.label_selectors[group, resource.plural] = f"{LABEL_MANAGED_BY}={OPERATOR}"
+    return settings

@@ -1,0 +1,45 @@
+"""Settings of the operator process, from the environment (`SLM_…`)."""
+
+import socket
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from smallmodel_operator.api.names import OPERATOR, SYSTEM_NAMESPACE
+from smallmodel_operator.resolve import Site
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. The chart sets them; `slm run` reads the same variables."""
+
+    model_config = SettingsConfigDict(env_prefix="SLM_", extra="ignore")
+
+    namespace: str = Field(SYSTEM_NAMESPACE, description="The operator's own namespace; its Lease lives there.")
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Namespaces to serve, separated by commas; empty is all."
+    )
+    image: str = Field("smallmodel-operator:0.1.0", description="The operator's own image; its Jobs run it.")
+    lease_name: str = Field(OPERATOR, description="Lease that says who leads.")
+    identity: str = Field(default_factory=socket.gethostname, description="Name of this process in the Lease.")
+    http_port: int = Field(8081, ge=0, le=65535, description="/healthz, /readyz and /metrics; 0 for any free port.")
+    log_format: Literal["json", "text"] = Field("text", description="Form of the log lines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    cluster_domain: str = Field("cluster.local", description="DNS domain of the cluster.")
+    ca_config_map: str = Field("", description="ConfigMap in a model's namespace whose `ca.crt` downloads trust.")
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    def site(self) -> Site:
+        """What models need to know of this installation."""
+        return Site(
+            job_image=self.image,
+            cluster_domain=self.cluster_domain,
+            gateway_namespace=self.namespace,
+            ca_config_map=self.ca_config_map,
+        )

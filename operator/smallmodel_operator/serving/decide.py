@@ -1,0 +1,73 @@
+"""What runs and how it is doing: the serving part of the plan."""
+
+from dataclasses import dataclass
+
+from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.core.facts import Object, Snapshot
+from smallmodel_operator.core.plan import Part
+from smallmodel_operator.serving import build, trouble
+from smallmodel_operator.serving.types import ServingRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """Counts read from the Deployment. `current` counts pods of the newest template."""
+
+    wanted: int
+    existing: int
+    available: int
+    current: int
+    observed: bool
+
+    @property
+    def settled(self) -> bool:
+        return self.observed and self.wanted == self.existing == self.available == self.current
+
+
+def replicas(live: Object | None, wanted: int) -> Replicas:
+    """Counts of a Deployment; all zero when there is none."""
+    if live is None:
+        return Replicas(wanted, 0, 0, 0, wanted == 0)
+    status = live.get("status", {})
+    return Replicas(
+        wanted=wanted,
+        existing=status.get("replicas", 0),
+        available=status.get("availableReplicas", 0),
+        current=status.get("updatedReplicas", 0),
+        observed=status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0),
+    )
+
+
+def objects(request: ServingRequest, live: Object | None) -> tuple[Object, ...]:
+    """The objects of a model that may run."""
+    made: list[Object] = [build.deployment(request, live), build.service(request.name, request.namespace)]
+    if request.replicas > 1:
+        made.append(build.disruption_budget(request.name, request.namespace))
+    return tuple(made)
+
+
+def observe(
+    name: str, wanted: int, suspended: bool, snapshot: Snapshot
+) -> tuple[Part, Replicas, trouble.Trouble | None]:
+    """Report `Available` from what is seen, whoever planned it."""
+    live = snapshot.child("Deployment", name)
+    count = replicas(live, wanted)
+    found = None
+    if wanted:
+        found = trouble.find(snapshot.pods_of("server"), live, snapshot.now, snapshot.largest_node_memory)
+    report = _available(count, suspended, found)
+    again = found.look_again_seconds if found else None
+    return Part(reports=(report,), look_again_seconds=again), count, found
+
+
+def _available(count: Replicas, suspended: bool, found: trouble.Trouble | None) -> Report:
+    if not count.wanted:
+        if suspended:
+            return Report(Condition.AVAILABLE, False, Reason.SUSPENDED, "Switched off: `spec.suspend` is true.")
+        return Report(Condition.AVAILABLE, False, Reason.SCALED_TO_ZERO, "Switched off: `spec.replicas` is 0.")
+    answering = f"{count.available} of {count.wanted} replica(s) answer."
+    if count.available:
+        return Report(Condition.AVAILABLE, True, Reason.SERVING, answering)
+    if found:
+        return Report(Condition.AVAILABLE, False, found.reason, found.message)
+    return Report(Condition.AVAILABLE, False, Reason.STARTING, f"{answering} Pods are starting.")

@@ -1,0 +1,103 @@
+"""Engine revisions: numbered builders of the pod template.
+
+A running model's template is always rebuilt by the builder that made it, so upgrading the operator restarts no
+pod. Only when the user's wish changes (spec, profile or weights) does a model move to the newest revision. To
+change anything in a template, add a revision; never edit one that was released (golden files hold them still).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from smallmodel_operator.api.names import (
+    ANNOTATION_INPUTS,
+    ANNOTATION_REVISION,
+    LABEL_ARTIFACT,
+    ROLE_SERVER,
+    digest,
+    labels,
+    selector,
+    short_hash,
+)
+from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.pod import container_security, pod_security
+from smallmodel_operator.serving import drain, llamacpp
+from smallmodel_operator.serving.types import ServingRequest
+
+ANNOTATION_MEMORY: Final = "smallmodel.dev/derived-memory"
+
+
+def revision_1(request: ServingRequest) -> dict[str, Any]:
+    """The pod template of release 0.1.0."""
+    resources: dict[str, Any] = {"requests": {"cpu": request.cpu_request, "memory": request.memory_request}}
+    limits = {k: v for k, v in {"cpu": request.cpu_limit, "memory": request.memory_limit}.items() if v}
+    if limits:
+        resources["limits"] = limits
+    engine = {
+        **llamacpp.container(request),
+        "resources": resources,
+        "securityContext": container_security(),
+        "volumeMounts": [dict(request.mount), {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+    }
+    spec: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "terminationGracePeriodSeconds": drain.GRACE_SECONDS,
+        "containers": [engine],
+        "volumes": [dict(request.volume), {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": selector(request.name)},
+            }
+        ],
+    }
+    if request.node_selector:
+        spec["nodeSelector"] = dict(request.node_selector)
+    if request.tolerations:
+        spec["tolerations"] = [dict(t) for t in request.tolerations]
+    metadata = {
+        "labels": {**labels(request.name, ROLE_SERVER), LABEL_ARTIFACT: short_hash(request.artifact)},
+        "annotations": {ANNOTATION_REVISION: "1"},
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+REVISIONS: Final[Mapping[int, Callable[[ServingRequest], dict[str, Any]]]] = {1: revision_1}
+LATEST: Final = max(REVISIONS)
+
+
+def inputs(request: ServingRequest) -> str:
+    """Hash of what the user asked for. Replicas move without touching pods; derived memory follows the weights."""
+    wish = {
+        name: getattr(request, name)
+        for name in ServingRequest.__slots__
+        if name not in {"replicas", "memory_request", "memory_declared"}
+    }
+    wish["memory_request"] = request.memory_request if request.memory_declared else "derived"
+    return digest(_plain(wish))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
+
+
+def frozen(request: ServingRequest, live: Object | None) -> tuple[int, ServingRequest]:
+    """The revision to build with, and the request as it was when the running template was made.
+
+    While the inputs are the recorded ones, revision and derived memory are the recorded ones too.
+    """
+    recorded = (live or {}).get("metadata", {}).get("annotations", {}) if live else {}
+    revision = recorded.get(ANNOTATION_REVISION, "")
+    same = recorded.get(ANNOTATION_INPUTS) == inputs(request)
+    if not same or not revision.isdigit() or int(revision) not in REVISIONS:
+        return LATEST, request
+    memory = recorded.get(ANNOTATION_MEMORY)
+    return int(revision), replace(request, memory_request=memory) if memory else request
