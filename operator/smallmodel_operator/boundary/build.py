@@ -25,6 +25,8 @@ def pods_policy(name: str, namespace: str, gateway_namespace: str) -> dict[str, 
         {
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": [{"podSelector": {}}, gateway], "ports": [{"protocol": "TCP", "port": ENGINE_PORT}]}],
+            # Said, though it is the default: a way out that someone adds by hand is then a difference, and is closed.
+            "egress": [],
         },
     )
 

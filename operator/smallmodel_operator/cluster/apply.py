@@ -44,6 +44,8 @@ class Applier:
             await self._ensure(claim)
         owner = owner_reference(model[1], uid)
         changed = [o for o in plan.objects if self._differs(o, live.get(key_of(o)))]
+        # All names first: a model one of whose names is taken leaves nothing half-made.
+        await _all(self._require_free(*key_of(o), model[0], uid) for o in changed if key_of(o) not in live)
         first = [o for o in changed if o["kind"] == "NetworkPolicy"]
         for group in (first, [o for o in changed if o["kind"] != "NetworkPolicy"]):
             for obj in await _all(self._write(model, owner, o, live.get(key_of(o))) for o in group):
@@ -67,9 +69,7 @@ class Applier:
     async def _write(self, model: ModelKey, owner: Mapping[str, Any], wanted: Object, live: Object | None) -> Object:
         kind, name = key_of(wanted)
         metadata = {**wanted["metadata"], "ownerReferences": [owner]}
-        if live is None:
-            await self._require_free(kind, name, model[0], owner["uid"])
-        elif kind == "Deployment":
+        if live is not None and kind == "Deployment":
             # Decided on exactly this state: another writer of replicas in between means deciding again.
             metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
         try:

@@ -7,7 +7,7 @@ from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
-from smallmodel_operator.core.plan import Part, Plan
+from smallmodel_operator.core.plan import Part, Plan, key_of
 from smallmodel_operator.core.remember import weights_status
 from smallmodel_operator.core.units import mebibytes, to_bytes
 from smallmodel_operator.quantization import decide as quantization
@@ -122,8 +122,17 @@ def _serving_request(resolved: Resolved, verdict: WeightsVerdict, request_bytes:
     )
 
 
+def switched_off(name: str, namespace: str, gateway_namespace: str) -> Part:
+    """What stays of a model that is off and cannot be planned: its address, and the guard of pods that still drain."""
+    return Part(
+        objects=(serving_build.service(name, namespace), boundary.pods_policy(name, namespace, gateway_namespace))
+    )
+
+
 def _held(resolved: Resolved, parts: list[Part], hold: Refused | NotYet) -> Decision:
     """What runs stays, unless its user switched it off: then it goes, whatever else is wrong."""
     if resolved.off:
-        parts.append(Part(objects=(serving_build.service(resolved.name, resolved.namespace),)))
+        off = switched_off(resolved.name, resolved.namespace, resolved.site.gateway_namespace)
+        planned = {key_of(o) for p in parts for o in p.objects}
+        parts.append(Part(objects=tuple(o for o in off.objects if key_of(o) not in planned)))
     return Decision(Plan.of(parts, prune=resolved.off), hold)

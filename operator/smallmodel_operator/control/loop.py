@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from smallmodel_operator.cluster.fence import NotLeader
-from smallmodel_operator.control.reconcile import Reconciler, Result
+from smallmodel_operator.control.reconcile import Reconciler
+from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object
 
 GATHER_SECONDS: Final = 0.1
@@ -81,6 +82,7 @@ class Loop:
                 await self._sleep(poke, wait, debounce=not failures)
         finally:
             self.pokes.forget(model)
+            self._reconciler.forget(first)
 
     async def _sleep(self, poke: asyncio.Event, wait: float, *, debounce: bool) -> None:
         try:
@@ -110,5 +112,5 @@ def _is_bug(error: Exception) -> bool:
     return isinstance(error, TypeError | KeyError | AttributeError | ValueError | IndexError | AssertionError)
 
 
-def _name(result: Result) -> str:
+def _name(result: Verdict) -> str:
     return "refused" if result.refused else "ok"

@@ -7,7 +7,7 @@ from smallmodel_operator.core.units import quantity
 
 _QUANTITIES: Final = {"requests", "limits"}
 _KEYS: Final = ("name", "mountPath", "containerPort", "key", "topologyKey", "type")
-"""Fields by which lists of maps are merged under server-side apply; the first both sides have counts."""
+"""Fields by which lists of maps are merged under server-side apply; the first that tells the items apart counts."""
 _IDENTITY: Final = {"resourceVersion"}
 
 
@@ -66,9 +66,10 @@ def _sequence(wanted: Any, live: Any, path: str) -> Iterator[str]:
 
 
 def _merge_key(items: Any) -> str | None:
+    """The field by which both sides are matched: all have it and no two share its value (tolerations may)."""
     if not items or not all(isinstance(i, Mapping) for i in items):
         return None
-    return next((k for k in _KEYS if all(k in i for i in items)), None)
+    return next((k for k in _KEYS if all(k in i for i in items) and len({i[k] for i in items}) == len(items)), None)
 
 
 def _equal(wanted: Any, live: Any) -> bool:

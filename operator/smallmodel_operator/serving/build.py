@@ -11,7 +11,7 @@ from smallmodel_operator.api.names import (
     selector,
 )
 from smallmodel_operator.core.facts import Object
-from smallmodel_operator.serving import revisions
+from smallmodel_operator.serving import llamacpp, revisions
 from smallmodel_operator.serving.types import ServingRequest
 
 
@@ -34,7 +34,7 @@ def deployment(request: ServingRequest, live: Object | None) -> dict[str, Any]:
         "spec": {
             "replicas": request.replicas,
             "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": revisions.llamacpp.STARTUP_SECONDS + 60,
+            "progressDeadlineSeconds": llamacpp.STARTUP_SECONDS + 60,
             "selector": {"matchLabels": selector(request.name)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": revisions.REVISIONS[revision](recorded),
