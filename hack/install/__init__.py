@@ -1,0 +1,1 @@
+"""Installs the operator into a cluster: builds images, pushes or loads them by digest, runs Helm."""

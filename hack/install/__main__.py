@@ -1,0 +1,144 @@
+"""`make install`, `make uninstall`, `make images`: see docs/how-to/install.md."""
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from hack.install import preflight, release, testbed, wheels
+from hack.install.images import LLAMACPP, OPERATOR, VERSION, Builder, find_engine, images
+from hack.install.release import Placed
+from hack.install.steps import ROOT, Access, InstallError, capture, fail, say, step, stream
+
+CLUSTERS = ("current", "kind", "testbed")
+
+
+def main() -> int:
+    options = parse(sys.argv[1:])
+    try:
+        if options.cluster not in CLUSTERS:
+            raise InstallError(f"CLUSTER={options.cluster} is unknown; known: {', '.join(CLUSTERS)}.")
+        if options.command == "uninstall":
+            say(release.uninstall(access_to(options.cluster)))
+        else:
+            install(options)
+    except InstallError as error:
+        return fail(error)
+    except KeyboardInterrupt:
+        return fail(InstallError("interrupted; run the same command again, it continues safely"))
+    return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m hack.install", description=__doc__)
+    parser.add_argument("command", choices=["install", "uninstall"])
+    parser.add_argument("--cluster", default=os.environ.get("CLUSTER") or "current", help="current, kind or testbed")
+    parser.add_argument("--registry", default=os.environ.get("REGISTRY", ""), help="host[:port][/folder] to push to")
+    parser.add_argument("--values", action="append", default=[], help="a values file for the chart, repeatable")
+    parser.add_argument("--engine", default=os.environ.get("ENGINE", ""), help="docker, podman or buildah")
+    parser.add_argument("--base-python", default=os.environ.get("BASE_PYTHON", ""), help="base of the operator's image")
+    parser.add_argument("--base-debian", default=os.environ.get("BASE_DEBIAN", ""), help="base of the engine's image")
+    parser.add_argument(
+        "--python-version", default=os.environ.get("PYTHON_VERSION") or "3.11", help="Python in the base"
+    )
+    parser.add_argument("--insecure-registry", action="store_true", default=os.environ.get("INSECURE_REGISTRY") == "1")
+    options = parser.parse_args(arguments)
+    options.values += os.environ.get("VALUES", "").split()
+    return options
+
+
+def access_to(cluster: str) -> Access:
+    """The programs that reach the cluster. Raises InstallError naming the one that is missing."""
+    if cluster == "testbed":
+        return testbed.access()
+    kubectl = shutil.which("kubectl")
+    if not kubectl:
+        raise InstallError("kubectl is not on the PATH. Install it (it comes with every Kubernetes release).")
+    helm = shutil.which("helm") or testbed.helm()
+    env = {}
+    if cluster == "kind":
+        env["KUBECONFIG"] = kind_kubeconfig()
+    return Access(kubectl_program=kubectl, helm_program=helm, env=env)
+
+
+def kind_name() -> str:
+    return os.environ.get("KIND_CLUSTER", "smallmodel")
+
+
+def kind_kubeconfig() -> str:
+    """A kubeconfig file of the kind cluster, in our cache: the user's own context is left as it is."""
+    if kind_name() not in capture(["kind", "get", "clusters"]).split():
+        raise InstallError(
+            f"There is no kind cluster {kind_name()}: make cluster-up CLUSTER=kind (or set KIND_CLUSTER)."
+        )
+    cache = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")))
+    folder = Path(os.environ.get("SLM_CACHE", str(cache / "smallmodel"))) / "clusters" / f"kind-{kind_name()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "kubeconfig"
+    file.write_text(capture(["kind", "get", "kubeconfig", "--name", kind_name()]))
+    file.chmod(0o600)
+    return str(file)
+
+
+def install(options: argparse.Namespace) -> None:
+    step(1, 4, "looking: programs, cluster, registry")
+    registry = preflight.check_registry_name(options.registry) if options.cluster == "current" else ""
+    for file in options.values:
+        if not Path(file).is_file():
+            raise InstallError(f"VALUES names {file}, which is not a file.")
+    access = access_to(options.cluster)
+    say(f"      Kubernetes {preflight.check_cluster(access)}")
+    if registry:
+        preflight.check_registry(registry, insecure=options.insecure_registry)
+    placed = testbed.place() if options.cluster == "testbed" else build_and_place(options, registry)
+    step(4, 4, "installing the chart")
+    extra = [part for file in [*testbed.values(options.cluster), *options.values] for part in ("--values", str(file))]
+    say("      " + release.install(access, placed, extra))
+    say("\nNext: kubectl apply -f examples/01-first-model/model.yaml (see its README for weights in your registry)")
+
+
+def build_and_place(options: argparse.Namespace, registry: str) -> Placed:
+    """Builds both images and pushes them by digest, or loads them into kind."""
+    engine = find_engine(options.engine)
+    if engine is None:
+        raise InstallError(
+            "No docker (with a running daemon), podman or buildah is here. On Debian: apt-get install buildah."
+        )
+    step(2, 4, f"building images with {engine.name}")
+    context = wheels.fetch(options.python_version, platform.machine())
+    prefix = registry or "registry.internal/slm"
+    references: dict[str, str] = {}
+    for image in images(context, options.base_python, options.base_debian):
+        references[image.name] = f"{prefix}/{image.name}:{VERSION}"
+        engine.build(image, references[image.name])
+    if options.cluster == "kind":
+        step(3, 4, f"loading images into kind cluster {kind_name()}")
+        return load_into_kind(engine, prefix, references)
+    step(3, 4, f"pushing to {registry}")
+    digests = {name: engine.push(ref, insecure=options.insecure_registry) for name, ref in references.items()}
+    for name, digest in digests.items():
+        say(f"      {registry}/{name}@{digest}")
+    return Placed(registry, digests[OPERATOR], f"{registry}/{LLAMACPP}@{digests[LLAMACPP]}")
+
+
+def load_into_kind(engine: Builder, prefix: str, references: dict[str, str]) -> Placed:
+    """kind keeps no digests, so the tag carries the image's own id: a new build is a new tag."""
+    tags = {}
+    for name, reference in references.items():
+        identity = capture([engine.name, "inspect", "--type=image", "-f", engine.id_format, reference]).strip()
+        tags[name] = f"{VERSION}-{identity.removeprefix('sha256:')[:12]}"
+        tagged = f"{prefix}/{name}:{tags[name]}"
+        capture([engine.name, "tag", reference, tagged])
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "image.tar"
+            engine.archive(tagged, archive)
+            stream(["kind", "load", "image-archive", str(archive), "--name", kind_name()], what=f"load of {tagged}")
+    return Placed(prefix, tags[OPERATOR], f"{prefix}/{LLAMACPP}:{tags[LLAMACPP]}")
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Helm, run for real; its output parsed into objects."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "smallmodel-operator"
+PROFILES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*-values.yaml"))
+
+Objects = list[dict[str, Any]]
+Render = Callable[..., Objects]
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    found = shutil.which("helm")
+    if found:
+        return found
+    binaries = pytest.importorskip(
+        "hack.cluster.binaries", reason="helm is not on the PATH and the test bed is not there"
+    )
+    try:
+        return str(binaries.ensure("helm"))
+    except Exception as error:
+        pytest.skip(f"helm cannot be built here: {error}")
+
+
+@pytest.fixture(scope="session")
+def run_helm(helm: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([helm, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def render(run_helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
+    """Objects of the chart with a values profile and further Helm arguments."""
+
+    def objects(profile: str, *arguments: str) -> Objects:
+        values = CHART / "ci" / f"{profile}-values.yaml"
+        command = ("template", "smallmodel", str(CHART), "-n", "smallmodel-system", "-f", str(values), *arguments)
+        done = run_helm(*command)
+        assert done.returncode == 0, done.stderr
+        return [found for found in yaml.safe_load_all(done.stdout) if found]
+
+    return objects
+
+
+def one(objects: Objects, kind: str, name: str = "") -> dict[str, Any]:
+    found = [o for o in objects if o["kind"] == kind and name in ("", o["metadata"]["name"])]
+    assert len(found) == 1, [(o["kind"], o["metadata"]["name"]) for o in objects]
+    return found[0]
