@@ -1,0 +1,1 @@
+"""The test bed: a real Kubernetes on one small machine."""

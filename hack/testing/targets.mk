@@ -1,0 +1,18 @@
+.PHONY: test test-long test-fast test-apiserver test-cluster
+
+test: setup ## All tests: lint, types, contracts, then every tier side by side
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory test-prepare
+	@$(BIN)/python -m hack.testing.run
+
+test-long: setup test-prepare ## Long tests: kills under load, long outages, real Argo CD, models of true size
+	@$(BIN)/python -m hack.testing.run --long
+
+test-fast: setup ## Only the tests that need nothing but Python
+	@$(BIN)/python -m hack.testing.run --only fast
+
+test-apiserver: setup ## Only the tests against real API servers
+	@$(BIN)/python -m hack.testing.run --only apiserver
+
+test-cluster: setup test-prepare ## Only the tests on the real node
+	@$(BIN)/python -m hack.testing.run --only cluster

@@ -1,0 +1,38 @@
+"""Which tests belong to which tier, and what a tier needs. Pure values."""
+
+import os
+import shutil
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One pytest run. `needs` are reasons why it cannot run here; empty means it can, and then it must."""
+
+    name: str
+    paths: tuple[str, ...]
+    markers: str
+    workers: int
+    after: str = ""
+    needs: tuple[str, ...] = ()
+
+
+FAST = ("tests/unit", "tests/golden", "tests/property", "tests/api", "tests/argocd", "tests/docs", "tests/chart")
+
+
+def _missing(*tools: str) -> tuple[str, ...]:
+    return tuple(f"{tool} is not installed" for tool in tools if shutil.which(tool) is None)
+
+
+def tiers(long: bool) -> tuple[Tier, ...]:
+    """The tiers of `make test`, or those of `make test-long`."""
+    root = () if os.geteuid() == 0 else ("it must run as root",)
+    go = _missing("go")
+    marker = "long" if long else "not long"
+    real = (
+        Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, needs=go),
+        Tier("cluster", ("tests/cluster",), marker, 1, needs=(*go, *root)),
+    )
+    if long:
+        return (*real, Tier("argocd", ("tests/argocd", "tests/chart", "tests/docs"), marker, 1, needs=(*go, *root)))
+    return (Tier("fast", FAST, "not long and not apiserver and not cluster", 2), *real)
