@@ -2,10 +2,10 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from collections.abc import Callable
 
 from hack.install.steps import ROOT, InstallError, capture, stream
 
@@ -19,8 +19,6 @@ class Image:
     """One image of ours: its name below the registry, its Containerfile and the folder that is its build context."""
 
     name: str
-    id_format: str
-    """Template by which `inspect` prints the image's id."""
     containerfile: Path
     context: Path
     base: str

@@ -105,8 +105,12 @@ def uninstall(access: Access) -> str:
         access.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", TIMEOUT)
     except InstallError as error:
         raise InstallError(
-            f"{error}\nThe release hook did not finish. Look: kubectl -n {NAMESPACE} logs job/smallmodel-operator-release\n"
-            f"Without it: helm uninstall {RELEASE} -n {NAMESPACE} --no-hooks, then delete the finalizer smallmodel.dev/finalizer "
-            f"from each SmallModel."
+            f"{error}\nThe release hook did not finish. Look:\n"
+            f"  kubectl -n {NAMESPACE} logs job/smallmodel-operator-release\n"
+            f"Without it: helm uninstall {RELEASE} -n {NAMESPACE} --no-hooks, then delete the finalizer "
+            f"smallmodel.dev/finalizer from each SmallModel."
         ) from None
-    return "operator removed; models keep serving, CRDs and ComputeProfile `default` stay (a reinstall takes them up again)"
+    return (
+        "operator removed; models keep serving, CRDs and ComputeProfile `default` stay "
+        "(a reinstall takes them up again)"
+    )

@@ -211,9 +211,9 @@ def test_the_supported_range_is_said_once(run_helm: Run) -> None:
 
 
 def test_versions_agree() -> None:
-    from smallmodel_operator import __version__
-
     from hack.install.images import VERSION
+
+    from smallmodel_operator import __version__
 
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == __version__ == VERSION

@@ -1,0 +1,124 @@
+"""Images built by a real engine and pushed to a real registry on loopback: the digest told is the digest kept."""
+
+import base64
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hack.install.images import Image, Podman
+from hack.install.preflight import check_registry
+from hack.install.steps import InstallError
+
+needs = [
+    pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed (apt-get install {tool})")
+    for tool in ("buildah", "docker-registry")
+]
+pytestmark = [*needs, pytest.mark.skipif(os.geteuid() != 0, reason="buildah needs root here"), pytest.mark.timeout(120)]
+
+CONFIG = """
+version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {folder}}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+{auth}
+"""
+
+
+def start_registry(folder: Path, auth: str = "") -> tuple[subprocess.Popen[bytes], str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    file = folder / "registry.yml"
+    file.write_text(CONFIG.format(folder=folder / "data", port=port, auth=auth))
+    process = subprocess.Popen(["docker-registry", "serve", str(file)], stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=1).close()
+            break
+        except urllib.error.HTTPError:
+            break
+        except OSError:
+            time.sleep(0.1)
+    else:
+        process.kill()
+        pytest.fail("docker-registry did not start")
+    return process, f"127.0.0.1:{port}"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    process, host = start_registry(tmp_path)
+    yield host
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def closed_registry(tmp_path: Path) -> Iterator[str]:
+    """One that lets in `bot` with the password `right` only."""
+    (tmp_path / "htpasswd").write_text("bot:$2b$04$GGpEWluGl1MORaliZWLEmevTx2Fn.WdUJoOLqCqb4nZ2bit48J9XG\n")
+    process, host = start_registry(tmp_path, f"auth: {{htpasswd: {{realm: slm, path: {tmp_path}/htpasswd}}}}")
+    yield host
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
+    """The smallest image there is, in a store of its own."""
+    store = tmp_path / "storage.conf"
+    store.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n')
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(store))
+    monkeypatch.setenv("BUILDAH_ISOLATION", "chroot")
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "hello").write_text("hello")
+    (tmp_path / "Containerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY hello /hello\nUSER 65532:65532\n")
+    return Image("hello", tmp_path / "Containerfile", tmp_path / "context", "scratch")
+
+
+def digest_of(host: str, name: str, reference: str) -> str:
+    request = urllib.request.Request(f"http://{host}/v2/{name}/manifests/{reference}", method="HEAD")
+    request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return str(answer.headers["Docker-Content-Digest"])
+
+
+def test_the_digest_told_is_the_one_the_registry_serves(registry: str, image: Image) -> None:
+    engine = Podman("buildah")
+    reference = f"{registry}/slm/hello:0.1.0"
+    engine.build(image, reference)
+    digest = engine.push(reference, insecure=True)
+    assert digest.startswith("sha256:")
+    assert digest_of(registry, "slm/hello", digest) == digest_of(registry, "slm/hello", "0.1.0") == digest
+    assert engine.push(reference, insecure=True) == digest
+
+
+def test_a_refused_push_says_how_to_log_in_and_a_login_helps(
+    closed_registry: str, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins = tmp_path / "auth.json"
+    logins.write_text("{}")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(logins))
+    engine = Podman("buildah")
+    reference = f"{closed_registry}/slm/hello:0.1.0"
+    engine.build(image, reference)
+    with pytest.raises(InstallError, match=f"refused the push(.|\n)*docker login {closed_registry}"):
+        engine.push(reference, insecure=True)
+    login = base64.b64encode(b"bot:right").decode()
+    logins.write_text(json.dumps({"auths": {closed_registry: {"auth": login}}}))
+    check_registry(closed_registry, insecure=True)
+    assert engine.push(reference, insecure=True).startswith("sha256:")
+
+
+def test_a_build_that_fails_is_named(image: Image, tmp_path: Path) -> None:
+    (tmp_path / "Containerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY missing /missing\n")
+    with pytest.raises(InstallError, match="build of x/y:1 failed"):
+        Podman("buildah").build(image, "x/y:1")
