@@ -15,9 +15,15 @@ UNSCHEDULABLE_PATIENCE: Final = timedelta(seconds=60)
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
-# Log lines may hold prompts; only lines of these forms, written by the engine about itself, are passed on.
+# Log lines may hold prompts, and a status is read by more people than a prompt: passed on are only lines in which
+# functions that run before the first request speak of an error.
 _ENGINE_ERROR = re.compile(
-    r"(?:error|failed|unable|invalid|unknown|unsupported|corrupt|magic|not within|exceed|cannot)[^\n]{0,200}", re.I
+    r"^(?:[\d.]+ )?(?:E )?[ \t]*(?:(?:srv|cmn)[ \t]+)?"
+    r"(?:(?:gguf_init\w*|ggml_(?!\w*init:)\w+|llama_(?:model|init|context|kv)\w*|common_(?:init|fit)\w*"
+    r"|load_model|init|main|start_server)[ \t]*: (?=.*(?:error|failed|unable|invalid|unknown|unsupported|corrupt|couldn't"
+    r"|insufficient|exiting))|(?=error: (?:invalid|unknown) argument|error while handling argument))"
+    r"(?P<said>[^\n]{1,300})",
+    re.MULTILINE | re.IGNORECASE,
 )
 
 
@@ -100,9 +106,9 @@ def _ended(pod: Object, state: Mapping[str, Any], ended: Mapping[str, Any]) -> T
 
 
 def engine_error(log_tail: str) -> str:
-    """The last line in which the engine speaks of an error about itself; never a whole log, which may hold prompts."""
-    lines = [m.group(0).strip() for m in _ENGINE_ERROR.finditer(log_tail or "")]
-    return _short(lines[-1], 200) if lines else ""
+    """The first line in which the engine speaks of an error while it starts (those after it say less); or nothing."""
+    line = _ENGINE_ERROR.search(log_tail or "")
+    return _short(line["said"], 200) if line else ""
 
 
 def _unschedulable(pod: Object, condition: Mapping[str, Any], now: datetime, largest_node: int | None) -> Trouble:
