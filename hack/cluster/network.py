@@ -1,0 +1,80 @@
+"""The network of one cluster: a namespace of its own with no way out, and a veth pair the host reaches it over."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Addresses of cluster number `index` (0 to 50); clusters of different numbers live side by side."""
+
+    index: int
+
+    @property
+    def host(self) -> str:
+        return f"198.18.{self.index}.1"
+
+    @property
+    def node(self) -> str:
+        return f"198.18.{self.index}.2"
+
+    @property
+    def pods(self) -> str:
+        return f"10.{100 + self.index}.0.0/16"
+
+    @property
+    def services(self) -> str:
+        return f"10.{160 + self.index}.0.0/16"
+
+    @property
+    def dns(self) -> str:
+        return f"10.{160 + self.index}.0.10"
+
+
+def _ip(*words: str, check: bool = True) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True)
+    if check and done.returncode:
+        raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+
+
+def namespace(name: str) -> str:
+    return f"slm-{name}"
+
+
+def prefix(name: str) -> tuple[str, ...]:
+    """Words that run a program inside. Not `ip netns exec`, which remounts /sys and hides the cgroups."""
+    return ("nsenter", f"--net=/run/netns/{namespace(name)}")
+
+
+def up(name: str, addresses: Addresses) -> None:
+    """Make the namespace and its veth pair; doing it again changes nothing."""
+    ns, inside, outside = namespace(name), "uplink", _outside(addresses)
+    if not Path(f"/run/netns/{ns}").exists():
+        _ip("netns", "add", ns)
+    inner = ("-n", ns)
+    _ip(*inner, "link", "set", "lo", "up")
+    if not Path(f"/sys/class/net/{outside}").exists():
+        _ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", ns)
+    _ip("address", "replace", f"{addresses.host}/30", "dev", outside)
+    _ip("link", "set", outside, "up")
+    _ip(*inner, "address", "replace", f"{addresses.node}/30", "dev", inside)
+    _ip(*inner, "link", "set", inside, "up")
+    # Components want a default route to choose an address by; this one leads to a bridge without members.
+    _ip(*inner, "link", "add", "nowhere", "type", "bridge", check=False)
+    _ip(*inner, "link", "set", "nowhere", "up")
+    _ip(*inner, "route", "replace", "default", "dev", "nowhere", "src", addresses.node)
+    for network in (addresses.pods, addresses.services):
+        _ip("route", "replace", network, "via", addresses.node, "dev", outside)
+    for setting in ("net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1"):
+        subprocess.run([*prefix(name), "sysctl", "-qw", setting], check=False, capture_output=True)
+
+
+def down(name: str, addresses: Addresses) -> None:
+    """Remove both; what is gone already is no error."""
+    _ip("link", "del", _outside(addresses), check=False)
+    _ip("netns", "del", namespace(name), check=False)
+
+
+def _outside(addresses: Addresses) -> str:
+    return f"slm{addresses.index}"

@@ -1,0 +1,75 @@
+"""Root file systems from Debian packages: what `FROM` means where no registry can be reached."""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.images import layers
+
+EXCLUDE = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/var/lib/apt/lists/*", "/var/cache/*")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A Debian suite and the packages on top of its smallest variant."""
+
+    suite: str
+    packages: tuple[str, ...]
+
+
+PYTHON = Base("bookworm", ("python3-minimal", "python3-venv", "python3-pip", "ca-certificates"))
+TOOLBOX = Base("bookworm", ("python3-minimal", "python3-venv", "python3-pip", "ca-certificates", "curl"))
+ENGINE = Base("forky", ("llama.cpp-tools",))
+STATIC = Base("bookworm", ("busybox-static",))
+
+
+def layer(base: Base) -> layers.Layer:
+    """The base as one layer, made once by mmdebstrap."""
+    key = hashlib.sha256(f"{base}{EXCLUDE}".encode()).hexdigest()[:24]
+    tree = layers.folder() / f"base-{key}"
+    with (layers.folder() / f".base-{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not tree.exists():
+            _make(base, tree)
+        return layers.of_tree(f"base-{key}", tree)
+
+
+def _make(base: Base, tree: Path) -> None:
+    scratch = tree.with_name(f".{tree.name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    started = time.monotonic()
+    print(f"making a Debian {base.suite} root with {', '.join(base.packages)} ...", file=sys.stderr, flush=True)
+    command = [
+        "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(base.packages)}",
+        "--aptopt=Acquire::Check-Valid-Until \"false\"", "--aptopt=APT::Install-Recommends \"false\"",
+        *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDE), base.suite, str(scratch), *_mirror(base.suite),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise RuntimeError(f"mmdebstrap {base.suite} failed:\n{done.stderr[-2000:]}")
+    for leftover in ("var/cache/apt", "var/lib/apt/lists", "dev"):
+        shutil.rmtree(scratch / leftover, ignore_errors=True)
+    (scratch / "dev").mkdir()
+    scratch.rename(tree)
+    print(f"Debian {base.suite} root: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _mirror(suite: str) -> Sequence[str]:
+    """The mirror this machine's own apt uses, whatever it is; none: mmdebstrap's default."""
+    for file in (*Path("/etc/apt/sources.list.d").glob("*.sources"), Path("/etc/apt/sources.list")):
+        if not file.exists():
+            continue
+        for line in file.read_text().splitlines():
+            words = line.split()
+            if line.startswith("URIs:") and "debian" in words[1] and "security" not in words[1]:
+                return (words[1],)
+            if line.startswith("deb ") and "debian" in line and "security" not in line:
+                return (next(w for w in words if "://" in w),)
+    return ()

@@ -1,0 +1,97 @@
+"""The images of this repository by name, built here without a container engine and cached by their content."""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hack.cluster.paths import REPOSITORY, cache
+from hack.images import bases, layers, oci
+from hack.images.containerfile import parse
+
+REGISTRY = "slm.test"
+"""Registry part of names inside the test bed; no such host exists, so nothing can be pulled by accident."""
+
+
+def build_image(name: str) -> oci.Image:
+    """pause, operator, llamacpp or toolbox."""
+    (cache() / "images").mkdir(parents=True, exist_ok=True)
+    with (cache() / "images" / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return {"pause": _pause, "operator": _operator, "llamacpp": _llamacpp, "toolbox": _toolbox}[name]()
+
+
+def pack_weights(name: str, files: Mapping[str, Path]) -> oci.Image:
+    """An image that holds files and nothing else, the same digest for the same files on every machine."""
+    target = cache() / "images"
+    target.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256("".join(f"{n}{oci.file_digest(p)}" for n, p in sorted(files.items())).encode()).hexdigest()[:16]
+    layer = target / f"weights-{name}-{key}.layer.tar"
+    if not layer.exists():
+        temporary = layer.with_suffix(".part")
+        oci.layer_of_files(files, temporary)
+        temporary.replace(layer)
+    return _packed(f"{REGISTRY}/weights/{name}:1", (layer,), {})
+
+
+def _pause() -> oci.Image:
+    base = bases.layer(bases.STATIC).tree / "bin" / "busybox"
+    files = cache() / "images" / "pause.layer.tar"
+    if not files.exists():
+        oci.layer_of_files({"pause": base}, files.with_suffix(".part"))
+        files.with_suffix(".part").replace(files)
+        _executable(files)
+    return _packed(f"{REGISTRY}/pause:1", (files,), {"Entrypoint": ["/pause", "sleep", "infinity"], "User": "65532"})
+
+
+def _operator() -> oci.Image:
+    from hack.install.wheels import fetch
+
+    return _from_file("smallmodel-operator", REPOSITORY / "operator" / "Containerfile", fetch(), bases.PYTHON)
+
+
+def _llamacpp() -> oci.Image:
+    folder = REPOSITORY / "hack" / "images" / "llamacpp"
+    # The base already holds the package: apt in a chroot would need the network set up inside it.
+    return _from_file("smallmodel-llamacpp", folder / "Containerfile", folder, bases.ENGINE, skip=("apt-get",))
+
+
+def _toolbox() -> oci.Image:
+    from hack.images.toolbox.wheels import fetch
+
+    folder = REPOSITORY / "hack" / "images" / "toolbox"
+    return _from_file("toolbox", folder / "Containerfile", fetch(), bases.TOOLBOX)
+
+
+def _from_file(
+    name: str, file: Path, context: Path, base: bases.Base, skip: tuple[str, ...] = ()
+) -> oci.Image:
+    parsed = parse(file)
+    stack = [bases.layer(base)]
+    for word, rest in parsed.steps:
+        if not any(s in rest for s in skip):
+            stack.append(layers.step(word, rest, context, stack))
+    key = hashlib.sha256("".join(layer.key for layer in stack).encode()).hexdigest()[:12]
+    return _packed(f"{REGISTRY}/{name}:{key}", tuple(layer.tar for layer in stack), parsed.config)
+
+
+def _packed(name: str, tars: tuple[Path, ...], config: Mapping[str, Any]) -> oci.Image:
+    key = hashlib.sha256(f"{name}{[(str(t), t.stat().st_size, t.stat().st_mtime) for t in tars]}{config}".encode())
+    archive = cache() / "images" / f"{name.split('/', 1)[1].replace('/', '_').replace(':', '_')}-{key.hexdigest()[:12]}.tar"
+    if not archive.exists():
+        return oci.pack(name, tars, config, archive)
+    return oci.read(name, archive)
+
+
+def _executable(layer: Path) -> None:
+    """Rewrite the one file of a layer with an executable mode."""
+    import tarfile
+
+    made = layer.with_suffix(".x")
+    with tarfile.open(layer) as old, tarfile.open(made, "w") as new:
+        for member in old:
+            member.mode = 0o555
+            new.addfile(member, old.extractfile(member))
+    shutil.move(made, layer)
