@@ -8,7 +8,7 @@ minute therefore finds its fence closed before its first write.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -29,8 +29,11 @@ logger = logging.getLogger(__name__)
 class Lease:
     """One candidate for one Lease object."""
 
-    def __init__(self, client: Client, namespace: str, name: str, identity: str) -> None:
+    def __init__(
+        self, client: Client, namespace: str, name: str, identity: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
+        self._clock = clock
         self._namespace = namespace
         self._name = name
         self.identity = identity
@@ -73,7 +76,7 @@ class Lease:
 
     async def _try(self) -> str:
         """One attempt to take or renew; who holds the lease now, or "" when that is unknown."""
-        sent = time.monotonic()
+        sent = self._clock()
         try:
             async with asyncio.timeout(DURATION - MARGIN):
                 holder = await self._take()
@@ -100,7 +103,7 @@ class Lease:
 
     def _expired(self, live: Mapping[str, Any]) -> bool:
         """Expiry by our own clock since the record last changed: clocks of two nodes need not agree."""
-        version, now = live["metadata"]["resourceVersion"], time.monotonic()
+        version, now = live["metadata"]["resourceVersion"], self._clock()
         if self._seen is None or self._seen[0] != version:
             self._seen = (version, now)
             return False

@@ -20,8 +20,9 @@ _CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerEr
 _ENGINE_ERROR = re.compile(
     r"^(?:[\d.]+ )?(?:E )?[ \t]*(?:(?:srv|cmn)[ \t]+)?"
     r"(?:(?:gguf_init\w*|ggml_(?!\w*init:)\w+|llama_(?:model|init|context|kv)\w*|common_(?:init|fit)\w*"
-    r"|load_model|init|main|start_server)[ \t]*: (?=.*(?:error|failed|unable|invalid|unknown|unsupported|corrupt|couldn't"
-    r"|insufficient|exiting))|(?=error: (?:invalid|unknown) argument|error while handling argument))"
+    r"|load_model|init|main|start_server)[ \t]*: "
+    r"(?=.*(?:error|failed|unable|invalid|unknown|unsupported|corrupt|couldn't|insufficient|exiting))"
+    r"|(?=error: (?:invalid|unknown) argument|error while handling argument))"
     r"(?P<said>[^\n]{1,300})",
     re.MULTILINE | re.IGNORECASE,
 )

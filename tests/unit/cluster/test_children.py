@@ -1,0 +1,106 @@
+"""The view of the watches, corrected by our own writes until the watch has caught up."""
+
+from typing import Any
+
+import pytest
+from tests.fakes.clock import Clock
+
+from smallmodel_operator.cluster.children import FORGET_SECONDS, Children, owned, slim
+
+MODEL = ("support", "bot")
+KEY = ("Service", "bot")
+
+
+def service(version: int, uid: str = "s1", owner: str = "u", **more: Any) -> dict[str, Any]:
+    meta = {"name": "bot", "uid": uid, "resourceVersion": str(version), "ownerReferences": [{"uid": owner}]}
+    return {"kind": "Service", "metadata": meta, **more}
+
+
+@pytest.fixture
+def children(clock: Clock) -> Children:
+    return Children(clock)
+
+
+def watched(children: Children, *seen: dict[str, Any]) -> None:
+    children.indices = {"Service": {MODEL: list(seen)}}
+
+
+def test_what_the_watch_shows_is_there(children: Children) -> None:
+    watched(children, service(5))
+    assert children.of(MODEL, "u") == {KEY: service(5)}
+
+
+def test_objects_of_another_owner_are_not_ours(children: Children) -> None:
+    watched(children, service(5, owner="someone"))
+    assert children.of(MODEL, "u") == {}
+
+
+def test_a_write_counts_before_the_watch_shows_it(children: Children) -> None:
+    watched(children)
+    children.wrote(MODEL, KEY, service(7))
+    assert children.of(MODEL, "u") == {KEY: service(7)}
+    watched(children, service(6))
+    assert children.of(MODEL, "u") == {KEY: service(7)}, "an older view does not count"
+    watched(children, service(8, status="newer"))
+    assert children.of(MODEL, "u") == {KEY: service(8, status="newer")}
+
+
+def test_versions_are_numbers_not_text(children: Children) -> None:
+    children.wrote(MODEL, KEY, service(10))
+    watched(children, service(9))
+    assert children.of(MODEL, "u") == {KEY: service(10)}
+
+
+def test_a_deletion_counts_before_the_watch_shows_it(children: Children) -> None:
+    watched(children, service(5))
+    children.deleted(MODEL, KEY, service(5))
+    assert children.of(MODEL, "u") == {}
+    watched(children)
+    assert children.of(MODEL, "u") == {}
+
+
+def test_an_object_made_anew_after_our_deletion_is_seen(children: Children) -> None:
+    children.deleted(MODEL, KEY, service(5))
+    watched(children, service(9, uid="s2"))
+    assert children.of(MODEL, "u") == {KEY: service(9, uid="s2")}
+
+
+def test_an_object_replaced_by_another_is_seen(children: Children) -> None:
+    children.wrote(MODEL, KEY, service(7))
+    watched(children, service(3, uid="s2"))
+    assert children.of(MODEL, "u") == {KEY: service(3, uid="s2")}
+
+
+def test_a_write_the_watch_never_shows_is_forgotten(children: Children, clock: Clock) -> None:
+    """Someone deleted it between our write and the watch: it is made again."""
+    watched(children)
+    children.wrote(MODEL, KEY, service(7))
+    clock.forward(FORGET_SECONDS + 1)
+    assert children.of(MODEL, "u") == {}
+
+
+def test_forgetting_a_model(children: Children) -> None:
+    watched(children)
+    children.wrote(MODEL, KEY, service(7))
+    children.forget(MODEL)
+    assert children.of(MODEL, "u") == {}
+
+
+def test_pods_are_not_children_and_come_sorted(children: Children) -> None:
+    pods = [{"metadata": {"name": n}} for n in ("b", "a")]
+    children.indices = {"Pod": {MODEL: pods}}
+    assert [p["metadata"]["name"] for p in children.pods(MODEL)] == ["a", "b"]
+    assert children.of(MODEL, "u") == {}
+    assert children.pods(("support", "other")) == ()
+
+
+def test_managed_fields_are_not_kept(children: Children) -> None:
+    obj = service(1)
+    obj["metadata"]["managedFields"] = [{"manager": "x"}]
+    assert slim(obj) == service(1)
+
+
+def test_ownership_is_the_uid() -> None:
+    assert owned(service(1), "u")
+    assert not owned(service(1), "v")
+    assert not owned({"metadata": {}}, "u")
