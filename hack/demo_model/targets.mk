@@ -11,7 +11,7 @@ demo-model-env:
 
 train-demo-model: demo-model-env ## Retrain the demo's support-desk model from text (CPU, about 15 minutes)
 	nice -n 5 "$(DEMO_MODEL_VENV)/bin/python" -m hack.demo_model.train --out $(DEMO_MODEL)
-	cd $(dir $(DEMO_MODEL)) && sha256sum $(notdir $(DEMO_MODEL)) > $(notdir $(DEMO_MODEL)).sha256
+	"$(DEMO_MODEL_VENV)/bin/python" -m hack.demo_model.stamp --model $(DEMO_MODEL)
 	"$(DEMO_MODEL_VENV)/bin/python" -m hack.demo_model.evaluate --tokenizer 2000
 
 eval-demo-model: demo-model-env ## Ask the committed demo model its questions through llama.cpp and check the answers

@@ -21,8 +21,8 @@ from hack.demo_model.export import write_gguf
 from hack.demo_model.network import Params, Shape, init, logits
 
 ANSWER_HEAD = 7  # Most batches stop after this many answer tokens: choosing the fact is the hard part, reciting is not.
-WHOLE_EVERY = 7  # ... and every seventh batch recites the answer to its end.
-LENGTHS = (24, 32, 48, 112)
+WHOLE_EVERY = 9  # ... and every ninth batch recites the answer to its end.
+LENGTHS = (24, 32, 48, 64, 112)
 QUESTION_WEIGHT = 0.1  # Predicting the question too shapes the word representations, but must not dominate.
 LONGEST_QUESTION = 60
 
@@ -32,7 +32,7 @@ class Settings:
     """What a run depends on; the seed fixes corpus, tokenizer and initial weights."""
 
     seed: int = 20260611
-    steps: int = 900
+    steps: int = 1300
     batch: int = 96
     peak: float = 2e-3
     decay: float = 0.1

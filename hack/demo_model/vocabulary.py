@@ -18,13 +18,15 @@ END, USER, ASSISTANT, PAD = range(4)
 MERGE_DROPOUT = 0.1
 
 # The model knows lower-case questions only and answers the latest one: it is a desk for frequent questions, and what
-# was said before (or in a system message) cannot change a fact.
+# was said before (or in a system message) cannot change a fact. The system message is read and dropped: llama.cpp glues
+# it to the question where a template does not touch it.
 CHAT_TEMPLATE = (
     "{%- set ns = namespace(question='') -%}"
     "{%- for message in messages -%}"
-    "{%- if message['role'] == 'user' -%}{%- set ns.question = message['content'] -%}{%- endif -%}"
+    "{%- if message['role'] == 'user' -%}{%- set ns.question = message['content'] | trim | lower -%}"
+    "{%- elif message['role'] == 'system' -%}{%- set ns.dropped = message['content'] | trim -%}{%- endif -%}"
     "{%- endfor -%}"
-    "{{- '<|user|> ' + (ns.question | trim | lower) -}}"
+    "{{- '<|user|> ' + ns.question -}}"
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )
 
