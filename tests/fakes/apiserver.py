@@ -178,9 +178,9 @@ class FakeApiServer:
             return _status(404, "NotFound", f"{key[0]} {key[2]!r} not found")
         if live is not None and (refused := self._stale(key, body)):
             return refused
-        owners = self.managers.get(key, {})
+        owners = self.managers.get(key, {}) if live else {}
         wish = {"status": body["status"]} if subresource == "status" else body
-        leaves = {p: v for p, v in _leaves(wish).items() if p[:1] != ("metadata",) or p[1] not in _IDENTITY}
+        leaves = {p: v for p, v in _leaves(wish).items() if not _untracked(p)}
         now = _leaves(live or {})
         conflicts = [p for p, v in leaves.items() if owners.get(p, manager) != manager and now.get(p) != v]
         if conflicts and query.get("force") != "true":
@@ -238,7 +238,10 @@ class FakeApiServer:
         return stored
 
 
-_IDENTITY = {"name", "namespace", "uid", "resourceVersion"}
+def _untracked(path: tuple[Any, ...]) -> bool:
+    """Fields no manager owns."""
+    identity = ("name", "namespace", "uid", "resourceVersion")
+    return path[0] in ("apiVersion", "kind") or (path[0] == "metadata" and path[1] in identity)
 
 
 def _unversioned(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -258,8 +261,8 @@ def _parse(path: str) -> tuple[Kind, str, str, str] | None:
 
 
 def _leaves(value: Any, path: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]:
-    """Leaf fields by path; a list is one leaf."""
-    if isinstance(value, dict) and value:
+    """Leaf fields by path; a list is one leaf, and so is a selector."""
+    if isinstance(value, dict) and value and path[-1:] not in (("selector",), ("matchLabels",)):
         return {p: v for k, item in value.items() for p, v in _leaves(item, (*path, k)).items()}
     return {path: value}
 
@@ -278,7 +281,8 @@ def _without(obj: dict[str, Any], paths: set[tuple[Any, ...]]) -> dict[str, Any]
 
 def _merged(into: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     for key, value in patch.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
+        whole = key in ("selector", "matchLabels")
+        if not whole and isinstance(value, dict) and isinstance(into.get(key), dict):
             into[key] = _merged(into[key], value)
         elif value is None:
             into.pop(key, None)

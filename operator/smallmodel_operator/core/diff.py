@@ -8,6 +8,8 @@ from smallmodel_operator.core.units import quantity
 _QUANTITIES: Final = {"requests", "limits"}
 _KEYS: Final = ("name", "mountPath", "containerPort", "key", "topologyKey", "type")
 """Fields by which lists of maps are merged under server-side apply; the first that tells the items apart counts."""
+_WHOLE: Final = {"selector", "podSelector", "namespaceSelector", "labelSelector", "matchLabels", "nodeSelector"}
+"""Maps the API server replaces as one value: a key more selects something else, so it is a difference too."""
 _IDENTITY: Final = {"resourceVersion"}
 
 
@@ -43,6 +45,8 @@ def _field(key: str, value: Any, live: Mapping[str, Any], path: str) -> Iterator
             yield path
     else:
         yield from _compare(value, live.get(key), path)
+        if key in _WHOLE and isinstance(value, Mapping) and set(live.get(key) or {}) - set(value):
+            yield path
 
 
 def _sequence(wanted: Any, live: Any, path: str) -> Iterator[str]:

@@ -121,3 +121,16 @@ def test_mounts_of_one_volume_are_told_apart_by_path() -> None:
 
 def test_a_resource_version_is_no_wish() -> None:
     assert differences({"metadata": {"resourceVersion": "1"}}, {"metadata": {"resourceVersion": "2"}}) == []
+
+
+@pytest.mark.parametrize("field", ["selector", "podSelector", "matchLabels", "nodeSelector", "namespaceSelector"])
+def test_a_key_more_in_a_selector_is_a_difference(field: str) -> None:
+    """It selects fewer: a Service would answer nobody."""
+    assert differences({field: {"a": "1"}}, {field: {"a": "1", "b": "2"}}) == [f".{field}"]
+    assert differences({field: {}}, {field: {"b": "2"}}) == [f".{field}"]
+    assert differences({field: {"a": "1"}}, {field: {"a": "1"}}) == []
+    assert differences({field: {}}, {}) == []
+
+
+def test_a_key_more_in_labels_is_someone_elses() -> None:
+    assert differences({"labels": {"a": "1"}}, {"labels": {"a": "1", "b": "2"}}) == []

@@ -1,0 +1,92 @@
+"""The snapshot holds what the indices and the few reads know, and nothing is read in vain."""
+
+from typing import Any
+
+import pytest
+from tests.fakes import objects
+from tests.fakes.apiserver import FakeApiServer
+from tests.unit.core.test_remember import FACTS
+
+from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_MODEL, LABEL_ROLE, short_hash
+from smallmodel_operator.cluster.children import Children
+from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.cluster.status_writer import StatusWriter
+from smallmodel_operator.core.facts import Capabilities
+from smallmodel_operator.core.remember import weights_status
+
+
+@pytest.fixture
+def observer(api: FakeApiServer) -> Observer:
+    client = api.client()
+    return Observer(client, Children(), StatusWriter(client), Capabilities(version="v1.36.0"))
+
+
+def node(name: str, memory: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name},
+        "status": {"allocatable": {"memory": memory}},
+    }
+
+
+async def test_at_rest_a_snapshot_asks_the_server_nothing(api: FakeApiServer, observer: Observer) -> None:
+    observer.children.indices = {"Pod": {("support", "bot"): [objects.ready()]}}
+    snapshot = await observer.snapshot(objects.model(), profile=None)
+    assert api.sent == []
+    assert snapshot.pods == (objects.ready(),)
+    assert snapshot.capabilities.version == "v1.36.0"
+    assert snapshot.largest_node_memory is None
+
+
+async def test_claims_that_exist_are_there_and_others_are_not(api: FakeApiServer, observer: Observer) -> None:
+    meta = {"name": "data", "namespace": "support"}
+    claim = api.put({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta})
+    snapshot = await observer.snapshot(objects.model(), profile=None, claims=("data", "gone"))
+    assert snapshot.claims == {"data": claim}
+
+
+async def test_facts_come_from_the_own_status_or_a_peers(observer: Observer) -> None:
+    known = {"status": {"weights": weights_status(FACTS, "")}}
+    own = await observer.snapshot({**objects.model(), **known}, profile=None, artifact=FACTS.artifact)
+    assert own.inspected == {FACTS.artifact: FACTS}
+    observer.models = {"support": [{"status": {}}, known]}
+    peer = await observer.snapshot(objects.model(), profile=None, artifact=FACTS.artifact)
+    assert peer.inspected == {FACTS.artifact: FACTS}
+    other = await observer.snapshot(objects.model(), profile=None, artifact="another")
+    assert other.inspected == {}
+
+
+async def test_a_peer_that_inspects_the_same_weights_is_named(observer: Observer) -> None:
+    def job(model: str, artifact: str, role: str = "inspect") -> dict[str, Any]:
+        labels = {LABEL_MODEL: model, LABEL_ROLE: role, LABEL_ARTIFACT: short_hash(artifact)}
+        return {"metadata": {"labels": labels}}
+
+    observer.jobs = {"support": [job("bot", "a"), job("x", "b"), job("y", "a", role="download"), job("peer", "a")]}
+    snapshot = await observer.snapshot(objects.model(), profile=None, artifact="a")
+    assert snapshot.inspecting == {"a": "peer"}
+    assert (await observer.snapshot(objects.model(), profile=None, artifact="c")).inspecting == {}
+
+
+async def test_nodes_are_read_once_in_a_while_and_only_for_a_pod_without_one(
+    api: FakeApiServer, observer: Observer
+) -> None:
+    for made in (node("a", "4Gi"), node("b", "16Gi")):
+        api.put(made)
+    observer.children.indices = {"Pod": {("support", "bot"): [objects.unschedulable(5)]}}
+    for _ in range(3):
+        snapshot = await observer.snapshot(objects.model(), profile=None)
+        assert snapshot.largest_node_memory == 16 * 2**30
+    assert [s.path for s in api.sent] == ["/api/v1/nodes"]
+
+
+async def test_without_the_right_to_read_nodes_there_is_no_hint(api: FakeApiServer, observer: Observer) -> None:
+    api.refuse("GET", "nodes", 403, "Forbidden", "no")
+    observer.children.indices = {"Pod": {("support", "bot"): [objects.unschedulable(5)]}}
+    assert (await observer.snapshot(objects.model(), profile=None)).largest_node_memory is None
+
+
+async def test_profiles_by_name(observer: Observer) -> None:
+    observer.profiles = {"default": [objects.profile()]}
+    assert observer.profile("default") == objects.profile()
+    assert observer.profile("other") is None
