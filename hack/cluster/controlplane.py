@@ -22,6 +22,7 @@ from hack.cluster import certificates, process
 from hack.cluster.binaries import KUBERNETES, program
 
 SERVICE_CIDR = "10.96.0.0/16"
+STAGES = Path(__file__).with_name("kwok-stages.yaml")
 
 
 class NotReady(Exception):
@@ -193,7 +194,7 @@ class ControlPlane:
             return [program(self._kube, name), *common, "--kube-api-qps=1000", "--kube-api-burst=2000"]
         if name == "kwok":
             return [
-                program("kwok"), f"--kubeconfig={self.kubeconfig}", "--manage-all-nodes=false",
+                program("kwok"), f"--kubeconfig={self.kubeconfig}", f"--config={STAGES}", "--manage-all-nodes=false",
                 "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", f"--server-address=127.0.0.1:{free_port()}",
             ]  # fmt: skip
         raise ValueError(f"unknown component {name!r}")

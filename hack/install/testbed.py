@@ -1,8 +1,12 @@
-"""The test bed as a target: its programs, its network namespace, its images."""
+"""The test bed as a target: its programs, its network namespace, its images. Imported only when it is asked for."""
 
 from pathlib import Path
 
-from hack.install.steps import Access, InstallError
+from hack.install.release import Placed
+from hack.install.steps import ROOT, Access, InstallError, say, step
+
+VALUES = ROOT / "hack" / "install" / "testbed-values.yaml"
+"""What differs on a small node: 600 s tokens, so that every test survives their rotation, and little CPU a replica."""
 
 
 def helm() -> str:
@@ -12,18 +16,36 @@ def helm() -> str:
     try:
         return program("helm")
     except BuildFailed as error:
-        raise InstallError(
-            f"helm is not on the PATH, and building it failed. Install Helm 3.14 or later.\n{error}"
-        ) from None
+        text = f"helm is not on the PATH (3.14 or later will do), and it cannot be built here.\n{error}"
+        raise InstallError(text) from None
 
 
 def access() -> Access:
-    raise InstallError("not yet")
+    """Reaches into the test bed's network namespace; the host has no other way to it."""
+    from hack.cluster.binaries import program
+    from hack.cluster.node import Node
+
+    node = Node()
+    if not node.running():
+        raise InstallError("The test bed is not up: make cluster-up.")
+    return Access(program("kube", "kubectl"), helm(), node.prefix, {"KUBECONFIG": str(node.kubeconfig)})
 
 
-def place() -> object:
-    raise InstallError("not yet")
+def place() -> Placed:
+    """Builds both images without a container engine and imports them into the node's containerd."""
+    from hack.cluster.node import Node
+    from hack.images.build import build_image
+
+    step(2, 4, "building images for the test bed")
+    images = {name: build_image(name) for name in ("operator", "llamacpp")}
+    step(3, 4, "loading images into the node")
+    node = Node()
+    for image in images.values():
+        node.load_image(image.archive)
+        say(f"      {image.reference}")
+    operator = images["operator"]
+    return Placed(operator.name.rsplit("/", 1)[0], operator.digest, images["llamacpp"].reference)
 
 
 def values(cluster: str) -> list[Path]:
-    return []
+    return [VALUES] if cluster == "testbed" else []

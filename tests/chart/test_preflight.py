@@ -166,7 +166,7 @@ def test_a_login_that_is_right_and_one_that_is_not(registry: tuple[str, type[Reg
 
 
 def test_a_registry_without_tls(registry: tuple[str, type[Registry]]) -> None:
-    with pytest.raises(InstallError, match="cannot be reached.*INSECURE_REGISTRY=1"):
+    with pytest.raises(InstallError, match=r"cannot be reached.*INSECURE_REGISTRY=1"):
         preflight.check_registry(registry[0], insecure=False)
 
 
