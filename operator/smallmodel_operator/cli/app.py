@@ -76,6 +76,34 @@ def release(
     raise typer.Exit(asyncio.run(release_models(namespace, deployment, timeout)))
 
 
+@app.command(hidden=True)
+def inspect_weights(
+    root: Annotated[str, typer.Option()],
+    artifact: Annotated[str, typer.Option()],
+    path: Annotated[str, typer.Option()] = "",
+    sha256: Annotated[str, typer.Option()] = "",
+) -> None:
+    """Inside an inspection Job: read the header of mounted weights."""
+    from smallmodel_operator.cli.inspect_weights import inspect
+
+    raise typer.Exit(inspect(root, path, artifact, sha256))
+
+
+@app.command(hidden=True)
+def fetch_weights(
+    url: Annotated[str, typer.Option()],
+    sha256: Annotated[str, typer.Option()],
+    folder: Annotated[str, typer.Option()],
+    artifact: Annotated[str, typer.Option()],
+    claim: Annotated[str, typer.Option(help="uid of the claim; only part of the Job's identity")] = "",
+) -> None:
+    """Inside a download Job: fetch one file over https and check it."""
+    from smallmodel_operator.cli.fetch_weights import fetch
+
+    del claim
+    raise typer.Exit(fetch(url, sha256, folder, artifact))
+
+
 def main() -> None:
     """Entry point of `slm` and `kubectl-slm`."""
     app()

@@ -14,6 +14,7 @@ def arguments(request: ServingRequest) -> list[str]:
     """llama-server's arguments. Its context is shared by the slots, ours is per request: hence the product.
 
     `--cache-ram 0`: its prompt cache may otherwise take 8 GiB that no estimate and no limit knows of.
+    `--no-slots`: that page shows other callers' prompts.
     """
     return [
         "--model", request.model_path,
@@ -24,7 +25,7 @@ def arguments(request: ServingRequest) -> list[str]:
         "--parallel", str(request.parallel_slots),
         "--threads", str(request.threads),
         "--cache-ram", "0",
-        "--metrics",
+        "--metrics", "--no-slots", "--no-webui",
         *request.args,
     ]  # fmt: skip
 

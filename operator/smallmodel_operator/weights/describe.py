@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from smallmodel_operator.core.facts import WeightsFacts
-from smallmodel_operator.weights.gguf import AGAIN, Header, invalid
+from smallmodel_operator.weights.foreign import AGAIN
+from smallmodel_operator.weights.gguf import Header, invalid
 from smallmodel_operator.weights.gguf_types import FILE_TYPES, UNQUANTIZED
 
 
@@ -66,7 +67,8 @@ def _numbers(values: Mapping[str, Any], architecture: str) -> Callable[..., int]
             found = -(-sum(found) // len(found)) if key.endswith("_kv") else max(found)
         if found is None:
             raise invalid(
-                f"The GGUF header lacks `{full}`, so the model cannot be served. Convert it again with a current llama.cpp."
+                f"The GGUF header lacks `{full}`, so the model cannot be served. "
+                "Convert it again with a current llama.cpp."
             )
         if type(found) is not int or not 0 <= found < 2**31:
             raise invalid(f"The GGUF header is damaged: `{full}` is {str(found)[:64]}. {AGAIN}")

@@ -8,12 +8,12 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, Final, Protocol
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.weights.foreign import AGAIN, BIG_ENDIAN, MAGIC, looks_like
 from smallmodel_operator.weights.gguf_types import ARRAY, BLOCKS, SCALARS, STRING
 
-MAGIC: Final = b"GGUF"
 MAX_KEYS: Final = 65_536
 MAX_TENSORS: Final = 262_144
 MAX_STRING: Final = 16 * 2**20
@@ -26,7 +26,6 @@ MAX_ITEMS: Final = 32 * 2**20
 MAX_NAME: Final = 65_535
 CHUNK: Final = 2**20
 DEFAULT_ALIGNMENT: Final = 32
-AGAIN: Final = "Copy or convert the file again."
 
 
 class BadWeights(Exception):  # noqa: N818 - the field's word
@@ -59,10 +58,16 @@ class Header:
     file_bytes: int
 
 
+class Readable(Protocol):
+    """What is needed of a stream."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+
 class _Reader:
     """Reads little-endian values and counts; refuses to pass the end of the file."""
 
-    def __init__(self, stream: BinaryIO, file_bytes: int) -> None:
+    def __init__(self, stream: Readable, file_bytes: int) -> None:
         self._stream = stream
         self._size = file_bytes
         self.position = 0
@@ -119,7 +124,7 @@ class _Reader:
         )
 
 
-def read_header(stream: BinaryIO, file_bytes: int) -> Header:
+def read_header(stream: Readable, file_bytes: int) -> Header:
     """Read the header from the start of a stream of a file of this size.
 
     Raises:
@@ -146,10 +151,10 @@ def read_header(stream: BinaryIO, file_bytes: int) -> Header:
 def _version(reader: _Reader, file_bytes: int) -> int:
     start = reader.bytes(min(512, file_bytes))
     if start[:4] != MAGIC or len(start) < 24:
-        raise invalid(_looks_like(start, file_bytes))
+        raise invalid(looks_like(start, file_bytes))
     version = int.from_bytes(start[4:8], "little")
     if version & 0xFFFF == 0 and version:
-        raise invalid("The GGUF file is big endian. Convert it with `gguf-convert-endian FILE little`.")
+        raise invalid(BIG_ENDIAN)
     if version not in (2, 3):
         raise invalid(
             f"The GGUF file has version {version}; versions 2 and 3 are read. Convert the model again with a "
@@ -164,44 +169,15 @@ def _version(reader: _Reader, file_bytes: int) -> int:
 class _Prefixed:
     """A stream that first gives back bytes already read."""
 
-    def __init__(self, prefix: bytes, stream: BinaryIO) -> None:
+    def __init__(self, prefix: bytes, stream: Readable) -> None:
         self._prefix = prefix
         self._stream = stream
 
-    def read(self, count: int) -> bytes:
+    def read(self, count: int, /) -> bytes:
         if self._prefix:
             part, self._prefix = self._prefix[:count], self._prefix[count:]
             return part
         return self._stream.read(count)
-
-
-def _looks_like(start: bytes, file_bytes: int) -> str:
-    size = f"{file_bytes} bytes"
-    text = start.lstrip()[:64].lower()
-    if not file_bytes:
-        return f"The file is empty. {AGAIN}"
-    if start[:4] == MAGIC:
-        return f"The file is cut short: it has {size}, less than a GGUF header. {AGAIN}"
-    if start[:4] == MAGIC[::-1]:
-        return "The GGUF file is big endian. Convert it with `gguf-convert-endian FILE little`."
-    if text.startswith(b"version https://git-lfs"):
-        return f"The file is a git-lfs pointer ({size}), not the weights. Run `git lfs pull` and copy the real file."
-    if text.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head")):
-        return f"The file is a web page ({size}), not a GGUF file: a login or error page was saved. Fetch the file itself."
-    if start[:4] == b"PK\x03\x04":
-        return f"The file is a zip archive or a PyTorch checkpoint ({size}), not a GGUF file. {_CONVERT}"
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**32:
-        return f"The file is in safetensors format ({size}), not GGUF. {_CONVERT}"
-    if start[:2] == b"\x1f\x8b" or start[:4] in (b"\x28\xb5\x2f\xfd", b"\xfd7zX"):
-        return f"The file is compressed ({size}). Unpack it; GGUF files are read as they are."
-    if start[:4] in (b"lmgg", b"fmgg", b"tjgg"):
-        return "The file is in llama.cpp's format from before GGUF. Convert the model again with a current llama.cpp."
-    if text.startswith(b"{"):
-        return f"The file is JSON text ({size}), not a GGUF file. Name the *.gguf file in `spec.source.path`."
-    return f"The file is not a GGUF file ({size}, it begins with {start[:4]!r}). {_CONVERT}"
-
-
-_CONVERT: Final = "Convert the model with llama.cpp's convert_hf_to_gguf.py."
 
 
 def _value(reader: _Reader, key: str, values: dict[str, Any], lengths: dict[str, int]) -> None:

@@ -1,0 +1,159 @@
+"""`slm fetch-weights`: the download Job. One HTTPS file into the claim, checked, then described."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, check, read, tell
+from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.core.units import human
+from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights.source import DOWNLOADED
+
+CHUNK: Final = 2**20
+TIMEOUT: Final = 60.0
+MAX_BYTES: Final = 200 * 2**30
+"""No model of this operator is larger; a server that sends for ever must not fill the claim."""
+PROGRESS_SECONDS: Final = 15.0
+KEEP_FREE: Final = 64 * 2**20
+
+
+class _OnlyHttps(urllib.request.HTTPRedirectHandler):
+    """A redirect to anything but https is refused."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
+        if not newurl.startswith("https://"):
+            raise gguf.BadWeights(
+                Reason.DOWNLOAD_FAILED, f"The server redirects to {newurl[:120]!r}, which is not https."
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def fetch(url: str, sha256: str, folder: str, artifact: str, message_file: Path = MESSAGE_FILE) -> int:
+    """Download unless it is there, check, describe; the exit code says whether trying again may help."""
+    target = Path(folder) / DOWNLOADED
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (target.parent / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.exists():
+                _download(url, sha256, target)
+        said: WeightsFacts | result.Failure = read(target, artifact, DOWNLOADED)
+    except gguf.BadWeights as bad:
+        said = result.Failure(bad.reason, bad.message)
+    except urllib.error.HTTPError as error:
+        said = _http_failure(url, error)
+    except ssl.SSLCertVerificationError as error:
+        said = _untrusted(error)
+    except (urllib.error.URLError, TimeoutError) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            said = _untrusted(reason)
+        else:
+            said = result.Failure(Reason.DOWNLOAD_FAILED, f"{_host(url)} cannot be reached: {reason}.", passing=True)
+    except OSError as error:
+        said = _disk_failure(error)
+    return tell(said, message_file)
+
+
+def _download(url: str, sha256: str, target: Path) -> None:
+    part = target.with_suffix(".part")
+    have = part.stat().st_size if part.exists() else 0
+    # The scheme is https: the source was parsed so, and redirects elsewhere are refused.
+    request = urllib.request.Request(url, headers={"User-Agent": "smallmodel-operator"})  # noqa: S310
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    opener = urllib.request.build_opener(_OnlyHttps)
+    try:
+        answer = opener.open(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        part.unlink()  # what we have is not a beginning of what is there now
+        return _download(url, sha256, target)
+    with answer:
+        resumed = answer.status == 206
+        total = int(answer.headers.get("Content-Length") or 0) + (have if resumed else 0)
+        _room(part, total - (have if resumed else 0))
+        _copy(answer, part, have if resumed else 0, total)
+    try:
+        check(part, sha256)
+    except gguf.BadWeights:
+        part.unlink(missing_ok=True)
+        raise
+    part.chmod(0o644)
+    part.rename(target)
+    _sync(target.parent)
+    return None
+
+
+def _copy(answer: Any, part: Path, done: int, total: int) -> None:
+    told, percent = time.monotonic(), -5
+    with part.open("ab" if done else "wb") as out:
+        while block := answer.read(CHUNK):
+            out.write(block)
+            done += len(block)
+            if done > MAX_BYTES:
+                raise gguf.BadWeights(
+                    Reason.DOWNLOAD_FAILED, f"The file is larger than {human(MAX_BYTES)}; it is refused."
+                )
+            now = 100 * done // total if total else 0
+            if now >= percent + 5 or time.monotonic() - told > PROGRESS_SECONDS:
+                told, percent = time.monotonic(), now
+                print(f"downloaded {human(done)}{f' of {human(total)} ({now} %)' if total else ''}", flush=True)
+        out.flush()
+        os.fsync(out.fileno())
+    if total and done < total:
+        raise urllib.error.URLError(f"the connection ended after {done} of {total} bytes")
+
+
+def _room(part: Path, needed: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if needed > free - KEEP_FREE:
+        raise OSError(errno.ENOSPC, f"{human(needed)} are needed and {human(free)} are free")
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _http_failure(url: str, error: urllib.error.HTTPError) -> result.Failure:
+    passing = error.code >= 500 or error.code in (408, 425, 429)
+    hint = "" if passing else " Correct `spec.source.uri`."
+    return result.Failure(Reason.DOWNLOAD_FAILED, f"{_host(url)} answers {error.code} {error.reason}.{hint}", passing)
+
+
+def _untrusted(error: ssl.SSLCertVerificationError) -> result.Failure:
+    return result.Failure(
+        Reason.DOWNLOAD_FAILED,
+        f"The server's certificate is not trusted: {error.verify_message}. For a private authority put its certificate "
+        "as `ca.crt` into the ConfigMap the operator is told of (SLM_CA_CONFIG_MAP).",
+    )
+
+
+def _disk_failure(error: OSError) -> result.Failure:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return result.Failure(
+            Reason.DOWNLOAD_FAILED,
+            f"The claim `smallmodel-weights` is full: {error.strerror}. Enlarge it, or delete folders in it that no "
+            "SmallModel uses.",
+        )
+    return result.Failure(Reason.DOWNLOAD_FAILED, f"The download failed: {error}.", passing=True)
+
+
+def _host(url: str) -> str:
+    """The server, without the path: addresses may carry tokens in their query."""
+    return url.split("/")[2]

@@ -1,0 +1,111 @@
+"""`slm inspect-weights`: read a GGUF header in the inspection Job and leave the facts in the termination message."""
+
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.weights import describe, gguf, result
+
+MESSAGE_FILE: Final = Path("/dev/termination-log")
+CHUNK: Final = 4 * 2**20
+PROGRESS_SECONDS: Final = 15.0
+
+
+def inspect(root: str, path: str, artifact: str, sha256: str, message_file: Path = MESSAGE_FILE) -> int:
+    """Find the one GGUF below `root`, check it, describe it. The exit code says whether trying again may help."""
+    try:
+        file = find(Path(root), path)
+        if sha256:
+            check(file, sha256)
+        said: WeightsFacts | result.Failure = read(file, artifact, str(file.relative_to(root)))
+    except gguf.BadWeights as bad:
+        said = result.Failure(bad.reason, bad.message)
+    except OSError as error:
+        said = result.Failure(Reason.INSPECTION_FAILED, f"The weights cannot be read: {error}.", passing=True)
+    return tell(said, message_file)
+
+
+def tell(said: WeightsFacts | result.Failure, message_file: Path) -> int:
+    """Write the result where the kubelet picks it up, and to the log."""
+    text = result.encode(said)
+    print(text, flush=True)
+    try:
+        message_file.write_text(text)
+    except OSError as error:
+        print(f"no termination message: {error}", file=sys.stderr)
+    if isinstance(said, WeightsFacts):
+        return result.EXIT_FOUND
+    return result.EXIT_PASSING if said.passing else result.EXIT_REFUSED
+
+
+def read(file: Path, artifact: str, name: str) -> WeightsFacts:
+    """Facts of one file.
+
+    Raises:
+        BadWeights: it is not a complete GGUF we can serve.
+    """
+    with file.open("rb") as stream:
+        return describe.facts(gguf.read_header(stream, os.fstat(stream.fileno()).st_size), artifact, name)
+
+
+def find(root: Path, path: str) -> Path:
+    """The file meant by `spec.source.path`: itself, or the only `*.gguf` of the folder it names.
+
+    Raises:
+        BadWeights: none, or more than one.
+    """
+    base = root / path if path else root
+    if base.is_file():
+        return base
+    if not base.is_dir():
+        raise gguf.BadWeights(
+            Reason.WEIGHTS_NOT_FOUND,
+            f"There is no file {path!r} in the source{_others(root)}. Correct `spec.source.path`.",
+        )
+    found = sorted(p for p in base.rglob("*.gguf") if p.is_file())
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise gguf.BadWeights(
+            Reason.WEIGHTS_NOT_FOUND,
+            f"There is no *.gguf file in the source{_others(root)}. Name the file in `spec.source.path`.",
+        )
+    names = ", ".join(str(p.relative_to(root)) for p in found[:8])
+    raise gguf.BadWeights(
+        Reason.WEIGHTS_AMBIGUOUS, f"The source holds {len(found)} GGUF files ({names}). Name one in `spec.source.path`."
+    )
+
+
+def check(file: Path, sha256: str) -> None:
+    """Compare the file's SHA-256, with progress in the log.
+
+    Raises:
+        BadWeights: it differs.
+    """
+    hasher, size, done, told = hashlib.sha256(), file.stat().st_size, 0, time.monotonic()
+    with file.open("rb") as stream:
+        while block := stream.read(CHUNK):
+            hasher.update(block)
+            done += len(block)
+            if time.monotonic() - told > PROGRESS_SECONDS:
+                told = time.monotonic()
+                print(f"checked {100 * done // max(1, size)} % of {size} bytes", flush=True)
+    if hasher.hexdigest() != sha256:
+        raise gguf.BadWeights(
+            Reason.DIGEST_MISMATCH,
+            f"The file's SHA-256 is {hasher.hexdigest()}, `spec.source.sha256` says {sha256}. The file was changed or "
+            "is another one; correct whichever is wrong.",
+        )
+
+
+def _others(root: Path) -> str:
+    try:
+        names = sorted(p.name for p in root.iterdir())[:8]
+    except OSError:
+        return ""
+    return f" (it holds: {', '.join(names)})" if names else " (it is empty)"

@@ -1,0 +1,50 @@
+"""What a replica of llama.cpp's server needs in memory, from the weights' header alone. Pure arithmetic, in bytes.
+
+Weights are mapped: their pages count for the pod once touched, and every one is. The K/V cache is allocated for the
+whole context of all slots at start. The compute buffer grows with the batch, the vocabulary and the embedding.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from smallmodel_operator.core.facts import WeightsFacts
+
+KV_BYTES: Final = 2
+"""llama.cpp keeps keys and values as F16 unless told otherwise."""
+MICRO_BATCH: Final = 512
+"""llama.cpp's default `--ubatch-size`: tokens computed in one step."""
+FLOAT_BYTES: Final = 4
+PROCESS_BYTES: Final = 48 * 2**20
+"""Code, threads, HTTP server, tokenizer: measured on the demo model."""
+TOKEN_BYTES: Final = 320
+"""Tokenizer tables for each token of the vocabulary (text, hash maps, merges)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Parts of a replica's memory, in bytes."""
+
+    weights: int
+    kv_cache: int
+    compute: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv_cache + self.compute + self.process
+
+
+def estimate(facts: WeightsFacts, context_size: int, parallel_slots: int) -> MemoryEstimate:
+    """Memory of one replica serving `parallel_slots` requests of up to `context_size` tokens each."""
+    context = context_size * parallel_slots
+    per_token = facts.layers * facts.heads_kv * (facts.key_length + facts.value_length) * KV_BYTES
+    batch = min(MICRO_BATCH, context)
+    # Logits are kept for one token of each slot; activations for a micro batch through the widest layer.
+    logits = facts.vocabulary * FLOAT_BYTES * max(batch, parallel_slots)
+    activations = batch * FLOAT_BYTES * (3 * facts.embedding + 2 * facts.feed_forward)
+    return MemoryEstimate(
+        weights=facts.tensor_bytes,
+        kv_cache=per_token * context,
+        compute=max(logits, activations),
+        process=PROCESS_BYTES + facts.vocabulary * TOKEN_BYTES,
+    )

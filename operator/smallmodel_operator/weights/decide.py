@@ -1,0 +1,224 @@
+"""Are the weights there and what are they: the weights part of the plan."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.api.names import (
+    LABEL_ARTIFACT,
+    LABEL_ROLE,
+    ROLE_DOWNLOAD,
+    ROLE_INSPECT,
+    WEIGHTS_CLAIM,
+    short_hash,
+)
+from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.plan import Part
+from smallmodel_operator.core.units import human
+from smallmodel_operator.weights import jobs, result, source
+from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
+
+RECHECK_SECONDS: Final = 600.0
+"""Bad weights in a claim may have been replaced; they are read again after this long."""
+CLAIM_RECHECK_SECONDS: Final = 15.0
+FIRST_PAUSE: Final = timedelta(seconds=10)
+LONGEST_PAUSE: Final = timedelta(minutes=10)
+_PULL: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
+
+
+def claims(request: WeightsRequest) -> tuple[str, ...]:
+    """Claims the snapshot must cover."""
+    return source.claims(source.parse(request.uri, request.path, request.sha256))
+
+
+def artifact(request: WeightsRequest) -> str:
+    """Name of the immutable set of files the model wants."""
+    return source.parse(request.uri, request.path, request.sha256).artifact
+
+
+def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
+    """Known, being found out, or bad.
+
+    Raises:
+        Refused: the source cannot be used here at all (no such claim, a feature this cluster lacks).
+    """
+    where = source.parse(request.uri, request.path, request.sha256)
+    _require(where, snapshot)
+    facts = snapshot.inspected.get(where.artifact)
+    kept = (jobs.claim(request),) if isinstance(where, source.HttpsSource) else ()
+    if isinstance(where, source.HttpsSource) and WEIGHTS_CLAIM not in snapshot.claims:
+        facts = None
+    if facts is not None:
+        return _known(where, facts, kept)
+    work = _work(request, where, snapshot)
+    if isinstance(work.found, WeightsFacts):
+        return _known(where, work.found, kept)
+    volume, mount, path = source.volume(where)
+    problem = work.problem
+    report = Report(
+        Condition.WEIGHTS_READY, False if isinstance(problem, Refused) else None, problem.reason, str(problem)
+    )
+    blocking = not request.memory_declared or not path or isinstance(where, source.HttpsSource)
+    part = Part(objects=work.objects, kept=kept, reports=(report,), look_again_seconds=work.look_again_seconds)
+    return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
+
+
+def _require(where: source.Source, snapshot: Snapshot) -> None:
+    if isinstance(where, source.OciSource) and not snapshot.capabilities.image_volumes:
+        raise Refused(
+            Reason.FEATURE_MISSING,
+            f"oci:// needs image volumes, which this cluster ({snapshot.capabilities.version}) does not have: they are "
+            "on by default since Kubernetes 1.35 (before: feature gate ImageVolume). Use pvc:// or https:// instead.",
+            condition=Condition.WEIGHTS_READY,
+        )
+    if isinstance(where, source.ClaimSource) and where.claim not in snapshot.claims:
+        raise Refused(
+            Reason.CLAIM_NOT_FOUND,
+            f"PersistentVolumeClaim {where.claim!r} does not exist in this namespace. Create it, or correct "
+            "`spec.source.uri` (pvc://CLAIM/PATH).",
+            recheck_seconds=CLAIM_RECHECK_SECONDS,
+            condition=Condition.WEIGHTS_READY,
+        )
+
+
+def _known(where: source.Source, facts: WeightsFacts, kept: tuple[Object, ...]) -> WeightsVerdict:
+    volume, mount, _ = source.volume(where)
+    text = f"{facts.quantization} {facts.architecture}, {facts.parameters / 1e9:.2f} B parameters, {human(facts.file_bytes)}."
+    message = " ".join(filter(None, (text, where.mutable)))
+    report = Report(Condition.WEIGHTS_READY, True, Reason.INSPECTED, message)
+    path = source.model_path(where, facts.file)
+    return WeightsVerdict(Part(kept=kept, reports=(report,)), facts, volume, mount, path, where.artifact, False, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Where the finding-out stands."""
+
+    objects: tuple[Object, ...]
+    found: WeightsFacts | None
+    problem: Refused | NotYet
+    look_again_seconds: float | None = None
+
+
+def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> _Work:
+    role = ROLE_DOWNLOAD if isinstance(where, source.HttpsSource) else ROLE_INSPECT
+    under_way = _under_way(where)
+    live = _job(snapshot, role, where.artifact)
+    if live is None:
+        peer = snapshot.inspecting.get(where.artifact)
+        if peer is not None and peer < request.name:
+            return _Work(
+                (), None, NotYet(Reason.INSPECTING, f"SmallModel {peer!r} inspects the same weights.", after_seconds=5)
+            )
+        return _Work((_build(request, where, snapshot, 0),), None, under_way)
+    attempt = _attempt(live)
+    conditions = {c["type"]: c for c in live.get("status", {}).get("conditions", []) if c.get("status") == "True"}
+    ended = conditions.get("Complete") or conditions.get("Failed")
+    if ended is None:
+        return _Work((_build(request, where, snapshot, attempt),), None, _obstacle(snapshot, role) or under_way)
+    return _ended(request, where, snapshot, live, _result(snapshot, role, live), ended)
+
+
+def _ended(
+    request: WeightsRequest,
+    where: source.Source,
+    snapshot: Snapshot,
+    live: Object,
+    said: WeightsFacts | result.Failure | None,
+    ended: Object,
+) -> _Work:
+    attempt, since = _attempt(live), _time(ended.get("lastTransitionTime"), snapshot.now)
+    if isinstance(said, WeightsFacts):
+        return _Work((), said, _under_way(where))
+    again = _build(request, where, snapshot, attempt + 1)
+    this = _build(request, where, snapshot, attempt)
+    if isinstance(said, result.Failure) and not said.passing:
+        rest = RECHECK_SECONDS - (snapshot.now - since).total_seconds()
+        if where.mutable and rest <= 0:
+            return _Work((again,), None, _under_way(where))
+        recheck = max(1.0, rest) if where.mutable else None
+        refused = Refused(said.reason, said.message, recheck_seconds=recheck, condition=Condition.WEIGHTS_READY)
+        return _Work((this,), None, refused)
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
+    rest = (pause - (snapshot.now - since)).total_seconds()
+    if rest <= 0:
+        return _Work((again,), None, _under_way(where))
+    why = said.message if isinstance(said, result.Failure) else str(ended.get("message") or "its pod left no result")
+    reason = said.reason if isinstance(said, result.Failure) else Reason.INSPECTION_FAILED
+    return _Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
+
+
+def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
+    if isinstance(where, source.HttpsSource):
+        uid = snapshot.claims.get(WEIGHTS_CLAIM, {}).get("metadata", {}).get("uid", "")
+        return jobs.download(request, where, attempt, uid)
+    return jobs.inspect(request, where, attempt)
+
+
+def _under_way(where: source.Source) -> NotYet:
+    if isinstance(where, source.HttpsSource):
+        return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
+    return NotYet(Reason.INSPECTING, "A Job reads the weights' header.", after_seconds=30)
+
+
+def _job(snapshot: Snapshot, role: str, wanted: str) -> Object | None:
+    """The youngest Job of this work; an older attempt may still be on its way out."""
+    mark = short_hash(wanted)
+    found = [
+        obj
+        for (kind, _), obj in snapshot.children.items()
+        if kind == "Job"
+        and obj["metadata"].get("labels", {}).get(LABEL_ROLE) == role
+        and obj["metadata"].get("labels", {}).get(LABEL_ARTIFACT) == mark
+        and not obj["metadata"].get("deletionTimestamp")
+    ]
+    return max(found, key=_attempt, default=None)
+
+
+def _attempt(job: Object) -> int:
+    text = (job["metadata"].get("annotations") or {}).get(jobs.ANNOTATION_ATTEMPT, "0")
+    return int(text) if text.isdigit() and len(text) < 6 else 0
+
+
+def _pods(snapshot: Snapshot, role: str, job: Object) -> list[Object]:
+    """Pods of a Job, the youngest first."""
+    name = job["metadata"]["name"]
+    mine = [
+        p for p in snapshot.pods_of(role) if p["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name") == name
+    ]
+    return sorted(mine, key=lambda p: str(p["metadata"].get("creationTimestamp", "")), reverse=True)
+
+
+def _result(snapshot: Snapshot, role: str, job: Object) -> WeightsFacts | result.Failure | None:
+    for pod in _pods(snapshot, role, job):
+        for state in pod.get("status", {}).get("containerStatuses", []):
+            ended = state.get("state", {}).get("terminated") or {}
+            if said := result.decode(ended.get("message", "")):
+                return said
+    return None
+
+
+def _obstacle(snapshot: Snapshot, role: str) -> NotYet | Refused | None:
+    """What keeps the Job's pod from running, in the kubelet's or the scheduler's words."""
+    for pod in snapshot.pods_of(role):
+        status = pod.get("status", {})
+        for state in status.get("containerStatuses", []):
+            waiting = state.get("state", {}).get("waiting") or {}
+            if waiting.get("reason") in _PULL:
+                return Refused(
+                    Reason.IMAGE_PULL_FAILED,
+                    f"The weights cannot be pulled: {waiting.get('message') or waiting['reason']}. Check `spec.source.uri`, "
+                    "that the registry is reachable from the node, and the namespace's pull secret.",
+                    recheck_seconds=30,
+                    condition=Condition.WEIGHTS_READY,
+                )
+        for condition in status.get("conditions", []):
+            if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+                return NotYet(Reason.UNSCHEDULABLE, f"The inspection finds no node: {condition.get('message', '')}")
+    return None
+
+
+def _time(text: str | None, default: datetime) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else default

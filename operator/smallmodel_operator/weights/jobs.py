@@ -1,0 +1,147 @@
+"""The inspection and download Jobs, and the claim for downloads, as plain dicts.
+
+A Job's template cannot change, so its name is a hash of all that is in it: another operator image or node selector
+makes another Job, and the old one is pruned.
+"""
+
+from typing import Any, Final
+
+from smallmodel_operator.api.names import (
+    GROUP,
+    LABEL_ARTIFACT,
+    LABEL_MANAGED_BY,
+    OPERATOR,
+    ROLE_DOWNLOAD,
+    ROLE_INSPECT,
+    WEIGHTS_CLAIM,
+    digest,
+    labels,
+    short_hash,
+    step_name,
+)
+from smallmodel_operator.core.pod import USER_ID, container_security, pod_security
+from smallmodel_operator.weights import result, source
+from smallmodel_operator.weights.types import WeightsRequest
+
+ANNOTATION_ATTEMPT: Final = f"{GROUP}/attempt"
+"""How often this work was tried before; it lengthens the pause before the next try."""
+ANNOTATION_ARTIFACT: Final = f"{GROUP}/artifact"
+CONTAINER: Final = "weights"
+INSPECT_SECONDS: Final = 900
+HASH_SECONDS: Final = 7200
+"""Reading 20 GB from a slow network disk to check its SHA-256."""
+DOWNLOAD_SECONDS: Final = 6 * 3600
+CA_PATH: Final = "/etc/smallmodel-ca"
+
+
+def inspect(request: WeightsRequest, where: source.Source, attempt: int) -> dict[str, Any]:
+    """The Job that reads a GGUF header. The weights are mounted read-only."""
+    volume, mount, _ = source.volume(where)
+    args = ["inspect-weights", "--root", source.MOUNT_PATH, "--artifact", where.artifact]
+    if where.path:
+        args += ["--path", where.path]
+    checked = where.sha256 if isinstance(where, source.ClaimSource) else ""
+    if checked:
+        args += ["--sha256", checked]
+    pod = _pod(request, args, pod_security(), [volume], [mount])
+    return _job(request, where, ROLE_INSPECT, attempt, pod, HASH_SECONDS if checked else INSPECT_SECONDS)
+
+
+def download(request: WeightsRequest, where: source.HttpsSource, attempt: int, claim_uid: str) -> dict[str, Any]:
+    """The Job that fetches one file into the claim, checks it and reads its header."""
+    folder = f"{source.MOUNT_PATH}/{where.folder}"
+    args = ["fetch-weights", "--url", where.url, "--sha256", where.sha256, "--folder", folder]
+    args += ["--artifact", where.artifact, "--claim", claim_uid]
+    volumes: list[dict[str, Any]] = [{"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}]
+    mounts: list[dict[str, Any]] = [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}]
+    # A new file system belongs to root; fsGroup lets the download write to it.
+    security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
+    pod = _pod(request, args, security, volumes, mounts)
+    if request.ca_config_map:
+        volumes.append({"name": "ca", "configMap": {"name": request.ca_config_map, "optional": True}})
+        mounts.append({"name": "ca", "mountPath": CA_PATH, "readOnly": True})
+        pod["containers"][0]["env"] = [{"name": "SSL_CERT_FILE", "value": f"{CA_PATH}/ca.crt"}]
+    return _job(request, where, ROLE_DOWNLOAD, attempt, pod, DOWNLOAD_SECONDS)
+
+
+def claim(request: WeightsRequest) -> dict[str, Any]:
+    """The claim downloads are kept in, one for each namespace. Never owned by a model, never pruned."""
+    spec: dict[str, Any] = {
+        "accessModes": [request.access_mode],
+        "resources": {"requests": {"storage": request.claim_size}},
+    }
+    if request.storage_class:
+        spec["storageClassName"] = request.storage_class
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": WEIGHTS_CLAIM,
+            "namespace": request.namespace,
+            "labels": {"app.kubernetes.io/name": "smallmodel", LABEL_MANAGED_BY: OPERATOR},
+        },
+        "spec": spec,
+    }
+
+
+def _pod(
+    request: WeightsRequest,
+    args: list[str],
+    security: dict[str, Any],
+    volumes: list[dict[str, Any]],
+    mounts: list[dict[str, Any]],
+) -> dict[str, Any]:
+    container = {
+        "name": CONTAINER,
+        "image": request.job_image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": args,
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "96Mi"},
+            "limits": {"cpu": "1", "memory": "256Mi"},
+        },
+        "securityContext": container_security(),
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "volumeMounts": mounts,
+    }
+    pod: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",
+        "securityContext": security,
+        "terminationGracePeriodSeconds": 5,
+        "containers": [container],
+        "volumes": volumes,
+    }
+    if request.node_selector:
+        pod["nodeSelector"] = dict(request.node_selector)
+    if request.tolerations:
+        pod["tolerations"] = [dict(t) for t in request.tolerations]
+    return pod
+
+
+def _job(
+    request: WeightsRequest, where: source.Source, role: str, attempt: int, pod: dict[str, Any], deadline: int
+) -> dict[str, Any]:
+    marks = {**labels(request.name, role), LABEL_ARTIFACT: short_hash(where.artifact)}
+    spec = {
+        "backoffLimit": 2,
+        "activeDeadlineSeconds": deadline,
+        # What the user must change does not get better by trying again.
+        "podFailurePolicy": {
+            "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [result.EXIT_REFUSED]}}]
+        },
+        "template": {"metadata": {"labels": marks}, "spec": pod},
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": step_name(request.name, role, digest([spec, attempt])),
+            "namespace": request.namespace,
+            "labels": marks,
+            "annotations": {ANNOTATION_ATTEMPT: str(attempt), ANNOTATION_ARTIFACT: where.artifact},
+        },
+        "spec": spec,
+    }

@@ -1,0 +1,64 @@
+"""What a Job tells the operator: at most 4 KiB of JSON in its pod's termination message."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.core.facts import WeightsFacts
+
+MAX_BYTES: Final = 4096
+"""The kubelet keeps no more of a termination message."""
+MAX_TEXT: Final = 512
+MAX_NUMBER: Final = 2**62
+
+EXIT_FOUND: Final = 0
+EXIT_PASSING: Final = 1
+"""Something that may pass by itself (network, node): the Job tries again."""
+EXIT_REFUSED: Final = 3
+"""The user must change something: the Job fails at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there are no facts. `passing`: trying again may help."""
+
+    reason: Reason
+    message: str
+    passing: bool = False
+
+
+def encode(result: WeightsFacts | Failure) -> str:
+    """Termination message of a Job."""
+    if isinstance(result, Failure):
+        # Multi-byte characters may take 6 bytes each in JSON's escapes; 500 of them leave room for the rest.
+        message = result.message if len(result.message) <= 500 else result.message[:499] + "…"
+        return json.dumps({"error": {"reason": result.reason.value, "message": message, "passing": result.passing}})
+    return json.dumps({"facts": asdict(result)}, separators=(",", ":"))
+
+
+def decode(text: str) -> WeightsFacts | Failure | None:
+    """The result in a termination message; None when it is not one (the pod died another way)."""
+    try:
+        data = json.loads(text)
+        if "error" in data:
+            error = data["error"]
+            return Failure(Reason(error["reason"]), str(error["message"])[:2000], error.get("passing") is True)
+        return _facts(data["facts"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _facts(data: dict[str, Any]) -> WeightsFacts:
+    values: dict[str, Any] = {}
+    for field in fields(WeightsFacts):
+        if field.name not in data:
+            continue
+        value = data[field.name]
+        text = field.type in (str, "str")
+        if text and not (isinstance(value, str) and len(value) <= MAX_TEXT):
+            raise ValueError(field.name)
+        if not text and not (type(value) is int and 0 <= value < MAX_NUMBER):
+            raise ValueError(field.name)
+        values[field.name] = value
+    return WeightsFacts(**values)
