@@ -178,11 +178,11 @@ class Client:
         """metadata of every object of a kind in a namespace, from the API server's cache."""
         accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         answer = await self.request("GET", KINDS[kind].path(namespace), query={"resourceVersion": "0"}, accept=accept)
-        return [item["metadata"] for item in answer.get("items", [])]
+        return [item["metadata"] for item in answer.get("items") or ()]  # an empty list comes as null here
 
     async def list(self, kind: str, namespace: str | None = None, **query: str) -> list[dict[str, Any]]:
         answer = await self.request("GET", KINDS[kind].path(namespace), query=query)
-        return cast(list[dict[str, Any]], answer.get("items", []))
+        return cast(list[dict[str, Any]], answer.get("items") or [])
 
     async def apply(self, obj: Mapping[str, Any], *, force: bool, subresource: str = "") -> dict[str, Any]:
         """Server-side apply under our field manager."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from smallmodel_operator.api.conditions import Condition
+from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.cluster.apply import Applier
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.observe import Observer
@@ -15,6 +15,12 @@ from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
 from smallmodel_operator.resolve import Site
+
+_EXPECTED = {
+    Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.STARTING, Reason.PROGRESSING, Reason.INSPECTING,
+    Reason.DOWNLOADING, Reason.ROLLING_OUT,
+}  # fmt: skip
+"""Why a model may be not Ready without anything being wrong."""
 
 
 class Reconciler:
@@ -73,15 +79,16 @@ class Reconciler:
 
     async def _tell(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """An event for each change a person would want to have seen."""
-        for condition, bad in ((Condition.STALLED, "True"), (Condition.READY, "")):
+        for condition in (Condition.STALLED, Condition.READY):
             old, new = status.find(previous, condition), status.find(wanted, condition)
             if (old.get("status"), old.get("reason")) == (new.get("status"), new.get("reason")):
                 continue
-            if condition is Condition.STALLED and new.get("status") != bad:
+            stalled = condition is Condition.STALLED
+            if stalled and new.get("status") != "True":
                 continue
             await self._events.send(
                 body,
-                warning=new["status"] == bad,
+                warning=stalled or (new["status"] == "False" and new["reason"] not in _EXPECTED),
                 reason=new["reason"],
                 action="Reconcile",
                 note=new["message"],
