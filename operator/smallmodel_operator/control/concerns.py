@@ -34,6 +34,10 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     try:
         verdict = weights.decide(weights_request(resolved), snapshot)
         parts.append(verdict.part)
+        if verdict.facts is not None:
+            # Remembered at once, whatever is refused after it: the header is read once.
+            known = weights_status(verdict.facts, _digest(verdict.artifact))
+            parts.append(Part(status={"weights": known}))
         parts.append(_boundary(resolved, verdict.part.objects))
         if verdict.blocking and verdict.problem is not None:
             raise verdict.problem
@@ -88,8 +92,6 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
             "limitBytes": to_bytes(resolved.memory_limit) if resolved.memory_limit else 0,
         },
     }
-    if verdict.facts is not None:
-        status["weights"] = weights_status(verdict.facts, _digest(verdict.artifact))
     return [memory.part, Part(objects=serving.objects(request, live), status=status)]
 
 

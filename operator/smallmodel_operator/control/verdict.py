@@ -94,13 +94,6 @@ def judge(
     )
 
 
-def foresee(body: Object, snapshot: Snapshot, site: Site) -> tuple[concerns.Decision, Verdict]:
-    """A whole pass without effects: what would be planned, and what would be reported while nothing has moved yet."""
-    wish = understand(body, lambda _: snapshot.profile, site)
-    decision = decide(body, wish, snapshot, site)
-    return decision, judge(body, snapshot, wish.resolved, decision.plan, decision.hold)
-
-
 def wanted(body: Object, resolved: Resolved | None) -> tuple[int, Reason | None]:
     """Replicas wished for, and why none: also known when the rest of the wish was refused."""
     spec = body.get("spec") or {}
