@@ -4,11 +4,6 @@ import base64
 import json
 import os
 import shutil
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,41 +11,13 @@ import pytest
 from hack.install.images import Image, Podman
 from hack.install.preflight import check_registry
 from hack.install.steps import InstallError
+from tests.fakes.registry import digest_of, own_store, start_registry
 
 needs = [
     pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed (apt-get install {tool})")
     for tool in ("buildah", "docker-registry")
 ]
 pytestmark = [*needs, pytest.mark.skipif(os.geteuid() != 0, reason="buildah needs root here"), pytest.mark.timeout(120)]
-
-CONFIG = """
-version: 0.1
-log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: {folder}}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-{auth}
-"""
-
-
-def start_registry(folder: Path, auth: str = "") -> tuple[subprocess.Popen[bytes], str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    file = folder / "registry.yml"
-    file.write_text(CONFIG.format(folder=folder / "data", port=port, auth=auth))
-    process = subprocess.Popen(["docker-registry", "serve", str(file)], stderr=subprocess.DEVNULL)
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=1).close()
-            break
-        except urllib.error.HTTPError:
-            break
-        except OSError:
-            time.sleep(0.1)
-    else:
-        process.kill()
-        pytest.fail("docker-registry did not start")
-    return process, f"127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -74,21 +41,12 @@ def closed_registry(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
     """The smallest image there is, in a store of its own."""
-    store = tmp_path / "storage.conf"
-    store.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n')
-    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(store))
-    monkeypatch.setenv("BUILDAH_ISOLATION", "chroot")
+    for name, value in own_store(tmp_path).items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "hello").write_text("hello")
     (tmp_path / "Containerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY hello /hello\nUSER 65532:65532\n")
     return Image("hello", tmp_path / "Containerfile", tmp_path / "context", "scratch")
-
-
-def digest_of(host: str, name: str, reference: str) -> str:
-    request = urllib.request.Request(f"http://{host}/v2/{name}/manifests/{reference}", method="HEAD")
-    request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return str(answer.headers["Docker-Content-Digest"])
 
 
 def test_the_digest_told_is_the_one_the_registry_serves(registry: str, image: Image) -> None:
