@@ -36,6 +36,8 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
     held = outcome.hold.condition if isinstance(outcome.hold, Refused) else None
     if held and isinstance(outcome.hold, Refused):
         reports[held] = Report(held, False, outcome.hold.reason, outcome.hold.message)
+    if Condition.AVAILABLE in reports and outcome.hold and outcome.off is None and not outcome.count.available:
+        reports[Condition.AVAILABLE] = Report(Condition.AVAILABLE, False, outcome.hold.reason, outcome.hold.message)
     summary = (_ready(outcome), _reconciling(outcome), _stalled(outcome))
     kept = {k: v for k, v in previous.items() if k in ("weights", "memory", "endpoint", "engineRevision")}
     return {
@@ -99,6 +101,8 @@ def _reconciling(o: Outcome) -> Report:
     if not o.count.settled:
         reason = Reason.ROLLING_OUT if o.count.available else Reason.PROGRESSING
         text = f"{min(o.count.current, o.count.wanted)} of {o.count.wanted} replica(s) run the newest revision."
+        if not o.count.observed:
+            text = "The Deployment was just written; its pods follow."
         return Report(Condition.RECONCILING, True, reason, text)
     return Report(Condition.RECONCILING, False, Reason.SETTLED, "Everything is as declared.")
 

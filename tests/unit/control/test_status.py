@@ -98,6 +98,22 @@ def test_every_state_is_one_that_kstatus_knows(count: Replicas) -> None:
             assert said["Reconciling"] or said["Stalled"], o
 
 
+@pytest.mark.parametrize("hold", [REFUSED, NOT_YET])
+def test_a_model_that_is_held_does_not_claim_to_start(hold: Hold) -> None:
+    starting = Report(Condition.AVAILABLE, False, Reason.STARTING, "Pods are starting.")
+    assert hold is not None
+    made = summary(outcome(NOTHING, hold=hold, reports=(starting,)))
+    assert made["Available"] == ("False", hold.reason.value)
+    serving = Report(Condition.AVAILABLE, True, Reason.SERVING, "2 of 2")
+    assert summary(outcome(DONE, hold=hold, reports=(serving,)))["Available"] == ("True", "Serving")
+
+
+def test_a_deployment_just_written_is_not_said_to_be_new_already() -> None:
+    made = status.summarise(outcome(replace(DONE, observed=False)), {}, NOW)
+    said = status.find(made, Condition.RECONCILING)
+    assert (said["status"], said["message"]) == ("True", "The Deployment was just written; its pods follow.")
+
+
 def test_ready_beside_a_broken_change_says_so() -> None:
     made = status.summarise(outcome(ROLLING, trouble=STUCK), {}, NOW)
     message = status.find(made, Condition.READY)["message"]
