@@ -85,7 +85,8 @@ def _require(where: source.Source, snapshot: Snapshot) -> None:
 
 def _known(where: source.Source, facts: WeightsFacts, kept: tuple[Object, ...]) -> WeightsVerdict:
     volume, mount, _ = source.volume(where)
-    text = f"{facts.quantization} {facts.architecture}, {facts.parameters / 1e9:.2f} B parameters, {human(facts.file_bytes)}."
+    size = f"{facts.parameters / 1e9:.2f} B" if facts.parameters >= 5e8 else f"{facts.parameters / 1e6:.1f} M"
+    text = f"{facts.quantization} {facts.architecture}, {size} parameters, {human(facts.file_bytes)}."
     message = " ".join(filter(None, (text, where.mutable)))
     report = Report(Condition.WEIGHTS_READY, True, Reason.INSPECTED, message)
     path = source.model_path(where, facts.file)
@@ -104,6 +105,9 @@ class _Work:
 
 def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> _Work:
     role = ROLE_DOWNLOAD if isinstance(where, source.HttpsSource) else ROLE_INSPECT
+    if role == ROLE_DOWNLOAD and WEIGHTS_CLAIM not in snapshot.claims:
+        # The claim first: its uid is part of the Job, and a Job made before it would be a second one.
+        return _Work((), None, NotYet(Reason.DOWNLOADING, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
     under_way = _under_way(where)
     live = _job(snapshot, role, where.artifact)
     if live is None:
@@ -152,7 +156,7 @@ def _ended(
 
 def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
     if isinstance(where, source.HttpsSource):
-        uid = snapshot.claims.get(WEIGHTS_CLAIM, {}).get("metadata", {}).get("uid", "")
+        uid = snapshot.claims[WEIGHTS_CLAIM].get("metadata", {}).get("uid", "")
         return jobs.download(request, where, attempt, uid)
     return jobs.inspect(request, where, attempt)
 
@@ -209,8 +213,8 @@ def _obstacle(snapshot: Snapshot, role: str) -> NotYet | Refused | None:
             if waiting.get("reason") in _PULL:
                 return Refused(
                     Reason.IMAGE_PULL_FAILED,
-                    f"The weights cannot be pulled: {waiting.get('message') or waiting['reason']}. Check `spec.source.uri`, "
-                    "that the registry is reachable from the node, and the namespace's pull secret.",
+                    f"The weights cannot be pulled: {waiting.get('message') or waiting['reason']}. Check "
+                    "`spec.source.uri`, that the registry is reachable from the node, and the namespace's pull secret.",
                     recheck_seconds=30,
                     condition=Condition.WEIGHTS_READY,
                 )
