@@ -3,8 +3,10 @@
 The reference page and a test are generated from these tables; a reason that is not here cannot be written.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Condition(StrEnum):
@@ -17,9 +19,13 @@ class Condition(StrEnum):
     FITS_MEMORY = "FitsMemory"
     AVAILABLE = "Available"
 
+    @property
+    def meaning(self) -> str:
+        return MEANINGS[self]
+
 
 class Reason(StrEnum):
-    """Reasons, stable and part of the API. The comment says who must act."""
+    """Reasons, stable and part of the API; REASONS says what each means and who must act."""
 
     # good
     SERVING = "Serving"
@@ -59,8 +65,56 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     UNSCHEDULABLE = "Unschedulable"
     CONTAINER_CONFIG = "ContainerConfigError"
-    VOLUME_UNAVAILABLE = "VolumeUnavailable"
     EVICTED = "Evicted"
+
+
+MEANINGS: Final = {
+    Condition.READY: "A request sent now is answered.",
+    Condition.RECONCILING: "The operator works towards the newest spec; it will get there by itself.",
+    Condition.STALLED: "The user must change something; the message says what. May be True beside Ready.",
+    Condition.WEIGHTS_READY: "The weights are where the pods find them, complete and described.",
+    Condition.FITS_MEMORY: "A replica fits its memory limit.",
+    Condition.AVAILABLE: "At least one replica answers.",
+}
+
+_NOBODY, _OPERATOR, _USER, _PLATFORM = "nobody", "the operator", "the model's owner", "the platform team"
+
+REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
+    Reason.SERVING: (_NOBODY, "Replicas answer."),
+    Reason.INSPECTED: (_NOBODY, "The weights' header was read."),
+    Reason.DECLARED: (_NOBODY, "The memory request was given, not derived."),
+    Reason.FITS: (_NOBODY, "The derived memory is within the limit."),
+    Reason.SETTLED: (_NOBODY, "Nothing is under way and nothing is wrong."),
+    Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
+    Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
+    Reason.PROGRESSING: (_OPERATOR, "Objects are being written or pods started."),
+    Reason.INSPECTING: (_OPERATOR, "A Job reads the weights' header."),
+    Reason.DOWNLOADING: (_OPERATOR, "A Job downloads the weights and checks them."),
+    Reason.STARTING: (_OPERATOR, "Pods start and load the weights."),
+    Reason.ROLLING_OUT: (_OPERATOR, "New replicas replace old ones; requests are answered meanwhile."),
+    Reason.RETRYING: (_OPERATOR, "The API server or another part is not reachable; it is tried again."),
+    Reason.INVALID_SPEC: (_USER, "A field has a value that cannot be served."),
+    Reason.NAME_TAKEN: (_USER, "An object of this name belongs to somebody else; it is left untouched."),
+    Reason.FEATURE_MISSING: (_PLATFORM, "This cluster lacks a feature the spec needs."),
+    Reason.PROFILE_NOT_FOUND: (_PLATFORM, "The ComputeProfile does not exist."),
+    Reason.ENGINE_NOT_IN_PROFILE: (_PLATFORM, "The ComputeProfile has no image for the engine."),
+    Reason.CLAIM_NOT_FOUND: (_USER, "The PersistentVolumeClaim of the source does not exist."),
+    Reason.WEIGHTS_INVALID: (_USER, "The file is not a GGUF, is cut short, or cannot be served."),
+    Reason.WEIGHTS_NOT_FOUND: (_USER, "There is no such file in the source."),
+    Reason.WEIGHTS_AMBIGUOUS: (_USER, "The source holds several GGUF files and `spec.source.path` names none."),
+    Reason.DIGEST_MISMATCH: (_USER, "The file is not the one `spec.source.sha256` names."),
+    Reason.DOWNLOAD_FAILED: (_USER, "The download failed; the message says whether it is tried again."),
+    Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
+    Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit."),
+    Reason.QUOTA_EXCEEDED: (_PLATFORM, "A ResourceQuota refuses the pods or objects."),
+    Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
+    Reason.IMAGE_PULL_FAILED: (_USER, "An image cannot be pulled."),
+    Reason.CRASH_LOOP: (_USER, "The engine ends again and again."),
+    Reason.OUT_OF_MEMORY: (_USER, "The engine was killed at its memory limit."),
+    Reason.UNSCHEDULABLE: (_PLATFORM, "No node has room for a pod."),
+    Reason.CONTAINER_CONFIG: (_USER, "The container cannot be started as declared."),
+    Reason.EVICTED: (_OPERATOR, "A pod was evicted; another one starts."),
+}
 
 
 @dataclass(frozen=True, slots=True)

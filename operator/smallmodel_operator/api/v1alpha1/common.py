@@ -20,9 +20,7 @@ def list_map(*keys: str) -> dict[str, Any]:
 ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
-DnsName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
-]
+DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
 QuantityText = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", min_length=1, max_length=20),

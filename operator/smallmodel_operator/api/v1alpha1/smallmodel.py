@@ -65,7 +65,7 @@ class Engine(ApiModel):
         default_factory=list,
         max_length=64,
         json_schema_extra=ATOMIC,
-        description="Further arguments of the engine. Those the operator sets, and those that open the server, are refused.",
+        description="Further arguments of the engine. Those the operator sets and those that open the server are refused.",
     )
     env: list[EnvironmentVariable] = Field(
         default_factory=list,
@@ -99,7 +99,7 @@ class Compute(ApiModel):
     """Where a replica runs and with how much."""
 
     profile_ref: NameReference = Field(
-        default_factory=lambda: NameReference(name="default"),
+        default=NameReference(name="default"),
         description="The ComputeProfile (cluster-scoped) this model runs on.",
     )
     resources: Resources = Field(default_factory=Resources, description="Overrides of what the profile gives.")
@@ -192,7 +192,9 @@ class SmallModelStatus(ApiModel):
     )
     replicas: int = Field(default=0, ge=0, description="Replicas that exist.")
     ready_replicas: int = Field(default=0, ge=0, description="Replicas that answer.")
-    selector: str = Field(default="", max_length=512, description="Label selector of the pods, for the scale subresource.")
+    selector: str = Field(
+        default="", max_length=512, description="Label selector of the pods, for the scale subresource."
+    )
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
     weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
     memory: MemoryStatus | None = Field(default=None, description="Memory of one replica.")

@@ -1,0 +1,217 @@
+"""Validation rules: CEL for the API server, each with its Python twin for `slm lint`.
+
+A rule belongs to a place in the schema (`at`), sees the value there as `self`, and names the field and the fix.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from smallmodel_operator.api.flags import OPENING, OWNED, OWNED_ENVIRONMENT
+from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME
+
+Value = Any
+"""A piece of a user's object: plain JSON, possibly of the wrong shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `holds` is the twin of `cel`; `expression` is a CEL expression for the message where it needs values."""
+
+    kind: str
+    at: str
+    cel: str
+    field: str
+    message: str
+    holds: Callable[[Value], bool]
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What is wrong in an object and where."""
+
+    field: str
+    message: str
+
+
+_NAME = re.compile(rf"^[a-z]([-a-z0-9]{{0,{MAX_MODEL_NAME - 2}}}[a-z0-9])?$")
+_OCI = re.compile(r"^oci://[^@\s]+@sha256:[0-9a-f]{64}$")
+_PVC = re.compile(r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$")
+_HTTPS = re.compile(r"^https://[^/\s@]+/[^\s]+$")
+
+
+def _uri(source: Value) -> str:
+    return str(source.get("uri") or "")
+
+
+def _within(path: str) -> bool:
+    return not re.search(r"(^|/)\.\.(/|$)", path)
+
+
+def _flag(argument: str) -> str:
+    return argument.split("=")[0]
+
+
+_QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]{1,3})?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
+_SCALE: Final[Mapping[str, Decimal]] = {
+    "": Decimal(1), "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
+    "T": Decimal(10**12), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
+}  # fmt: skip
+
+
+def _at_most(resources: Value, name: str) -> bool:
+    low, high = ((resources.get(k) or {}).get(name) for k in ("requests", "limits"))
+    numbers = [_QUANTITY.match(str(q)) for q in (low, high)]
+    if low is None or high is None or not all(numbers):
+        return True
+    a, b = (Decimal(m[1]) * _SCALE[m[2] or ""] for m in numbers if m)
+    return a <= b
+
+
+def _cel_list(values: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f"'{v}'" for v in values) + "]"
+
+
+_SOURCE = "spec.source"
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        "SmallModel", "",
+        f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{MAX_MODEL_NAME - 2}}}[a-z0-9])?$')",
+        "metadata.name",
+        f"`metadata.name` must be a DNS label of at most {MAX_MODEL_NAME} characters that begins with a letter "
+        "(a Service and Jobs are named after it).",
+        lambda o: bool(_NAME.match(str((o.get("metadata") or {}).get("name") or ""))),
+        "self.metadata.name.contains('.') ? "
+        "'`metadata.name` must not contain a dot, because a Service is named after it; use - instead: ' + "
+        "self.metadata.name.substring(0, self.metadata.name.indexOf('.')) + '-' + "
+        "self.metadata.name.substring(self.metadata.name.indexOf('.') + 1) : "
+        "'`metadata.name` must be a DNS label of at most %d characters that begins with a letter'" % MAX_MODEL_NAME,
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        "self.uri.startsWith('oci://') || self.uri.startsWith('pvc://') || self.uri.startsWith('https://')",
+        f"{_SOURCE}.uri", "`spec.source.uri` must begin with oci://, pvc:// or https://; nothing else is supported yet.",
+        lambda s: _uri(s).startswith(("oci://", "pvc://", "https://")),
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        "!self.uri.startsWith('oci://') || self.uri.matches('^oci://[^@\\\\s]+@sha256:[0-9a-f]{64}$')",
+        f"{_SOURCE}.uri",
+        "`spec.source.uri` must name a digest: oci://registry/repository@sha256:<64 hex digits>; a tag alone may change "
+        "(`crane digest` or `oras resolve` prints the digest of a tag).",
+        lambda s: not _uri(s).startswith("oci://") or bool(_OCI.match(_uri(s))),
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        "!self.uri.startsWith('pvc://') || (self.uri.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$') && "
+        "!self.uri.matches('(^|/)[.][.](/|$)'))",
+        f"{_SOURCE}.uri", "`spec.source.uri` must be pvc://CLAIM/PATH with a path that stays inside the claim.",
+        lambda s: not _uri(s).startswith("pvc://") or (bool(_PVC.match(_uri(s))) and _within(_uri(s))),
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        "!self.uri.startsWith('https://') || self.uri.matches('^https://[^/\\\\s@]+/[^\\\\s]+$')",
+        f"{_SOURCE}.uri", "`spec.source.uri` must be https://HOST/FILE, without a user name or password in it.",
+        lambda s: not _uri(s).startswith("https://") or bool(_HTTPS.match(_uri(s))),
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        "!self.uri.startsWith('https://') || (has(self.sha256) && size(self.sha256) == 64)",
+        f"{_SOURCE}.sha256", "`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it).",
+        lambda s: not _uri(s).startswith("https://") or len(str(s.get("sha256") or "")) == 64,
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        "!self.uri.startsWith('oci://') || !has(self.sha256) || self.sha256 == ''",
+        f"{_SOURCE}.sha256", "`spec.source.sha256` must be empty with oci://: the digest in `spec.source.uri` already pins it.",
+        lambda s: not _uri(s).startswith("oci://") or not s.get("sha256"),
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        "!has(self.path) || self.path == '' || !self.uri.startsWith('https://')",
+        f"{_SOURCE}.path", "`spec.source.path` must be empty with https://: the address names the one file.",
+        lambda s: not s.get("path") or not _uri(s).startswith("https://"),
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        "!has(self.path) || (!self.path.startsWith('/') && !self.path.matches('(^|/)[.][.](/|$)'))",
+        f"{_SOURCE}.path", "`spec.source.path` must be relative and must stay inside the volume.",
+        lambda s: not str(s.get("path") or "").startswith("/") and _within(str(s.get("path") or "")),
+    ),
+    Rule(
+        "SmallModel", "spec.engine",
+        f"!has(self.args) || self.args.all(a, !(a.split('=')[0] in {_cel_list(OWNED)}))",
+        "spec.engine.args",
+        "`spec.engine.args` must not set what the operator sets (model, alias, host, port, context, slots, threads, keys): "
+        "use `spec.source`, `spec.engine.contextSize`, `spec.engine.parallelSlots` and `spec.compute.resources`.",
+        lambda e: all(_flag(str(a)) not in OWNED for a in e.get("args") or []),
+    ),
+    Rule(
+        "SmallModel", "spec.engine",
+        f"!has(self.args) || self.args.all(a, !(a.split('=')[0] in {_cel_list(OPENING)}))",
+        "spec.engine.args",
+        "`spec.engine.args` must not open the server (web UI, tools, MCP, RPC, file paths, downloads, logs of prompts).",
+        lambda e: all(_flag(str(a)) not in OPENING for a in e.get("args") or []),
+    ),
+    Rule(
+        "SmallModel", "spec.engine",
+        "!has(self.env) || self.env.all(e, !["
+        + ", ".join(f"'{p}'" for p in OWNED_ENVIRONMENT)
+        + "].exists(p, e.name.startsWith(p)))",
+        "spec.engine.env",
+        f"`spec.engine.env` must not begin with {', '.join(OWNED_ENVIRONMENT)}: those change what the operator declares.",
+        lambda e: all(not str(v.get("name") or "").startswith(OWNED_ENVIRONMENT) for v in e.get("env") or []),
+    ),
+    *(
+        Rule(
+            "SmallModel", "spec.compute.resources",
+            f"!has(self.requests) || !has(self.requests.{name}) || !has(self.limits) || !has(self.limits.{name}) || "
+            f"quantity(self.requests.{name}).compareTo(quantity(self.limits.{name})) <= 0",
+            f"spec.compute.resources.requests.{name}",
+            f"`spec.compute.resources.requests.{name}` must be less than or equal to `limits.{name}`.",
+            lambda r, name=name: _at_most(r, name),
+        )
+        for name in ("cpu", "memory")
+    ),
+    *(
+        Rule(
+            kind, f"{place}.tolerations[]",
+            "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+            f"{place}.tolerations", "`value` of a toleration must be empty with operator Exists.",
+            lambda t: t.get("operator") != "Exists" or not t.get("value"),
+        )
+        for kind, place in (("SmallModel", "spec.compute"), ("ComputeProfile", "spec"))
+    ),
+)  # fmt: skip
+"""All rules in the order the API server evaluates them."""
+
+
+def violations(obj: Value) -> list[Violation]:
+    """What the rules have against an object. Wrong shapes are the schema's affair: they are passed over here."""
+    if not isinstance(obj, Mapping) or obj.get("apiVersion") != API_VERSION:
+        return []
+    found = []
+    for rule in RULES:
+        if rule.kind != obj.get("kind"):
+            continue
+        for value in _values(obj, rule.at):
+            try:
+                fine = rule.holds(value)
+            except (AttributeError, TypeError, ValueError):
+                continue
+            if not fine:
+                found.append(Violation(rule.field, rule.message))
+    return found
+
+
+def _values(obj: Value, at: str) -> list[Value]:
+    values = [obj]
+    for part in filter(None, at.split(".")):
+        name, _, many = part.partition("[")
+        values = [v.get(name) for v in values if isinstance(v, Mapping)]
+        if many:
+            values = [item for v in values if isinstance(v, list) for item in v]
+    return [v for v in values if isinstance(v, Mapping)]
