@@ -65,7 +65,7 @@ def access_to(cluster: str) -> Access:
 
 
 def kind_name() -> str:
-    return os.environ.get("KIND_CLUSTER", "smallmodel")
+    return os.environ.get("KIND_CLUSTER", "slm")
 
 
 def kind_kubeconfig() -> str:

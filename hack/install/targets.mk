@@ -1,7 +1,7 @@
 # The cluster at hand (KUBECONFIG) unless CLUSTER was said: the root Makefile's default is the test bed.
 INSTALL_CLUSTER = $(if $(filter file,$(origin CLUSTER)),current,$(CLUSTER))
 
-.PHONY: install uninstall chart-files
+.PHONY: install uninstall example example-digest
 
 install: setup ## Build, push by digest and install: REGISTRY=registry.internal/slm, or CLUSTER=kind|testbed
 	@$(BIN)/python -m hack.install install --cluster "$(INSTALL_CLUSTER)"
@@ -9,5 +9,8 @@ install: setup ## Build, push by digest and install: REGISTRY=registry.internal/
 uninstall: setup ## Remove the operator; models keep serving
 	@$(BIN)/python -m hack.install uninstall --cluster "$(INSTALL_CLUSTER)"
 
-chart-files: setup ## Copy crds/ into the chart
-	@$(BIN)/python -m hack.install.chart_files
+example: setup ## Push the first example's weights to REGISTRY and apply it (CLUSTER=testbed: load them there)
+	@$(BIN)/python -m hack.install.example apply --cluster "$(INSTALL_CLUSTER)"
+
+example-digest: setup ## Write the digest of the committed weights into the first example
+	@$(BIN)/python -m hack.install.example digest

@@ -1,9 +1,14 @@
 """The test bed as a target: its programs, its network namespace, its images. Imported only when it is asked for."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hack.install.release import Placed
 from hack.install.steps import ROOT, Access, InstallError, say, step
+
+if TYPE_CHECKING:
+    from hack.cluster.node import Node
 
 VALUES = ROOT / "hack" / "install" / "testbed-values.yaml"
 """What differs on a small node: 600 s tokens, so that every test survives their rotation, and little CPU a replica."""
@@ -20,28 +25,33 @@ def helm() -> str:
         raise InstallError(text) from None
 
 
+def node() -> "Node":
+    """The node CLUSTER_NAME names, like `make cluster-up` does."""
+    from hack.cluster.node import Node
+
+    return Node(os.environ.get("CLUSTER_NAME") or "slm")
+
+
 def access() -> Access:
     """Reaches into the test bed's network namespace; the host has no other way to it."""
     from hack.cluster.binaries import program
-    from hack.cluster.node import Node
 
-    node = Node()
-    if not node.running():
+    bed = node()
+    if not bed.running():
         raise InstallError("The test bed is not up: make cluster-up.")
-    return Access(program("kube", "kubectl"), helm(), node.prefix, {"KUBECONFIG": str(node.kubeconfig)})
+    return Access(program("kube", "kubectl"), helm(), bed.prefix, {"KUBECONFIG": str(bed.kubeconfig)})
 
 
 def place() -> Placed:
     """Builds both images without a container engine and imports them into the node's containerd."""
-    from hack.cluster.node import Node
     from hack.images.build import build_image
 
     step(2, 4, "building images for the test bed")
     images = {name: build_image(name) for name in ("operator", "llamacpp")}
     step(3, 4, "loading images into the node")
-    node = Node()
+    bed = node()
     for image in images.values():
-        node.load_image(image.archive)
+        bed.load_image(image.archive)
         say(f"      {image.reference}")
     operator = images["operator"]
     return Placed(operator.name.rsplit("/", 1)[0], operator.digest, images["llamacpp"].reference)
