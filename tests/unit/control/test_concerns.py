@@ -1,0 +1,100 @@
+"""The order of the concerns, and what is planned while one of them holds the rest back."""
+
+from typing import Any
+
+import pytest
+from tests.fakes import objects
+from tests.unit.core.test_remember import FACTS
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.control import concerns
+from smallmodel_operator.core.facts import Snapshot, WeightsFacts
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.plan import key_of
+from smallmodel_operator.core.remember import facts_of
+from smallmodel_operator.resolve import Resolved, Site, parse, resolve
+
+ARTIFACT = "sha256:" + "a" * 64 + "/model.gguf"
+DECLARED = {"resources": {"requests": {"memory": "1Gi"}}}
+
+
+def resolved(**spec: Any) -> Resolved:
+    body = objects.model(**spec)
+    return resolve(body, parse(body), objects.profile(), Site())
+
+
+def snapshot(facts: WeightsFacts | None = None, **more: Any) -> Snapshot:
+    return Snapshot(now=objects.NOW, inspected={ARTIFACT: facts} if facts else {}, **more)
+
+
+def kinds(decision: concerns.Decision) -> list[str]:
+    return [kind for kind, _ in map(key_of, decision.plan.objects)]
+
+
+def test_unknown_weights_without_declared_memory_are_waited_for() -> None:
+    decision = concerns.decide(resolved(), snapshot())
+    assert isinstance(decision.hold, NotYet)
+    assert decision.hold.reason is Reason.INSPECTING
+    assert kinds(decision) == ["Job", "NetworkPolicy"]
+    assert not decision.plan.prune
+
+
+def test_with_declared_memory_nothing_waits() -> None:
+    decision = concerns.decide(resolved(compute=DECLARED), snapshot())
+    assert decision.hold is None
+    assert kinds(decision) == ["Deployment", "Job", "NetworkPolicy", "Service"]
+
+
+def test_known_weights_are_served_and_remembered() -> None:
+    decision = concerns.decide(resolved(), snapshot(FACTS))
+    assert decision.hold is None
+    assert kinds(decision) == ["Deployment", "NetworkPolicy", "Service"]
+    assert facts_of(decision.plan.status) == FACTS
+    memory = decision.plan.status["memory"]
+    assert 0 < memory["estimatedBytes"] <= memory["requestedBytes"]
+    assert decision.plan.status["endpoint"] == {"url": "http://bot.support.svc.cluster.local/v1", "model": "bot"}
+
+
+def test_what_does_not_fit_is_refused_but_remembered() -> None:
+    limits = {"resources": {"limits": {"memory": "1Mi"}}}
+    decision = concerns.decide(resolved(compute=limits), snapshot(FACTS))
+    assert isinstance(decision.hold, Refused)
+    assert decision.hold.reason is Reason.DOES_NOT_FIT
+    assert facts_of(decision.plan.status) == FACTS
+    assert "Deployment" not in kinds(decision)
+
+
+def test_memory_derived_once_is_kept_when_the_estimate_changes() -> None:
+    first = concerns.decide(resolved(), snapshot(FACTS))
+    live = {key_of(o): o for o in first.plan.objects}
+    live["Deployment", "bot"]["metadata"]["annotations"]["smallmodel.dev/derived-memory"] = "777Mi"
+    again = concerns.decide(resolved(), snapshot(FACTS, children=live))
+    assert again.plan.status["memory"]["requestedBytes"] == 777 * 2**20
+
+
+@pytest.mark.parametrize("spec", [{"suspend": True}, {"replicas": 0}])
+def test_off_with_known_weights_keeps_a_deployment_of_none(spec: dict[str, Any]) -> None:
+    decision = concerns.decide(resolved(**spec), snapshot(FACTS))
+    (deployment,) = [o for o in decision.plan.objects if o["kind"] == "Deployment"]
+    assert deployment["spec"]["replicas"] == 0
+
+
+@pytest.mark.parametrize(
+    "source", [{"uri": "pvc://gone/m.gguf"}, {"uri": "https://weights.test/m.gguf", "sha256": "d" * 64}]
+)
+def test_off_while_the_weights_are_not_there_takes_the_pods_and_leaves_the_guard(source: dict[str, Any]) -> None:
+    decision = concerns.decide(resolved(source=source, suspend=True), snapshot())
+    assert {"NetworkPolicy", "Service"} <= set(kinds(decision))
+    assert "Deployment" not in kinds(decision)
+    assert decision.plan.prune
+
+
+def test_only_a_download_gets_a_way_out() -> None:
+    https = resolved(source={"uri": "https://weights.test/m.gguf", "sha256": "d" * 64})
+    claims = {"smallmodel-weights": {"metadata": {"uid": "c"}}}
+    download = concerns.decide(https, snapshot(claims=claims))
+    inspection = concerns.decide(resolved(), snapshot())
+    names = [
+        [o["metadata"]["name"] for o in d.plan.objects if o["kind"] == "NetworkPolicy"] for d in (download, inspection)
+    ]
+    assert names == [["bot", "bot-download"], ["bot"]]

@@ -1,0 +1,210 @@
+"""The whole flow against a fake API server: what is written, in what order, and that rest is rest."""
+
+from typing import Any
+
+import pytest
+from tests.fakes import objects
+from tests.fakes.apiserver import FakeApiServer, kinds_written
+
+from smallmodel_operator.cluster.apply import Applier
+from smallmodel_operator.cluster.children import Children
+from smallmodel_operator.cluster.client import ApiError
+from smallmodel_operator.cluster.events import Events
+from smallmodel_operator.cluster.fence import Fence, NotLeader
+from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.cluster.status_writer import StatusWriter
+from smallmodel_operator.control.reconcile import Reconciler
+from smallmodel_operator.core.facts import Capabilities
+from smallmodel_operator.resolve import Site
+
+DECLARED = {"resources": {"requests": {"memory": "1Gi"}}}
+
+
+class World:
+    """A reconciler whose watches show the fake server's objects at once."""
+
+    def __init__(self, api: FakeApiServer, fence: Fence | None = None) -> None:
+        self.api = api
+        client = api.client(fence)
+        writer = StatusWriter(client)
+        self.children = Children()
+        self.observer = Observer(client, self.children, writer, Capabilities())
+        self.observer.profiles = {"default": [objects.profile()]}
+        events = Events(client, "test")
+        self.reconciler = Reconciler(self.observer, Applier(client, self.children), writer, events, Site())
+
+    def create(self, **spec: Any) -> None:
+        self.api.put(objects.model(**spec), manager="user")
+
+    def edit(self, **spec: Any) -> None:
+        body = self.body()
+        meta = {**body["metadata"], "generation": body["metadata"]["generation"] + 1}
+        self.api.put({**body, "metadata": meta, "spec": {**body["spec"], **spec}}, manager="user")
+
+    def body(self) -> dict[str, Any]:
+        body = self.api.get("SmallModel", "bot")
+        assert body is not None
+        return body
+
+    async def step(self) -> list[str]:
+        """One pass; kinds written."""
+        kinds: dict[str, list[Any]] = {}
+        for (kind, _, _), obj in self.api.objects.items():
+            kinds.setdefault(kind, []).append(obj)
+        self.children.indices = {
+            k: {("support", "bot"): v} for k, v in kinds.items() if k not in ("SmallModel", "Event", "Pod")
+        }
+        self.api.sent.clear()
+        await self.reconciler.reconcile(self.body())
+        return list(kinds_written(self.api))
+
+    def condition(self, name: str) -> tuple[str, str]:
+        found = {c["type"]: (c["status"], c["reason"]) for c in self.body()["status"]["conditions"]}
+        return found[name]
+
+    def events(self) -> list[tuple[str, str]]:
+        return [(o["type"], o["reason"]) for k, o in self.api.objects.items() if k[0] == "Event"]
+
+    def controllers(self, **status: Any) -> None:
+        """What the Deployment controller would write."""
+        live = self.api.get("Deployment", "bot")
+        assert live is not None
+        self.api.put({**live, "status": {"observedGeneration": 99, **status}})
+
+
+@pytest.fixture
+def world(api: FakeApiServer) -> World:
+    return World(api)
+
+
+READY = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+
+
+async def test_from_apply_to_ready_and_to_rest(world: World) -> None:
+    world.create(compute=DECLARED)
+    written = await world.step()
+    assert written[0] == "NetworkPolicy"
+    assert sorted(written) == ["Deployment", "Event", "Job", "NetworkPolicy", "Service", "SmallModel"]
+    assert world.condition("Ready") == ("False", "Starting")
+    world.controllers(**READY)
+    assert await world.step() == ["SmallModel", "Event"]
+    assert world.condition("Ready") == ("True", "Serving")
+    assert await world.step() == []
+    assert world.api.sent == [], "at rest a pass sends nothing at all"
+
+
+async def test_the_users_object_keeps_its_spec_labels_and_annotations(world: World) -> None:
+    world.create(compute=DECLARED)
+    before = world.body()
+    await world.step()
+    after = world.body()
+    assert after["spec"] == before["spec"]
+    for field in ("labels", "annotations", "finalizers"):
+        assert after["metadata"].get(field) == before["metadata"].get(field)
+
+
+async def test_events_tell_changes_once(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    await world.step()
+    assert ("Normal", "Serving") in world.events()
+    count = len(world.events())
+    world.edit(compute={**DECLARED, "profileRef": {"name": "gone"}})
+    await world.step()
+    await world.step()
+    assert len(world.events()) == count + 1
+    assert ("Warning", "ProfileNotFound") in world.events()
+
+
+async def test_a_refusal_leaves_nothing_half_made_and_a_correct_edit_heals_it(world: World) -> None:
+    world.create(compute={**DECLARED, "profileRef": {"name": "gone"}})
+    assert set(await world.step()) <= {"SmallModel", "Event"}
+    assert world.condition("Stalled") == ("True", "ProfileNotFound")
+    world.edit(compute=DECLARED)
+    assert "Deployment" in await world.step()
+    assert world.condition("Stalled") == ("False", "Settled")
+
+
+async def test_a_refusal_leaves_what_runs_running(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    world.edit(compute={**DECLARED, "profileRef": {"name": "gone"}})
+    await world.step()
+    assert world.api.get("Deployment", "bot") is not None
+    assert (world.condition("Ready"), world.condition("Stalled")) == (("True", "Serving"), ("True", "ProfileNotFound"))
+
+
+async def test_a_name_that_is_taken_is_told_and_tried_again(world: World) -> None:
+    theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bot", "namespace": "support"}, "spec": {}}
+    stored = world.api.put(theirs, manager="user")
+    world.create(compute=DECLARED)
+    await world.step()
+    assert world.condition("Stalled") == ("True", "NameTaken")
+    assert world.api.get("Service", "bot") == stored
+    assert world.api.get("Deployment", "bot") is None
+    result = await world.reconciler.reconcile(world.body())
+    assert (result.refused, result.look_again_seconds) == (True, 15)
+
+
+async def test_suspending_scales_down_and_waking_scales_up(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.edit(suspend=True)
+    assert "Deployment" in await world.step()
+    assert (world.api.get("Deployment", "bot") or {})["spec"]["replicas"] == 0
+    assert world.condition("Ready") == ("False", "Suspended")
+    world.edit(suspend=False)
+    await world.step()
+    assert (world.api.get("Deployment", "bot") or {})["spec"]["replicas"] == 1
+
+
+async def test_another_writer_of_the_deployment_means_deciding_again(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.edit(replicas=2)
+    world.api.refuse("PATCH", "deployments", 409, "Conflict", "modified", times=1)
+    result = await world.reconciler.reconcile(world.body())
+    assert result.look_again_seconds == 0.2
+    assert world.condition("Reconciling") == ("True", "Progressing")
+    await world.step()
+    assert (world.api.get("Deployment", "bot") or {})["spec"]["replicas"] == 2
+
+
+async def test_an_outage_is_raised_and_can_be_shown(world: World) -> None:
+    world.create(compute=DECLARED)
+    world.api.refuse("PATCH", "deployments", 500, "InternalError", "etcd is away")
+    with pytest.raises(ApiError):
+        await world.step()
+    await world.reconciler.report_outage(world.body(), "etcd is away. The operator tries again by itself.")
+    assert world.condition("Reconciling") == ("True", "Retrying")
+    assert world.condition("Stalled") == ("False", "Settled")
+
+
+async def test_an_outage_does_not_make_a_serving_model_unready(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    await world.step()
+    await world.reconciler.report_outage(world.body(), "away")
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+async def test_a_follower_writes_nothing(api: FakeApiServer) -> None:
+    world = World(api, Fence())
+    world.create(compute=DECLARED)
+    with pytest.raises(NotLeader):
+        await world.step()
+    assert api.writes == []
+
+
+async def test_forgetting_empties_every_cache(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    reconciler = world.reconciler
+    reconciler.forget(world.body())
+    assert not reconciler._applier._settled
+    assert not reconciler._writer._written
+    assert not reconciler._events._sent
+    assert not world.children._written
