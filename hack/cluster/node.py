@@ -12,6 +12,7 @@ from hack.cluster import network, process
 from hack.cluster.binaries import ensure, program
 from hack.cluster.controlplane import ControlPlane, NotReady
 from hack.cluster.paths import REPOSITORY, cache
+from hack.images import oci
 
 CGROUPS = Path("/sys/fs/cgroup")
 VOLUMES = 10
@@ -124,6 +125,9 @@ class Node:
         if mark.exists():
             return
         self.ctr("images", "import", "--local", str(archive))
+        # Pods name images by digest; containerd finds one only under a name it was given.
+        name, digest = oci.named(archive)
+        self.ctr("images", "tag", "--force", name, f"{name.rsplit(':', 1)[0]}@{digest}")
         mark.parent.mkdir(exist_ok=True)
         mark.touch()
 
@@ -182,12 +186,18 @@ class Node:
         )  # fmt: skip
 
     def _proxy(self) -> None:
-        self._start(
-            "kube-proxy", program("kube", "kube-proxy"), f"--kubeconfig={self.kubeconfig}", "--proxy-mode=nftables",
-            f"--cluster-cidr={self.addresses.pods}", f"--hostname-override={NODE}", "--conntrack-max-per-core=0",
-            "--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0",
-            "--nodeport-addresses=127.0.0.0/8", "--nftables-min-sync-period=100ms",
-        )  # fmt: skip
+        config = {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "nftables",
+            "clientConnection": {"kubeconfig": str(self.kubeconfig)},
+            "clusterCIDR": self.addresses.pods,
+            "hostnameOverride": NODE,
+            "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+            "nftables": {"minSyncPeriod": "100ms"},
+        }
+        (self.folder / "kube-proxy.json").write_text(json.dumps(config, indent=1))
+        self._start("kube-proxy", program("kube", "kube-proxy"), f"--config={self.folder}/kube-proxy.json")
 
     def _dns(self, plane: ControlPlane) -> None:
         corefile = self.folder / "Corefile"
@@ -411,7 +421,7 @@ def _shims(run: Path) -> list[int]:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if words and b"containerd-shim" in words[0] and any(str(run).encode() in w for w in words):
+            if words and b"containerd-shim" in words[0] and any(w.startswith(f"{run}/".encode()) for w in words):
                 found.append(int(entry.name))
     return found
 

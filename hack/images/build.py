@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,13 +36,13 @@ def pack_weights(name: str, files: Mapping[str, Path]) -> oci.Image:
 
 
 def _pause() -> oci.Image:
-    base = bases.layer(bases.STATIC).tree / "bin" / "busybox"
-    files = cache() / "images" / "pause.layer.tar"
-    if not files.exists():
-        oci.layer_of_files({"pause": base}, files.with_suffix(".part"))
-        files.with_suffix(".part").replace(files)
-        _executable(files)
-    return _packed(f"{REGISTRY}/pause:1", (files,), {"Entrypoint": ["/pause", "sleep", "infinity"], "User": "65532"})
+    """Static busybox called by the name of its applet; it needs nothing else in the image."""
+    layer = cache() / "images" / "pause-sleep.layer.tar"
+    if not layer.exists():
+        busybox = bases.layer(bases.STATIC).tree / "bin" / "busybox"
+        oci.layer_of_files({"sleep": busybox}, layer.with_suffix(".part"), mode=0o555)
+        layer.with_suffix(".part").replace(layer)
+    return _packed(f"{REGISTRY}/pause:1", (layer,), {"Entrypoint": ["/sleep", "2147483647"], "User": "65532"})
 
 
 def _operator() -> oci.Image:
@@ -83,15 +82,3 @@ def _packed(name: str, tars: tuple[Path, ...], config: Mapping[str, Any]) -> oci
     if not archive.exists():
         return oci.pack(name, tars, config, archive)
     return oci.read(name, archive)
-
-
-def _executable(layer: Path) -> None:
-    """Rewrite the one file of a layer with an executable mode."""
-    import tarfile
-
-    made = layer.with_suffix(".x")
-    with tarfile.open(layer) as old, tarfile.open(made, "w") as new:
-        for member in old:
-            member.mode = 0o555
-            new.addfile(member, old.extractfile(member))
-    shutil.move(made, layer)

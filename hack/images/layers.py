@@ -97,12 +97,14 @@ def _run(command: str, scratch: Path, upper: Path, below: Sequence[Layer]) -> No
     lower = ":".join(str(layer.tree) for layer in reversed(below))
     options = f"lowerdir={lower},upperdir={upper},workdir={work}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)], check=True)
+    subprocess.run(["mount", "--bind", "/dev", f"{root}/dev"], check=True)
     try:
         done = subprocess.run(
-            ["chroot", str(root), "/bin/sh", "-ec", f"export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; {command}"],
-            capture_output=True, text=True, env={"LANG": "C.UTF-8", "HOME": "/root"},
+            ["chroot", str(root), "/bin/sh", "-ec", command], capture_output=True, text=True,
+            env={"LANG": "C.UTF-8", "HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
         )  # fmt: skip
     finally:
+        subprocess.run(["umount", "-l", f"{root}/dev"], check=True)
         subprocess.run(["umount", "-l", str(root)], check=True)
     if done.returncode:
         raise RuntimeError(f"RUN {command}\nfailed:\n{(done.stdout + done.stderr)[-3000:]}")

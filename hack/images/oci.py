@@ -58,21 +58,30 @@ def pack(name: str, layers: Sequence[Path], config: Mapping[str, Any], archive: 
 
 def read(name: str, archive: Path) -> Image:
     """An archive written before."""
+    return Image(name, archive, _manifest(archive)["digest"])
+
+
+def named(archive: Path) -> tuple[str, str]:
+    """Full name and digest of the image in an archive."""
+    manifest = _manifest(archive)
+    return manifest["annotations"]["io.containerd.image.name"], manifest["digest"]
+
+
+def _manifest(archive: Path) -> dict[str, Any]:
     with tarfile.open(archive) as tar:
         member = tar.extractfile("index.json")
         if member is None:
             raise ValueError(f"{archive} is no OCI archive")
-        index = json.load(member)
-    return Image(name, archive, index["manifests"][0]["digest"])
+        return dict(json.load(member)["manifests"][0])
 
 
-def layer_of_files(files: Mapping[str, Path], target: Path) -> Path:
+def layer_of_files(files: Mapping[str, Path], target: Path, mode: int = 0o444) -> Path:
     """A layer of single files, the same bytes every time: for weights."""
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(files):
             info = tarfile.TarInfo(name.lstrip("/"))
             info.size = files[name].stat().st_size
-            info.mode = 0o444
+            info.mode = mode
             with files[name].open("rb") as content:
                 tar.addfile(info, content)
     return target

@@ -33,10 +33,11 @@ def fetch(python: str = "3.11", machine: str = "x86_64") -> Path:
         (stamp / "complete").touch()
     wheels = CONTEXT / "wheels"
     shutil.rmtree(CONTEXT, ignore_errors=True)
-    wheels.mkdir(parents=True)
+    (wheels / "dependencies").mkdir(parents=True)
     for wheel in sorted(stamp.glob("*.whl")):
-        shutil.copyfile(wheel, wheels / wheel.name)
-    own = [*pip(), "wheel", "-q", "--no-deps", "-w", str(wheels), str(ROOT)]
+        shutil.copyfile(wheel, wheels / "dependencies" / wheel.name)
+    # The build backend is among our pins (extra dev): nothing is fetched for a build of our own code.
+    own = [*pip(), "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(wheels / "own"), str(ROOT)]
     stream(own, what="our wheel", env={"SOURCE_DATE_EPOCH": "1577836800"})
     return CONTEXT
 

@@ -5,6 +5,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/health"
@@ -16,6 +17,6 @@ import (
 
 func main() {
 	// The order in which plugins handle a query.
-	dnsserver.Directives = []string{"errors", "log", "health", "ready", "cache", "loop", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "errors", "log", "health", "ready", "cache", "loop", "kubernetes"}
 	coremain.Run()
 }
