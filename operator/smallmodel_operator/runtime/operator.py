@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -32,10 +33,10 @@ START_RETRY_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-async def run(settings: Settings) -> int:
-    """Run until a signal or the loss of the lease; returns the exit code."""
-    client = await Client.connect(Fence())
-    stop = asyncio.Event()
+async def run(settings: Settings, client: Client | None = None, stop: asyncio.Event | None = None) -> int:
+    """Run until a signal, `stop`, or the loss of the lease; returns the exit code. Closes the client."""
+    client = client or await Client.connect(Fence())
+    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
@@ -134,6 +135,8 @@ async def _watch(settings: Settings, client: Client, capabilities: Capabilities,
     await kopf.operator(
         registry=registry,
         settings=kopf_settings(),
+        # kopf would ask for the user's name, which a bare user id in a container does not have.
+        identity=cast(Any, settings.identity),
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
