@@ -1,5 +1,6 @@
 """Options and fixtures all tiers share. Each tier keeps what only it needs in its own conftest."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,10 +8,10 @@ from hypothesis import HealthCheck, settings
 from tests.fakes.apiserver import FakeApiServer
 
 # Busy machines are slow machines: examples count, not milliseconds. The same examples every time.
-settings.register_profile(
-    "repository", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("repository")
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", derandomize=True, max_examples=25, **_COMMON)
+settings.register_profile("thorough", max_examples=1000, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
