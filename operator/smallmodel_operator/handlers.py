@@ -5,7 +5,7 @@ from typing import Any
 
 import kopf
 
-from smallmodel_operator.api.names import GROUP, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR, VERSION
+from smallmodel_operator.api.names import GROUP, LABEL_ARTIFACT, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR, VERSION
 from smallmodel_operator.cluster.children import slim
 from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS, Client
 from smallmodel_operator.cluster.observe import Observer
@@ -34,9 +34,13 @@ def _login(registry: kopf.OperatorRegistry, client: Client) -> None:
 def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> None:
     @kopf.index(*MODELS, id="models", registry=registry)
     def models(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
-        status = body.get("status") or {}
         profile = ((body["spec"].get("compute") or {}).get("profileRef") or {}).get("name", "default")
-        return {namespace: {"name": name, "profile": profile, "status": {"weights": dict(status.get("weights") or {})}}}
+        return {profile: (namespace or "", name)}
+
+    @kopf.index(*MODELS, id="weights", registry=registry)
+    def weights(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
+        known = (body.get("status") or {}).get("weights") or {}
+        return {(namespace, known["artifact"]): dict(known)} if known.get("artifact") else None
 
     @kopf.index(*PROFILES, id="profiles", registry=registry)
     def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
@@ -44,10 +48,8 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
 
     @kopf.on.event(*PROFILES, registry=registry)
     def profile_changed(name: str, models: Any = None, **_: Any) -> None:
-        for namespace in models:
-            for model in models[namespace]:
-                if model["profile"] == name:
-                    loop.pokes.poke((namespace, model["name"]))
+        for model in models.get(name, ()):
+            loop.pokes.poke(model)
 
     @kopf.on.event(*MODELS, registry=registry)
     def model_changed(namespace: str | None, name: str, **_: Any) -> None:
@@ -55,8 +57,8 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
 
     @kopf.daemon(*MODELS, registry=registry, cancellation_timeout=5)
     async def work(body: kopf.Body, **indices: Any) -> None:
-        observer.models, observer.profiles = indices["models"], indices["profiles"]
-        observer.jobs = indices["jobs_by_namespace"]
+        observer.profiles, observer.weights = indices["profiles"], indices["weights"]
+        observer.jobs = indices["jobs_by_artifact"]
         observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
         with metrics.MODELS.track_inprogress():
             await loop.run(lambda: body)
@@ -78,10 +80,17 @@ def _children(registry: kopf.OperatorRegistry, kind: str, loop: Loop) -> None:
 
     if kind == "Job":
 
-        @kopf.index(*where, id="jobs_by_namespace", labels=ours, registry=registry)
-        def jobs_by_namespace(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
-            return {namespace: {"metadata": {"labels": dict(body["metadata"].get("labels") or {})}}}
+        @kopf.index(*where, id="jobs_by_artifact", labels={**ours, LABEL_ARTIFACT: kopf.PRESENT}, registry=registry)
+        def jobs_by_artifact(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
+            return {(namespace, labels[LABEL_ARTIFACT]): {"model": labels[LABEL_MODEL], "ended": _ended(body)}}
 
     @kopf.on.event(*where, labels=ours, registry=registry)
     def changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         loop.pokes.poke((namespace or "", labels[LABEL_MODEL]))
+
+
+def _ended(job: Mapping[str, Any]) -> str:
+    """When a Job ended; empty while it runs."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    ends = (c for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True")
+    return next((str(c.get("lastTransitionTime", "")) for c in ends), "")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_MODEL, LABEL_ROLE, ROLE_INSPECT, short_hash
+from smallmodel_operator.api.names import short_hash
 from smallmodel_operator.cluster.children import Children, ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.status_writer import StatusWriter
@@ -14,10 +14,18 @@ from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.units import to_bytes
 
 NODES_SECONDS: Final = 60.0
+SEAT_SECONDS: Final = 30.0
+"""How long a model may take from deciding to read weights until its Job is seen; then another one does it."""
+SETTLE_SECONDS: Final = 10.0
+"""After a Job's end: its model writes what was found, and peers read that instead of reading again."""
 
 
 class Observer:
-    """Reads for the reconciler. `profiles` and `models` are indices by name and by namespace."""
+    """Reads for the reconciler.
+
+    `profiles` is an index by name, `weights` (what statuses know of weights) by namespace and artifact, `jobs` (whose
+    Jobs read weights, and when they ended) by namespace and the artifact's hash.
+    """
 
     def __init__(self, client: Client, children: Children, statuses: StatusWriter, capabilities: Capabilities) -> None:
         self._client = client
@@ -25,8 +33,9 @@ class Observer:
         self.children = children
         self.capabilities = capabilities
         self.profiles: Mapping[Any, Iterable[Object]] = {}
-        self.models: Mapping[Any, Iterable[Object]] = {}
+        self.weights: Mapping[Any, Iterable[Object]] = {}
         self.jobs: Mapping[Any, Iterable[Object]] = {}
+        self._seats: dict[tuple[str, str], tuple[str, float]] = {}
         self._nodes: tuple[float, int | None] = (float("-inf"), None)
 
     def profile(self, name: str) -> Object | None:
@@ -48,15 +57,17 @@ class Observer:
         pods = self.children.pods(model)
         previous = self._statuses.latest(body)
         found = {name: await self._client.get("PersistentVolumeClaim", name, meta["namespace"]) for name in claims}
+        now = datetime.now(UTC)
+        inspected = self._inspected(meta["namespace"], previous, artifact)
         return Snapshot(
-            now=datetime.now(UTC),
+            now=now,
             capabilities=self.capabilities,
             profile=profile,
             children=self.children.of(model, meta["uid"]),
             pods=pods,
             claims={name: claim for name, claim in found.items() if claim is not None},
-            inspected=self._inspected(meta["namespace"], previous, artifact),
-            inspecting=self._inspecting(model, artifact),
+            inspected=inspected,
+            inspecting={} if artifact in inspected else self._inspecting(model, artifact, now),
             largest_node_memory=await self._largest_node() if _any_unscheduled(pods) else None,
             previous_status=previous,
         )
@@ -65,23 +76,32 @@ class Observer:
         own = facts_of(own_status)
         known = {own.artifact: own} if own else {}
         if artifact and artifact not in known:
-            for peer in self.models.get(namespace, ()):
-                facts = facts_of(peer.get("status") or {})
-                if facts and facts.artifact == artifact:
-                    known[artifact] = facts
-                    break
+            peers = (facts_of({"weights": weights}) for weights in self.weights.get((namespace, artifact), ()))
+            if found := next((facts for facts in peers if facts and facts.artifact == artifact), None):
+                known[artifact] = found
         return known
 
-    def _inspecting(self, model: ModelKey, artifact: str) -> dict[str, str]:
+    def _inspecting(self, model: ModelKey, artifact: str, now: datetime) -> dict[str, str]:
+        """Who else reads these weights now. When nobody does, this model takes the seat: bursts make one Job."""
         if not artifact:
             return {}
-        mark = short_hash(artifact)
-        for job in self.jobs.get(model[0], ()):
-            labels = job["metadata"].get("labels", {})
-            ours = labels.get(LABEL_MODEL) == model[1]
-            if labels.get(LABEL_ROLE) == ROLE_INSPECT and labels.get(LABEL_ARTIFACT) == mark and not ours:
-                return {artifact: labels.get(LABEL_MODEL, "")}
+        namespace, name = model
+        for job in self.jobs.get((namespace, short_hash(artifact)), ()):
+            if job["model"] != name and (not job["ended"] or _seconds_since(job["ended"], now) < SETTLE_SECONDS):
+                return {artifact: job["model"]}
+        holder, since = self._seats.get((namespace, artifact), ("", float("-inf")))
+        if holder == name:
+            return {}
+        if time.monotonic() - since < SEAT_SECONDS:
+            return {artifact: holder}
+        self.forget(model)
+        self._seats[namespace, artifact] = (name, time.monotonic())
         return {}
+
+    def forget(self, model: ModelKey) -> None:
+        """The model is gone or wants other weights: another may read those it was about to read."""
+        for key in [k for k, (name, _) in self._seats.items() if (k[0], name) == model]:
+            del self._seats[key]
 
     async def _largest_node(self) -> int | None:
         since, value = self._nodes
@@ -97,3 +117,7 @@ class Observer:
 
 def _any_unscheduled(pods: Iterable[Object]) -> bool:
     return any(not p.get("spec", {}).get("nodeName") for p in pods)
+
+
+def _seconds_since(stamp: str, now: datetime) -> float:
+    return (now - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds()

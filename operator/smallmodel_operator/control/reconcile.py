@@ -67,6 +67,7 @@ class Reconciler:
         model = (meta["namespace"], meta["name"])
         self._applier.forget(c["metadata"]["uid"] for c in self.observer.children.of(model, meta["uid"]).values())
         self.observer.children.forget(model)
+        self.observer.forget(model)
         self._writer.forget(meta["uid"])
         self._events.forget(meta["uid"])
 

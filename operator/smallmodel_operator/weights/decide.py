@@ -112,7 +112,7 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
     live = _job(snapshot, role, where.artifact)
     if live is None:
         peer = snapshot.inspecting.get(where.artifact)
-        if peer is not None and peer < request.name:
+        if peer is not None:
             return _Work(
                 (), None, NotYet(Reason.INSPECTING, f"SmallModel {peer!r} inspects the same weights.", after_seconds=5)
             )

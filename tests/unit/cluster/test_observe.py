@@ -1,5 +1,6 @@
 """The snapshot holds what the indices and the few reads know, and nothing is read in vain."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from tests.fakes import objects
 from tests.fakes.apiserver import FakeApiServer
 from tests.unit.core.test_remember import FACTS
 
-from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_MODEL, LABEL_ROLE, short_hash
+from smallmodel_operator.api.names import short_hash
 from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.status_writer import StatusWriter
@@ -50,22 +51,37 @@ async def test_facts_come_from_the_own_status_or_a_peers(observer: Observer) -> 
     known = {"status": {"weights": weights_status(FACTS, "")}}
     own = await observer.snapshot({**objects.model(), **known}, profile=None, artifact=FACTS.artifact)
     assert own.inspected == {FACTS.artifact: FACTS}
-    observer.models = {"support": [{"status": {}}, known]}
+    observer.weights = {("support", FACTS.artifact): [{}, known["status"]["weights"]]}
     peer = await observer.snapshot(objects.model(), profile=None, artifact=FACTS.artifact)
     assert peer.inspected == {FACTS.artifact: FACTS}
     other = await observer.snapshot(objects.model(), profile=None, artifact="another")
     assert other.inspected == {}
 
 
-async def test_a_peer_that_inspects_the_same_weights_is_named(observer: Observer) -> None:
-    def job(model: str, artifact: str, role: str = "inspect") -> dict[str, Any]:
-        labels = {LABEL_MODEL: model, LABEL_ROLE: role, LABEL_ARTIFACT: short_hash(artifact)}
-        return {"metadata": {"labels": labels}}
+async def test_a_peer_that_reads_the_same_weights_is_named_until_its_job_has_ended(observer: Observer) -> None:
+    now = datetime.now(UTC)
 
-    observer.jobs = {"support": [job("bot", "a"), job("x", "b"), job("y", "a", role="download"), job("peer", "a")]}
-    snapshot = await observer.snapshot(objects.model(), profile=None, artifact="a")
-    assert snapshot.inspecting == {"a": "peer"}
-    assert (await observer.snapshot(objects.model(), profile=None, artifact="c")).inspecting == {}
+    async def inspecting(ended: str) -> dict[str, str]:
+        job = {"model": "peer", "ended": ended}
+        observer.jobs = {("support", short_hash("a")): [{"model": "bot", "ended": ""}, job]}
+        return dict((await observer.snapshot(objects.model(), profile=None, artifact="a")).inspecting)
+
+    assert await inspecting("") == {"a": "peer"}
+    assert await inspecting((now - timedelta(seconds=2)).isoformat()) == {"a": "peer"}, "its status is about to come"
+    assert await inspecting((now - timedelta(seconds=60)).isoformat()) == {}, "it found nothing a peer could use"
+
+
+async def test_a_burst_of_models_reads_weights_once(observer: Observer) -> None:
+    async def inspecting(name: str, artifact: str = "a") -> dict[str, str]:
+        return dict((await observer.snapshot(objects.model(name), profile=None, artifact=artifact)).inspecting)
+
+    assert await inspecting("one") == {}
+    assert await inspecting("two") == {"a": "one"}
+    assert await inspecting("one") == {}, "it keeps its seat"
+    assert await inspecting("one", "b") == {}, "it wants other weights now"
+    assert await inspecting("two") == {}
+    observer.forget(("support", "two"))
+    assert await inspecting("three") == {}
 
 
 async def test_nodes_are_read_once_in_a_while_and_only_for_a_pod_without_one(
