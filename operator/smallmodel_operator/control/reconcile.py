@@ -72,7 +72,7 @@ class Reconciler:
         self._events.forget(meta["uid"])
 
     async def _report(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        if wanted == previous:
+        if status.equal(wanted, previous):
             return
         meta = body["metadata"]
         await self._writer.write(meta["namespace"], meta["name"], meta["uid"], wanted)

@@ -133,3 +133,17 @@ def _conditions(
 def find(status: Mapping[str, Any], condition: Condition) -> Mapping[str, Any]:
     """One condition of a status; empty when it is not there."""
     return next((c for c in status.get("conditions") or [] if c.get("type") == condition.value), {})
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Do two statuses say the same? The API server fills in the schema's defaults: absent, zero and empty are one."""
+    return bool(_bare(a) == _bare(b))
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        bare = {k: _bare(v) for k, v in value.items()}
+        return {k: v for k, v in bare.items() if v not in (None, "", 0, {}, [])}
+    if isinstance(value, list | tuple):
+        return [_bare(v) for v in value]
+    return value

@@ -173,3 +173,32 @@ def test_a_long_message_is_cut_to_what_the_schema_takes() -> None:
 @pytest.mark.parametrize("previous", [{}, {"conditions": None}, {"conditions": [{"type": "Ready"}]}])
 def test_a_status_that_is_not_ours_is_survived(previous: dict[str, Any]) -> None:
     assert SmallModelStatus.model_validate(status.summarise(outcome(DONE), previous, NOW))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        ({}, {}, True),
+        ({"replicas": 0}, {}, True),
+        ({"weights": {"format": "GGUF"}}, {"weights": {"format": "GGUF", "experts": 0, "licence": ""}}, True),
+        ({"conditions": [{"type": "Ready"}]}, {"conditions": [{"type": "Ready", "message": ""}]}, True),
+        ({"endpoint": {}}, {}, True),
+        ({"replicas": 1}, {}, False),
+        ({"replicas": 1}, {"replicas": 2}, False),
+        ({"conditions": [{"type": "Ready"}]}, {"conditions": []}, False),
+        ({}, {"weights": {"format": "GGUF"}}, False),
+    ],
+)
+def test_defaults_of_the_schema_are_no_difference(a: dict[str, Any], b: dict[str, Any], same: bool) -> None:
+    """Otherwise a status would be written again on every pass."""
+    assert status.equal(a, b) is same
+    assert status.equal(b, a) is same
+
+
+@pytest.mark.parametrize("count", [DONE, ROLLING, STARTING, NOTHING])
+def test_a_status_read_back_from_the_api_server_is_the_same(count: Replicas) -> None:
+    made = status.summarise(outcome(count, fields={"memory": {"requestedBytes": 1}}), {}, NOW)
+    read = SmallModelStatus.model_validate(made).model_dump(by_alias=True, exclude_none=True)
+    assert status.equal(made, read)
+    again = status.summarise(outcome(count, fields={"memory": {"requestedBytes": 1}}), read, NOW)
+    assert status.equal(again, read)
