@@ -24,7 +24,6 @@ class Base:
 
 
 PYTHON = Base("bookworm", ("python3-minimal", "python3-venv", "python3-pip", "ca-certificates"))
-TOOLBOX = Base("bookworm", ("python3-minimal", "python3-venv", "python3-pip", "ca-certificates", "curl"))
 ENGINE = Base("forky", ("llama.cpp-tools",))
 STATIC = Base("bookworm", ("busybox-static",))
 

@@ -61,7 +61,7 @@ def _toolbox() -> oci.Image:
     from hack.images.toolbox.wheels import fetch
 
     folder = REPOSITORY / "hack" / "images" / "toolbox"
-    return _from_file("toolbox", folder / "Containerfile", fetch(), bases.TOOLBOX)
+    return _from_file("toolbox", folder / "Containerfile", fetch(), bases.PYTHON)
 
 
 def _from_file(
