@@ -95,13 +95,12 @@ def fetch_weights(
     sha256: Annotated[str, typer.Option()],
     folder: Annotated[str, typer.Option()],
     artifact: Annotated[str, typer.Option()],
-    claim: Annotated[str, typer.Option(help="uid of the claim; only part of the Job's identity")] = "",
+    claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
 ) -> None:
     """Inside a download Job: fetch one file over https and check it."""
     from smallmodel_operator.cli.fetch_weights import fetch
 
-    del claim
-    raise typer.Exit(fetch(url, sha256, folder, artifact))
+    raise typer.Exit(fetch(url, sha256, folder, artifact, claim))
 
 
 def main() -> None:

@@ -2,13 +2,13 @@
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import ssl
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +38,9 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch(url: str, sha256: str, folder: str, artifact: str, message_file: Path = MESSAGE_FILE) -> int:
+def fetch(
+    url: str, sha256: str, folder: str, artifact: str, claim: str = "", message_file: Path = MESSAGE_FILE
+) -> int:
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = Path(folder) / DOWNLOADED
     try:
@@ -47,7 +49,7 @@ def fetch(url: str, sha256: str, folder: str, artifact: str, message_file: Path 
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.exists():
                 _download(url, sha256, target)
-        said: WeightsFacts | result.Failure = read(target, artifact, DOWNLOADED)
+        said: WeightsFacts | result.Failure = replace(read(target, artifact, DOWNLOADED), claim=claim)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
     except urllib.error.HTTPError as error:

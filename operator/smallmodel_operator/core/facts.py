@@ -51,6 +51,8 @@ class WeightsFacts:
     licence: str = ""
     name: str = ""
     token_embedding_bytes: int = 0
+    claim: str = ""
+    """uid of the claim a downloaded file lies in: another claim of that name does not hold it."""
 
 
 @dataclass(frozen=True, slots=True)

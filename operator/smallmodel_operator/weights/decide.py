@@ -48,7 +48,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
     kept = (jobs.claim(request),) if isinstance(where, source.HttpsSource) else ()
-    if isinstance(where, source.HttpsSource) and WEIGHTS_CLAIM not in snapshot.claims:
+    if isinstance(where, source.HttpsSource) and not _downloaded(facts, snapshot):
         facts = None
     if facts is not None:
         return _known(where, facts, kept)
@@ -63,6 +63,12 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     blocking = not request.memory_declared or not path or isinstance(where, source.HttpsSource)
     part = Part(objects=work.objects, kept=kept, reports=(report,), look_again_seconds=work.look_again_seconds)
     return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
+
+
+def _downloaded(facts: WeightsFacts | None, snapshot: Snapshot) -> bool:
+    """Whether the file that was described lies in the claim there is now; a claim made anew is empty."""
+    claim = snapshot.claims.get(WEIGHTS_CLAIM)
+    return facts is not None and claim is not None and facts.claim == claim.get("metadata", {}).get("uid", "")
 
 
 def _require(where: source.Source, snapshot: Snapshot) -> None:

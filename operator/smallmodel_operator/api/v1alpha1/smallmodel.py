@@ -171,6 +171,7 @@ class WeightsStatus(ApiModel):
     feed_forward: int = Field(default=0, ge=0, description="Width of the feed-forward layer.")
     experts: int = Field(default=0, ge=0, description="Number of experts; 0 for a dense model.")
     token_embedding_bytes: int = Field(default=0, ge=0, description="Size of the token embedding tensor in bytes.")
+    claim: str = Field(default="", max_length=64, description="uid of the claim a downloaded file lies in.")
     licence: str = Field(default="", max_length=256, description="Licence named in the header.")
     name: str = Field(default="", max_length=256, description="Name in the header.")
 
