@@ -1,4 +1,4 @@
-.PHONY: test test-long test-fast test-apiserver test-cluster
+.PHONY: test test-long test-fast test-apiserver test-cluster test-prepare
 
 test: setup ## All tests: lint, types, contracts, then every tier side by side
 	@$(MAKE) --no-print-directory check
@@ -16,3 +16,6 @@ test-apiserver: setup ## Only the tests against real API servers
 
 test-cluster: setup test-prepare ## Only the tests on the real node
 	@$(BIN)/python -m hack.testing.run --only cluster
+
+test-prepare: setup
+	@$(BIN)/python -m hack.testing.prepare

@@ -1,0 +1,31 @@
+"""Everything the real tiers need before they start, with progress: packages, programs, images. Fast when cached."""
+
+import os
+import sys
+
+from hack.cluster import packages
+from hack.cluster.binaries import BuildFailed, ensure
+from hack.images.build import build_image
+
+PROGRAMS = ("kube", "etcd", "containerd", "coredns", "helm", "kwok", "kube-1.34")
+IMAGES = ("pause", "llamacpp", "toolbox", "operator")
+
+
+def main() -> int:
+    if os.geteuid() != 0:
+        print("not root: the cluster tier will be skipped", file=sys.stderr)
+        return 0
+    try:
+        packages.ensure()
+        for name in PROGRAMS:
+            ensure(name)
+        for name in IMAGES:
+            build_image(name)
+    except (packages.Missing, BuildFailed) as error:
+        print(f"test: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

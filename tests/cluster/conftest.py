@@ -1,0 +1,168 @@
+"""The real node with the operator installed from its chart; a namespace for each test, real llama.cpp in its pods."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hack.cluster import packages
+from hack.cluster.node import Node
+from hack.images.build import build_image, pack_weights
+from hack.images.oci import Image
+from hack.install import example, testbed
+from hack.install.__main__ import main as install
+
+NAME = os.environ.get("SLM_TEST_CLUSTER", "slm-test")
+WEIGHTS = example.WEIGHTS
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("cluster")
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@dataclass(slots=True)
+class Bed:
+    """The cluster and what tests do with it."""
+
+    node: Node
+
+    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
+        return self.node.kubectl(*words, stdin=stdin, check=check)
+
+    def apply(self, obj: dict[str, Any]) -> None:
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(obj))
+
+    def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        text = self.kubectl("-n", namespace, "get", kind, name, "-o=json", check=False)
+        return dict(json.loads(text)) if text.startswith("{") else {}
+
+    def items(self, kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+        words = ["-n", namespace, "get", kind, "-o=json", *(["-l", selector] if selector else [])]
+        return list(json.loads(self.kubectl(*words))["items"])
+
+    def condition(self, name: str, namespace: str, kind: str) -> dict[str, Any]:
+        found = self.get("smallmodel", name, namespace).get("status", {}).get("conditions", [])
+        return next((c for c in found if c["type"] == kind), {})
+
+    def until(self, check: Callable[[], Any], seconds: float = 90, what: str = "") -> Any:
+        """Poll until the check is true; its last value, or a failure that shows what is there."""
+        end, value = time.monotonic() + seconds, None
+        while time.monotonic() < end:
+            value = check()
+            if value:
+                return value
+            time.sleep(0.2)
+        pytest.fail(f"{what or check} did not become true within {seconds:.0f} s; last: {value!r}")
+
+    def ready(self, name: str, namespace: str, seconds: float = 120) -> dict[str, Any]:
+        """The model once it is Ready for its newest generation and nothing is under way."""
+
+        def settled() -> dict[str, Any] | None:
+            model = self.get("smallmodel", name, namespace)
+            status = model.get("status", {})
+            states = {c["type"]: c["status"] for c in status.get("conditions", [])}
+            fresh = status.get("observedGeneration") == model.get("metadata", {}).get("generation")
+            return model if fresh and states.get("Ready") == "True" and states.get("Reconciling") == "False" else None
+
+        try:
+            return dict(self.until(settled, seconds, f"{namespace}/{name} Ready"))
+        except pytest.fail.Exception:
+            pytest.fail(f"not Ready: {self.get('smallmodel', name, namespace).get('status')}")
+
+    def operator_log(self) -> str:
+        return self.kubectl("-n", "smallmodel-system", "logs", "deploy/smallmodel-operator", "--tail=40", check=False)
+
+
+def install_operator() -> None:
+    """Install the chart as a user does: `make install CLUSTER=testbed`."""
+    import sys
+
+    before = sys.argv
+    sys.argv = ["install", "install", "--cluster", "testbed"]
+    try:
+        assert install() == 0
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """One cluster for the whole run, new every time."""
+    packages.ensure()
+    os.environ["CLUSTER_NAME"] = NAME
+    node = Node(NAME)
+    node.down()
+    node.up()
+    testbed.place()
+    install_operator()
+    for image in (build_image("toolbox"), *weights_images().values()):
+        node.load_image(image.archive)
+    yield Bed(node)
+    if os.environ.get("SLM_KEEP_CLUSTER") != "1":
+        node.down()
+
+
+def weights_images() -> dict[str, Image]:
+    """Weights as images: the real ones, the same file under another digest, a text file, and one that was cut short."""
+    scratch = Path(os.environ.get("SLM_TEST_SCRATCH", "build/test-weights"))
+    scratch.mkdir(parents=True, exist_ok=True)
+    text, cut, note = scratch / "text.gguf", scratch / "cut.gguf", scratch / "note.txt"
+    text.write_text("<html>404 not found</html>\n" * 50)
+    cut.write_bytes(WEIGHTS.read_bytes()[:1_500_000])
+    note.write_text("second edition\n")
+    return {
+        "first": pack_weights("first", {"model.gguf": WEIGHTS}),
+        "second": pack_weights("second", {"model.gguf": WEIGHTS, "note.txt": note}),
+        "text": pack_weights("text", {"model.gguf": text}),
+        "cut": pack_weights("cut", {"model.gguf": cut}),
+    }
+
+
+@pytest.fixture(scope="session")
+def weights(bed: Bed) -> dict[str, str]:
+    """Name -> oci:// address with digest."""
+    return {name: f"oci://{image.reference}" for name, image in weights_images().items()}
+
+
+@pytest.fixture
+def namespace(bed: Bed, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace under Pod Security `restricted`, deleted afterwards."""
+    name = request.node.name.lower().replace("_", "-").replace("[", "-").replace("]", "")[5:45].strip("-")
+    bed.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        }
+    )
+    bed.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    yield name
+    bed.kubectl("delete", "namespace", name, "--wait=false", check=False)
+    # What drains would otherwise slow the next test down.
+    bed.kubectl("-n", name, "delete", "pods", "--all", "--grace-period=0", "--force", check=False)
+
+
+def model(name: str, namespace: str, uri: str, **spec: Any) -> dict[str, Any]:
+    """A SmallModel small enough for the test bed."""
+    base: dict[str, Any] = {
+        "source": {"uri": uri},
+        "engine": {"contextSize": 512, "parallelSlots": 4},
+    }
+    return {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "SmallModel",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {**base, **spec},
+    }
+
+
+def run(*words: str) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
