@@ -1,0 +1,44 @@
+"""`slm lint`: what the API server would refuse, said before it is asked."""
+
+import pytest
+from tests.fakes import objects
+from tests.unit.cli.conftest import Write
+
+from smallmodel_operator.cli.lint import lint
+
+
+def user_model(**spec: object) -> dict[str, object]:
+    body = objects.model(**spec)
+    body["metadata"] = {"name": "bot", "namespace": "support"}
+    return body
+
+
+def test_good_manifests(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+    assert lint([write(objects.profile(), user_model(), other)]) == 0
+    assert capsys.readouterr().out == "2 object(s) checked, 0 problem(s)\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"source": {"uri": "oci://registry.test/m:latest"}}, "must name a digest"),
+        ({"source": {"uri": "https://weights.test/m.gguf"}}, "sha256"),
+        ({"replicas": -1}, "replicas"),
+        ({"engine": {"name": "Ollama"}}, "engine"),
+        ({"engine": {"args": ["--host", "::"]}}, "spec.engine.args"),
+        ({"replica": 2}, "replica"),
+    ],
+)
+def test_a_problem_is_named_by_its_field(
+    write: Write, capsys: pytest.CaptureFixture[str], spec: dict[str, object], says: str
+) -> None:
+    assert lint([write(user_model(**spec))]) == 1
+    out = capsys.readouterr().out
+    assert "m.yaml#1 SmallModel/bot: " in out
+    assert says in out
+
+
+def test_an_unreadable_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint(["gone.yaml"]) == 1
+    assert "gone.yaml" in capsys.readouterr().err

@@ -1,0 +1,49 @@
+"""`slm render`: the objects of a model without a cluster."""
+
+import json
+
+import pytest
+import yaml
+from tests.fakes import objects
+from tests.unit.cli.conftest import Write
+
+from smallmodel_operator.cli.render import render
+
+DECLARED = {"resources": {"requests": {"memory": "1Gi"}}}
+
+
+def test_the_objects_are_printed_owned_and_ready_to_read(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render([write(objects.profile(), objects.model(compute=DECLARED))], "yaml") == 0
+    made = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [o["kind"] for o in made] == ["Deployment", "Job", "NetworkPolicy", "Service"]
+    assert all(o["metadata"]["ownerReferences"][0]["name"] == "bot" for o in made)
+
+
+def test_json_is_one_list(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render([write(objects.profile(), objects.model(compute=DECLARED))], "json") == 0
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 4
+
+
+def test_a_manifest_as_users_write_it_needs_no_uid(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    body = objects.model(compute=DECLARED)
+    body["metadata"] = {"name": "bot"}
+    assert render([write(objects.profile(), body)], "yaml") == 0
+    assert "namespace: default" in capsys.readouterr().out
+
+
+def test_what_waits_is_noted(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render([write(objects.profile(), objects.model())], "yaml") == 0
+    assert "Inspecting" in capsys.readouterr().err
+
+
+def test_a_refused_model_does_not_hide_the_others(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = objects.model("broken", compute={"profileRef": {"name": "gone"}})
+    assert render([write(objects.profile(), broken, objects.model("fine", compute=DECLARED))], "yaml") == 1
+    out, err = capsys.readouterr()
+    assert "broken: ProfileNotFound" in err
+    assert "name: fine" in out
+
+
+def test_an_unreadable_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert render(["gone.yaml"], "yaml") == 1
+    assert "gone.yaml" in capsys.readouterr().err

@@ -1,0 +1,71 @@
+"""`slm status`: how models stand, and an exit code scripts can use."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from tests.fakes import objects
+from tests.fakes.apiserver import FakeApiServer
+
+from smallmodel_operator.cli import status as module
+from smallmodel_operator.cli.status import show
+
+
+def place(api: FakeApiServer, name: str, ready: str, message: str = "", **status: Any) -> None:
+    body = objects.model(name)
+    conditions = [{"type": "Ready", "status": ready, "reason": "R", "message": message}]
+    if ready == "False":
+        conditions.append({"type": "Stalled", "status": "True", "reason": "X", "message": message})
+    body["status"] = {"conditions": conditions, **status}
+    body["metadata"]["uid"] = name
+    api.put(body)
+
+
+async def test_all_ready_is_0(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    place(connected, "a", "True", "1 of 1", readyReplicas=1)
+    assert await show("", "support", "table", 0) == 0
+    assert "a" in capsys.readouterr().out
+
+
+async def test_one_that_is_not_ready_is_1_and_says_why(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    place(connected, "a", "True")
+    place(connected, "b", "False", "no such profile")
+    assert await show("", "support", "table", 0) == 1
+    assert "no such profile" in capsys.readouterr().out
+
+
+async def test_one_by_name_as_json(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    place(connected, "a", "True")
+    place(connected, "b", "True")
+    assert await show("a", "support", "json", 0) == 0
+    assert [m["metadata"]["name"] for m in json.loads(capsys.readouterr().out)] == ["a"]
+
+
+async def test_a_model_that_is_not_there(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await show("gone", "support", "table", 0) == 1
+    assert "'gone' does not exist in namespace 'support'" in " ".join(capsys.readouterr().err.split())
+
+
+async def test_an_empty_namespace_is_not_ready(connected: FakeApiServer) -> None:
+    assert await show("", "support", "table", 0) == 1
+
+
+async def test_waiting_ends_when_it_is_ready(connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    place(connected, "a", "False", "starting")
+    waiting = asyncio.create_task(show("a", "support", "json", 10))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    place(connected, "a", "True")
+    async with asyncio.timeout(5):
+        assert await waiting == 0
+
+
+async def test_waiting_has_an_end(connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
+    place(connected, "a", "False", "starting")
+    assert await show("a", "support", "json", 1) == 1

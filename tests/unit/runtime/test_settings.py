@@ -1,0 +1,36 @@
+"""Settings come from SLM_… variables; each has a default."""
+
+import socket
+
+import pytest
+
+from smallmodel_operator.runtime.settings import Settings
+
+
+def test_defaults() -> None:
+    settings = Settings()
+    assert (settings.namespace, settings.lease_name, settings.http_port) == (
+        "smallmodel-system",
+        "smallmodel-operator",
+        8081,
+    )
+    assert settings.watch_namespaces == ()
+    assert settings.identity == socket.gethostname()
+
+
+@pytest.mark.parametrize(("text", "namespaces"), [("", ()), ("a", ("a",)), ("a, b ,c", ("a", "b", "c")), (" , ", ())])
+def test_namespaces_are_a_list_with_commas(
+    monkeypatch: pytest.MonkeyPatch, text: str, namespaces: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SLM_WATCH_NAMESPACES", text)
+    assert Settings().watch_namespaces == namespaces
+
+
+def test_what_models_need_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLM_IMAGE", "registry.test/op@sha256:x")
+    monkeypatch.setenv("SLM_NAMESPACE", "slm")
+    monkeypatch.setenv("SLM_CLUSTER_DOMAIN", "corp.test")
+    monkeypatch.setenv("SLM_CA_CONFIG_MAP", "ca")
+    site = Settings().site()
+    assert (site.job_image, site.gateway_namespace) == ("registry.test/op@sha256:x", "slm")
+    assert (site.cluster_domain, site.ca_config_map) == ("corp.test", "ca")
