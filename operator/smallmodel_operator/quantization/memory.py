@@ -16,9 +16,9 @@ MICRO_BATCH: Final = 512
 FLOAT_BYTES: Final = 4
 MASK_BYTES: Final = 2
 """The attention mask is F16: one number for each token of a micro batch and each token of a slot's context."""
-PROCESS_BYTES: Final = 48 * 2**20
+PROCESS_BYTES: Final = 24 * 2**20
 """Code, threads, HTTP server: measured, see docs/explanation/memory.md."""
-TOKEN_BYTES: Final = 320
+TOKEN_BYTES: Final = 340
 """Tokenizer tables for each token of the vocabulary (text, hash maps, merges): measured likewise."""
 
 
