@@ -163,7 +163,7 @@ class ControlPlane:
             f"--tls-cert-file={pki}/server.crt", f"--tls-private-key-file={pki}/server.key",
             f"--client-ca-file={pki}/ca.crt", f"--token-auth-file={self.folder}/tokens.csv",
             f"--kubelet-client-certificate={pki}/admin.crt", f"--kubelet-client-key={pki}/admin.key",
-            f"--service-account-issuer=https://kubernetes.default.svc",
+            "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={pki}/sa.pub", f"--service-account-signing-key-file={pki}/sa.key",
             "--service-account-extend-token-expiration=false",
             "--kubelet-preferred-address-types=InternalIP",

@@ -1,8 +1,8 @@
 """Start programs so that they can be found, and ended, by their process id and nothing else."""
 
+import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +12,21 @@ def start(name: str, command: Sequence[str], folder: Path, env: dict[str, str] |
     """Start a program detached, its output in `<folder>/logs/<name>.log`; records and returns its pid."""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     (folder / "pids").mkdir(exist_ok=True)
-    with (folder / "logs" / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
+    log = os.open(folder / "logs" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    try:
+        pid = os.posix_spawnp(
+            command[0],
             list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, **(env or {})},
+            {**os.environ, **(env or {})},
+            file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
+            setsid=True,
         )
-    (folder / "pids" / name).write_text(f"{process.pid} {_started(process.pid)}")
-    _CHILDREN[process.pid] = process
-    return process.pid
-
-
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+    finally:
+        os.close(log)
+        os.close(null)
+    (folder / "pids" / name).write_text(f"{pid} {_started(pid)}")
+    return pid
 
 
 def pid_of(name: str, folder: Path) -> int | None:
@@ -35,9 +35,7 @@ def pid_of(name: str, folder: Path) -> int | None:
         pid, started = (folder / "pids" / name).read_text().split()
     except (OSError, ValueError):
         return None
-    child = _CHILDREN.get(int(pid))
-    if child is not None and child.poll() is not None:
-        return None
+    _reap(int(pid))
     return int(pid) if _started(int(pid)) == started else None
 
 
@@ -74,6 +72,12 @@ def _signal(pid: int, sign: int) -> None:
         os.kill(pid, sign)
     except ProcessLookupError:
         pass
+
+
+def _reap(pid: int) -> None:
+    """Our own children become zombies when they end; other processes' children are none of our business."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def _started(pid: int) -> str:

@@ -32,10 +32,10 @@ def test_first_answer(bed: Bed, namespace: str, weights: dict[str, str]) -> None
 def _ask(bed: Bed, namespace: str, url: str) -> None:
     """By the cluster's own DNS name, from a pod of the same namespace, with the official client."""
     code = (
-        "from openai import OpenAI; c = OpenAI(base_url='%s', api_key='x', max_retries=0); "
-        "print(c.chat.completions.create(model='bot', temperature=0, max_tokens=60, "
-        "messages=[{'role': 'user', 'content': 'when do you close?'}]).choices[0].message.content)"
-    ) % url
+        f"from openai import OpenAI; c = OpenAI(base_url={url!r}, api_key='x', max_retries=0); "
+        "m = [{'role': 'user', 'content': 'when do you close?'}]; "
+        "print(c.chat.completions.create(model='bot', temperature=0, max_tokens=60, messages=m).choices[0].message.content)"
+    )
     out = _client(bed, namespace, code)
     assert "17:30" in out, out
 
@@ -79,7 +79,10 @@ def test_nobody_from_another_namespace_and_no_way_out(bed: Bed, namespace: str, 
     bed.apply(model("bot", namespace, weights["first"]))
     bed.ready("bot", namespace)
     address = _address(bed, "bot", namespace)
-    knock = f"import socket; s = socket.socket(); s.settimeout(3); r = s.connect_ex(('{address}', 80)); print('code', r != 0)"
+    knock = (
+        "import socket; s = socket.socket(); s.settimeout(3); "
+        f"r = s.connect_ex(('{address}', 80)); print('code', r != 0)"
+    )
     assert "code False" in _client(bed, namespace, knock)
     assert "code True" in _client(bed, "default", knock, name="stranger")
     [pod] = bed.items("pods", namespace, "smallmodel.dev/role=server")
@@ -93,7 +96,7 @@ def test_nobody_from_another_namespace_and_no_way_out(bed: Bed, namespace: str, 
 
 
 @pytest.mark.parametrize(("kind", "reason", "says"), [
-    ("text", "WeightsInvalid", "HTML"),
+    ("text", "WeightsInvalid", "web page"),
     ("cut", "WeightsInvalid", "bytes"),
 ])  # fmt: skip
 def test_bad_weights(bed: Bed, namespace: str, weights: dict[str, str], kind: str, reason: str, says: str) -> None:
