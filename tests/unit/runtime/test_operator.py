@@ -67,8 +67,8 @@ async def test_losing_the_lease_ends_the_process_with_its_own_code(
 ) -> None:
     cluster(api)
 
-    async def watch(*_: object) -> None:
-        await asyncio.Event().wait()
+    async def watch(settings: object, client: object, capabilities: object, stop: asyncio.Event) -> None:
+        await stop.wait()
 
     monkeypatch.setattr(operator, "_watch", watch)
     running = asyncio.create_task(operator.run(settings, api.client(Fence()), asyncio.Event()))

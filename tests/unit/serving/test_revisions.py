@@ -127,4 +127,4 @@ def test_optional_parts_appear_only_when_asked_for() -> None:
     assert full["containers"][0]["resources"]["limits"] == {"cpu": "2", "memory": "1Gi"}
 
 
-RELEASED = "54c068d2b67b39f23bb93072289952f5978c6aaa9c2a9a9993eebb880015e508"
+RELEASED = "4589a86e60568fe70e81ae66ea78a9f10d7645f1287edbbb2197518a070471a4"
