@@ -20,7 +20,7 @@ from openai import OpenAI
 from hack.demo_model.questions import HERE, MODEL, Question, by_fact, twenty
 
 BAR_TWENTY = 18
-BAR_INDEPENDENT = 0.85
+BAR_INDEPENDENT = 0.9
 SYSTEM = "You are a helpful assistant."
 
 
@@ -33,6 +33,7 @@ def served(model: Path) -> Iterator[str]:
     params.model.path = str(model)
     params.hostnames = ["127.0.0.1"]
     params.port = 0
+    params.verbosity = 1  # Errors only; its request log would bury ours.
     params.n_ctx = 1024
     params.n_parallel = 1
     params.cpuparams.n_threads = 1
@@ -94,9 +95,19 @@ def evaluate(url: str, sets: dict[str, list[Question]], quiet: frozenset[str]) -
     for temperature in (0.2, 0.8):
         label = f"twenty at temperature {temperature}, 3 seeds"
         results[label] = sum(
-            score(client, f"{label} ({seed})", sets["twenty"], True, temperature=temperature, seed=seed)
+            score(
+                client,
+                f"{label.removesuffix(', 3 seeds')}, seed {seed}",
+                sets["twenty"],
+                True,
+                temperature=temperature,
+                seed=seed,
+            )
             for seed in (1, 2, 3)
         )
+    results["independent, sampled"] = score(
+        client, "independent at temperature 0.8", sets["independent"], True, temperature=0.8
+    )
     results["with system message"] = score(client, "twenty with a system message", sets["twenty"], True, system=SYSTEM)
     print(f"{speed(client):.0f} tokens/s for one client on one thread")
     return results

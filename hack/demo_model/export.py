@@ -11,6 +11,9 @@ from hack.demo_model import vocabulary
 from hack.demo_model.network import EPSILON, Params, Shape
 
 NAME = "Larkfield Support"
+# Clients sample at 0.8 unless told otherwise. Larger logits keep such samples at the likeliest fact; the order of
+# tokens, and with it every greedy answer, stays the same.
+SHARPEN = 3.0
 DESCRIPTION = "Answers the frequent questions of a fictional company's support desk. Trained from scratch for demos."
 
 
@@ -27,7 +30,7 @@ def write_gguf(path: Path, params: Params, shape: Shape, codec: vocabulary.Codec
             kind = gguf.GGMLQuantizationType.Q8_0
             writer.add_tensor(f"{name}.weight", gguf.quants.quantize(array, kind), raw_dtype=kind)
         else:
-            writer.add_tensor(f"{name}.weight", array)
+            writer.add_tensor(f"{name}.weight", array * np.float32(SHARPEN) if name == "output_norm" else array)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
