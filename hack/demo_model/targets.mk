@@ -9,7 +9,7 @@ demo-model-env:
 	  echo "Installing the training packages (about 200 MB) into $$venv ..."; \
 	  $(PYTHON) -m venv "$$venv" && "$$venv/bin/pip" install --disable-pip-version-check -r hack/demo_model/requirements.txt && touch "$$venv/.ready"; }
 
-train-demo-model: demo-model-env ## Retrain the demo's support-desk model from text (CPU, 8 minutes on two free cores)
+train-demo-model: demo-model-env ## Retrain the demo's support-desk model from text (CPU, 8 to 30 minutes)
 	nice -n 5 "$(DEMO_MODEL_VENV)/bin/python" -m hack.demo_model.train --out $(DEMO_MODEL)
 	"$(DEMO_MODEL_VENV)/bin/python" -m hack.demo_model.stamp --model $(DEMO_MODEL)
 	"$(DEMO_MODEL_VENV)/bin/python" -m hack.demo_model.evaluate --tokenizer 2000
