@@ -40,6 +40,14 @@ def fit(
     """
     parts = estimate(facts, context_size, parallel_slots) if facts else None
     needed = _rounded(parts.total * (100 + HEADROOM_PERCENT) // 100) if parts else 0
+    if declared_request is not None and limit is not None and declared_request > limit:
+        raise Refused(
+            Reason.DOES_NOT_FIT,
+            f"`spec.compute.resources.requests.memory` ({human(declared_request)}) must not be more than the limit "
+            f"({human(limit)}). Lower the request, or raise `spec.compute.resources.limits.memory` (or the profile's "
+            "`perReplica.memoryLimit`).",
+            condition=Condition.FITS_MEMORY,
+        )
     if declared_request is not None:
         text = f"{human(declared_request)} requested by `spec.compute.resources`."
         if parts:
