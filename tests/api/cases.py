@@ -1,0 +1,113 @@
+"""Objects the API must refuse or accept. `server` and `lint` are parts of the message each of the two must give."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+HEX = "0123456789abcdef" * 4
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One object and what is said about it."""
+
+    name: str
+    obj: dict[str, Any]
+    server: str = ""
+    lint: str = ""
+
+
+def model(name: str = "ok", **spec: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {"source": {"uri": f"oci://registry.internal/slm/weights@{DIGEST}"}}
+    return {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "SmallModel",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {**base, **copy.deepcopy(spec)},
+    }
+
+
+def profile(**spec: Any) -> dict[str, Any]:
+    engines = [{"name": "LlamaCpp", "image": "registry.internal/engine:1"}]
+    return {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "ComputeProfile",
+        "metadata": {"name": "ok"},
+        "spec": {"engines": engines, **spec},
+    }
+
+
+def _source(name: str, says: str, **source: Any) -> Case:
+    return Case(name, model(source=source), says, says)
+
+
+_EXISTS = {"key": "k", "operator": "Exists", "value": "v"}
+BAD = (
+    Case("name-with-a-dot", model("qwen2.5"), "qwen2-5", "metadata.name"),
+    Case("name-of-46", model("a" * 46), "at most 45 characters", "at most 45 characters"),
+    Case("name-of-63", model("a" * 63), "at most 45 characters", "at most 45 characters"),
+    Case("name-begins-with-a-digit", model("3b"), "begins with a letter", "begins with a letter"),
+    Case("unknown-engine", model(engine={"name": "Foo"}), "supported values: \"LlamaCpp\"", "engine.name"),
+    Case("negative-replicas", model(replicas=-1), "greater than or equal to 0", "replicas"),
+    Case("too-many-replicas", model(replicas=101), "less than or equal to 100", "replicas"),
+    Case("text-for-a-number", model(replicas="two"), "integer", "replicas"),
+    _source("tag-without-digest", "must name a digest", uri="oci://registry.internal/weights:v1"),
+    _source("short-digest", "must name a digest", uri="oci://registry.internal/weights@sha256:abc"),
+    _source("https-without-sha256", "`spec.source.sha256` is required", uri="https://files.internal/model.gguf"),
+    _source("https-with-a-password", "without a user name", uri="https://me:secret@files.internal/m.gguf", sha256=HEX),
+    _source("https-with-a-path", "must be empty with https", uri="https://files.internal/m.gguf", sha256=HEX, path="x"),
+    _source("oci-with-sha256", "already pins it", uri=f"oci://registry.internal/weights@{DIGEST}", sha256=HEX),
+    _source("plain-http", "must begin with", uri="http://files.internal/m.gguf", sha256=HEX),
+    _source("hub", "must begin with", uri="hf://org/model@main"),
+    _source("bucket", "must begin with", uri="s3://bucket/model.gguf"),
+    _source("claim-with-dots", "stays inside the claim", uri="pvc://models/../../etc"),
+    _source("claim-without-a-name", "must be pvc://CLAIM/PATH", uri="pvc:///model.gguf"),
+    _source("path-out-of-the-volume", "must be relative", uri="pvc://models/x", path="../secret"),
+    _source("absolute-path", "must be relative", uri="pvc://models/x", path="/etc/passwd"),
+    Case("sha256-in-capitals", model(source={"uri": "pvc://m/x", "sha256": HEX.upper()}), "sha256", "sha256"),
+    Case("port", model(engine={"args": ["--port", "1"]}), "spec.engine.contextSize", "spec.engine.args"),
+    Case("port-with-equals", model(engine={"args": ["--port=1"]}), "spec.engine.contextSize", "spec.engine.args"),
+    Case("short-context", model(engine={"args": ["-c", "1"]}), "spec.engine.contextSize", "spec.engine.args"),
+    Case("key-file", model(engine={"args": ["--api-key-file", "/x"]}), "must not set", "must not set"),
+    Case("tools", model(engine={"args": ["--tools", "all"]}), "must not open the server", "must not open"),
+    Case("hub-argument", model(engine={"args": ["-hf", "org/x"]}), "must not open the server", "must not open"),
+    Case("prompt-log", model(engine={"args": ["--log-file", "/tmp/x"]}), "must not open the server", "must not open"),
+    Case("engine-variable", model(engine={"env": [{"name": "LLAMA_ARG_PORT", "value": "1"}]}), "must not begin", "LLAMA_"),
+    Case("context-too-small", model(engine={"contextSize": 1}), "contextSize", "contextSize"),
+    Case("no-source", {**model(), "spec": {}}, "spec.source: Required", "'source' is a required"),
+    Case("not-a-quantity", model(compute={"resources": {"requests": {"memory": "lots"}}}), "memory", "memory"),
+    Case(
+        "memory-request-over-limit",
+        model(compute={"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}),
+        "less than or equal to `limits.memory`", "less than or equal to `limits.memory`",
+    ),
+    Case(
+        "cpu-request-over-limit",
+        model(compute={"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "500m"}}}),
+        "less than or equal to `limits.cpu`", "less than or equal to `limits.cpu`",
+    ),
+    Case("toleration", model(compute={"tolerations": [_EXISTS]}), "must be empty with operator Exists", "Exists"),
+    Case("profile-toleration", profile(tolerations=[_EXISTS]), "must be empty with operator Exists", "Exists"),
+    Case("profile-without-engines", profile(engines=[]), "engines", "engines"),
+    Case("objective-mode", model(scaling={"mode": "Objective"}), "supported values: \"Manual\"", "scaling.mode"),
+    # Fields of later releases are refused, not ignored (strict field validation is kubectl's default).
+    *(
+        Case(f"later-{name}", model(**{name: value}), f'unknown field "spec.{name}"', name)
+        for name, value in {"quantization": {"method": "GGUF"}, "access": {}, "adapters": [], "checks": {}}.items()
+    ),
+    Case("later-minReplicas", model(scaling={"minReplicas": 0}), "spec.scaling.minReplicas", "minReplicas"),
+)  # fmt: skip
+
+GOOD = (
+    Case("smallest", model()),
+    Case("longest-name", model("a" * 45)),
+    Case("tag-and-digest", model(source={"uri": f"oci://registry.internal:5000/slm/w:v1@{DIGEST}"})),
+    Case("claim", model(source={"uri": "pvc://models/a/b.gguf"})),
+    Case("claim-root", model(source={"uri": "pvc://models", "path": "b.gguf", "sha256": HEX})),
+    Case("https", model(source={"uri": "https://files.internal:8443/a/b.gguf?x=1", "sha256": HEX})),
+    Case("off", model(replicas=0)),
+    Case("harmless-argument", model(engine={"args": ["--no-mmap", "--flash-attn", "on"]})),
+    Case("equal-amounts", model(compute={"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "1000m"}}})),
+    Case("profile", profile(perReplica={"cpu": "500m", "memoryLimit": "2Gi"})),
+)
