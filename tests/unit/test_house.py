@@ -83,9 +83,7 @@ SOURCES = "\n".join(m.read_text() for m in MODULES if m.name != "conditions.py")
 
 @pytest.mark.parametrize("reason", list(Reason), ids=lambda r: r.value)
 def test_every_reason_is_given_somewhere(reason: Reason) -> None:
-    assert re.search(rf"Reason\.{reason.name}\b", SOURCES), (
-        "nothing reports it: remove it"
-    )
+    assert re.search(rf"Reason\.{reason.name}\b", SOURCES), "nothing reports it: remove it"
 
 
 @pytest.mark.parametrize("condition", list(Condition), ids=lambda c: c.value)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from smallmodel_operator.api.flags import OPENING, OWNED, OWNED_ENVIRONMENT
@@ -18,7 +19,7 @@ Value = Any
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `holds` is the twin of `cel`; `expression` is a CEL expression for the message where it needs values."""
+    """One rule. `holds` is the twin of `cel`; `expression` is CEL for the message where it needs values."""
 
     kind: str
     at: str
@@ -62,7 +63,7 @@ _SCALE: Final[Mapping[str, Decimal]] = {
 }  # fmt: skip
 
 
-def _at_most(resources: Value, name: str) -> bool:
+def _at_most(name: str, resources: Value) -> bool:
     low, high = ((resources.get(k) or {}).get(name) for k in ("requests", "limits"))
     numbers = [_QUANTITY.match(str(q)) for q in (low, high)]
     if low is None or high is None or not all(numbers):
@@ -88,20 +89,21 @@ RULES: Final[tuple[Rule, ...]] = (
         "'`metadata.name` must not contain a dot, because a Service is named after it; use - instead: ' + "
         "self.metadata.name.substring(0, self.metadata.name.indexOf('.')) + '-' + "
         "self.metadata.name.substring(self.metadata.name.indexOf('.') + 1) : "
-        "'`metadata.name` must be a DNS label of at most %d characters that begins with a letter'" % MAX_MODEL_NAME,
+        f"'`metadata.name` must be a DNS label of at most {MAX_MODEL_NAME} characters that begins with a letter'",
     ),
     Rule(
         "SmallModel", _SOURCE,
         "self.uri.startsWith('oci://') || self.uri.startsWith('pvc://') || self.uri.startsWith('https://')",
-        f"{_SOURCE}.uri", "`spec.source.uri` must begin with oci://, pvc:// or https://; nothing else is supported yet.",
+        f"{_SOURCE}.uri",
+        "`spec.source.uri` must begin with oci://, pvc:// or https://; nothing else is supported yet.",
         lambda s: _uri(s).startswith(("oci://", "pvc://", "https://")),
     ),
     Rule(
         "SmallModel", _SOURCE,
         "!self.uri.startsWith('oci://') || self.uri.matches('^oci://[^@\\\\s]+@sha256:[0-9a-f]{64}$')",
         f"{_SOURCE}.uri",
-        "`spec.source.uri` must name a digest: oci://registry/repository@sha256:<64 hex digits>; a tag alone may change "
-        "(`crane digest` or `oras resolve` prints the digest of a tag).",
+        "`spec.source.uri` must name a digest: oci://registry/repository@sha256:<64 hex digits>; a tag alone may "
+        "change (`crane digest` or `oras resolve` prints the digest of a tag).",
         lambda s: not _uri(s).startswith("oci://") or bool(_OCI.match(_uri(s))),
     ),
     Rule(
@@ -126,7 +128,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel", _SOURCE,
         "!self.uri.startsWith('oci://') || !has(self.sha256) || self.sha256 == ''",
-        f"{_SOURCE}.sha256", "`spec.source.sha256` must be empty with oci://: the digest in `spec.source.uri` already pins it.",
+        f"{_SOURCE}.sha256",
+        "`spec.source.sha256` must be empty with oci://: the digest in `spec.source.uri` already pins it.",
         lambda s: not _uri(s).startswith("oci://") or not s.get("sha256"),
     ),
     Rule(
@@ -145,15 +148,17 @@ RULES: Final[tuple[Rule, ...]] = (
         "SmallModel", "spec.engine",
         f"!has(self.args) || self.args.all(a, !(a.split('=')[0] in {_cel_list(OWNED)}))",
         "spec.engine.args",
-        "`spec.engine.args` must not set what the operator sets (model, alias, host, port, context, slots, threads, keys): "
-        "use `spec.source`, `spec.engine.contextSize`, `spec.engine.parallelSlots` and `spec.compute.resources`.",
+        "`spec.engine.args` must not set what the operator sets (model, alias, host, port, context, slots, threads, "
+        "keys): use `spec.source`, `spec.engine.contextSize`, `spec.engine.parallelSlots` and "
+        "`spec.compute.resources`.",
         lambda e: all(_flag(str(a)) not in OWNED for a in e.get("args") or []),
     ),
     Rule(
         "SmallModel", "spec.engine",
         f"!has(self.args) || self.args.all(a, !(a.split('=')[0] in {_cel_list(OPENING)}))",
         "spec.engine.args",
-        "`spec.engine.args` must not open the server (web UI, tools, MCP, RPC, file paths, downloads, logs of prompts).",
+        "`spec.engine.args` must not open the server (web UI, tools, MCP, RPC, file paths, downloads, logs of "
+        "prompts).",
         lambda e: all(_flag(str(a)) not in OPENING for a in e.get("args") or []),
     ),
     Rule(
@@ -162,7 +167,8 @@ RULES: Final[tuple[Rule, ...]] = (
         + ", ".join(f"'{p}'" for p in OWNED_ENVIRONMENT)
         + "].exists(p, e.name.startsWith(p)))",
         "spec.engine.env",
-        f"`spec.engine.env` must not begin with {', '.join(OWNED_ENVIRONMENT)}: those change what the operator declares.",
+        f"`spec.engine.env` must not begin with {', '.join(OWNED_ENVIRONMENT)}: those change what the operator "
+        "declares.",
         lambda e: all(not str(v.get("name") or "").startswith(OWNED_ENVIRONMENT) for v in e.get("env") or []),
     ),
     *(
@@ -172,7 +178,7 @@ RULES: Final[tuple[Rule, ...]] = (
             f"quantity(self.requests.{name}).compareTo(quantity(self.limits.{name})) <= 0",
             f"spec.compute.resources.requests.{name}",
             f"`spec.compute.resources.requests.{name}` must be less than or equal to `limits.{name}`.",
-            lambda r, name=name: _at_most(r, name),
+            partial(_at_most, name),
         )
         for name in ("cpu", "memory")
     ),

@@ -38,9 +38,7 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch(
-    url: str, sha256: str, folder: str, artifact: str, claim: str = "", message_file: Path = MESSAGE_FILE
-) -> int:
+def fetch(url: str, sha256: str, folder: str, artifact: str, claim: str = "", message_file: Path = MESSAGE_FILE) -> int:
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = Path(folder) / DOWNLOADED
     try:

@@ -65,7 +65,9 @@ class Engine(ApiModel):
         default_factory=list,
         max_length=64,
         json_schema_extra=ATOMIC,
-        description="Further arguments of the engine. Those the operator sets and those that open the server are refused.",
+        description=(
+            "Further arguments of the engine. Those the operator sets and those that open the server are refused."
+        ),
     )
     env: list[EnvironmentVariable] = Field(
         default_factory=list,
