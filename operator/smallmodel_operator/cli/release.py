@@ -6,6 +6,7 @@ from typing import Any
 
 from smallmodel_operator.api.names import FINALIZER
 from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.runtime.settings import Settings
 
 POLL_SECONDS = 0.5
 OPERATOR_PODS = "app.kubernetes.io/name=smallmodel-operator,app.kubernetes.io/component=operator"
@@ -49,7 +50,9 @@ async def _stop_operator(client: Client, namespace: str, deployment: str) -> Non
 
 
 async def _let_go(client: Client) -> None:
-    models = await client.list("SmallModel")
+    # With named namespaces the right to list is a Role in each of them; a list over all would be refused.
+    namespaces = Settings().watch_namespaces or (None,)
+    models = [model for namespace in namespaces for model in await client.list("SmallModel", namespace)]
     held = [m for m in models if FINALIZER in m["metadata"].get("finalizers", [])]
     for number, model in enumerate(held, start=1):
         await _take_off(client, model)

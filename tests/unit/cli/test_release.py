@@ -75,3 +75,15 @@ async def test_a_refusal_is_told(connected: FakeApiServer, capsys: pytest.Captur
     connected.refuse("PATCH", "smallmodels/a", 403, "Forbidden", "smallmodels is forbidden")
     assert await run() == 1
     assert "smallmodels is forbidden" in capsys.readouterr().out
+
+
+async def test_with_named_namespaces_only_these_are_listed(
+    connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chart gives Roles there and no right to list all; a list over all is refused."""
+    own = objects.model("a")["metadata"]["namespace"]
+    monkeypatch.setenv("SLM_WATCH_NAMESPACES", f"{own},legal")
+    connected.refuse("GET", "/v1alpha1/smallmodels", 403, "Forbidden", "smallmodels is forbidden at the cluster scope")
+    place(connected, "a", FINALIZER)
+    assert await run() == 0
+    assert (connected.get("SmallModel", "a") or {})["metadata"]["finalizers"] == []
