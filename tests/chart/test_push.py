@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hack.install import example
 from hack.install.images import Image, Podman
 from hack.install.preflight import check_registry
 from hack.install.steps import InstallError
@@ -80,3 +81,11 @@ def test_a_build_that_fails_is_named(image: Image, tmp_path: Path) -> None:
     (tmp_path / "Containerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY missing /missing\n")
     with pytest.raises(InstallError, match="build of x/y:1 failed"):
         Podman("buildah").build(image, "x/y:1")
+
+
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed (apt-get install skopeo)")
+def test_the_first_examples_weights_keep_their_digest_in_a_registry(registry: str) -> None:
+    reference = example.push(f"{registry}/slm", insecure=True)
+    assert reference == f"{registry}/slm/support-weights@{example.named_digest()}"
+    assert digest_of(registry, "slm/support-weights", "1") == example.named_digest()
+    assert reference in example.manifest(f"{registry}/slm")
