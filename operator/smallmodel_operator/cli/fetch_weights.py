@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import http.client
 import os
 import shutil
 import ssl
@@ -10,9 +11,10 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.names import OPERATOR
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, check, read, tell
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.units import human
@@ -42,9 +44,11 @@ def fetch(url: str, sha256: str, folder: str, artifact: str, claim: str = "", me
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = Path(folder) / DOWNLOADED
     try:
+        if not url.startswith("https://"):
+            raise gguf.BadWeights(Reason.DOWNLOAD_FAILED, "Only https:// addresses are downloaded.")
         target.parent.mkdir(parents=True, exist_ok=True)
         with (target.parent / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _take(lock)
             if not target.exists():
                 _download(url, sha256, target)
         said: WeightsFacts | result.Failure = replace(read(target, artifact, DOWNLOADED), claim=claim)
@@ -54,46 +58,72 @@ def fetch(url: str, sha256: str, folder: str, artifact: str, claim: str = "", me
         said = _http_failure(url, error)
     except ssl.SSLCertVerificationError as error:
         said = _untrusted(error)
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (urllib.error.URLError, TimeoutError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLCertVerificationError):
             said = _untrusted(reason)
         else:
-            said = result.Failure(Reason.DOWNLOAD_FAILED, f"{_host(url)} cannot be reached: {reason}.", passing=True)
+            said = result.Failure(
+                Reason.DOWNLOAD_FAILED,
+                f"The download from {_host(url)} failed: {reason or type(error).__name__}. If it goes on, check that "
+                "the address is right and that pods may reach it.",
+                passing=True,
+            )
     except OSError as error:
         said = _disk_failure(error)
     return tell(said, message_file)
 
 
-def _download(url: str, sha256: str, target: Path) -> None:
-    part = target.with_suffix(".part")
-    have = part.stat().st_size if part.exists() else 0
-    # The scheme is https: the source was parsed so, and redirects elsewhere are refused.
-    request = urllib.request.Request(url, headers={"User-Agent": "smallmodel-operator"})  # noqa: S310
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    opener = urllib.request.build_opener(_OnlyHttps)
+def _take(lock: TextIO) -> None:
+    """Hold the folder's lock: two pods that want the same file download it once."""
     try:
-        answer = opener.open(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:
-            raise
-        part.unlink()  # what we have is not a beginning of what is there now
-        return _download(url, sha256, target)
-    with answer:
-        resumed = answer.status == 206
-        total = int(answer.headers.get("Content-Length") or 0) + (have if resumed else 0)
-        _room(part, total - (have if resumed else 0))
-        _copy(answer, part, have if resumed else 0, total)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("another pod downloads the same file; waiting for it", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _download(url: str, sha256: str, target: Path) -> None:
+    """Fetch into a temporary file beside the target, check it, move it into place.
+
+    What an earlier try left is continued. When the sum is off that may be because the file at the server has changed
+    since, so a continued download is begun anew once before the server is blamed.
+    """
+    part = target.with_suffix(".part")
+    continued = _fetch_rest(url, part)
     try:
         check(part, sha256)
     except gguf.BadWeights:
         part.unlink(missing_ok=True)
-        raise
+        if not continued:
+            raise
+        print("what an earlier try left does not belong to this file; beginning anew", flush=True)
+        return _download(url, sha256, target)
     part.chmod(0o644)
     part.rename(target)
     _sync(target.parent)
     return None
+
+
+def _fetch_rest(url: str, part: Path) -> bool:
+    """Complete the temporary file; True when bytes of an earlier try are in it."""
+    have = part.stat().st_size if part.exists() else 0
+    # The scheme is https: `fetch` checked it, and redirects elsewhere are refused.
+    request = urllib.request.Request(url, headers={"User-Agent": OPERATOR})  # noqa: S310
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        answer = urllib.request.build_opener(_OnlyHttps).open(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if have and error.code == 416:
+            return True  # nothing is left to fetch; the sum decides whether it is the whole file
+        raise
+    with answer:
+        begin = have if answer.status == 206 else 0
+        total = int(answer.headers.get("Content-Length") or 0) + begin
+        _room(part, total - begin)
+        _copy(answer, part, begin, total)
+    return begin > 0
 
 
 def _copy(answer: Any, part: Path, done: int, total: int) -> None:

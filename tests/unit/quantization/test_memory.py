@@ -24,7 +24,7 @@ def facts(size: str = "0.5b", quantization: str = "Q4_0") -> WeightsFacts:
 
 
 MEASURED = [
-    # size, types, contextSize, parallelSlots, MiB llama-server needed (`make measure-memory`, docs/explanation/memory.md)
+    # size, types, contextSize, parallelSlots, MiB needed (`make measure-memory`, docs/explanation/memory.md)
     ("0.5b", "Q4_0", 1024, 2, 449),
     ("0.5b", "Q8_0", 1024, 2, 619),
     ("0.5b", "Q4_0", 4096, 4, 622),
@@ -46,7 +46,7 @@ def test_within_ten_percent_of_what_was_measured(
 
 
 REPORTED = [
-    # size, contextSize, slots, MiB: "KV buffer size" and "compute buffer size" + "output buffer size" of llama.cpp's log
+    # size, contextSize, slots, and from llama.cpp's log in MiB: "KV buffer", "compute buffer" + "output buffer"
     ("0.5b", 256, 1, 3.00, 18.76 + 0.58),
     ("0.5b", 1024, 1, 12.00, 38.27 + 0.58),
     ("0.5b", 4096, 4, 192.00, 41.27 + 2.32),
