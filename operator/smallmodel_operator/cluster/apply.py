@@ -33,7 +33,7 @@ class Applier:
     ) -> dict[ObjectKey, Object]:
         """Apply a plan and return the children as they are afterwards.
 
-        Policies go first, so that no pod starts unguarded. Without `plan.prune` nothing is deleted.
+        Policies go first, so that no pod starts unguarded. Without `plan.prune` nothing but Jobs is deleted.
 
         Raises:
             Refused: a name is taken by an object that is not ours, or the server refuses an object.
@@ -50,13 +50,20 @@ class Applier:
         for group in (first, [o for o in changed if o["kind"] != "NetworkPolicy"]):
             for obj in await _all(self._write(model, owner, o, live.get(key_of(o))) for o in group):
                 after[key_of(obj)] = obj
-        if plan.prune:
-            planned = {key_of(o) for o in plan.objects}
-            surplus = [k for k in live if k not in planned and not live[k]["metadata"].get("deletionTimestamp")]
-            await _all(self._delete(model, k, live[k]) for k in surplus)
-            for key in surplus:
-                after.pop(key, None)
+        for key in await self._prune(model, plan, live):
+            after.pop(key, None)
         return after
+
+    async def _prune(self, model: ModelKey, plan: Plan, live: Mapping[ObjectKey, Object]) -> list[ObjectKey]:
+        """Delete what is not planned. Jobs always: they serve nobody, and each try of a held model leaves one."""
+        planned = {key_of(o) for o in plan.objects}
+        surplus = [
+            key
+            for key, obj in live.items()
+            if key not in planned and (plan.prune or key[0] == "Job") and not obj["metadata"].get("deletionTimestamp")
+        ]
+        await _all(self._delete(model, key, live[key]) for key in surplus)
+        return surplus
 
     def _differs(self, wanted: Object, live: Object | None) -> bool:
         if live is None:

@@ -96,7 +96,8 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
 
 
 def _digest(artifact: str) -> str:
-    return artifact if artifact.startswith("sha256:") else ""
+    """The digest in an artifact's name, without the path inside the image."""
+    return artifact.partition("/")[0] if artifact.startswith("sha256:") else ""
 
 
 def _serving_request(resolved: Resolved, verdict: WeightsVerdict, request_bytes: int) -> ServingRequest:

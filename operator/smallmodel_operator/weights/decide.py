@@ -25,6 +25,15 @@ RECHECK_SECONDS: Final = 600.0
 CLAIM_RECHECK_SECONDS: Final = 15.0
 FIRST_PAUSE: Final = timedelta(seconds=10)
 LONGEST_PAUSE: Final = timedelta(minutes=10)
+_FINAL: Final = frozenset(
+    {
+        Reason.WEIGHTS_INVALID,
+        Reason.WEIGHTS_NOT_FOUND,
+        Reason.WEIGHTS_AMBIGUOUS,
+        Reason.DIGEST_MISMATCH,
+        Reason.DOWNLOAD_FAILED,
+    }
+)
 _PULL: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 
 
@@ -127,7 +136,8 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
     conditions = {c["type"]: c for c in live.get("status", {}).get("conditions", []) if c.get("status") == "True"}
     ended = conditions.get("Complete") or conditions.get("Failed")
     if ended is None:
-        return _Work((_build(request, where, snapshot, attempt),), None, _obstacle(snapshot, role) or under_way)
+        problem = _obstacle(where, _pods(snapshot, role, live)) or _standing(snapshot, attempt) or under_way
+        return _Work((_build(request, where, snapshot, attempt),), None, problem)
     return _ended(request, where, snapshot, live, _result(snapshot, role, live), ended)
 
 
@@ -139,25 +149,42 @@ def _ended(
     said: WeightsFacts | result.Failure | None,
     ended: Object,
 ) -> _Work:
-    attempt, since = _attempt(live), _time(ended.get("lastTransitionTime"), snapshot.now)
+    attempt = _attempt(live)
+    passed = (snapshot.now - _time(ended.get("lastTransitionTime"), snapshot.now)).total_seconds()
     if isinstance(said, WeightsFacts):
         return _Work((), said, _under_way(where))
     again = _build(request, where, snapshot, attempt + 1)
     this = _build(request, where, snapshot, attempt)
     if isinstance(said, result.Failure) and not said.passing:
-        rest = RECHECK_SECONDS - (snapshot.now - since).total_seconds()
-        if where.mutable and rest <= 0:
-            return _Work((again,), None, _under_way(where))
-        recheck = max(1.0, rest) if where.mutable else None
-        refused = Refused(said.reason, said.message, recheck_seconds=recheck, condition=Condition.WEIGHTS_READY)
-        return _Work((this,), None, refused)
-    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
-    rest = (pause - (snapshot.now - since)).total_seconds()
+        if not _may_heal(where, said):
+            return _Work((this,), None, _refused(said.reason, said.message))
+        rest = RECHECK_SECONDS - passed
+        refused = _refused(said.reason, said.message, recheck_seconds=max(1.0, rest))
+        return _Work((this if rest > 0 else again,), None, refused)
+    rest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds() - passed
     if rest <= 0:
         return _Work((again,), None, _under_way(where))
     why = said.message if isinstance(said, result.Failure) else str(ended.get("message") or "its pod left no result")
     reason = said.reason if isinstance(said, result.Failure) else Reason.INSPECTION_FAILED
     return _Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
+
+
+def _may_heal(where: source.Source, said: result.Failure) -> bool:
+    """Whether what the user must change may change without the SmallModel: a claim's files, a server, a full disk."""
+    return isinstance(where, source.ClaimSource) or said.reason is Reason.DOWNLOAD_FAILED
+
+
+def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
+    """What the last try refused, while the next one runs: a look at bad weights every 10 minutes is no news."""
+    for condition in snapshot.previous_status.get("conditions") or [] if attempt else []:
+        known = condition.get("type") == Condition.WEIGHTS_READY and condition.get("status") == "False"
+        if known and condition.get("reason") in _FINAL:
+            return _refused(Reason(condition["reason"]), condition.get("message", ""), recheck_seconds=30)
+    return None
+
+
+def _refused(reason: Reason, message: str, recheck_seconds: float | None = None) -> Refused:
+    return Refused(reason, message, recheck_seconds=recheck_seconds, condition=Condition.WEIGHTS_READY)
 
 
 def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
@@ -210,24 +237,36 @@ def _result(snapshot: Snapshot, role: str, job: Object) -> WeightsFacts | result
     return None
 
 
-def _obstacle(snapshot: Snapshot, role: str) -> NotYet | Refused | None:
+def _obstacle(where: source.Source, pods: list[Object]) -> NotYet | Refused | None:
     """What keeps the Job's pod from running, in the kubelet's or the scheduler's words."""
-    for pod in snapshot.pods_of(role):
+    for pod in pods:
         status = pod.get("status", {})
         for state in status.get("containerStatuses", []):
             waiting = state.get("state", {}).get("waiting") or {}
             if waiting.get("reason") in _PULL:
-                return Refused(
-                    Reason.IMAGE_PULL_FAILED,
-                    f"The weights cannot be pulled: {waiting.get('message') or waiting['reason']}. Check "
-                    "`spec.source.uri`, that the registry is reachable from the node, and the namespace's pull secret.",
-                    recheck_seconds=30,
-                    condition=Condition.WEIGHTS_READY,
-                )
+                return _unpulled(where, str(waiting.get("message") or waiting["reason"]))
         for condition in status.get("conditions", []):
             if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-                return NotYet(Reason.UNSCHEDULABLE, f"The inspection finds no node: {condition.get('message', '')}")
+                return NotYet(
+                    Reason.UNSCHEDULABLE,
+                    f"The pod that reads the weights finds no node: {condition.get('message', '')}. Correct "
+                    "`spec.compute` (nodeSelector, tolerations), or look at the claim with `kubectl describe pvc`.",
+                )
     return None
+
+
+def _unpulled(where: source.Source, said: str) -> Refused:
+    """Either the weights' image or the operator's own, which the Job runs; the kubelet names it."""
+    weights = isinstance(where, source.OciSource) and (where.digest in said or where.reference in said)
+    if weights:
+        way = "Check `spec.source.uri`, that the registry is reachable from the node, and the namespace's pull secret."
+        return _refused(Reason.IMAGE_PULL_FAILED, f"The weights cannot be pulled: {said}. {way}", 30)
+    return _refused(
+        Reason.IMAGE_PULL_FAILED,
+        f"An image of the pod that reads the weights cannot be pulled: {said}. Check that the node "
+        "reaches the registry, `spec.source.uri`, and that this namespace may pull the operator's own image.",
+        30,
+    )
 
 
 def _time(text: str | None, default: datetime) -> datetime:
