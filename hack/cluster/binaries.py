@@ -73,11 +73,14 @@ RECIPES: dict[str, Tool] = {
         seconds=120,
         tags="no_btrfs no_zfs no_devmapper",
     ),
+    "registry": Tool(
+        {"registry": "github.com/distribution/distribution/v3/cmd/registry"}, version="v3.0.0", seconds=60
+    ),
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, version="v0.8.0", seconds=120),
 }
 
 
-class BuildFailed(Exception):
+class BuildFailed(Exception):  # noqa: N818 - says what happened
     """A program could not be built; the message ends with the compiler's own words."""
 
 

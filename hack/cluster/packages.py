@@ -18,17 +18,19 @@ NEEDED = {
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 """A program or file -> the package that brings it."""
+FOR_TESTS = {"buildah": "buildah", "skopeo": "skopeo"}
+"""What the tests of `make install` need besides: an image builder, and a tool that copies images byte for byte."""
 
 
-class Missing(Exception):
+class Missing(Exception):  # noqa: N818 - says what happened
     """Packages are missing and may not be installed."""
 
 
-def missing() -> list[str]:
+def missing(needed: dict[str, str] | None = None) -> list[str]:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     found = {
         package
-        for wanted, package in NEEDED.items()
+        for wanted, package in (NEEDED if needed is None else needed).items()
         if not (os.path.exists(wanted) if wanted.startswith("/") else shutil.which(wanted, path=path))
     }
     return sorted(found)
@@ -44,13 +46,13 @@ def consent(environment: dict[str, str], interactive: bool, packages: list[str])
     return answer.strip().lower() in ("", "y", "yes")
 
 
-def ensure() -> None:
+def ensure(needed: dict[str, str] | None = None) -> None:
     """Install what is missing.
 
     Raises:
         Missing: not root, no consent, or apt failed; the message is the command to run.
     """
-    wanted = missing()
+    wanted = missing(needed)
     if not wanted:
         return
     command = f"apt-get install -y --no-install-recommends {' '.join(wanted)}"
@@ -60,7 +62,10 @@ def ensure() -> None:
         raise Missing(f"Debian packages are missing. Set YES=1 to let this command install them, or run: {command}")
     print(f"installing {' '.join(wanted)} ...", file=sys.stderr, flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]):
+    for words in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted],
+    ):
         done = subprocess.run(words, capture_output=True, text=True, env=environment)
         if done.returncode:
             raise Missing(f"`{' '.join(words)}` failed:\n{done.stderr.strip()[-1500:]}")

@@ -7,7 +7,7 @@ from hack.cluster import packages
 from hack.cluster.binaries import BuildFailed, ensure
 from hack.images.build import build_image
 
-PROGRAMS = ("kube", "etcd", "containerd", "coredns", "helm", "kwok", "kube-1.34")
+PROGRAMS = ("kube", "etcd", "containerd", "coredns", "helm", "kwok", "registry", "kube-1.34")
 IMAGES = ("pause", "llamacpp", "toolbox", "operator")
 
 
@@ -16,7 +16,7 @@ def main() -> int:
         print("not root: the cluster tier will be skipped", file=sys.stderr)
         return 0
     try:
-        packages.ensure()
+        packages.ensure({**packages.NEEDED, **packages.FOR_TESTS})
         for name in PROGRAMS:
             ensure(name)
         for name in IMAGES:

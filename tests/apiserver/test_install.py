@@ -23,7 +23,6 @@ from tests.fakes.registry import digest_of, own_store, start_registry
 pytestmark = [
     pytest.mark.apiserver,
     pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed (apt-get install buildah)"),
-    pytest.mark.skipif(not shutil.which("docker-registry"), reason="docker-registry is not installed"),
     pytest.mark.skipif(os.geteuid() != 0, reason="buildah needs root here"),
     pytest.mark.xdist_group("install"),
 ]

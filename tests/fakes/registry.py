@@ -1,11 +1,14 @@
 """A real container registry on loopback, for tests that push."""
 
+import os
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from hack.cluster.binaries import program
 
 CONFIG = """
 version: 0.1
@@ -17,15 +20,18 @@ http: {{addr: "127.0.0.1:{port}"}}
 
 
 def start_registry(folder: Path, auth: str = "") -> tuple[subprocess.Popen[bytes], str]:
-    """Debian's docker-registry with its data below `folder`; the process and host:port."""
+    """The distribution project's registry with its data below `folder`; the process and host:port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     file = folder / "registry.yml"
     file.write_text(CONFIG.format(folder=folder / "data", port=port, auth=auth))
+    log = (folder / "registry.log").open("w")
     process = subprocess.Popen(
-        ["docker-registry", "serve", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        [program("registry"), "serve", str(file)],
+        stdout=log, stderr=log, env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
+    )  # fmt: skip
+    log.close()
     for _ in range(100):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=1).close()
@@ -35,7 +41,7 @@ def start_registry(folder: Path, auth: str = "") -> tuple[subprocess.Popen[bytes
         except OSError:
             time.sleep(0.1)
     process.kill()
-    raise RuntimeError("docker-registry did not start")
+    raise RuntimeError(f"the registry did not start:\n{(folder / 'registry.log').read_text()[-2000:]}")
 
 
 def digest_of(host: str, name: str, reference: str) -> str:
