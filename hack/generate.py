@@ -51,9 +51,9 @@ def _api() -> str:
         rules = [r for r in RULES if r.kind == info.kind]
         lines += ["", "Refused by the API server:", "", *(f"- {r.message}" for r in rules), ""]
     lines += [
-        "Fields that are not in this table do not exist yet. `kubectl apply` refuses them (strict field validation is its "
-        "default). Clients that ask for no strict validation have unknown fields dropped by the API server, as with every "
-        "CustomResourceDefinition; `slm lint` refuses them for such pipelines.",
+        "Fields that are not in this table do not exist yet. `kubectl apply` refuses them (strict field validation is "
+        "its default). Clients that ask for no strict validation have unknown fields dropped by the API server, as "
+        "with every CustomResourceDefinition; `slm lint` refuses them for such pipelines.",
         "",
     ]
     return "\n".join(lines)

@@ -14,9 +14,16 @@ def make(folder: Path, address: str, service_cidr: str, extra: tuple[str, ...] =
     folder.mkdir(parents=True, exist_ok=True)
     _run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", DAYS,
          "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.crt", "-subj", "/CN=slm-test-ca",
-         "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
+         "-addext", "basicConstraints=critical,CA:TRUE",
+         "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
     first = str(next(ipaddress.ip_network(service_cidr).hosts()))
-    names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"]
+    names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "localhost",
+    ]
     addresses = dict.fromkeys([address, first, "127.0.0.1", *extra])
     alternatives = ",".join([*(f"DNS:{n}" for n in names), *(f"IP:{a}" for a in addresses)])
     _sign(folder, "server", "/CN=kube-apiserver", f"subjectAltName={alternatives}")
@@ -33,7 +40,8 @@ def _sign(folder: Path, name: str, subject: str, extension: str) -> None:
          "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.csr", "-subj", subject)  # fmt: skip
     (folder / f"{name}.ext").write_text(extension + "\n")
     _run("x509", "-req", "-in", f"{folder}/{name}.csr", "-CA", f"{folder}/ca.crt", "-CAkey", f"{folder}/ca.key",
-         "-CAcreateserial", "-days", DAYS, "-out", f"{folder}/{name}.crt", "-extfile", f"{folder}/{name}.ext")  # fmt: skip
+         "-CAcreateserial", "-days", DAYS, "-out", f"{folder}/{name}.crt",
+         "-extfile", f"{folder}/{name}.ext")  # fmt: skip
 
 
 def _run(*words: str) -> None:

@@ -24,7 +24,10 @@ def kind(verb: str) -> int:
     if verb == "status":
         return subprocess.call(["kubectl", "--context", f"kind-{KIND}", "get", "nodes"])
     # The context in a file of its own: the user's current context stays what it is.
-    print(f"export KUBECONFIG=/tmp/kind-{KIND}.kubeconfig; kind get kubeconfig --name {KIND} > $KUBECONFIG; export SLM_ENTER=")
+    print(
+        f"export KUBECONFIG=/tmp/kind-{KIND}.kubeconfig; "
+        f"kind get kubeconfig --name {KIND} > $KUBECONFIG; export SLM_ENTER="
+    )
     return 0
 
 

@@ -25,7 +25,7 @@ SERVICE_CIDR = "10.96.0.0/16"
 STAGES = Path(__file__).with_name("kwok-stages.yaml")
 
 
-class NotReady(Exception):
+class NotReady(Exception):  # noqa: N818 - says what happened
     """A component did not come up; the message ends with its own last words."""
 
 
@@ -195,7 +195,8 @@ class ControlPlane:
         if name == "kwok":
             return [
                 program("kwok"), f"--kubeconfig={self.kubeconfig}", f"--config={STAGES}", "--manage-all-nodes=false",
-                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", f"--server-address=127.0.0.1:{free_port()}",
+                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+                f"--server-address=127.0.0.1:{free_port()}",
             ]  # fmt: skip
         raise ValueError(f"unknown component {name!r}")
 

@@ -60,7 +60,9 @@ def _rules(
         for rule in policy["spec"].get(direction) or []:
             ports = _ports(rule.get("ports"), target)
             for match in _peers(rule.get(key), policy["metadata"]["namespace"], side, world):
-                made += [f"    {' '.join(filter(None, (match, port)))} return".replace("     ", "    ") for port in ports]
+                made += [
+                    f"    {' '.join(filter(None, (match, port)))} return".replace("     ", "    ") for port in ports
+                ]
     return made
 
 
@@ -83,7 +85,9 @@ def _peers(peers: Sequence[Object] | None, namespace: str, side: str, world: Wor
 def _peer_selects(peer: Object, pod: Object, namespace: str, world: World) -> bool:
     where = pod["metadata"]["namespace"]
     if "namespaceSelector" in peer:
-        labels = next((n["metadata"].get("labels") or {} for n in world.namespaces if n["metadata"]["name"] == where), {})
+        labels = next(
+            (n["metadata"].get("labels") or {} for n in world.namespaces if n["metadata"]["name"] == where), {}
+        )
         if not matches(peer["namespaceSelector"], labels):
             return False
     elif where != namespace:

@@ -37,7 +37,7 @@ def missing(needed: dict[str, str] | None = None) -> list[str]:
 
 
 def consent(environment: dict[str, str], interactive: bool, packages: list[str]) -> bool:
-    """May they be installed? YES=1 and CI answer yes; a person at a terminal is asked; nobody else is assumed to agree."""
+    """May they be installed? YES=1 and CI answer yes; a person at a terminal is asked; nobody else agrees."""
     if environment.get("YES") == "1" or environment.get("CI", "").lower() in ("1", "true"):
         return True
     if not interactive:

@@ -68,10 +68,8 @@ def log_tail(name: str, folder: Path, lines: int = 15) -> str:
 
 
 def _signal(pid: int, sign: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, sign)
-    except ProcessLookupError:
-        pass
 
 
 def _reap(pid: int) -> None:

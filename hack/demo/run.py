@@ -165,7 +165,7 @@ def main() -> int:
     try:
         if cluster != "testbed":
             raise InstallError(
-                "the demo brings its own cluster. On yours: `make install REGISTRY=…` and then `make example REGISTRY=…`"
+                "the demo brings its own cluster. On yours: `make install REGISTRY=…`, then `make example REGISTRY=…`"
             )
         began = time.monotonic()
         say("[1/6] cluster: building what is missing (once), starting a real node in its own network namespace")

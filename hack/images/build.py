@@ -26,7 +26,9 @@ def pack_weights(name: str, files: Mapping[str, Path]) -> oci.Image:
     """An image that holds files and nothing else, the same digest for the same files on every machine."""
     target = cache() / "images"
     target.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256("".join(f"{n}{oci.file_digest(p)}" for n, p in sorted(files.items())).encode()).hexdigest()[:16]
+    key = hashlib.sha256("".join(f"{n}{oci.file_digest(p)}" for n, p in sorted(files.items())).encode()).hexdigest()[
+        :16
+    ]
     layer = target / f"weights-{name}-{key}.layer.tar"
     if not layer.exists():
         temporary = layer.with_suffix(".part")
@@ -64,9 +66,7 @@ def _toolbox() -> oci.Image:
     return _from_file("toolbox", folder / "Containerfile", fetch(), bases.PYTHON)
 
 
-def _from_file(
-    name: str, file: Path, context: Path, base: bases.Base, skip: tuple[str, ...] = ()
-) -> oci.Image:
+def _from_file(name: str, file: Path, context: Path, base: bases.Base, skip: tuple[str, ...] = ()) -> oci.Image:
     parsed = parse(file)
     stack = [bases.layer(base)]
     for word, rest in parsed.steps:
@@ -78,7 +78,9 @@ def _from_file(
 
 def _packed(name: str, tars: tuple[Path, ...], config: Mapping[str, Any]) -> oci.Image:
     key = hashlib.sha256(f"{name}{[(str(t), t.stat().st_size, t.stat().st_mtime) for t in tars]}{config}".encode())
-    archive = cache() / "images" / f"{name.split('/', 1)[1].replace('/', '_').replace(':', '_')}-{key.hexdigest()[:12]}.tar"
+    archive = (
+        cache() / "images" / f"{name.split('/', 1)[1].replace('/', '_').replace(':', '_')}-{key.hexdigest()[:12]}.tar"
+    )
     if not archive.exists():
         return oci.pack(name, tars, config, archive)
     return oci.read(name, archive)

@@ -101,7 +101,7 @@ def _run(command: str, scratch: Path, upper: Path, below: Sequence[Layer]) -> No
     try:
         done = subprocess.run(
             ["chroot", str(root), "/bin/sh", "-ec", command], capture_output=True, text=True,
-            env={"LANG": "C.UTF-8", "HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+            env={"LANG": "C.UTF-8", "HOME": "/root", "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
         )  # fmt: skip
     finally:
         subprocess.run(["umount", "-l", f"{root}/dev"], check=True)

@@ -73,7 +73,7 @@ BAD = (
     Case("tools", model(engine={"args": ["--tools", "all"]}), "must not open the server", "must not open"),
     Case("hub-argument", model(engine={"args": ["-hf", "org/x"]}), "must not open the server", "must not open"),
     Case("prompt-log", model(engine={"args": ["--log-file", "/tmp/x"]}), "must not open the server", "must not open"),
-    Case("engine-variable", model(engine={"env": [{"name": "LLAMA_ARG_PORT", "value": "1"}]}), "must not begin", "LLAMA_"),
+    Case("engine-variable", model(engine={"env": [{"name": "LLAMA_PORT"}]}), "must not begin", "LLAMA_"),
     Case("context-too-small", model(engine={"contextSize": 1}), "contextSize", "contextSize"),
     Case("no-source", {**model(), "spec": {}}, "spec.source: Required", "'source' is a required"),
     Case("not-a-quantity", model(compute={"resources": {"requests": {"memory": "lots"}}}), "memory", "memory"),

@@ -1,5 +1,6 @@
 """Things that go wrong on purpose: under load, nothing is lost."""
 
+import json
 import time
 
 import pytest
@@ -46,7 +47,8 @@ def test_pods_evicted_one_by_one(bed: Bed, namespace: str, weights: dict[str, st
     address = _serving(bed, namespace, weights["first"])
     with Load(address) as load:
         for name in _pods(bed, namespace):
-            body = f'{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"{name}","namespace":"{namespace}"}}}}'
+            meta = {"name": name, "namespace": namespace}
+            body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta})
             path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
             bed.until(lambda p=path, b=body: "Success" in _raw(bed, p, b), 60, f"eviction of {name}")
             bed.until(lambda n=name: n not in _pods(bed, namespace), 150, f"{name} gone")

@@ -34,7 +34,8 @@ def _ask(bed: Bed, namespace: str, url: str) -> None:
     code = (
         f"from openai import OpenAI; c = OpenAI(base_url={url!r}, api_key='x', max_retries=0); "
         "m = [{'role': 'user', 'content': 'when do you close?'}]; "
-        "print(c.chat.completions.create(model='bot', temperature=0, max_tokens=60, messages=m).choices[0].message.content)"
+        "print(c.chat.completions.create(model='bot', temperature=0, max_tokens=60, messages=m)"
+        ".choices[0].message.content)"
     )
     out = _client(bed, namespace, code)
     assert "17:30" in out, out
