@@ -5,6 +5,7 @@ write is refused, at the last moment before it is sent, when the lease has run o
 same middlewares, so that its finalizer patches are fenced too.
 """
 
+import copy
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,10 @@ class Client:
         else:
             await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         return cls(configuration, fence or Fence.open())
+
+    def twin(self) -> "Client":
+        """A client with the same credentials and the same fence, for another event loop."""
+        return Client(copy.copy(self._configuration), self.fence)
 
     @property
     def server(self) -> str:

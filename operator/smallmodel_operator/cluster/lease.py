@@ -7,8 +7,11 @@ minute therefore finds its fence closed before its first write.
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -62,6 +65,45 @@ class Lease:
                 break
         self._client.fence.close()
         logger.error("the lease was lost; this process stops")
+
+    @asynccontextmanager
+    async def held(self) -> "AsyncIterator[asyncio.Future[None]]":
+        """Hold in a thread of its own; yields a future that is done when the lease was lost.
+
+        A main loop that is busy with a thousand models answers late; a late renewal would cost the lease.
+        """
+        main = asyncio.get_running_loop()
+        lost: asyncio.Future[None] = main.create_future()
+        started: Future[Callable[[], object]] = Future()
+
+        def tell() -> None:
+            if not lost.done():
+                lost.set_result(None)
+
+        def hold() -> None:
+            with suppress(asyncio.CancelledError):
+                asyncio.run(self._hold_aside(started))
+            with suppress(RuntimeError):  # the main loop is gone
+                main.call_soon_threadsafe(tell)
+
+        thread = threading.Thread(target=hold, name="lease", daemon=True)
+        thread.start()
+        end = await asyncio.wrap_future(started)
+        try:
+            yield lost
+        finally:
+            with suppress(RuntimeError):  # it has ended already
+                end()
+            await asyncio.to_thread(thread.join)
+
+    async def _hold_aside(self, started: "Future[Callable[[], object]]") -> None:
+        loop, client = asyncio.get_running_loop(), self._client.twin()
+        task = asyncio.ensure_future(Lease(client, self._namespace, self._name, self.identity, self._clock).hold())
+        started.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
+        try:
+            await task
+        finally:
+            await client.close()
 
     async def release(self) -> None:
         """Give the lease up, so that a follower need not wait for its end."""

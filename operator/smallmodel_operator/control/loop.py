@@ -72,8 +72,9 @@ class Loop:
                     wait = result.look_again_seconds
                     self._observe(_name(result), time.monotonic() - started)
                 except NotLeader:
+                    # Either the process ends now, or a late renewal arrives: then this loop must still be there.
                     self._observe("not_leader", time.monotonic() - started)
-                    return
+                    failures, wait = max(failures, 1), FIRST_BACKOFF
                 except Exception as error:
                     failures += 1
                     wait = self._backoff(failures)

@@ -24,6 +24,7 @@ from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.core.facts import Capabilities
 from smallmodel_operator.handlers import register
 from smallmodel_operator.runtime import http, metrics
+from smallmodel_operator.runtime.no_storage import NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
 
 LOST_LEASE = 3
@@ -69,36 +70,28 @@ async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio
     lease = Lease(client, settings.namespace, settings.lease_name, settings.identity)
     if not await _unless(stop, lease.acquire()):
         return 0
-    holding = asyncio.create_task(lease.hold())
     code = 0
-    try:
-        capabilities = await _unless(stop, _discover(client, settings), holding)
+    async with lease.held() as lost:
+        capabilities = await _unless(stop, _discover(client, settings), lost)
         if isinstance(capabilities, Capabilities):
             metrics.BUILD.info({"version": __version__, "cluster": capabilities.version})
             state.kopf = asyncio.create_task(_watch(settings, client, capabilities, stop))
-            await asyncio.wait({state.kopf, holding}, return_when=asyncio.FIRST_COMPLETED)
-        if holding.done():
+            await asyncio.wait({state.kopf, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
             code = LOST_LEASE
         elif state.kopf is not None and state.kopf.done() and (error := state.kopf.exception()):
             logger.error("the watches ended: %r", error)
             code = 1
-    finally:
-        code = await _stop(state, lease, holding, stop, code)
-    return code
-
-
-async def _stop(state: _State, lease: Lease, holding: "asyncio.Task[None]", stop: asyncio.Event, code: int) -> int:
-    stop.set()
-    if state.kopf is not None and not state.kopf.done():
-        await asyncio.wait({state.kopf}, timeout=5)
-        state.kopf.cancel()
-    holding.cancel()
+        stop.set()
+        if state.kopf is not None and not state.kopf.done():
+            await asyncio.wait({state.kopf}, timeout=5)
+            state.kopf.cancel()
     if code != LOST_LEASE:
         await lease.release()
     return code
 
 
-async def _unless(stop: asyncio.Event, work: object, *others: "asyncio.Task[None]") -> object:
+async def _unless(stop: asyncio.Event, work: object, *others: "asyncio.Future[None]") -> object:
     """The result of `work` (True for None), or None when the process shall stop first."""
     task = asyncio.ensure_future(work)  # type: ignore[call-overload]
     stopping = asyncio.create_task(stop.wait())
@@ -148,6 +141,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     """Every setting we depend on, said explicitly."""
     settings = kopf.OperatorSettings()
     settings.persistence.finalizer = FINALIZER
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
     settings.posting.enabled = False  # we send events ourselves, each once
     settings.peering.standalone = True
     settings.scanning.disabled = True  # our kinds are known; no right to list CRDs or namespaces is needed
