@@ -15,7 +15,7 @@ from tests.golden.pod_security import violations
 
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelStatus
 
-VERSIONS = ("1.35", "1.36")
+VERSIONS = ("1.34", "1.36")
 
 
 class _Dumper(yaml.SafeDumper):
