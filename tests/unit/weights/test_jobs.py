@@ -1,0 +1,137 @@
+from typing import Any
+
+import pytest
+
+from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_MODEL, LABEL_ROLE, MAX_MODEL_NAME, short_hash
+from smallmodel_operator.weights import jobs, source
+from smallmodel_operator.weights.types import WeightsRequest
+
+SHA = "b" * 64
+OCI = f"oci://registry.test/m@sha256:{SHA}"
+
+
+def request(uri: str = OCI, **changes: Any) -> WeightsRequest:
+    values = {
+        "name": "bot", "namespace": "support", "uri": uri, "path": "", "sha256": "", "job_image": "op:1",
+        "memory_declared": False, **changes,
+    }  # fmt: skip
+    return WeightsRequest(**values)
+
+
+def built(uri: str = OCI, attempt: int = 0, **changes: Any) -> dict[str, Any]:
+    wish = request(uri, **changes)
+    where = source.parse(wish.uri, wish.path, wish.sha256)
+    if isinstance(where, source.HttpsSource):
+        return jobs.download(wish, where, attempt, "uid-1")
+    return jobs.inspect(wish, where, attempt)
+
+
+def pod(job: dict[str, Any]) -> dict[str, Any]:
+    return dict(job["spec"]["template"]["spec"])
+
+
+HTTPS = {"uri": "https://weights.test/m.gguf", "sha256": SHA}
+
+
+@pytest.mark.parametrize("wish", [{}, {"uri": "pvc://models/m.gguf"}, HTTPS])
+def test_pods_pass_pod_security_restricted_and_hold_no_token(wish: dict[str, Any]) -> None:
+    spec = pod(built(**wish))
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] == 65532
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"]["memory"]
+    assert container["image"] == "op:1"
+
+
+def test_an_inspection_only_reads() -> None:
+    job = built(path="model.gguf")
+    (container,) = pod(job)["containers"]
+    assert all(m["readOnly"] for m in container["volumeMounts"])
+    assert container["args"] == [
+        "inspect-weights", "--root", "/weights", "--artifact", f"sha256:{SHA}/model.gguf", "--path", "model.gguf",
+    ]  # fmt: skip
+    assert "fsGroup" not in pod(job)["securityContext"], "the owner of files in a user's claim is not ours to change"
+
+
+def test_a_pinned_file_of_a_claim_is_checked_and_may_take_longer() -> None:
+    plain, pinned = built("pvc://models/m.gguf"), built("pvc://models/m.gguf", sha256=SHA)
+    assert pod(pinned)["containers"][0]["args"][-2:] == ["--sha256", SHA]
+    assert pinned["spec"]["activeDeadlineSeconds"] > plain["spec"]["activeDeadlineSeconds"]
+
+
+def test_a_download_writes_to_the_claim_and_knows_it() -> None:
+    spec = pod(built(**HTTPS))
+    (container,) = spec["containers"]
+    assert spec["volumes"][0]["persistentVolumeClaim"] == {"claimName": "smallmodel-weights"}
+    assert "subPath" not in container["volumeMounts"][0], "the folder is made by the download"
+    assert spec["securityContext"]["fsGroup"] == 65532
+    arguments = dict(zip(container["args"][1::2], container["args"][2::2], strict=True))
+    assert arguments["--folder"] == f"/weights/sha256-{SHA}"
+    assert arguments["--claim"] == "uid-1"
+    assert "env" not in container
+
+
+def test_a_private_authority_is_mounted_and_trusted() -> None:
+    spec = pod(built(**HTTPS, ca_config_map="company-ca"))
+    assert {"name": "ca", "configMap": {"name": "company-ca", "optional": True}} in spec["volumes"]
+    assert spec["containers"][0]["env"] == [{"name": "SSL_CERT_FILE", "value": "/etc/smallmodel-ca/ca.crt"}]
+
+
+def test_labels_and_names_say_what_it_is() -> None:
+    job = built(name="b" * MAX_MODEL_NAME, **HTTPS)
+    assert len(job["metadata"]["name"]) <= 63
+    assert job["metadata"]["name"].startswith("b" * MAX_MODEL_NAME + "-download-")
+    for marks in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
+        assert marks[LABEL_ROLE] == "download"
+        assert marks[LABEL_MODEL] == "b" * MAX_MODEL_NAME
+        assert marks[LABEL_ARTIFACT] == short_hash(f"sha256:{SHA}")
+    assert built()["metadata"]["name"].startswith("bot-inspect-")
+
+
+def test_a_template_never_changes_under_a_name() -> None:
+    names = {
+        built(**changes)["metadata"]["name"]
+        for changes in (
+            {},
+            {"job_image": "op:2"},
+            {"path": "other.gguf"},
+            {"node_selector": {"disk": "fast"}},
+            {"tolerations": ({"operator": "Exists"},)},
+            {"attempt": 1},
+        )
+    }
+    assert len(names) == 6
+    assert built() == built()
+
+
+def test_placement_follows_the_model() -> None:
+    spec = pod(built(node_selector={"disk": "fast"}, tolerations=({"operator": "Exists"},)))
+    assert spec["nodeSelector"] == {"disk": "fast"}
+    assert spec["tolerations"] == [{"operator": "Exists"}]
+
+
+def test_what_the_user_must_change_ends_the_job_at_once() -> None:
+    spec = built()["spec"]
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    assert rule == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [3]}}
+    assert spec["template"]["spec"]["restartPolicy"] == "Never", "podFailurePolicy needs it, and messages survive"
+    assert 0 < spec["backoffLimit"] <= 2
+
+
+def test_the_claim_belongs_to_nobody() -> None:
+    claim = jobs.claim(request(storage_class="fast", claim_size="80Gi", access_mode="ReadWriteMany"))
+    assert "ownerReferences" not in claim["metadata"]
+    assert LABEL_MODEL not in claim["metadata"]["labels"]
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": "80Gi"}},
+        "storageClassName": "fast",
+    }
+    assert "storageClassName" not in jobs.claim(request())["spec"], "the cluster's default"

@@ -1,0 +1,72 @@
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.weights.result import MAX_BYTES, Failure, decode, encode
+
+FACTS = WeightsFacts(
+    artifact="sha256:" + "a" * 64, file="m.gguf", file_bytes=10, tensor_bytes=9, parameters=8, quantization="Q4_K_M",
+    architecture="llama", context_length=2048, layers=2, embedding=64, heads=4, heads_kv=2, key_length=16,
+    value_length=16, vocabulary=4, feed_forward=256, licence="apache-2.0", name="Bot",
+)  # fmt: skip
+
+
+def test_facts_come_back_as_they_were() -> None:
+    assert decode(encode(FACTS)) == FACTS
+
+
+@given(st.text(max_size=3000), st.booleans())
+def test_failures_come_back_and_always_fit(message: str, passing: bool) -> None:
+    text = encode(Failure(Reason.WEIGHTS_INVALID, message, passing))
+    assert len(text.encode()) <= MAX_BYTES
+    said = decode(text)
+    assert isinstance(said, Failure)
+    assert (said.reason, said.passing) == (Reason.WEIGHTS_INVALID, passing)
+    assert said.message[:400] == message[:400]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "7",
+        "{}",
+        "Killed",
+        '{"facts": {}}',
+        '{"facts": []}',
+        '{"error": {}}',
+        '{"error": {"reason": "NoSuchReason", "message": "x"}}',
+        "[" * 100_000,
+        json.dumps({"facts": {**asdict(FACTS), "layers": -1}}),
+        json.dumps({"facts": {**asdict(FACTS), "layers": True}}),
+        json.dumps({"facts": {**asdict(FACTS), "layers": 2**63}}),
+        json.dumps({"facts": {**asdict(FACTS), "layers": "2"}}),
+        json.dumps({"facts": {**asdict(FACTS), "name": "x" * 600}}),
+        json.dumps({"facts": {**asdict(FACTS), "name": 7}}),
+    ],
+)
+def test_what_is_no_result_is_none(text: str) -> None:
+    assert decode(text) is None
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda c: st.dictionaries(st.text(max_size=5), c)))
+def test_any_json_is_survived(data: Any) -> None:
+    decode(json.dumps({"facts": data}))
+    decode(json.dumps({"error": data}))
+    decode(json.dumps(data))
+
+
+def test_fields_of_a_newer_release_are_ignored_and_optional_ones_may_lack() -> None:
+    newer = {**asdict(FACTS), "colour": "blue"}
+    newer.pop("licence")
+    said = decode(json.dumps({"facts": newer}))
+    assert isinstance(said, WeightsFacts)
+    assert said.licence == ""

@@ -1,0 +1,133 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.weights.source import (
+    MAX_ARTIFACT,
+    ClaimSource,
+    HttpsSource,
+    OciSource,
+    claims,
+    model_path,
+    parse,
+    volume,
+)
+
+SHA = "a" * 64
+OCI = f"oci://registry.test:5000/team/model@sha256:{SHA}"
+
+
+def refusal(uri: str, path: str = "", sha256: str = "") -> str:
+    with pytest.raises(Refused) as caught:
+        parse(uri, path, sha256)
+    assert caught.value.reason is Reason.INVALID_SPEC
+    assert caught.value.condition is Condition.WEIGHTS_READY
+    return caught.value.message
+
+
+def test_an_image_is_mounted_read_only_by_its_digest() -> None:
+    where = parse(OCI, "model.gguf", "")
+    assert isinstance(where, OciSource)
+    found, mount, path = volume(where)
+    assert found["image"] == {"reference": f"registry.test:5000/team/model@sha256:{SHA}", "pullPolicy": "IfNotPresent"}
+    assert mount == {"name": "weights", "mountPath": "/weights", "readOnly": True}
+    assert path == "/weights/model.gguf"
+    assert where.artifact == f"sha256:{SHA}/model.gguf"
+    assert claims(where) == ()
+    assert where.mutable == ""
+
+
+def test_a_tag_beside_the_digest_is_left_out() -> None:
+    where = parse(f"oci://registry.test/m:v1@sha256:{SHA}", "", "")
+    assert isinstance(where, OciSource)
+    assert where.reference == f"registry.test/m@sha256:{SHA}"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["oci://registry.test/m:v1", "oci://registry.test/m", f"oci://@sha256:{SHA}", "oci://r/m@sha256:abc", "oci://"],
+)
+def test_an_image_without_a_digest_is_refused(uri: str) -> None:
+    assert "must name a digest" in refusal(uri)
+
+
+def test_a_claim_is_mounted_read_only_as_a_whole() -> None:
+    where = parse("pvc://models/bots", "support.gguf", SHA)
+    assert isinstance(where, ClaimSource)
+    found, mount, path = volume(where)
+    assert found["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
+    assert mount["readOnly"] is True
+    assert path == "/weights/bots/support.gguf"
+    assert where.artifact == f"pvc:models/bots/support.gguf#{SHA}"
+    assert claims(where) == ("models",)
+
+
+def test_what_may_change_is_said() -> None:
+    assert "sha256" in parse("pvc://models/m.gguf", "", "").mutable
+    assert parse("pvc://models/m.gguf", "", SHA).mutable == ""
+
+
+def test_a_download_lies_in_a_folder_named_by_its_digest() -> None:
+    where = parse("https://weights.test/m.gguf?x=1", "", SHA)
+    assert isinstance(where, HttpsSource)
+    found, mount, path = volume(where)
+    assert found["persistentVolumeClaim"] == {"claimName": "smallmodel-weights", "readOnly": True}
+    assert mount["subPath"] == f"sha256-{SHA}"
+    assert path == "/weights/model.gguf"
+    assert where.artifact == f"sha256:{SHA}"
+    assert claims(where) == ("smallmodel-weights",)
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "sha256", "said"),
+    [
+        ("https://h/m.gguf", "", "", "`spec.source.sha256` is required"),
+        ("https://h/m.gguf", "m.gguf", SHA, "`spec.source.path` must be empty"),
+        ("https://user:pw@h/m.gguf", "", SHA, "must not hold a user name"),
+        ("https:///m.gguf", "", SHA, "not an https:// address"),
+        ("https://h:x/m.gguf", "", SHA, "not an https:// address"),
+        ("https://h/m .gguf", "", SHA, "not an https:// address"),
+        ("http://h/m.gguf", "", SHA, "must begin with"),
+        ("s3://b/m.gguf", "", "", "must begin with"),
+        ("model.gguf", "", "", "must begin with"),
+        ("pvc:///m.gguf", "", "", "name of a claim"),
+        ("pvc://UPPER/m.gguf", "", "", "name of a claim"),
+        ("pvc://c/../../etc", "", "", "stay inside"),
+        (OCI, "../x.gguf", "", "stay inside"),
+        (OCI, "a/../../x.gguf", "", "stay inside"),
+        (OCI, "", "A" * 64, "64 lower-case hex"),
+        (OCI, "", "abc", "64 lower-case hex"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_its_field(uri: str, path: str, sha256: str, said: str) -> None:
+    assert said in refusal(uri, path, sha256)
+
+
+def test_the_path_is_unknown_until_the_folder_was_looked_into() -> None:
+    where = parse("pvc://models/bots", "", "")
+    assert volume(where)[2] == ""
+    assert model_path(where, "bots/found.gguf") == "/weights/bots/found.gguf"
+
+
+@given(
+    st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", fullmatch=True),
+    st.text("abc/é", max_size=512),
+    st.booleans(),
+)
+def test_names_of_artifacts_are_bounded_and_tell_paths_apart(claim: str, path: str, pinned: bool) -> None:
+    sha256 = SHA if pinned else ""
+    one, other = parse(f"pvc://{claim}/{path}/x", "", sha256), parse(f"pvc://{claim}/{path}/y", "", sha256)
+    assert len(one.artifact) <= MAX_ARTIFACT
+    assert one.artifact != other.artifact
+
+
+@given(st.text(max_size=100), st.text(max_size=40), st.text(max_size=70))
+def test_any_text_ends_in_a_source_or_a_refusal(uri: str, path: str, sha256: str) -> None:
+    for scheme in ("", "oci://", "pvc://", "https://"):
+        try:
+            found = parse(scheme + uri, path, sha256)
+        except Refused:
+            continue
+        assert ".." not in found.path.split("/")
