@@ -1,4 +1,8 @@
-"""kopf decorators and nothing else: watches fill indices, events poke, one daemon per SmallModel is its loop."""
+"""kopf decorators and nothing else: watches fill indices, events poke, one daemon per SmallModel is its loop.
+
+Every handler is a coroutine though none waits: kopf runs plain functions in a thread each, which costs more than
+all they do.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,26 +37,26 @@ def _login(registry: kopf.OperatorRegistry, client: Client) -> None:
 
 def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> None:
     @kopf.index(*MODELS, id="models", registry=registry)
-    def models(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
+    async def models(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
         profile = ((body["spec"].get("compute") or {}).get("profileRef") or {}).get("name", "default")
         return {profile: (namespace or "", name)}
 
     @kopf.index(*MODELS, id="weights", registry=registry)
-    def weights(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
+    async def weights(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
         known = (body.get("status") or {}).get("weights") or {}
         return {(namespace, known["artifact"]): dict(known)} if known.get("artifact") else None
 
     @kopf.index(*PROFILES, id="profiles", registry=registry)
-    def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
+    async def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
         return {name: {"metadata": {"name": name}, "spec": dict(body.get("spec") or {})}}
 
     @kopf.on.event(*PROFILES, registry=registry)
-    def profile_changed(name: str, models: Any = None, **_: Any) -> None:
+    async def profile_changed(name: str, models: Any = None, **_: Any) -> None:
         for model in models.get(name, ()):
             loop.pokes.poke(model)
 
     @kopf.on.event(*MODELS, registry=registry)
-    def model_changed(namespace: str | None, name: str, **_: Any) -> None:
+    async def model_changed(namespace: str | None, name: str, **_: Any) -> None:
         loop.pokes.poke((namespace or "", name))
 
     @kopf.daemon(*MODELS, registry=registry, cancellation_timeout=5)
@@ -61,7 +65,7 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         observer.jobs = indices["jobs_by_artifact"]
         observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
         with metrics.MODELS.track_inprogress():
-            await loop.run(lambda: body)
+            await loop.run(lambda: dict(body))  # a plain dict: kopf's view resolves every access anew
 
 
 def _index(kind: str) -> str:
@@ -75,17 +79,17 @@ def _children(registry: kopf.OperatorRegistry, kind: str, loop: Loop) -> None:
     ours: dict[str, Any] = {LABEL_MANAGED_BY: OPERATOR, LABEL_MODEL: kopf.PRESENT}
 
     @kopf.index(*where, id=_index(kind), labels=ours, registry=registry)
-    def index(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
+    async def index(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
         return {(namespace, labels[LABEL_MODEL]): slim(body)}
 
     if kind == "Job":
 
         @kopf.index(*where, id="jobs_by_artifact", labels={**ours, LABEL_ARTIFACT: kopf.PRESENT}, registry=registry)
-        def jobs_by_artifact(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
+        async def jobs_by_artifact(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
             return {(namespace, labels[LABEL_ARTIFACT]): {"model": labels[LABEL_MODEL], "ended": _ended(body)}}
 
     @kopf.on.event(*where, labels=ours, registry=registry)
-    def changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+    async def changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         loop.pokes.poke((namespace or "", labels[LABEL_MODEL]))
 
 

@@ -19,6 +19,8 @@ def differences(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]
 
 
 def _compare(wanted: Any, live: Any, path: str) -> Iterator[str]:
+    if wanted == live:  # most of every object, and far quicker than looking closer
+        return
     if isinstance(wanted, Mapping):
         if not isinstance(live, Mapping):
             # An empty map is dropped by the API server; its absence is no difference.
