@@ -78,10 +78,10 @@ def install(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     monkeypatch.setattr(cli, "images", lambda *_: small)
     monkeypatch.setattr(cli, "access_to", lambda _: place.access)
 
-    def run(content: str) -> None:
+    def run(content: str, *more: str) -> None:
         (context / "content").write_text(content)
         words = ["install", "--cluster", "current", "--registry", place.registry, "--engine", "buildah"]
-        cli.install(cli.parse([*words, "--insecure-registry"]))
+        cli.install(cli.parse([*words, "--insecure-registry", *more]))
 
     return run
 
@@ -100,10 +100,8 @@ def test_from_nothing_to_ready_by_digest(place: Place, install: Callable[..., No
     host, folder = place.registry.split("/")
     pushed = digest_of(host, f"{folder}/{OPERATOR}", "0.1.0")
     assert image_of(place) == f"{place.registry}/{OPERATOR}@{pushed}"
-    engine = place.get("computeprofile", "default")["spec"]["engines"]
-    assert engine == [
-        {"name": "LlamaCpp", "image": f"{place.registry}/{LLAMACPP}@{digest_of(host, f'{folder}/{LLAMACPP}', '0.1.0')}"}
-    ]
+    (engine,) = place.get("computeprofile", "default")["spec"]["engines"]
+    assert engine["image"] == f"{place.registry}/{LLAMACPP}@{digest_of(host, f'{folder}/{LLAMACPP}', '0.1.0')}"
     labels = place.get("namespace", SYSTEM)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert place.get("deployment", "smallmodel-operator", "-n", SYSTEM)["status"]["readyReplicas"] == 1
@@ -125,6 +123,20 @@ def test_again_is_an_upgrade_that_adopts_the_profile(place: Place, install: Call
     assert image_of(place) == first
     assert place.get("computeprofile", "default")["metadata"]["uid"] == before["metadata"]["uid"]
     assert not jobs(place), "the release hook must not run at a rollback"
+
+
+def test_the_same_inputs_are_the_same_digests(
+    place: Place, install: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A build has another digest each time; without this, each `make install` would restart every model."""
+    install("same")
+    engine, operator = place.get("computeprofile", "default")["spec"], image_of(place)
+    capsys.readouterr()
+    install("same")
+    assert (place.get("computeprofile", "default")["spec"], image_of(place)) == (engine, operator)
+    assert capsys.readouterr().out.count("is in the registry already") == 2
+    install("same", "--rebuild")
+    assert "already" not in capsys.readouterr().out
 
 
 def test_the_operator_may_what_it_needs_and_no_more(place: Place, install: Callable[..., None]) -> None:

@@ -56,12 +56,15 @@ class Lease:
             await asyncio.sleep(RETRY_EVERY)
 
     async def hold(self) -> None:
-        """Renew until that fails for longer than the lease lasts; then the fence is closed and this returns."""
-        while self._client.fence.remaining > 0:
-            await asyncio.sleep(min(RENEW_EVERY, max(0.1, self._client.fence.remaining)))
-            if self._client.fence.remaining <= 0:
-                break
-            if await self._try() not in (self.identity, ""):
+        """Renew until the lease is another's; then the fence is closed and this returns.
+
+        While the API server is away the fence closes in time, and opens again if the lease is still ours: nobody
+        else can have led meanwhile.
+        """
+        while True:
+            remaining = self._client.fence.remaining
+            await asyncio.sleep(min(RENEW_EVERY, max(0.1, remaining)) if remaining > 0 else RETRY_EVERY)
+            if await self._try(renew=True) not in (self.identity, ""):
                 break
         self._client.fence.close()
         logger.error("the lease was lost; this process stops")
@@ -116,12 +119,12 @@ class Lease:
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.warning("the lease could not be given up: %s", error)
 
-    async def _try(self) -> str:
-        """One attempt to take or renew; who holds the lease now, or "" when that is unknown."""
+    async def _try(self, *, renew: bool = False) -> str:
+        """One attempt to take the lease (only to renew it); who holds it now, or "" when that is unknown."""
         sent = self._clock()
         try:
             async with asyncio.timeout(DURATION - MARGIN):
-                holder = await self._take()
+                holder = await self._take(renew)
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             if not (isinstance(error, ApiError) and error.status == 409):
                 logger.warning("lease %s/%s: %s", self._namespace, self._name, error or type(error).__name__)
@@ -130,13 +133,15 @@ class Lease:
             self._client.fence.extend(sent + DURATION - MARGIN)
         return holder
 
-    async def _take(self) -> str:
+    async def _take(self, renew: bool) -> str:
         live = await self._client.get("Lease", self._name, self._namespace)
         if live is None:
             await self._client.create(self._body({}, transitions=0))
             return self.identity
         spec = live.get("spec", {})
         holder = str(spec.get("holderIdentity") or "")
+        if renew and holder != self.identity:
+            return holder or "nobody: it was given up"
         if holder not in ("", self.identity) and not self._expired(live):
             return holder
         transitions = int(spec.get("leaseTransitions") or 0) + (holder != self.identity)

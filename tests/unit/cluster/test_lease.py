@@ -159,18 +159,36 @@ async def test_an_outage_shorter_than_the_lease_is_survived(api: FakeApiServer, 
     holding.cancel()
 
 
-async def test_an_outage_longer_than_the_lease_ends_leadership(api: FakeApiServer, candidate: Candidate) -> None:
+async def test_in_a_long_outage_the_fence_closes_and_opens_again_with_the_lease(
+    api: FakeApiServer, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_EVERY", 0.01)
     lease, fence, clock = candidate("a")
     await lease.acquire()
     api.down = True
     holding = asyncio.create_task(lease.hold())
-    await asyncio.sleep(0.1)
-    assert not holding.done()
-    clock.forward(module.DURATION)
-    async with asyncio.timeout(5):
-        await holding
+    clock.forward(module.DURATION + 60)
     with pytest.raises(NotLeader):
         fence.check()
+    await asyncio.sleep(0.1)
+    assert not holding.done()
+    api.down = False
+    await until(lambda: fence.remaining > 0)
+    assert not holding.done()
+    holding.cancel()
+
+
+async def test_what_another_gave_up_is_not_taken_by_renewing(api: FakeApiServer, candidate: Candidate) -> None:
+    """Another process led in between: what this one knows is old."""
+    lease, fence, _ = candidate("a")
+    await lease.acquire()
+    live = api.get("Lease", "smallmodel-operator", "smallmodel-system")
+    assert live is not None
+    api.put({**live, "spec": {**live["spec"], "holderIdentity": ""}})
+    async with asyncio.timeout(5):
+        await lease.hold()
+    assert fence.remaining < 0
+    assert holder(api) == ""
 
 
 async def test_permission_counts_from_when_the_renewal_was_sent(api: FakeApiServer, candidate: Candidate) -> None:
