@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hack.install import preflight, release, testbed, wheels
 from hack.install.images import LLAMACPP, OPERATOR, VERSION, Builder, find_engine, images
+from hack.install.registry import known_digest
 from hack.install.release import Placed
 from hack.install.steps import ROOT, Access, InstallError, capture, fail, say, step, stream
 
@@ -44,6 +45,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--python-version", default=os.environ.get("PYTHON_VERSION") or "3.11", help="Python in the base"
     )
+    parser.add_argument("--rebuild", action="store_true", default=os.environ.get("REBUILD") == "1", help="build anyway")
     parser.add_argument("--insecure-registry", action="store_true", default=os.environ.get("INSECURE_REGISTRY") == "1")
     options = parser.parse_args(arguments)
     options.values += os.environ.get("VALUES", "").split()
@@ -109,19 +111,35 @@ def build_and_place(options: argparse.Namespace, registry: str) -> Placed:
         )
     step(2, 4, f"building images with {engine.name}")
     context = wheels.fetch(options.python_version, platform.machine())
+    wanted = images(context, options.base_python, options.base_debian)
     prefix = registry or "registry.internal/slm"
-    references: dict[str, str] = {}
-    for image in images(context, options.base_python, options.base_debian):
-        references[image.name] = f"{prefix}/{image.name}:{VERSION}"
-        engine.build(image, references[image.name])
+    references = {image.name: f"{prefix}/{image.name}:{image.tag(platform.machine())}" for image in wanted}
+    known = {} if options.rebuild or not registry else already_there(references, insecure=options.insecure_registry)
+    for image in wanted:
+        if image.name not in known:
+            engine.build(image, references[image.name])
     if options.cluster == "kind":
         step(3, 4, f"loading images into kind cluster {kind_name()}")
         return load_into_kind(engine, prefix, references)
     step(3, 4, f"pushing to {registry}")
-    digests = {name: engine.push(ref, insecure=options.insecure_registry) for name, ref in references.items()}
-    for name, digest in digests.items():
-        say(f"      {registry}/{name}@{digest}")
-    return Placed(registry, digests[OPERATOR], f"{registry}/{LLAMACPP}@{digests[LLAMACPP]}")
+    for name, reference in references.items():
+        if name not in known:
+            # The plain version too, for manifests written by hand; what we install names the digest.
+            plain = f"{registry}/{name}:{VERSION}"
+            capture([engine.name, "tag", reference, plain])
+            engine.push(plain, insecure=options.insecure_registry)
+            known[name] = engine.push(reference, insecure=options.insecure_registry)
+        say(f"      {registry}/{name}@{known[name]}")
+    return Placed(registry, known[OPERATOR], f"{registry}/{LLAMACPP}@{known[LLAMACPP]}")
+
+
+def already_there(references: dict[str, str], *, insecure: bool) -> dict[str, str]:
+    """Digests of images made from the same inputs before: an unchanged engine must not restart a model."""
+    found = {name: known_digest(reference, insecure=insecure) for name, reference in references.items()}
+    for name, digest in found.items():
+        if digest:
+            say(f"      {references[name]} is in the registry already (REBUILD=1 builds it again)")
+    return {name: digest for name, digest in found.items() if digest}
 
 
 def load_into_kind(engine: Builder, prefix: str, references: dict[str, str]) -> Placed:

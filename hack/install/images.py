@@ -1,5 +1,6 @@
 """Building our images with the engine that is there, and bringing them to where the cluster finds them."""
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -23,6 +24,13 @@ class Image:
     context: Path
     base: str
     """Default of the build argument BASE."""
+
+    def tag(self, machine: str) -> str:
+        """Version and a hash of everything the image is made from: the same inputs are the same tag."""
+        made = hashlib.sha256(f"{self.base}\n{machine}\n".encode())
+        for file in (self.containerfile, *sorted(p for p in self.context.rglob("*") if p.is_file())):
+            made.update(f"{file.name}\n".encode() + file.read_bytes())
+        return f"{VERSION}-{made.hexdigest()[:12]}"
 
 
 OPERATOR = "smallmodel-operator"

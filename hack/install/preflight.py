@@ -1,14 +1,12 @@
 """Looks before anything is built or changed: rights, server version, registry."""
 
-import base64
 import json
-import os
 import re
 import ssl
 import urllib.error
 import urllib.request
-from pathlib import Path
 
+from hack.install.registry import login_for
 from hack.install.steps import Access, InstallError
 
 OLDEST = (1, 34)
@@ -92,29 +90,3 @@ def check_registry(registry: str, *, insecure: bool) -> None:
         reason = getattr(error, "reason", error)
         hint = " For a registry without TLS say INSECURE_REGISTRY=1." if not insecure else ""
         raise InstallError(f"The registry {host} cannot be reached: {reason}.{hint}") from None
-
-
-def auth_files() -> list[Path]:
-    """Where docker, podman, buildah and skopeo keep logins, in the order they look."""
-    found = [Path(os.environ[name]) for name in ("REGISTRY_AUTH_FILE",) if os.environ.get(name)]
-    found.append(Path(os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker"))) / "config.json")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime:
-        found.append(Path(runtime) / "containers" / "auth.json")
-    return found
-
-
-def login_for(host: str) -> str:
-    """The stored `user:password` of a host in base64, or empty. Credential helpers are asked by the push itself."""
-    for path in auth_files():
-        try:
-            entry = json.loads(path.read_text()).get("auths", {}).get(host)
-        except (OSError, ValueError):
-            continue
-        if not entry:
-            continue
-        if entry.get("auth"):
-            return str(entry["auth"])
-        if entry.get("username"):
-            return base64.b64encode(f"{entry['username']}:{entry.get('password', '')}".encode()).decode()
-    return ""
