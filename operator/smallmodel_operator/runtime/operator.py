@@ -24,7 +24,7 @@ from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.core.facts import Capabilities
 from smallmodel_operator.handlers import register
 from smallmodel_operator.runtime import http, metrics
-from smallmodel_operator.runtime.no_storage import NoDiffBase, NoProgress
+from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
 
 LOST_LEASE = 3
@@ -152,6 +152,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.reconnect_backoff = 1
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
+    settings.networking.error_backoffs = Backoffs()
     settings.background.cancellation_polling = 5
     settings.background.instant_exit_timeout = 0.1
     settings.queueing.exit_timeout = 1
