@@ -22,6 +22,12 @@ class Site:
     """Image of the operator itself; inspection and download Jobs run it."""
     cluster_domain: str = "cluster.local"
     gateway_namespace: str = "smallmodel-system"
+    claim_size: str = "50Gi"
+    """Size of the claim `smallmodel-weights` of each namespace that downloads; what exists is never changed."""
+    claim_storage_class: str = ""
+    """Its storage class; empty: the cluster's default."""
+    claim_access_mode: str = "ReadWriteOnce"
+    """Its access mode; ReadWriteMany lets replicas run on several nodes."""
     ca_config_map: str = ""
     """ConfigMap (in the model's namespace) whose `ca.crt` the download Job trusts; empty: the public authorities."""
 

@@ -96,11 +96,12 @@ def fetch_weights(
     folder: Annotated[str, typer.Option()],
     artifact: Annotated[str, typer.Option()],
     claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
+    ca_file: Annotated[str, typer.Option(help="authorities to trust besides the public ones")] = "",
 ) -> None:
     """Inside a download Job: fetch one file over https and check it."""
-    from smallmodel_operator.cli.fetch_weights import fetch
+    from smallmodel_operator.cli.fetch_weights import Download, fetch
 
-    raise typer.Exit(fetch(url, sha256, folder, artifact, claim))
+    raise typer.Exit(fetch(Download(url, sha256, folder, artifact, claim, ca_file)))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -40,22 +40,43 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch(url: str, sha256: str, folder: str, artifact: str, claim: str = "", message_file: Path = MESSAGE_FILE) -> int:
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One file to fetch. `claim` is the uid of the claim the folder lies in; `ca_file` names further authorities."""
+
+    url: str
+    sha256: str
+    folder: str
+    artifact: str
+    claim: str = ""
+    ca_file: str = ""
+
+    @property
+    def target(self) -> Path:
+        return Path(self.folder) / DOWNLOADED
+
+    @property
+    def host(self) -> str:
+        """The server, without the path: addresses may carry tokens in their query."""
+        return self.url.split("/")[2]
+
+
+def fetch(wish: Download, message_file: Path = MESSAGE_FILE) -> int:
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
-    target = Path(folder) / DOWNLOADED
+    target = wish.target
     try:
-        if not url.startswith("https://"):
+        if not wish.url.startswith("https://"):
             raise gguf.BadWeights(Reason.DOWNLOAD_FAILED, "Only https:// addresses are downloaded.")
         target.parent.mkdir(parents=True, exist_ok=True)
         with (target.parent / ".lock").open("w") as lock:
             _take(lock)
             if not target.exists():
-                _download(url, sha256, target)
-        said: WeightsFacts | result.Failure = replace(read(target, artifact, DOWNLOADED), claim=claim)
+                _download(wish)
+        said: WeightsFacts | result.Failure = replace(read(target, wish.artifact, DOWNLOADED), claim=wish.claim)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
     except urllib.error.HTTPError as error:
-        said = _http_failure(url, error)
+        said = _http_failure(wish, error)
     except ssl.SSLCertVerificationError as error:
         said = _untrusted(error)
     except (urllib.error.URLError, TimeoutError, http.client.HTTPException) as error:
@@ -65,7 +86,7 @@ def fetch(url: str, sha256: str, folder: str, artifact: str, claim: str = "", me
         else:
             said = result.Failure(
                 Reason.DOWNLOAD_FAILED,
-                f"The download from {_host(url)} failed: {reason or type(error).__name__}. If it goes on, check that "
+                f"The download from {wish.host} failed: {reason or type(error).__name__}. If it goes on, check that "
                 "the address is right and that pods may reach it.",
                 passing=True,
             )
@@ -83,37 +104,38 @@ def _take(lock: TextIO) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _download(url: str, sha256: str, target: Path) -> None:
+def _download(wish: Download) -> None:
     """Fetch into a temporary file beside the target, check it, move it into place.
 
     What an earlier try left is continued. When the sum is off that may be because the file at the server has changed
     since, so a continued download is begun anew once before the server is blamed.
     """
-    part = target.with_suffix(".part")
-    continued = _fetch_rest(url, part)
+    part = wish.target.with_suffix(".part")
+    continued = _fetch_rest(wish, part)
     try:
-        check(part, sha256)
+        check(part, wish.sha256)
     except gguf.BadWeights:
         part.unlink(missing_ok=True)
         if not continued:
             raise
         print("what an earlier try left does not belong to this file; beginning anew", flush=True)
-        return _download(url, sha256, target)
+        return _download(wish)
     part.chmod(0o644)
-    part.rename(target)
-    _sync(target.parent)
+    part.rename(wish.target)
+    _sync(part.parent)
     return None
 
 
-def _fetch_rest(url: str, part: Path) -> bool:
+def _fetch_rest(wish: Download, part: Path) -> bool:
     """Complete the temporary file; True when bytes of an earlier try are in it."""
     have = part.stat().st_size if part.exists() else 0
     # The scheme is https: `fetch` checked it, and redirects elsewhere are refused.
-    request = urllib.request.Request(url, headers={"User-Agent": OPERATOR})  # noqa: S310
+    request = urllib.request.Request(wish.url, headers={"User-Agent": OPERATOR})  # noqa: S310
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        answer = urllib.request.build_opener(_OnlyHttps).open(request, timeout=TIMEOUT)
+        secure = urllib.request.HTTPSHandler(context=_trust(wish.ca_file))
+        answer = urllib.request.build_opener(_OnlyHttps, secure).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if have and error.code == 416:
             return True  # nothing is left to fetch; the sum decides whether it is the whole file
@@ -124,6 +146,20 @@ def _fetch_rest(url: str, part: Path) -> bool:
         _room(part, total - begin)
         _copy(answer, part, begin, total)
     return begin > 0
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    """The authorities of the image (or of SSL_CERT_FILE), and the given ones; the file may not be there yet."""
+    context = ssl.create_default_context()
+    if ca_file and Path(ca_file).exists():
+        try:
+            context.load_verify_locations(ca_file)
+        except ssl.SSLError as error:
+            raise gguf.BadWeights(
+                Reason.DOWNLOAD_FAILED,
+                "`ca.crt` in the ConfigMap of authorities (SLM_CA_CONFIG_MAP) is not a PEM certificate.",
+            ) from error
+    return context
 
 
 def _copy(answer: Any, part: Path, done: int, total: int) -> None:
@@ -160,10 +196,10 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _http_failure(url: str, error: urllib.error.HTTPError) -> result.Failure:
+def _http_failure(wish: Download, error: urllib.error.HTTPError) -> result.Failure:
     passing = error.code >= 500 or error.code in (408, 425, 429)
     hint = "" if passing else " Correct `spec.source.uri`."
-    return result.Failure(Reason.DOWNLOAD_FAILED, f"{_host(url)} answers {error.code} {error.reason}.{hint}", passing)
+    return result.Failure(Reason.DOWNLOAD_FAILED, f"{wish.host} answers {error.code} {error.reason}.{hint}", passing)
 
 
 def _untrusted(error: ssl.SSLCertVerificationError) -> result.Failure:
@@ -182,8 +218,3 @@ def _disk_failure(error: OSError) -> result.Failure:
             "SmallModel uses.",
         )
     return result.Failure(Reason.DOWNLOAD_FAILED, f"The download failed: {error}.", passing=True)
-
-
-def _host(url: str) -> str:
-    """The server, without the path: addresses may carry tokens in their query."""
-    return url.split("/")[2]

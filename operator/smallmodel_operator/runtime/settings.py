@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from smallmodel_operator.api.names import OPERATOR, SYSTEM_NAMESPACE
+from smallmodel_operator.api.v1alpha1.common import QuantityText
 from smallmodel_operator.resolve import Site
 
 
@@ -28,6 +29,12 @@ class Settings(BaseSettings):
     cluster_domain: str = Field("cluster.local", description="DNS domain of the cluster.")
     ca_config_map: str = Field("", description="ConfigMap in a model's namespace whose `ca.crt` downloads trust.")
 
+    claim_size: QuantityText = Field("50Gi", description="Size of the claim for downloads, one in each namespace.")
+    claim_storage_class: str = Field("", description="Its storage class; empty is the cluster's default.")
+    claim_access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
+        "ReadWriteOnce", description="Its access mode; ReadWriteMany where replicas run on several nodes."
+    )
+
     @field_validator("watch_namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -42,4 +49,7 @@ class Settings(BaseSettings):
             cluster_domain=self.cluster_domain,
             gateway_namespace=self.namespace,
             ca_config_map=self.ca_config_map,
+            claim_size=self.claim_size,
+            claim_storage_class=self.claim_storage_class,
+            claim_access_mode=self.claim_access_mode,
         )

@@ -60,7 +60,7 @@ def download(request: WeightsRequest, where: source.HttpsSource, attempt: int, c
     if request.ca_config_map:
         volumes.append({"name": "ca", "configMap": {"name": request.ca_config_map, "optional": True}})
         mounts.append({"name": "ca", "mountPath": CA_PATH, "readOnly": True})
-        pod["containers"][0]["env"] = [{"name": "SSL_CERT_FILE", "value": f"{CA_PATH}/ca.crt"}]
+        args += ["--ca-file", f"{CA_PATH}/ca.crt"]
     return _job(request, where, ROLE_DOWNLOAD, attempt, pod, DOWNLOAD_SECONDS)
 
 

@@ -14,7 +14,7 @@ class WeightsRequest:
     """One model's wish about weights. Built by control from the resolved spec and the operator's settings.
 
     `memory_declared`: the user gave a memory request, so nothing has to wait for an inspection.
-    `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts besides nothing else.
+    `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     """
 

@@ -108,11 +108,14 @@ class Claim:
     def __init__(self, root: Path) -> None:
         self.folder = root / FOLDER
         self.message = root / "termination-log"
+        self.ca_file = ""
         self.file = self.folder / "model.gguf"
         self.part = self.folder / "model.part"
 
     def fetch(self, url: str, sha256: str = SHA256) -> tuple[int, Any]:
-        code = fetch_weights.fetch(url, sha256, str(self.folder), "sha256:a", "uid-1", self.message)
+        code = fetch_weights.fetch(
+            fetch_weights.Download(url, sha256, str(self.folder), "sha256:a", "uid-1", self.ca_file), self.message
+        )
         text = self.message.read_text()
         assert len(text.encode()) <= result.MAX_BYTES
         return code, result.decode(text)
@@ -229,6 +232,21 @@ def test_an_unknown_authority_names_the_way_out(site: str, claim: Claim, monkeyp
     assert "ca.crt" in said.message
 
 
+def test_a_private_authority_is_trusted_besides_the_public_ones(
+    site: str, claim: Claim, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    claim.ca_file = str(keys / "ca.crt")
+    assert claim.fetch(f"{site}/file.gguf")[0] == result.EXIT_FOUND
+    public = ssl.create_default_context().cert_store_stats()["x509_ca"]
+    assert fetch_weights._trust(claim.ca_file).cert_store_stats()["x509_ca"] == public + 1
+
+
+def test_an_authority_that_is_none_is_named(site: str, claim: Claim) -> None:
+    claim.ca_file = __file__
+    assert "not a PEM certificate" in claim.refused(f"{site}/file.gguf")[1].message
+
+
 def test_a_server_that_is_not_there(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     code, said = claim.refused("https://127.0.0.1:1/m.gguf?token=geheim")
@@ -264,8 +282,8 @@ def test_a_server_that_sends_for_ever_is_stopped(site: str, claim: Claim, monkey
 
 def test_pods_that_want_the_same_file_fetch_it_once(site: str, claim: Claim, tmp_path: Path) -> None:
     def fetch(number: int) -> int:
-        message = tmp_path / f"message-{number}"
-        return fetch_weights.fetch(f"{site}/file.gguf", SHA256, str(claim.folder), "sha256:a", "uid-1", message)
+        wish = fetch_weights.Download(f"{site}/file.gguf", SHA256, str(claim.folder), "sha256:a", "uid-1")
+        return fetch_weights.fetch(wish, tmp_path / f"message-{number}")
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(fetch, range(4))) == {result.EXIT_FOUND}

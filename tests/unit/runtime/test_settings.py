@@ -34,3 +34,14 @@ def test_what_models_need_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Settings().site()
     assert (site.job_image, site.gateway_namespace) == ("registry.test/op@sha256:x", "slm")
     assert (site.cluster_domain, site.ca_config_map) == ("corp.test", "ca")
+
+
+def test_the_claim_for_downloads_is_the_installations_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLM_CLAIM_SIZE", "200Gi")
+    monkeypatch.setenv("SLM_CLAIM_STORAGE_CLASS", "fast")
+    monkeypatch.setenv("SLM_CLAIM_ACCESS_MODE", "ReadWriteMany")
+    site = Settings().site()
+    assert (site.claim_size, site.claim_storage_class, site.claim_access_mode) == ("200Gi", "fast", "ReadWriteMany")
+    monkeypatch.setenv("SLM_CLAIM_SIZE", "much")
+    with pytest.raises(ValueError, match="claim_size"):
+        Settings()

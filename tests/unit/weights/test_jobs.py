@@ -81,7 +81,7 @@ def test_a_download_writes_to_the_claim_and_knows_it() -> None:
 def test_a_private_authority_is_mounted_and_trusted() -> None:
     spec = pod(built(**HTTPS, ca_config_map="company-ca"))
     assert {"name": "ca", "configMap": {"name": "company-ca", "optional": True}} in spec["volumes"]
-    assert spec["containers"][0]["env"] == [{"name": "SSL_CERT_FILE", "value": "/etc/smallmodel-ca/ca.crt"}]
+    assert spec["containers"][0]["args"][-2:] == ["--ca-file", "/etc/smallmodel-ca/ca.crt"]
 
 
 def test_labels_and_names_say_what_it_is() -> None:
