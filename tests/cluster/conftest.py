@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -135,7 +136,7 @@ def weights(bed: Bed) -> dict[str, str]:
 @pytest.fixture
 def namespace(bed: Bed, request: pytest.FixtureRequest) -> Iterator[str]:
     """A fresh namespace under Pod Security `restricted`, deleted afterwards."""
-    name = request.node.name.lower().replace("_", "-").replace("[", "-").replace("]", "")[5:45].strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].strip("-")
     bed.apply(
         {
             "apiVersion": "v1",
