@@ -92,7 +92,9 @@ def answer(node: Node, question: str) -> str:
         body = json.dumps({"model": "support", "messages": [{"role": "user", "content": question}]})
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
-        said = json.load(connection.getresponse())
+        with connection.getresponse() as response:
+            said = json.load(response)
+        connection.close()
     finally:
         forward.terminate()
         forward.communicate(timeout=10)
