@@ -203,11 +203,13 @@ def _http_failure(wish: Download, error: urllib.error.HTTPError) -> result.Failu
 
 
 def _untrusted(error: ssl.SSLCertVerificationError) -> result.Failure:
-    return result.Failure(
-        Reason.DOWNLOAD_FAILED,
-        f"The server's certificate is not trusted: {error.verify_message}. For a private authority put its certificate "
-        "as `ca.crt` into the ConfigMap the operator is told of (SLM_CA_CONFIG_MAP).",
-    )
+    said = f"The server's certificate is not accepted: {error.verify_message.rstrip('.')}."
+    if "mismatch" not in said:
+        said += (
+            " For a private authority put its certificate as `ca.crt` into the ConfigMap the operator is told of "
+            "(SLM_CA_CONFIG_MAP) in this namespace."
+        )
+    return result.Failure(Reason.DOWNLOAD_FAILED, said)
 
 
 def _disk_failure(error: OSError) -> result.Failure:
