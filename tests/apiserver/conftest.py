@@ -73,6 +73,8 @@ def _started(folder: Path, minor: str) -> Iterator[ControlPlane]:
         plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(PROFILE))
         yield plane
     finally:
+        for component in (*COMPONENTS, "kube-apiserver", "etcd"):
+            plane.kill(component)  # a graceful end waits for watches, and nothing here is kept
         plane.stop()
 
 

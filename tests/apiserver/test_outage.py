@@ -34,7 +34,12 @@ async def test_an_outage_of_the_api_server_is_survived(
     assert process.returncode is None
     await asyncio.to_thread(plane.start)
     await apply(api, model(namespace, "after"))
-    await eventually(lambda: serves("after"), timeout=60)
+
+    async def planned() -> None:  # pods follow when the scheduler and the controllers are back too
+        assert await api.get("Deployment", "after", namespace) is not None
+        stands(await api.get("SmallModel", "after", namespace))
+
+    await eventually(planned, timeout=40)
     assert process.returncode is None, "no restart"
     after = await api.get("Deployment", "before", namespace)
     assert after is not None

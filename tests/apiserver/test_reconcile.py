@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from hack.cluster.controlplane import ControlPlane
-from tests.apiserver.conftest import Operator, apply, eventually, kubectl
+from tests.apiserver.conftest import NEWEST, Operator, apply, eventually, kubectl
 from tests.apiserver.objects import condition, model, profile, stands
 
 from smallmodel_operator.api.names import FINALIZER, LABEL_MODEL, OPERATOR
@@ -32,29 +32,67 @@ async def children(api: Client, namespace: str) -> dict[tuple[str, str], dict[st
     return found
 
 
-@pytest.mark.both_minors
-async def test_a_model_on_a_claim_is_served_on_both_minors(api: Client, namespace: str, operator: Operator) -> None:
-    claim = {
+def claim(namespace: str) -> dict[str, Any]:
+    return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": "weights", "namespace": namespace},
         "spec": {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}, "volumeName": "pv"},
     }
+
+
+CLAIMED = {"uri": "pvc://weights/bot", "path": "model.gguf"}
+
+
+@pytest.mark.both_minors
+async def test_a_model_on_a_claim_becomes_pods_on_both_minors(api: Client, namespace: str, operator: Operator) -> None:
+    await api.create(claim(namespace))
     async with operator():
-        await apply(api, model(namespace, source={"uri": "pvc://weights/bot", "path": "model.gguf"}))
+        await apply(api, model(namespace, source=CLAIMED))
+
+        async def planned() -> None:
+            live = await api.get("Deployment", "bot", namespace)
+            assert live is not None
+            volumes = live["spec"]["template"]["spec"]["volumes"]
+            assert volumes[0]["persistentVolumeClaim"] == {"claimName": "weights", "readOnly": True}
+            stands(await api.get("SmallModel", "bot", namespace), Stalled="Settled")
+
+        await eventually(planned)
+
+
+@pytest.mark.both_minors
+async def test_image_volumes_or_a_word_about_the_way_out(
+    api: Client, namespace: str, operator: Operator, minor: str
+) -> None:
+    async with operator():
+        await apply(api, model(namespace))
+        if minor == NEWEST:
+            await serving(api, namespace)
+            return
+
+        async def refused() -> None:
+            seen = stands(
+                await api.get("SmallModel", "bot", namespace), Ready="FeatureMissing", Stalled="FeatureMissing"
+            )
+            assert "pvc://" in condition(seen, "Stalled")["message"]
+
+        await eventually(refused)
+        assert not await api.list("Deployment", namespace), "nothing half-made"
+
+
+async def test_a_claim_that_comes_later_heals(api: Client, namespace: str, operator: Operator) -> None:
+    async with operator():
+        await apply(api, model(namespace, source=CLAIMED))
 
         async def refused() -> None:
             stands(await api.get("SmallModel", "bot", namespace), Ready="ClaimNotFound", Stalled="ClaimNotFound")
 
         await eventually(refused)
-        assert not await children(api, namespace), "nothing half-made"
-        await api.create(claim)
+        assert not [k for k in await children(api, namespace) if k[0] != "NetworkPolicy"], "nothing half-made"
+        await api.create(claim(namespace))
 
         async def planned() -> None:
-            found = await children(api, namespace)
-            assert ("Deployment", "bot") in found
-            volumes = found["Deployment", "bot"]["spec"]["template"]["spec"]["volumes"]
-            assert volumes[0]["persistentVolumeClaim"] == {"claimName": "weights", "readOnly": True}
+            assert ("Deployment", "bot") in await children(api, namespace)
 
         await eventually(planned, timeout=30)
 

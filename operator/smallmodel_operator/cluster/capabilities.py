@@ -47,16 +47,16 @@ async def _has(client: Client, path: str, plural: str) -> bool:
 
 
 async def _image_volumes(client: Client, namespace: str) -> bool:
-    """A dry run tells: where the feature is off, the API server drops the volume's source and then misses it."""
+    """A dry run tells: where the feature is off, the API server drops the volume (1.34), or misses its source."""
     try:
-        await client.create(_probe(namespace), dryRun="All")
+        made = await client.create(_probe(namespace), dryRun="All")
     except ApiError as error:
         if error.status == 422:
             return False
         if error.status in (403, 404):  # quota, policy, namespace: no answer about volumes; the pod will tell
             return True
         raise
-    return True
+    return any("image" in volume for volume in made["spec"]["template"]["spec"].get("volumes", []))
 
 
 def _probe(namespace: str) -> dict[str, Any]:
