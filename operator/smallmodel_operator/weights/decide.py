@@ -1,5 +1,6 @@
 """Are the weights there and what are they: the weights part of the plan."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,6 +25,8 @@ RECHECK_SECONDS: Final = 600.0
 """Bad weights in a claim may have been replaced; they are read again after this long."""
 CLAIM_RECHECK_SECONDS: Final = 15.0
 FIRST_PAUSE: Final = timedelta(seconds=10)
+PATIENCE: Final = timedelta(seconds=60)
+"""A pod that is still being set up after this long is worth a word."""
 LONGEST_PAUSE: Final = timedelta(minutes=10)
 _FINAL: Final = frozenset(
     {
@@ -136,7 +139,9 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
     conditions = {c["type"]: c for c in live.get("status", {}).get("conditions", []) if c.get("status") == "True"}
     ended = conditions.get("Complete") or conditions.get("Failed")
     if ended is None:
-        problem = _obstacle(where, _pods(snapshot, role, live)) or _standing(snapshot, attempt) or under_way
+        problem = (
+            _obstacle(where, _pods(snapshot, role, live), snapshot.now) or _standing(snapshot, attempt) or under_way
+        )
         return _Work((_build(request, where, snapshot, attempt),), None, problem)
     return _ended(request, where, snapshot, live, _result(snapshot, role, live), ended)
 
@@ -237,7 +242,7 @@ def _result(snapshot: Snapshot, role: str, job: Object) -> WeightsFacts | result
     return None
 
 
-def _obstacle(where: source.Source, pods: list[Object]) -> NotYet | Refused | None:
+def _obstacle(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Refused | None:
     """What keeps the Job's pod from running, in the kubelet's or the scheduler's words."""
     for pod in pods:
         status = pod.get("status", {})
@@ -245,6 +250,8 @@ def _obstacle(where: source.Source, pods: list[Object]) -> NotYet | Refused | No
             waiting = state.get("state", {}).get("waiting") or {}
             if waiting.get("reason") in _PULL:
                 return _unpulled(where, str(waiting.get("message") or waiting["reason"]))
+            if waiting.get("reason") == "ContainerCreating" and _waited(status, now) > PATIENCE:
+                return NotYet(Reason.INSPECTING, _slow(str(pod["metadata"]["name"])), after_seconds=30)
         for condition in status.get("conditions", []):
             if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
                 return NotYet(
@@ -253,6 +260,18 @@ def _obstacle(where: source.Source, pods: list[Object]) -> NotYet | Refused | No
                     "`spec.compute` (nodeSelector, tolerations), or look at the claim with `kubectl describe pvc`.",
                 )
     return None
+
+
+def _waited(status: Mapping[str, Any], now: datetime) -> timedelta:
+    return now - _time(status.get("startTime"), now)
+
+
+def _slow(pod: str) -> str:
+    """The kubelet says nothing while it pulls or mounts; what it waits for stands in the pod's events only."""
+    return (
+        f"Pod {pod} waits for an image or a volume for more than a minute. That is usual for large weights on a node "
+        f"that never had them; a registry that does not answer looks the same. `kubectl describe pod {pod}` tells."
+    )
 
 
 def _unpulled(where: source.Source, said: str) -> Refused:

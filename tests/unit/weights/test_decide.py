@@ -209,6 +209,17 @@ def test_the_trouble_of_another_jobs_pod_is_not_ours() -> None:
     assert isinstance(world.step().problem, NotYet)
 
 
+def test_a_pod_that_is_set_up_for_long_says_where_to_look() -> None:
+    world = World(request())
+    world.step()
+    world.pod({"startTime": NOW.isoformat(), **waiting("", "ContainerCreating")})
+    assert "kubectl describe" not in str(world.step(30).problem)
+    slow = world.step(31)
+    assert isinstance(slow.problem, NotYet)
+    assert "`kubectl describe pod p0`" in str(slow.problem)
+    assert str(world.step(300).problem) == str(slow.problem), "the same words: time alone makes no write"
+
+
 def test_no_node_for_the_inspection() -> None:
     world = of_claim()
     world.step()
