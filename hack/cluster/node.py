@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster import network, node_config, process, traces
+from hack.cluster import network, node_config, process, registry, traces
 from hack.cluster.binaries import ensure, program
 from hack.cluster.controlplane import ControlPlane, NotReady
 from hack.cluster.paths import REPOSITORY, cache
@@ -35,7 +35,7 @@ class Node:
 
     @property
     def addresses(self) -> network.Addresses:
-        return network.Addresses(_index(self.name))
+        return network.Addresses(registry.number(self.name))
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class Node:
             traces.remove_cgroup(hierarchy / f"slm-{self.name}")
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.rmtree(self.run, ignore_errors=True)
-        _forget(self.name)
+        registry.forget(self.name)
 
     def ctr(self, *words: str, check: bool = True) -> str:
         """containerd's own client, in Kubernetes' namespace."""
@@ -241,24 +241,3 @@ class Node:
                 raise NotReady(f"the node did not become ready:\n{process.log_tail('kubelet', self.folder)}")
             time.sleep(0.2)
         plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "default", "--timeout=30s")
-
-
-def _index(name: str) -> int:
-    """A number for the name, kept in the cache folder so that two clusters never share addresses."""
-    file = cache() / "clusters" / "numbers.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    numbers: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
-    if name not in numbers:
-        numbers[name] = next(n for n in range(51) if n not in numbers.values())
-        temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(numbers))
-        temporary.replace(file)
-    return numbers[name]
-
-
-def _forget(name: str) -> None:
-    file = cache() / "clusters" / "numbers.json"
-    if file.exists():
-        numbers = json.loads(file.read_text())
-        numbers.pop(name, None)
-        file.write_text(json.dumps(numbers))

@@ -1,0 +1,34 @@
+"""Clusters of one machine: numbers never clash, names of another cache folder are refused."""
+
+from pathlib import Path
+
+import pytest
+from hack.cluster import registry
+
+
+@pytest.fixture(autouse=True)
+def _list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "FILE", tmp_path / "clusters.json")
+    monkeypatch.setenv("SLM_CACHE", str(tmp_path / "cache"))
+
+
+def test_numbers_stay_and_differ() -> None:
+    assert [registry.number(n) for n in ("a", "b", "a", "c")] == [0, 1, 0, 2]
+    registry.forget("b")
+    assert registry.number("d") == 1
+
+
+def test_a_name_of_another_cache_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    registry.number("demo")
+    monkeypatch.setenv("SLM_CACHE", str(tmp_path / "other"))
+    assert registry.number("mine") == 1
+    with pytest.raises(registry.Taken, match="CLUSTER_NAME"):
+        registry.number("demo")
+
+
+def test_there_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MOST", 2)
+    registry.number("a")
+    registry.number("b")
+    with pytest.raises(registry.Taken, match="cluster-down"):
+        registry.number("c")
