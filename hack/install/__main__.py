@@ -46,6 +46,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--python-version", default=os.environ.get("PYTHON_VERSION") or "3.11", help="Python in the base"
     )
     parser.add_argument("--rebuild", action="store_true", default=os.environ.get("REBUILD") == "1", help="build anyway")
+    taking = os.environ.get("TAKE_OWNERSHIP") == "1"
+    parser.add_argument("--take-ownership", action="store_true", default=taking, help="adopt objects Helm did not make")
     parser.add_argument("--insecure-registry", action="store_true", default=os.environ.get("INSECURE_REGISTRY") == "1")
     options = parser.parse_args(arguments)
     options.values += os.environ.get("VALUES", "").split()
@@ -98,6 +100,8 @@ def install(options: argparse.Namespace) -> None:
     placed = testbed.place() if options.cluster == "testbed" else build_and_place(options, registry)
     step(4, 4, "installing the chart")
     extra = [part for file in [*testbed.values(options.cluster), *options.values] for part in ("--values", str(file))]
+    if options.take_ownership:
+        extra.append("--take-ownership")
     say("      " + release.install(access, placed, extra))
     say("\nNext: kubectl apply -f examples/01-first-model/model.yaml (see its README for weights in your registry)")
 

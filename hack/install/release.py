@@ -9,6 +9,10 @@ NAMESPACE = "smallmodel-system"
 RELEASE = "smallmodel"
 CHART = ROOT / "charts" / "smallmodel-operator"
 TIMEOUT = "5m"
+OWNED = """
+An object of the chart is there already and was made by other means (CRDs by `kubectl apply`, say). To hand it to Helm
+run again with TAKE_OWNERSHIP=1 (needs Helm 3.17 or later); to keep bringing CRDs yourself set crds.install to false in
+a file that VALUES names."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ def install(access: Access, placed: Placed, extra: list[str]) -> str:
     try:
         access.helm(*command, *values(placed), *extra)
     except InstallError as error:
+        if "invalid ownership metadata" in str(error):
+            raise InstallError(f"{error}\n{OWNED}") from None
         raise InstallError(f"{error}\n\n{trouble(access)}") from None
     return f"release {RELEASE} in {NAMESPACE}: revision {revision(access)}"
 

@@ -17,7 +17,7 @@ from hack.cluster.controlplane import ControlPlane, control_plane
 from hack.install import __main__ as cli
 from hack.install import release
 from hack.install.images import LLAMACPP, OPERATOR, Image
-from hack.install.steps import Access
+from hack.install.steps import Access, InstallError
 from tests.fakes.registry import digest_of, own_store, start_registry
 
 pytestmark = [
@@ -234,6 +234,19 @@ KEPT = (
     ("computeprofile", "default"),
     ("crd", "smallmodels.smallmodel.dev"),
 )
+
+
+def test_crds_that_somebody_applied_before_are_handed_over_on_request(
+    place: Place, install: Callable[..., None]
+) -> None:
+    install("one")
+    release.uninstall(place.access)
+    crd = "smallmodels.smallmodel.dev"
+    place.plane.kubectl("annotate", "crd", crd, "meta.helm.sh/release-name-", "meta.helm.sh/release-namespace-")
+    with pytest.raises(InstallError, match="TAKE_OWNERSHIP=1"):
+        install("one")
+    install("one", "--take-ownership")
+    assert place.get("crd", crd)["metadata"]["annotations"]["meta.helm.sh/release-name"] == release.RELEASE
 
 
 def test_the_metrics_service_and_two_replicas(place: Place, install: Callable[..., None]) -> None:
