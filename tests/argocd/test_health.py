@@ -1,0 +1,91 @@
+"""Argo CD's view of a SmallModel: health.lua and the actions, run unchanged in the Lua version Argo CD uses.
+
+The test data lies in Argo CD's own layout (health_test.yaml, testdata/) and is what the operator really writes: it is
+compared with the golden cases.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hack.cluster.paths import REPOSITORY
+from lupa.lua51 import LuaRuntime, lua_type
+
+HERE = REPOSITORY / "crds/argocd/resource_customizations/smallmodel.dev/SmallModel"
+GOLDEN = REPOSITORY / "tests/golden"
+TESTS: list[dict[str, Any]] = yaml.safe_load((HERE / "health_test.yaml").read_text())["tests"]
+
+
+def _to_lua(lua: LuaRuntime, value: Any) -> Any:
+    if isinstance(value, dict):
+        return lua.table_from({k: _to_lua(lua, v) for k, v in value.items()})
+    if isinstance(value, list):
+        return lua.table_from([_to_lua(lua, v) for v in value])
+    return value
+
+
+def _to_python(value: Any) -> Any:
+    return {k: _to_python(v) for k, v in value.items()} if lua_type(value) == "table" else value
+
+
+def _run(script: Path, obj: dict[str, Any]) -> dict[str, Any]:
+    lua = LuaRuntime(unpack_returned_tuples=True)
+    for library in ("os", "io", "string", "table", "math", "require", "load", "dofile"):
+        lua.execute(f"{library} = nil")  # Argo CD runs health scripts without Lua's libraries
+    lua.globals().obj = _to_lua(lua, obj)
+    return dict(_to_python(lua.execute(script.read_text())))
+
+
+def _golden(case: str) -> dict[str, Any]:
+    model = yaml.safe_load((GOLDEN / case / "model.yaml").read_text())
+    status = yaml.safe_load((GOLDEN / case / "status.yaml").read_text())["status"]
+    generation = status["observedGeneration"]
+    return {**model, "metadata": {**model["metadata"], "generation": generation}, "status": status}
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda t: Path(t["inputPath"]).stem)
+def test_health(test: dict[str, Any]) -> None:
+    obj = yaml.safe_load((HERE / test["inputPath"]).read_text())
+    assert _run(HERE / "health.lua", obj) == test["healthStatus"]
+
+
+@pytest.mark.parametrize(
+    "test", [t for t in TESTS if "golden" in t["inputPath"]], ids=lambda t: Path(t["inputPath"]).stem
+)
+def test_test_data_is_what_the_operator_writes(test: dict[str, Any]) -> None:
+    case = Path(test["inputPath"]).stem.removeprefix("golden-")
+    assert yaml.safe_load((HERE / test["inputPath"]).read_text()) == _golden(case)
+
+
+@pytest.mark.parametrize("case", sorted(p.parent.name for p in GOLDEN.glob("*/status.yaml")))
+def test_every_state_has_a_health(case: str) -> None:
+    obj = _golden(case)
+    conditions = {c["type"]: c for c in obj["status"]["conditions"]}
+    health = _run(HERE / "health.lua", obj)
+    if conditions["Stalled"]["status"] == "True":
+        assert health["status"] == "Degraded"
+    elif conditions["Ready"]["reason"] in ("Suspended", "ScaledToZero"):
+        assert health["status"] == "Suspended"
+    elif conditions["Reconciling"]["status"] == "True":
+        assert health["status"] == "Progressing"
+    else:
+        assert health["status"] == "Healthy"
+    assert health["message"]
+
+
+def test_actions() -> None:
+    obj = _golden("serving")
+    assert _run(HERE / "actions/discovery.lua", obj)["suspend"] == {"disabled": False}
+    suspended = _run(HERE / "actions/suspend/action.lua", obj)
+    assert suspended["spec"]["suspend"] is True
+    assert _run(HERE / "actions/resume/action.lua", suspended)["spec"]["suspend"] is False
+
+
+def test_the_documented_setting_is_the_script() -> None:
+    page = (REPOSITORY / "docs/how-to/gitops.md").read_text()
+    block = next(b for b in page.split("```yaml\n")[1:] if "argocd-cm" in b).split("```")[0]
+    config = yaml.safe_load(block)
+    assert (
+        config["data"]["resource.customizations.health.smallmodel.dev_SmallModel"] == (HERE / "health.lua").read_text()
+    )
