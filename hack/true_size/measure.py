@@ -162,13 +162,14 @@ def measure(case: str) -> dict[str, object]:
     with file.open("rb") as stream:
         facts = describe.facts(gguf.read_header(stream, file.stat().st_size), "", file.name)
     expected = estimate(facts, int(context), int(slots))
+    words = min(PROMPT_WORDS, int(context) // 5)  # a word is about four tokens
     server = start(file, int(context), int(slots))
     try:
         ready = wait(server, file.parent / "llama-server.log")
         print(f"{case}: ready after {ready:.1f} s, answering ...", file=sys.stderr, flush=True)
         server.forget_touched()
         with ThreadPoolExecutor(int(slots)) as pool:
-            timings = list(pool.map(lambda i: ask(server.url, 8 if i else PROMPT_WORDS), range(int(slots))))
+            timings = list(pool.map(lambda i: ask(server.url, 8 if i else words), range(int(slots))))
         files = server.touched_files()
     finally:
         server.ended.set()
