@@ -10,29 +10,33 @@ from typing import Any
 import kopf
 
 from smallmodel_operator.api.names import GROUP, LABEL_ARTIFACT, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR, VERSION
-from smallmodel_operator.cluster.children import slim
-from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS, Client
+from smallmodel_operator.cluster.children import pack
+from smallmodel_operator.cluster.client import CHILD_KINDS, CONNECTIONS, KINDS, Client
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.control.loop import Loop
 from smallmodel_operator.runtime import metrics
 
 MODELS = (GROUP, VERSION, "smallmodels")
 PROFILES = (GROUP, VERSION, "computeprofiles")
+WATCHES = len(CHILD_KINDS) + 3
+"""Connections that never end, in each namespace served; a pool without room for them would starve the rest."""
 
 
-def register(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer, client: Client) -> None:
+def register(
+    registry: kopf.OperatorRegistry, loop: Loop, observer: Observer, client: Client, namespaces: int = 0
+) -> None:
     """Declare all handlers on a registry of our own: importing this module has no effect."""
-    _login(registry, client)
+    _login(registry, client, WATCHES * max(1, namespaces) + CONNECTIONS)
     _models(registry, loop, observer)
     for kind in (*CHILD_KINDS, "Pod"):
         _children(registry, kind, loop)
 
 
-def _login(registry: kopf.OperatorRegistry, client: Client) -> None:
+def _login(registry: kopf.OperatorRegistry, client: Client, connections: int) -> None:
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
         """kopf writes our finalizer through the same fence as everything else."""
-        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.new_session())
+        return kopf.AiohttpSession(server=client.server, aiohttp_session=client.new_session(connections))
 
 
 def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> None:
@@ -80,7 +84,7 @@ def _children(registry: kopf.OperatorRegistry, kind: str, loop: Loop) -> None:
 
     @kopf.index(*where, id=_index(kind), labels=ours, registry=registry)
     async def index(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
-        return {(namespace, labels[LABEL_MODEL]): slim(body)}
+        return {(namespace, labels[LABEL_MODEL]): pack(body)}
 
     if kind == "Job":
 

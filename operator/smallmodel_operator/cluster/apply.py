@@ -131,10 +131,17 @@ class Applier:
         if task is None or now - since > NAMES_SECONDS or (task.done() and (task.cancelled() or task.exception())):
             task = asyncio.ensure_future(self._list_names(kind, namespace))
             self._names[key] = (now, task)
+            asyncio.get_running_loop().call_later(NAMES_SECONDS, self._drop_names, key, task)
         return await asyncio.shield(task)
 
+    def _drop_names(self, key: tuple[str, str], task: object) -> None:
+        if self._names.get(key, (0.0, None))[1] is task:
+            del self._names[key]
+
     async def _list_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
-        return {meta["name"]: meta for meta in await self._client.list_metadata(kind, namespace)}
+        wanted = ("ownerReferences", "deletionTimestamp")  # the rest of 3,000 objects is tens of MiB
+        found = await self._client.list_metadata(kind, namespace)
+        return {meta["name"]: {k: meta[k] for k in wanted if k in meta} for meta in found}
 
     async def _ensure(self, claim: Object) -> None:
         kind, name = key_of(claim)

@@ -4,17 +4,18 @@ A watch lags behind our own writes; deciding on a stale view would write the sam
 write is kept until the watch has caught up with it.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from smallmodel_operator.core.facts import Object, ObjectKey
 
 ModelKey = tuple[str, str]
 """(namespace, model)."""
 
-Index = Mapping[Any, Iterable[Object]]
-"""kind of kopf's index: (namespace, model) -> live objects."""
+Index = Mapping[Any, Iterable[bytes | Object]]
+"""kind of kopf's index: (namespace, model) -> live objects, packed."""
 
 FORGET_SECONDS: Final = 30.0
 """A write the watch has not shown by then is forgotten: the watch is the truth in the end."""
@@ -24,6 +25,15 @@ def slim(obj: Mapping[str, Any]) -> dict[str, Any]:
     """The object without managedFields, which are half of it and never looked at."""
     meta = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
     return {**obj, "metadata": meta}
+
+
+def pack(obj: Mapping[str, Any]) -> bytes:
+    """A slim object as JSON text: a tenth of the memory of its dicts, opened only when its model is looked at."""
+    return json.dumps(slim(obj), separators=(",", ":")).encode()
+
+
+def _open(obj: bytes | Object) -> Object:
+    return cast(Object, json.loads(obj)) if isinstance(obj, bytes) else obj
 
 
 class Children:
@@ -40,7 +50,7 @@ class Children:
             (kind, obj["metadata"]["name"]): obj
             for kind, index in self.indices.items()
             if kind != "Pod"
-            for obj in index.get(model, ())
+            for obj in map(_open, index.get(model, ()))
         }
         for key, (obj, version, since) in list(self._written.get(model, {}).items()):
             if self._caught_up(seen.get(key), obj, version) or self._clock() - since > FORGET_SECONDS:
@@ -52,7 +62,8 @@ class Children:
         return {k: o for k, o in seen.items() if owned(o, uid)}
 
     def pods(self, model: ModelKey) -> tuple[Object, ...]:
-        return tuple(sorted(self.indices.get("Pod", {}).get(model, ()), key=lambda p: p["metadata"]["name"]))
+        found = map(_open, self.indices.get("Pod", {}).get(model, ()))
+        return tuple(sorted(found, key=lambda p: p["metadata"]["name"]))
 
     def wrote(self, model: ModelKey, key: ObjectKey, obj: Object) -> None:
         """Remember the server's answer to our own apply."""

@@ -17,9 +17,12 @@ class StatusWriter:
 
     def latest(self, body: Object) -> Mapping[str, Any]:
         """The status as it is: what we wrote last, until the watch has caught up with it."""
-        version, status = self._written.get(body["metadata"]["uid"], (0, {}))
-        seen: Mapping[str, Any] = body.get("status") or {}
-        return seen if int(body["metadata"]["resourceVersion"]) >= version else status
+        meta = body["metadata"]
+        version, status = self._written.get(meta["uid"], (0, {}))
+        if int(meta["resourceVersion"]) < version:
+            return status
+        self._written.pop(meta["uid"], None)
+        return body.get("status") or {}
 
     def forget(self, uid: str) -> None:
         """The model is gone."""

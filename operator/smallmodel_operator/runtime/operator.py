@@ -124,7 +124,7 @@ async def _watch(settings: Settings, client: Client, capabilities: Capabilities,
         observer, Applier(client, children), statuses, Events(client, settings.identity), settings.site()
     )
     registry = kopf.OperatorRegistry()
-    register(registry, Loop(reconciler, metrics.reconciled), observer, client)
+    register(registry, Loop(reconciler, metrics.reconciled), observer, client, len(settings.watch_namespaces))
     await kopf.operator(
         registry=registry,
         settings=kopf_settings(),
@@ -156,6 +156,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.background.cancellation_polling = 5
     settings.background.instant_exit_timeout = 0.1
     settings.queueing.exit_timeout = 1
+    settings.queueing.idle_timeout = 1  # a task for each object seen lately: a burst of thousands is memory
     settings.process.ultimate_exiting_timeout = 30
     for kind in (*CHILD_KINDS, "Pod"):
         resource = KINDS[kind]
