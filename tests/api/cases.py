@@ -44,7 +44,8 @@ def _source(name: str, says: str, **source: Any) -> Case:
 
 _EXISTS = {"key": "k", "operator": "Exists", "value": "v"}
 BAD = (
-    Case("name-with-a-dot", model("qwen2.5"), "qwen2-5", "metadata.name"),
+    Case("name-with-a-dot", model("qwen2.5"), "use - instead: qwen2-5", "use - instead: qwen2-5"),
+    Case("name-with-dots", model("qwen2.5-0.5b"), "use - instead: qwen2-5-0-5b", "use - instead: qwen2-5-0-5b"),
     Case("name-of-46", model("a" * 46), "at most 45 characters", "at most 45 characters"),
     Case("name-of-63", model("a" * 63), "at most 45 characters", "at most 45 characters"),
     Case("name-begins-with-a-digit", model("3b"), "begins with a letter", "begins with a letter"),
@@ -54,6 +55,10 @@ BAD = (
     Case("text-for-a-number", model(replicas="two"), "integer", "replicas"),
     _source("tag-without-digest", "must name a digest", uri="oci://registry.internal/weights:v1"),
     _source("short-digest", "must name a digest", uri="oci://registry.internal/weights@sha256:abc"),
+    _source("capitals", "must name an image", uri=f"oci://registry.internal/Team/Weights@{DIGEST}"),
+    _source("no-registry", "must name an image", uri=f"oci:///weights@{DIGEST}"),
+    _source("line-break-after-the-digest", "must name a digest", uri=f"oci://registry.internal/weights@{DIGEST}\n"),
+    _source("https-without-a-file", "must be https://HOST/FILE", uri="https://files.internal", sha256=HEX),
     _source("https-without-sha256", "`spec.source.sha256` is required", uri="https://files.internal/model.gguf"),
     _source("https-with-a-password", "without a user name", uri="https://me:secret@files.internal/m.gguf", sha256=HEX),
     _source("https-with-a-path", "must be empty with https", uri="https://files.internal/m.gguf", sha256=HEX, path="x"),
@@ -69,8 +74,15 @@ BAD = (
     Case("port", model(engine={"args": ["--port", "1"]}), "spec.engine.contextSize", "spec.engine.args"),
     Case("port-with-equals", model(engine={"args": ["--port=1"]}), "spec.engine.contextSize", "spec.engine.args"),
     Case("short-context", model(engine={"args": ["-c", "1"]}), "spec.engine.contextSize", "spec.engine.args"),
+    Case("underscores", model(engine={"args": ["--ctx_size", "1"]}), "spec.engine.contextSize", "must not set"),
     Case("key-file", model(engine={"args": ["--api-key-file", "/x"]}), "must not set", "must not set"),
     Case("tools", model(engine={"args": ["--tools", "all"]}), "must not open the server", "must not open"),
+    *(
+        Case(f"argument{a}", model(engine={"args": [a, "x"]}), "must not open the server", "must not open")
+        for a in ("-ag", "--api_prefix", "--mcp-servers-json", "--tools-runtime", "--spec-draft-hf",
+                  "--spec-draft-model", "--mmproj", "--vision-gemma-4b-default", "--models-dir",
+                  "--webui", "--lora=x", "--hf_repo")
+    ),
     Case("hub-argument", model(engine={"args": ["-hf", "org/x"]}), "must not open the server", "must not open"),
     Case("prompt-log", model(engine={"args": ["--log-file", "/tmp/x"]}), "must not open the server", "must not open"),
     Case("engine-variable", model(engine={"env": [{"name": "LLAMA_PORT"}]}), "must not begin", "LLAMA_"),
@@ -89,6 +101,16 @@ BAD = (
     ),
     Case("toleration", model(compute={"tolerations": [_EXISTS]}), "must be empty with operator Exists", "Exists"),
     Case("profile-toleration", profile(tolerations=[_EXISTS]), "must be empty with operator Exists", "Exists"),
+    *(
+        Case(f"{made.__name__}-{name}", made(**({"compute": spec} if made is model else spec)), says, says)
+        for made in (model, profile)
+        for name, says, spec in (
+            ("toleration-without-a-key", "`key` of a toleration must be given", {"tolerations": [{"value": "v"}]}),
+            ("toleration-seconds", "unless `effect` is NoExecute",
+             {"tolerations": [{"key": "k", "effect": "NoSchedule", "tolerationSeconds": 1}]}),
+            ("label-key", "must have label keys", {"nodeSelector": {"no spaces": "x"}}),
+        )
+    ),
     Case("profile-without-engines", profile(engines=[]), "engines", "engines"),
     Case("objective-mode", model(scaling={"mode": "Objective"}), "supported values: \"Manual\"", "scaling.mode"),
     # Fields of later releases are refused, not ignored (strict field validation is kubectl's default).
@@ -106,8 +128,19 @@ GOOD = (
     Case("claim", model(source={"uri": "pvc://models/a/b.gguf"})),
     Case("claim-root", model(source={"uri": "pvc://models", "path": "b.gguf", "sha256": HEX})),
     Case("https", model(source={"uri": "https://files.internal:8443/a/b.gguf?x=1", "sha256": HEX})),
+    Case("image-without-a-registry", model(source={"uri": f"oci://weights:v1@{DIGEST}"})),
+    Case("registry-by-ipv6", model(source={"uri": f"oci://[fd00::1]:5000/slm/w@{DIGEST}"})),
+    Case("file-with-spaces", model(source={"uri": "pvc://models/my models/b.gguf"})),
     Case("off", model(replicas=0)),
-    Case("harmless-argument", model(engine={"args": ["--no-mmap", "--flash-attn", "on"]})),
+    Case("tolerates-all", model(compute={"tolerations": [{"operator": "Exists"}]})),
+    Case("evicted-late", model(compute={"tolerations": [{"key": "k", "effect": "NoExecute", "tolerationSeconds": 1}]})),
+    Case(
+        "label-with-a-prefix", model(compute={"nodeSelector": {"node.kubernetes.io/instance-type": "x", "disk": "ssd"}})
+    ),
+    Case(
+        "harmless-argument",
+        model(engine={"args": ["--no-mmap", "--flash-attn", "on", "--spec-default", "--log-colors", "off"]}),
+    ),
     Case("equal-amounts", model(compute={"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "1000m"}}})),
     Case("profile", profile(perReplica={"cpu": "500m", "memoryLimit": "2Gi"})),
 )

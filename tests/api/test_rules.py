@@ -44,5 +44,5 @@ def test_lint_never_raises(spec: Any, source: Any, engine: Any, compute: Any) ->
 
 
 def test_every_rule_has_a_bad_case() -> None:
-    broken = {v.message for case in BAD for v in violations(case.obj)}
-    assert {r.message for r in RULES} <= broken
+    broken = {(case.obj["kind"], v.message) for case in BAD for v in violations(case.obj)}
+    assert {(r.kind, r.message) for r in RULES} <= broken

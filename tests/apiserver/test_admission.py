@@ -1,11 +1,12 @@
 """What the real API server refuses and accepts, on the oldest and the newest minor: the same table as tests/api."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from tests.api.cases import BAD, GOOD, Case
+from tests.api.cases import BAD, GOOD, Case, model
 
-from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.client import KINDS, ApiError, Client
 
 pytestmark = pytest.mark.both_minors
 
@@ -28,3 +29,22 @@ async def test_bad_objects_are_refused_with_the_field_and_the_fix(api: Client) -
 async def test_good_objects_are_accepted(api: Client) -> None:
     said = await asyncio.gather(*(_create(api, case) for case in GOOD))
     assert {case.name: text for case, text in zip(GOOD, said, strict=True) if text} == {}
+
+
+async def test_scale_is_bounded_and_ruled(api: Client) -> None:
+    """`kubectl scale` writes through /scale: bounds and rules hold there too, and a good number arrives."""
+    obj = model("scaled")
+    await api.create(obj)
+    try:
+        path = KINDS["SmallModel"].path("default", "scaled") + "/scale"
+
+        async def scale(replicas: int) -> dict[str, Any]:
+            body = {"spec": {"replicas": replicas}}
+            return await api.request("PATCH", path, body=body, content_type="application/merge-patch+json")
+
+        for replicas, says in ((-1, "greater than or equal to 0"), (101, "less than or equal to 100")):
+            with pytest.raises(ApiError, match=says):
+                await scale(replicas)
+        assert (await scale(3))["spec"]["replicas"] == 3
+    finally:
+        await api.request("DELETE", KINDS["SmallModel"].path("default", "scaled"))

@@ -1,4 +1,7 @@
-"""Arguments of llama.cpp's server that a user may not pass, and why. Names as `llama-server --help` prints them."""
+"""Arguments of llama.cpp's server that a user may not pass, and why. Names as `llama-server --help` prints them.
+
+The server reads `--ctx_size` as `--ctx-size`, so names are compared with `-` for `_`.
+"""
 
 from typing import Final
 
@@ -11,17 +14,20 @@ OWNED: Final = (
 """Set by the operator from the spec; a second value would make the spec untrue."""
 
 OPENING: Final = (
-    "--slots", "--props", "--path", "--api-prefix", "--webui", "--ui", "--webui-config", "--webui-config-file",
-    "--ui-config", "--ui-config-file", "--webui-mcp-proxy", "--ui-mcp-proxy", "--mcp", "--mcp-config", "--tools",
-    "--agent", "--rpc", "--router", "--models-dir", "--models-preset", "--models-max", "--models-autoload",
-    "--slot-save-path", "--media-path", "--log-file", "--log-prompts-dir", "-v", "--verbose", "--log-verbose",
-    "-lv", "--verbosity", "--log-verbosity",
-    "-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-hfd", "-hfrd", "--hf-repo-draft", "-hfv", "-hfrv",
-    "--hf-repo-v", "-hffv", "--hf-file-v", "-hft", "--hf-token", "-mu", "--model-url", "-dr", "--docker-repo",
-    "-mmu", "--mmproj-url", "--lora", "--lora-scaled", "--lora-init-without-apply", "--control-vector",
-    "--control-vector-scaled", "-md", "--model-draft", "--override-kv",
+    "--slots", "--props", "--path", "--api-prefix", "--agent", "-ag", "--rpc", "--router",
+    "--slot-save-path", "--media-path", "--log-file", "--log-prompts-dir", "--video-ffmpeg-dir",
+    "-v", "--verbose", "--log-verbose", "-lv", "--verbosity", "--log-verbosity",
+    "-hf", "-hfr", "-hff", "-hfd", "-hfrd", "-hfv", "-hfrv", "-hffv", "-hft", "-cl", "--cache-list",
+    "-mu", "--model-url", "-dr", "--docker-repo", "-mm", "--mmproj", "-mmu", "--mmproj-url",
+    "-md", "--model-draft", "--spec-draft-model", "--override-kv",
+    "-lcs", "--lookup-cache-static", "-lcd", "--lookup-cache-dynamic",
 )  # fmt: skip
 """Open a door (files, network, other models), show prompts, or load weights nobody declared."""
+
+OPENING_PATTERN: Final = (
+    "^--(ui|webui|mcp|tools|models|hf|spec-draft-hf|lora|control-vector|fim|gpt-oss|vision|embd-gemma)($|-)"
+)
+"""The same for whole families, so that the next version's members are refused too. Several download a model."""
 
 OWNED_ENVIRONMENT: Final = ("LLAMA_", "GGML_", "LD_", "HF_")
 """Beginnings of environment variables that would do the same by another way."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from smallmodel_operator.api.flags import OPENING, OWNED, OWNED_ENVIRONMENT
+from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME
 
 Value = Any
@@ -19,7 +19,7 @@ Value = Any
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `holds` is the twin of `cel`; `expression` is CEL for the message where it needs values."""
+    """One rule. `holds` is the twin of `cel`; `says` that of `expression`, for a message that needs values."""
 
     kind: str
     at: str
@@ -28,6 +28,7 @@ class Rule:
     message: str
     holds: Callable[[Value], bool]
     expression: str = ""
+    says: Callable[[Value], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,19 @@ class Violation:
     message: str
 
 
-_NAME = re.compile(rf"^[a-z]([-a-z0-9]{{0,{MAX_MODEL_NAME - 2}}}[a-z0-9])?$")
-_OCI = re.compile(r"^oci://[^@\s]+@sha256:[0-9a-f]{64}$")
-_PVC = re.compile(r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$")
-_HTTPS = re.compile(r"^https://[^/\s@]+/[^\s]+$")
+# For RE2 and Python alike: without backslashes, which CEL reads itself; `[!-~]` is printable ASCII. Python's `$`
+# would let a line break at the end pass, hence fullmatch.
+_NAME: Final = f"[a-z]([-a-z0-9]{{0,{MAX_MODEL_NAME - 2}}}[a-z0-9])?"
+_OCI: Final = "oci://[!-?A-~]+@sha256:[0-9a-f]{64}"
+_HOST: Final = "[]a-zA-Z0-9.:[-]+"  # also a port, and IPv6 in brackets
+_IMAGE: Final = f"oci://({_HOST}/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[a-zA-Z0-9_][-a-zA-Z0-9_.]*)?(@.*)?"
+_PVC: Final = "pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?"
+_HTTPS: Final = "https://[!-.0-?A-~]+/[!-~]+"
+_LABEL_KEY: Final = "([a-z0-9][-a-z0-9.]*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return re.fullmatch(pattern, text) is not None
 
 
 def _uri(source: Value) -> str:
@@ -53,7 +63,25 @@ def _within(path: str) -> bool:
 
 
 def _flag(argument: str) -> str:
-    return argument.split("=")[0]
+    return argument.split("=")[0].replace("_", "-")
+
+
+def _opens(flag: str) -> bool:
+    return flag in OPENING or re.search(OPENING_PATTERN, flag) is not None
+
+
+_FLAG: Final = "a.split('=')[0].replace('_', '-')"
+
+
+def _name(obj: Value) -> str:
+    return str((obj.get("metadata") or {}).get("name") or "")
+
+
+_NAME_RULE: Final = (
+    f"`metadata.name` must be a DNS label of at most {MAX_MODEL_NAME} characters that begins with a letter "
+    "(a Service and Jobs are named after it)."
+)
+_NAME_DOT: Final = "`metadata.name` must not contain a dot, because a Service is named after it; use - instead: "
 
 
 _QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]{1,3})?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
@@ -77,19 +105,13 @@ def _cel_list(values: tuple[str, ...]) -> str:
 
 
 _SOURCE = "spec.source"
+_TOLERATING: Final = (("SmallModel", "spec.compute"), ("ComputeProfile", "spec"))
 RULES: Final[tuple[Rule, ...]] = (
     Rule(
-        "SmallModel", "",
-        f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{MAX_MODEL_NAME - 2}}}[a-z0-9])?$')",
-        "metadata.name",
-        f"`metadata.name` must be a DNS label of at most {MAX_MODEL_NAME} characters that begins with a letter "
-        "(a Service and Jobs are named after it).",
-        lambda o: bool(_NAME.match(str((o.get("metadata") or {}).get("name") or ""))),
-        "self.metadata.name.contains('.') ? "
-        "'`metadata.name` must not contain a dot, because a Service is named after it; use - instead: ' + "
-        "self.metadata.name.substring(0, self.metadata.name.indexOf('.')) + '-' + "
-        "self.metadata.name.substring(self.metadata.name.indexOf('.') + 1) : "
-        f"'`metadata.name` must be a DNS label of at most {MAX_MODEL_NAME} characters that begins with a letter'",
+        "SmallModel", "", f"self.metadata.name.matches('^{_NAME}$')", "metadata.name", _NAME_RULE,
+        lambda o: _matches(_NAME, _name(o)),
+        f"self.metadata.name.contains('.') ? '{_NAME_DOT}' + self.metadata.name.replace('.', '-') : '{_NAME_RULE}'",
+        lambda o: _NAME_DOT + _name(o).replace(".", "-") if "." in _name(o) else _NAME_RULE,
     ),
     Rule(
         "SmallModel", _SOURCE,
@@ -100,24 +122,31 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", _SOURCE,
-        "!self.uri.startsWith('oci://') || self.uri.matches('^oci://[^@\\\\s]+@sha256:[0-9a-f]{64}$')",
+        f"!self.uri.startsWith('oci://') || self.uri.matches('^{_OCI}$')",
         f"{_SOURCE}.uri",
         "`spec.source.uri` must name a digest: oci://registry/repository@sha256:<64 hex digits>; a tag alone may "
         "change (`crane digest` or `oras resolve` prints the digest of a tag).",
-        lambda s: not _uri(s).startswith("oci://") or bool(_OCI.match(_uri(s))),
+        lambda s: not _uri(s).startswith("oci://") or _matches(_OCI, _uri(s)),
     ),
     Rule(
         "SmallModel", _SOURCE,
-        "!self.uri.startsWith('pvc://') || (self.uri.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$') && "
+        f"!self.uri.startsWith('oci://') || self.uri.matches('^{_IMAGE}$')",
+        f"{_SOURCE}.uri",
+        "`spec.source.uri` must name an image as oci://registry[:port]/repository, the repository in lower case.",
+        lambda s: not _uri(s).startswith("oci://") or _matches(_IMAGE, _uri(s)),
+    ),
+    Rule(
+        "SmallModel", _SOURCE,
+        f"!self.uri.startsWith('pvc://') || (self.uri.matches('^{_PVC}$') && "
         "!self.uri.matches('(^|/)[.][.](/|$)'))",
         f"{_SOURCE}.uri", "`spec.source.uri` must be pvc://CLAIM/PATH with a path that stays inside the claim.",
-        lambda s: not _uri(s).startswith("pvc://") or (bool(_PVC.match(_uri(s))) and _within(_uri(s))),
+        lambda s: not _uri(s).startswith("pvc://") or (_matches(_PVC, _uri(s)) and _within(_uri(s))),
     ),
     Rule(
         "SmallModel", _SOURCE,
-        "!self.uri.startsWith('https://') || self.uri.matches('^https://[^/\\\\s@]+/[^\\\\s]+$')",
+        f"!self.uri.startsWith('https://') || self.uri.matches('^{_HTTPS}$')",
         f"{_SOURCE}.uri", "`spec.source.uri` must be https://HOST/FILE, without a user name or password in it.",
-        lambda s: not _uri(s).startswith("https://") or bool(_HTTPS.match(_uri(s))),
+        lambda s: not _uri(s).startswith("https://") or _matches(_HTTPS, _uri(s)),
     ),
     Rule(
         "SmallModel", _SOURCE,
@@ -146,7 +175,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", "spec.engine",
-        f"!has(self.args) || self.args.all(a, !(a.split('=')[0] in {_cel_list(OWNED)}))",
+        f"!has(self.args) || self.args.all(a, !({_FLAG} in {_cel_list(OWNED)}))",
         "spec.engine.args",
         "`spec.engine.args` must not set what the operator sets (model, alias, host, port, context, slots, threads, "
         "keys): use `spec.source`, `spec.engine.contextSize`, `spec.engine.parallelSlots` and "
@@ -155,11 +184,12 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", "spec.engine",
-        f"!has(self.args) || self.args.all(a, !(a.split('=')[0] in {_cel_list(OPENING)}))",
+        f"!has(self.args) || self.args.all(a, !({_FLAG} in {_cel_list(OPENING)}) && "
+        f"!{_FLAG}.matches('{OPENING_PATTERN}'))",
         "spec.engine.args",
         "`spec.engine.args` must not open the server (web UI, tools, MCP, RPC, file paths, downloads, logs of "
         "prompts).",
-        lambda e: all(_flag(str(a)) not in OPENING for a in e.get("args") or []),
+        lambda e: not any(_opens(_flag(str(a))) for a in e.get("args") or []),
     ),
     Rule(
         "SmallModel", "spec.engine",
@@ -189,7 +219,34 @@ RULES: Final[tuple[Rule, ...]] = (
             f"{place}.tolerations", "`value` of a toleration must be empty with operator Exists.",
             lambda t: t.get("operator") != "Exists" or not t.get("value"),
         )
-        for kind, place in (("SmallModel", "spec.compute"), ("ComputeProfile", "spec"))
+        for kind, place in _TOLERATING
+    ),
+    *(
+        Rule(
+            kind, f"{place}.tolerations[]",
+            "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
+            f"{place}.tolerations", "`key` of a toleration must be given, or `operator` must be Exists.",
+            lambda t: bool(t.get("key")) or t.get("operator") == "Exists",
+        )
+        for kind, place in _TOLERATING
+    ),
+    *(
+        Rule(
+            kind, f"{place}.tolerations[]",
+            "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+            f"{place}.tolerations", "`tolerationSeconds` of a toleration must be unset unless `effect` is NoExecute.",
+            lambda t: t.get("tolerationSeconds") is None or t.get("effect") == "NoExecute",
+        )
+        for kind, place in _TOLERATING
+    ),
+    *(
+        Rule(
+            kind, place,
+            f"!has(self.nodeSelector) || self.nodeSelector.all(k, size(k) <= 317 && k.matches('^{_LABEL_KEY}$'))",
+            f"{place}.nodeSelector", "`nodeSelector` must have label keys: [prefix/]name, the name at most 63 letters.",
+            lambda c: all(len(k) <= 317 and _matches(_LABEL_KEY, k) for k in c.get("nodeSelector") or {}),
+        )
+        for kind, place in _TOLERATING
     ),
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""
@@ -209,7 +266,7 @@ def violations(obj: Value) -> list[Violation]:
             except (AttributeError, TypeError, ValueError):
                 continue
             if not fine:
-                found.append(Violation(rule.field, rule.message))
+                found.append(Violation(rule.field, rule.says(value) if rule.says else rule.message))
     return found
 
 
