@@ -1,11 +1,16 @@
 """What is generated is committed and current; what was released stays compatible."""
 
+import copy
 import json
+import sys
+from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hack import generate
 from hack.cluster.paths import REPOSITORY
 from hack.generate import files
 
@@ -59,18 +64,47 @@ def test_compatible_with_the_release() -> None:
         assert not problems, problems
 
 
-def _incompatible(old: dict[str, Any], new: dict[str, Any], path: str) -> Any:
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda s: s["properties"].pop("suspend"), ".suspend: removed"),
+        (lambda s: s["required"].append("replicas"), "newly required ['replicas']"),
+        (lambda s: s["properties"]["replicas"].update(maximum=10), ".replicas: narrower maximum"),
+        (lambda s: s["properties"]["suspend"].update(type="string"), ".suspend: another type"),
+        (lambda s: s["properties"]["source"]["properties"]["uri"].update(enum=["x"]), ".uri: new enum"),
+        (lambda s: s["properties"]["scaling"]["properties"]["mode"].update(enum=["Off"]), ".mode: narrower enum"),
+    ],
+)
+def test_the_differ_sees_it(change: Callable[[dict[str, Any]], object], says: str) -> None:
+    old = schema(KINDS[0])["properties"]["spec"]
+    new = copy.deepcopy(old)
+    change(new)
+    [problem] = _incompatible(old, new, "spec")
+    assert says in problem
+
+
+def test_check_fails_when_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["generate", "--check"])
+    assert generate.main() == 1
+    monkeypatch.setattr(sys, "argv", ["generate"])
+    assert generate.main() == 0
+    monkeypatch.setattr(sys, "argv", ["generate", "--check"])
+    assert generate.main() == 0
+    (tmp_path / "crds/kustomization.yaml").write_text("edited by hand\n")
+    assert generate.main() == 1
+
+
+def _incompatible(old: dict[str, Any], new: dict[str, Any], path: str) -> Iterator[str]:
     if set(new.get("required", [])) - set(old.get("required", [])):
         yield f"{path}: newly required {sorted(set(new['required']) - set(old.get('required', [])))}"
     if "enum" in old and not set(old["enum"]) <= set(new.get("enum", old["enum"])):
         yield f"{path}: narrower enum"
-    for bound, worse in (
-        ("maxLength", lambda a, b: b < a),
-        ("maximum", lambda a, b: b < a),
-        ("minimum", lambda a, b: b > a),
-    ):
-        if bound in old and bound in new and worse(old[bound], new[bound]):
-            yield f"{path}: narrower {bound}"
+    if old.get("type") != new.get("type"):
+        yield f"{path}: another type"
+    if "enum" in new and "enum" not in old:
+        yield f"{path}: new enum"
+    yield from _narrower(old, new, path)
     for name, inner in old.get("properties", {}).items():
         if name not in new.get("properties", {}):
             yield f"{path}.{name}: removed"
@@ -78,3 +112,12 @@ def _incompatible(old: dict[str, Any], new: dict[str, Any], path: str) -> Any:
             yield from _incompatible(inner, new["properties"][name], f"{path}.{name}")
     if "items" in old:
         yield from _incompatible(old["items"], new.get("items", {}), f"{path}[]")
+
+
+def _narrower(old: dict[str, Any], new: dict[str, Any], path: str) -> Iterator[str]:
+    for bound in ("maxLength", "maximum", "maxItems", "maxProperties"):
+        if new.get(bound, inf) < old.get(bound, inf):
+            yield f"{path}: narrower {bound}"
+    for bound in ("minLength", "minimum", "minItems"):
+        if new.get(bound, -inf) > old.get(bound, -inf):
+            yield f"{path}: narrower {bound}"
