@@ -15,6 +15,7 @@ from lupa.lua51 import LuaRuntime, lua_type
 HERE = REPOSITORY / "crds/argocd/resource_customizations/smallmodel.dev/SmallModel"
 GOLDEN = REPOSITORY / "tests/golden"
 TESTS: list[dict[str, Any]] = yaml.safe_load((HERE / "health_test.yaml").read_text())["tests"]
+ACTIONS: dict[str, Any] = yaml.safe_load((HERE / "actions/action_test.yaml").read_text())
 
 
 def _to_lua(lua: LuaRuntime, value: Any) -> Any:
@@ -74,12 +75,22 @@ def test_every_state_has_a_health(case: str) -> None:
     assert health["message"]
 
 
-def test_actions() -> None:
-    obj = _golden("serving")
-    assert _run(HERE / "actions/discovery.lua", obj)["suspend"] == {"disabled": False}
-    suspended = _run(HERE / "actions/suspend/action.lua", obj)
-    assert suspended["spec"]["suspend"] is True
-    assert _run(HERE / "actions/resume/action.lua", suspended)["spec"]["suspend"] is False
+@pytest.mark.parametrize("test", ACTIONS["discoveryTests"], ids=lambda t: Path(t["inputPath"]).stem)
+def test_offered_actions(test: dict[str, Any]) -> None:
+    offered = _run(HERE / "actions/discovery.lua", yaml.safe_load((HERE / "actions" / test["inputPath"]).read_text()))
+    assert [{"name": name, **offered[name]} for name in sorted(offered)] == sorted(
+        test["result"], key=lambda action: str(action["name"])
+    )
+
+
+@pytest.mark.parametrize("test", ACTIONS["actionTests"], ids=lambda t: str(t["action"]))
+def test_actions(test: dict[str, Any]) -> None:
+    here = HERE / "actions"
+    before = yaml.safe_load((here / test["inputPath"]).read_text())
+    wanted = yaml.safe_load((here / test["expectedOutputPath"]).read_text())
+    after = _run(here / test["action"] / "action.lua", before)
+    assert after["spec"] == wanted["spec"]
+    assert {**wanted, "spec": before["spec"]} == before, "an action changes `spec` and nothing else"
 
 
 def test_the_documented_setting_is_the_script() -> None:
