@@ -56,7 +56,7 @@ def _status(node: Node, output: str) -> int:
 
 def _env(node: Node) -> int:
     tools = [str(Path(program("kube", "kubectl")).parent)]
-    if (Path(program("kube")).parent.parent).glob("helm-*"):
+    if any(Path(program("kube")).parent.parent.glob("helm-*")):
         tools.append(str(Path(program("helm")).parent))
     print(f"export KUBECONFIG={node.kubeconfig}")
     print(f"export PATH={':'.join(tools)}:$PATH")

@@ -69,5 +69,5 @@ def ensure(needed: dict[str, str] | None = None) -> None:
         done = subprocess.run(words, capture_output=True, text=True, env=environment)
         if done.returncode:
             raise Missing(f"`{' '.join(words)}` failed:\n{done.stderr.strip()[-1500:]}")
-    if left := missing():
+    if left := missing(needed):
         raise Missing(f"still missing after the installation: {' '.join(left)}")
