@@ -56,7 +56,7 @@ async def test_a_stopped_leader_writes_nothing_when_it_wakes(
     assert await first.ended(30) == LOST_LEASE
     await asyncio.sleep(1)
     late = [e for e in audit(first.user) if _seconds_after(stopped, e["requestReceivedTimestamp"]) > 1]
-    assert late == [], "it wrote after its lease had run out"
+    assert late == [], f"stopped at {stopped}, it wrote after its lease had run out"
 
     again = await spawn("a")  # as the kubelet does it
     await apply(api, model(namespace, "after"))

@@ -20,7 +20,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from smallmodel_operator.api.names import OPERATOR
-from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.cluster.fence import Fence, NotLeader
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 CONNECTIONS: Final = 24
@@ -93,6 +93,7 @@ class Client:
         self.writes = 0
         configuration.client_session_kwargs = {
             "middlewares": (self._authenticate, self._fence),
+            "request_class": _fenced(fence),
             "headers": {"User-Agent": OPERATOR},
         }
         self._session: aiohttp.ClientSession | None = None
@@ -137,7 +138,7 @@ class Client:
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         self.requests += 1
-        if request.method not in SAFE_METHODS and not request.url.path.startswith(LEASES):
+        if _is_fenced(request):
             self.writes += 1
             self.fence.check()
         return await handler(request)
@@ -226,6 +227,37 @@ class Client:
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
+
+
+def _fenced(fence: Fence) -> type[aiohttp.ClientRequest]:
+    """Requests that look at the fence when they have their connection, and again as the bytes leave.
+
+    Waiting for a connection takes its time, and so does a busy loop before it comes to the body.
+    """
+
+    class FencedRequest(aiohttp.ClientRequest):
+        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+            if _is_fenced(self):
+                fence.check()
+            return await super().send(conn)
+
+        async def write_bytes(
+            self, writer: Any, conn: aiohttp.connector.Connection, content_length: int | None = None
+        ) -> None:
+            try:
+                if _is_fenced(self):
+                    fence.check()
+            except NotLeader as error:
+                if conn.protocol is not None:
+                    conn.protocol.set_exception(error)  # whoever waits for the answer gets this instead
+                return
+            await super().write_bytes(writer, conn, content_length)
+
+    return FencedRequest
+
+
+def _is_fenced(request: aiohttp.ClientRequest) -> bool:
+    return request.method not in SAFE_METHODS and not request.url.path.startswith(LEASES)
 
 
 def _in_cluster() -> bool:

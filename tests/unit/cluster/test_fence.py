@@ -1,5 +1,7 @@
 """No write leaves the process once its permission ended."""
 
+import asyncio
+
 import pytest
 from tests.fakes import objects
 from tests.fakes.apiserver import FakeApiServer
@@ -67,3 +69,22 @@ async def test_kopfs_session_has_the_same_fence(api: FakeApiServer, clock: Clock
         async with session.get(f"{api.host}/apis/apps/v1/namespaces/a/deployments") as answer:
             assert answer.status == 200
     assert [s.method for s in api.sent] == ["GET"]
+
+
+@pytest.mark.parametrize("passed", [0, 1, 2])
+async def test_a_fence_that_closes_on_the_way_out_still_holds(api: FakeApiServer, passed: int) -> None:
+    """Before the request, when it has its connection, as its bytes leave: a stop may fall between any two."""
+
+    class Closing(Fence):
+        left = passed
+
+        def check(self) -> None:
+            if self.left <= 0:
+                raise NotLeader("closed")
+            self.left -= 1
+
+    client = api.client(Closing())
+    async with asyncio.timeout(5):
+        with pytest.raises(NotLeader):
+            await client.apply(objects.deployment(), force=True)
+    assert api.sent == []
