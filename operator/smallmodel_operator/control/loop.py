@@ -53,6 +53,7 @@ class Loop:
         self._observe = observe
         self._rand = rand
         self._room = asyncio.Semaphore(AT_ONCE)
+        reconciler.busy = self._room.locked
         self.pokes = Pokes()
 
     async def run(self, body: Callable[[], Object]) -> None:

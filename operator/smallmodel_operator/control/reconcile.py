@@ -1,8 +1,8 @@
 """One model, once: the whole flow in one function. Called again and again; it remembers nothing itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.cluster.apply import Applier
@@ -22,6 +22,9 @@ _EXPECTED = {
 }  # fmt: skip
 """Why a model may be not Ready without anything being wrong."""
 
+BUSY_SECONDS: Final = 0.5
+"""When to say what was done, if other models were waiting for their first children."""
+
 
 class Reconciler:
     """The flow, with the effects it uses."""
@@ -32,6 +35,8 @@ class Reconciler:
         self._writer = writer
         self._events = events
         self._site = site
+        self.busy: Callable[[], bool] = lambda: False
+        """Are models waiting for their turn? The loop knows and sets it."""
 
     async def reconcile(self, body: Object) -> Verdict:
         """Bring one model a step closer to its spec and say how it stands.
@@ -45,13 +50,19 @@ class Reconciler:
         snapshot = await self.observer.snapshot(body, profile=wish.profile, claims=wish.claims, artifact=wish.artifact)
         decision = verdict.decide(body, wish, snapshot, self._site)
         hold: status.Hold = decision.hold
+        only_created = False
         try:
             model = (meta["namespace"], meta["name"])
             after = await self._applier.apply(model, meta["uid"], decision.plan, snapshot.children)
+            # Nothing may be removed: a finished inspection's result lives only in the status about to be written.
+            only_created = set(snapshot.children) < set(after)
             snapshot = replace(snapshot, children=after)
         except (Refused, NotYet) as error:
             hold = error
         seen = verdict.judge(body, snapshot, wish.resolved, decision.plan, hold)
+        if only_created and not isinstance(hold, Refused) and self.busy():
+            # Many models wait: children first, what is said about them a moment later.
+            return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
         await self._report(body, snapshot.previous_status, seen.status)
         return seen
 

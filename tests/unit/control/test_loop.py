@@ -136,10 +136,10 @@ async def test_it_backs_off_and_recovers(start: Start) -> None:
 
 
 def test_the_back_off_doubles_to_a_limit_with_jitter() -> None:
-    made = [Loop(None, lambda *_: None, rand=lambda: 0.5)._backoff(n) for n in (1, 2, 3, 4, 5, 6, 60)]  # type: ignore[arg-type]
+    made = [Loop(FakeReconciler(), lambda *_: None, rand=lambda: 0.5)._backoff(n) for n in (1, 2, 3, 4, 5, 6, 60)]  # type: ignore[arg-type]
     assert made == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-    low = Loop(None, lambda *_: None, rand=lambda: 0.0)._backoff(1)  # type: ignore[arg-type]
-    high = Loop(None, lambda *_: None, rand=lambda: 1.0)._backoff(1)  # type: ignore[arg-type]
+    low = Loop(FakeReconciler(), lambda *_: None, rand=lambda: 0.0)._backoff(1)  # type: ignore[arg-type]
+    high = Loop(FakeReconciler(), lambda *_: None, rand=lambda: 1.0)._backoff(1)  # type: ignore[arg-type]
     assert (low, high) == (0.75, 1.25)
 
 

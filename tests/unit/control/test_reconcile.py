@@ -208,3 +208,20 @@ async def test_forgetting_empties_every_cache(world: World) -> None:
     assert not reconciler._writer._written
     assert not reconciler._events._sent
     assert not world.children._written
+
+
+async def test_while_others_wait_children_come_first_and_the_status_follows(api: FakeApiServer) -> None:
+    world = World(api)
+    world.create(compute=DECLARED)
+    world.reconciler.busy = lambda: True
+    first = await world.step()
+    assert "Deployment" in first
+    assert "SmallModel" not in first
+    assert "SmallModel" in await world.step(), "said in the next pass, busy or not"
+
+
+async def test_what_is_refused_is_said_at_once(api: FakeApiServer) -> None:
+    world = World(api)
+    world.reconciler.busy = lambda: True
+    world.create(compute={"profileRef": {"name": "missing"}})
+    assert "SmallModel" in await world.step()
