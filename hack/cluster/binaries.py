@@ -76,6 +76,9 @@ RECIPES: dict[str, Tool] = {
     "registry": Tool(
         {"registry": "github.com/distribution/distribution/v3/cmd/registry"}, version="v3.0.0", seconds=60
     ),
+    "argocd": Tool(
+        {"argocd": "."}, module="argocd", links=("argocd-application-controller", "argocd-repo-server"), seconds=180
+    ),
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, version="v0.8.0", seconds=120),
 }
 

@@ -1,0 +1,1 @@
+"""The real Argo CD beside a control plane."""
