@@ -1,0 +1,46 @@
+"""Keys: how engine keys are made, and what of callers' keys a gateway holds. Pure."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from smallmodel_operator.gateway.state import Identity
+
+TABLE: Final = "keys.json"
+"""Entry of Secret `smallmodel-gateway-keys` with the hashes of all callers' keys."""
+ENGINE_MASTER: Final = "engine-master"
+"""Entry with the key all engine keys are made of."""
+VERSION: Final = 1
+
+
+def engine_key(master: bytes, uid: str) -> str:
+    """The key the engine of the model with this uid asks for, 64 hex digits."""
+    return hmac.new(master, f"engine:{uid}".encode(), hashlib.sha256).hexdigest()
+
+
+def hashed(key: str) -> str:
+    """What is stored of a caller's key: its SHA-256 in hex."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def dump(table: Mapping[str, Identity]) -> str:
+    """The table as it stands in the Secret."""
+    keys = {sha: [who.namespace, who.name] for sha, who in sorted(table.items())}
+    return json.dumps({"version": VERSION, "keys": keys}, separators=(",", ":"))
+
+
+def load(text: str) -> dict[str, Identity]:
+    """Read the table.
+
+    Raises:
+        ValueError: it is not one, or of another version; the caller keeps the table it had.
+    """
+    try:
+        value: Any = json.loads(text)
+        if value["version"] != VERSION:
+            raise ValueError(f"version {value['version']} is not {VERSION}")
+        return {str(sha): Identity(str(ns), str(name)) for sha, (ns, name) in value["keys"].items()}
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"the key table cannot be read: {error}") from None

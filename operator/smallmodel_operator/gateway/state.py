@@ -1,0 +1,150 @@
+"""What a gateway knows when it writes its configuration: values only, made from Kubernetes objects. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Object = Mapping[str, Any]
+
+DEFAULT_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
+DEFAULT_MAX_WAIT_SECONDS: Final = 120
+DEFAULT_MAX_QUEUED: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a credential belongs to. `namespace` is empty for a key that opens only the models that list it.
+
+    `name` is `key:<namespace>/<model>` (the key in Secret `<model>-client`), `key:<namespace>/<model>/<entry>` (an
+    entry of `spec.access.apiKeys`) or `sa:<namespace>/<name>`.
+    """
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call a model, as identities (`ns:…`, `sa:…`, `key:…`), and how much."""
+
+    allow: frozenset[str]
+    requests_per_minute: int | None = None
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One SmallModel as the gateway sees it. Times in seconds."""
+
+    namespace: str
+    name: str
+    uid: str
+    access: Access
+    digest: str = ""
+    """Digest of the weights, or the artifact's name; empty until it is known."""
+    engine: str = "LlamaCpp"
+    off: bool = False
+    """Suspended or scaled to 0 by its user: never woken."""
+    may_sleep: bool = False
+    replicas: int = 1
+    max_wait: float = DEFAULT_MAX_WAIT_SECONDS
+    max_queued: int = DEFAULT_MAX_QUEUED
+
+    @property
+    def target(self) -> str:
+        """`<namespace>/<name>`: name of its cluster, its endpoints and its route."""
+        return f"{self.namespace}/{self.name}"
+
+    @classmethod
+    def of(cls, body: Object) -> "Model":
+        """Read a SmallModel; what an older object lacks has the CRD's default."""
+        meta, spec, status = body["metadata"], body.get("spec", {}), body.get("status", {})
+        scaling, weights = spec.get("scaling", {}), status.get("weights") or {}
+        cold = scaling.get("coldStart", {})
+        replicas = int(spec.get("replicas", 1))
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            access=_access(meta["namespace"], meta["name"], spec.get("access", {})),
+            digest=str(weights.get("digest") or weights.get("artifact") or ""),
+            engine=spec.get("engine", {}).get("name", "LlamaCpp"),
+            off=bool(spec.get("suspend", False)) or replicas == 0,
+            may_sleep=scaling.get("minReplicas") == 0,
+            replicas=replicas,
+            max_wait=float(cold.get("maxWaitSeconds", DEFAULT_MAX_WAIT_SECONDS)),
+            max_queued=int(cold.get("maxQueuedRequests", DEFAULT_MAX_QUEUED)),
+        )
+
+
+def _access(namespace: str, name: str, access: Mapping[str, Any]) -> Access:
+    limits = access.get("limits", {})
+    return Access(
+        allow=frozenset(
+            {
+                f"ns:{namespace}",
+                *(f"ns:{other}" for other in access.get("namespaces", ())),
+                *(f"sa:{account['namespace']}/{account['name']}" for account in access.get("serviceAccounts", ())),
+                *(f"key:{namespace}/{name}/{key['name']}" for key in access.get("apiKeys", ())),
+            }
+        ),
+        requests_per_minute=limits.get("requestsPerMinute"),
+        max_body_bytes=min(int(limits.get("maxBodyBytes", DEFAULT_MAX_BODY_BYTES)), LARGEST_BODY_BYTES),
+    )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One pod of a model, from an EndpointSlice."""
+
+    address: str
+    port: int
+    pod: str = ""
+    ready: bool = False
+    terminating: bool = False
+
+
+def endpoints_of(slices: Iterable[Object]) -> tuple[Endpoint, ...]:
+    """The endpoints in the EndpointSlices of one model, each address once, sorted."""
+    found: dict[str, Endpoint] = {}
+    for part in slices:
+        port = next((p["port"] for p in part.get("ports") or () if p.get("port")), None)
+        for item in part.get("endpoints") or () if port else ():
+            conditions = item.get("conditions", {})
+            for address in item["addresses"]:
+                found[address] = Endpoint(
+                    address=address,
+                    port=int(port or 0),
+                    pod=item.get("targetRef", {}).get("name", ""),
+                    ready=conditions.get("ready") is True,
+                    terminating=conditions.get("terminating") is True,
+                )
+    return tuple(sorted(found.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who signs ServiceAccount tokens: `issuer` as in the token, `keys` the JWKS as JSON text."""
+
+    issuer: str
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything a gateway's configuration is made from.
+
+    `endpoints` are the addresses requests for a target may go to now; a target without any is held by the activators.
+    `peers` are the other gateways' addresses. `engine_master` makes the engines' keys.
+    """
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+    endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+    keys: Mapping[str, Identity] = field(default_factory=dict)
+    """SHA-256 (hex) of each key, and whose it is."""
+    engine_master: bytes = b""
+    issuer: Issuer | None = None
+    peers: tuple[str, ...] = ()
+    cluster_domain: str = "cluster.local"
+    tls: bool = False
