@@ -4,24 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from smallmodel_operator.core.keys import Identity
+
 Object = Mapping[str, Any]
 
 DEFAULT_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_WAIT_SECONDS: Final = 120
 DEFAULT_MAX_QUEUED: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a credential belongs to. `namespace` is empty for a key that opens only the models that list it.
-
-    `name` is `key:<namespace>/<model>` (the key in Secret `<model>-client`), `key:<namespace>/<model>/<entry>` (an
-    entry of `spec.access.apiKeys`) or `sa:<namespace>/<name>`.
-    """
-
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
-"""Keys: how engine keys are made, and what of callers' keys a gateway holds. Pure."""
+"""Keys: how they are made, and what of callers' keys a gateway holds. Pure."""
 
+import base64
 import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
-
-from smallmodel_operator.gateway.state import Identity
 
 TABLE: Final = "keys.json"
 """Entry of Secret `smallmodel-gateway-keys` with the hashes of all callers' keys."""
@@ -15,9 +15,27 @@ ENGINE_MASTER: Final = "engine-master"
 VERSION: Final = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a credential belongs to. `namespace` is empty for a key that opens only the models that list it.
+
+    `name` is `key:<namespace>/<model>` (the key in Secret `<model>-client`), `key:<namespace>/<model>/<entry>` (an
+    entry of `spec.access.apiKeys`) or `sa:<namespace>/<name>`.
+    """
+
+    namespace: str
+    name: str
+
+
 def engine_key(master: bytes, uid: str) -> str:
     """The key the engine of the model with this uid asks for, 64 hex digits."""
     return hmac.new(master, f"engine:{uid}".encode(), hashlib.sha256).hexdigest()
+
+
+def client_key(master: bytes, uid: str, generation: int) -> str:
+    """The key in Secret `<model>-client`: made again from the same values at any time, so nothing has to be kept."""
+    made = hmac.new(master, f"client:{uid}:{generation}".encode(), hashlib.sha256).digest()
+    return "slm-" + base64.urlsafe_b64encode(made).decode().rstrip("=")
 
 
 def hashed(key: str) -> str:
