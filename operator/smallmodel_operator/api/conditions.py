@@ -57,6 +57,8 @@ class Reason(StrEnum):
     DOWNLOAD_FAILED = "DownloadFailed"
     INSPECTION_FAILED = "InspectionFailed"
     DOES_NOT_FIT = "DoesNotFit"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105
     QUOTA_EXCEEDED = "QuotaExceeded"
     FORBIDDEN = "Forbidden"
     # the pod's real trouble
@@ -106,6 +108,8 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.DOWNLOAD_FAILED: (_USER, "The download failed; the message says whether it is tried again."),
     Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit."),
+    Reason.SECRET_NOT_FOUND: (_USER, "A Secret the spec names does not exist, or lacks the entry."),
+    Reason.SECRET_INVALID: (_USER, "A Secret the spec names holds nothing usable."),
     Reason.QUOTA_EXCEEDED: (_PLATFORM, "A ResourceQuota refuses the pods or objects."),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
     Reason.IMAGE_PULL_FAILED: (_USER, "An image cannot be pulled."),

@@ -28,6 +28,15 @@ ROLE_SERVER: Final = "server"
 ROLE_INSPECT: Final = "inspect"
 ROLE_DOWNLOAD: Final = "download"
 
+GATEWAY: Final = "smallmodel-gateway"
+"""Service, StatefulSet and ServiceAccount of the gateway, and the audience of tokens for it."""
+GATEWAY_KEYS: Final = "smallmodel-gateway-keys"
+"""Secret with the hashes of all callers' keys: the only one a gateway reads."""
+OPERATOR_KEYS: Final = "smallmodel-operator-keys"
+"""Secret with what callers' keys are made of: only the operator reads it."""
+ENGINE_KEY_FILE: Final = "key"
+"""Entry of Secret `<model>-engine-key`, and name of the file in the engine's pod."""
+
 WEIGHTS_CLAIM: Final = "smallmodel-weights"
 MAX_MODEL_NAME: Final = 45
 """45 + the longest suffix (`-download-` + 8) is 63, the limit of a DNS label and a label value."""

@@ -72,6 +72,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("batch/v1", "Job", "jobs"),
         Kind("v1", "Pod", "pods"),
         Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+        Kind("v1", "Secret", "secrets"),
         Kind("v1", "Node", "nodes", namespaced=False),
         Kind("events.k8s.io/v1", "Event", "events"),
         Kind("coordination.k8s.io/v1", "Lease", "leases"),

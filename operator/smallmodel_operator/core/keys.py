@@ -27,6 +27,17 @@ class Identity:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Masters:
+    """What all keys are made of. `client` never leaves the operator's namespace; gateways hold `engine`."""
+
+    client: bytes
+    engine: bytes
+
+    def __repr__(self) -> str:
+        return "Masters(…)"  # never in a log or a traceback
+
+
 def engine_key(master: bytes, uid: str) -> str:
     """The key the engine of the model with this uid asks for, 64 hex digits."""
     return hmac.new(master, f"engine:{uid}".encode(), hashlib.sha256).hexdigest()
@@ -57,8 +68,10 @@ def load(text: str) -> dict[str, Identity]:
     """
     try:
         value: Any = json.loads(text)
-        if value["version"] != VERSION:
-            raise ValueError(f"version {value['version']} is not {VERSION}")
-        return {str(sha): Identity(str(ns), str(name)) for sha, (ns, name) in value["keys"].items()}
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        version, keys = value["version"], value["keys"].items()
+        table = {str(sha): Identity(str(namespace), str(name)) for sha, (namespace, name) in keys}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"the key table cannot be read: {error}") from None
+    if version != VERSION:
+        raise ValueError(f"the key table has version {version}, this gateway reads {VERSION}")
+    return table

@@ -1,0 +1,168 @@
+"""Credentials of one model: the Secret app teams mount, the engine's own key, and the hashes gateways know. Pure."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.names import ENGINE_KEY_FILE, ROLE_SERVER, labels
+from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.keys import Identity, Masters, client_key, engine_key, hashed
+from smallmodel_operator.core.outcome import Refused
+
+LEAST_KEY_LENGTH: Final = 16
+"""A key shorter than this is guessed; one of ours has 47 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One entry of `spec.access.apiKeys`."""
+
+    name: str
+    secret: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRequest:
+    """One model whose credentials are wanted. `url` is its base URL, `ca` a PEM bundle or empty."""
+
+    name: str
+    namespace: str
+    uid: str
+    url: str
+    ca: str
+    generation: int
+    overlap: timedelta
+    entries: tuple[KeyEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """`secrets` are wanted in the model's namespace; `keys` are what gateways must know; `status` records rotation.
+
+    `problems` name entries whose Secret cannot be used: the other credentials work all the same.
+    """
+
+    secrets: tuple[Object, ...]
+    keys: Mapping[str, Identity]
+    status: Mapping[str, Any]
+    look_again_seconds: float | None = None
+    problems: tuple[Refused, ...] = ()
+
+
+def decide(
+    request: CredentialRequest,
+    masters: Masters,
+    given: Mapping[str, Object | None],
+    previous: Mapping[str, Any],
+    now: datetime,
+) -> Credentials:
+    """What should be published for a model, and which keys open it now.
+
+    Args:
+        request: the model.
+        masters: what keys are made of.
+        given: the Secrets `apiKeys` refers to, by name; None: there is none.
+        previous: `status.access` as last written, for the time of the last rotation.
+        now: the time.
+    """
+    key = client_key(masters.client, request.uid, request.generation)
+    own = f"key:{request.namespace}/{request.name}"
+    keys = {hashed(key): Identity(request.namespace, own)}
+    rotated = _rotated(request, previous, now)
+    again: float | None = None
+    if rotated is not None and (left := (rotated + request.overlap - now).total_seconds()) > 0:
+        before = client_key(masters.client, request.uid, request.generation - 1)
+        keys[hashed(before)] = Identity(request.namespace, own)
+        again = left
+    problems = []
+    for entry in request.entries:
+        try:
+            keys[hashed(_given(entry, given.get(entry.secret)))] = Identity("", f"{own}/{entry.name}")
+        except Refused as problem:
+            problems.append(problem)
+    status: dict[str, Any] = {"secret": f"{request.name}-client", "keyGeneration": request.generation}
+    if rotated is not None:
+        status["keyRotatedAt"] = rotated.strftime("%Y-%m-%dT%H:%M:%SZ")
+    secrets = (_client(request, key), _engine(request, masters))
+    return Credentials(secrets, keys, {"access": status}, again, tuple(problems))
+
+
+def _rotated(request: CredentialRequest, previous: Mapping[str, Any], now: datetime) -> datetime | None:
+    """When the generation last moved; None: it never did, so no older key was ever valid."""
+    known = previous.get("keyGeneration")
+    if known is not None and known != request.generation:
+        return now.replace(microsecond=0)
+    text = previous.get("keyRotatedAt")
+    return datetime.fromisoformat(str(text).replace("Z", "+00:00")) if text else None
+
+
+def _given(entry: KeyEntry, secret: Object | None) -> str:
+    where = f"`spec.access.apiKeys` {entry.name!r}"
+    if secret is None:
+        raise Refused(
+            Reason.SECRET_NOT_FOUND,
+            f"{where}: Secret {entry.secret!r} does not exist in this namespace. Create it with entry {entry.key!r}.",
+            recheck_seconds=15,
+        )
+    encoded = (secret.get("data") or {}).get(entry.key)
+    if encoded is None:
+        raise Refused(
+            Reason.SECRET_NOT_FOUND,
+            f"{where}: Secret {entry.secret!r} has no entry {entry.key!r}. Add it or correct the name.",
+            recheck_seconds=15,
+        )
+    try:
+        text = base64.b64decode(encoded, validate=True).decode("ascii").strip()
+    except ValueError:
+        text = ""
+    if len(text) < LEAST_KEY_LENGTH or not text.isprintable() or " " in text:
+        raise Refused(
+            Reason.SECRET_INVALID,
+            f"{where}: entry {entry.key!r} of Secret {entry.secret!r} is no usable key: it takes at least "
+            f"{LEAST_KEY_LENGTH} visible ASCII characters without spaces (`openssl rand -hex 32` makes one).",
+            recheck_seconds=60,
+        )
+    return text
+
+
+def _client(request: CredentialRequest, key: str) -> dict[str, Any]:
+    """What an app mounts with `envFrom`. Lower-case names are those of the Service Binding specification."""
+    host = request.url.split("//", 1)[1].split("/", 1)[0]
+    data = {
+        "OPENAI_BASE_URL": request.url,
+        "OPENAI_API_KEY": key,
+        "MODEL": request.name,
+        "type": "openai",
+        "provider": "smallmodel",
+        "host": host,
+        "uri": request.url,
+        "model": request.name,
+        "api-key": key,
+    }
+    if request.ca:
+        data |= {"CA": request.ca, "ca.crt": request.ca}
+    return _secret(request, f"{request.name}-client", "servicebinding.io/openai", data)
+
+
+def _engine(request: CredentialRequest, masters: Masters) -> dict[str, Any]:
+    return _secret(
+        request, f"{request.name}-engine-key", "Opaque", {ENGINE_KEY_FILE: engine_key(masters.engine, request.uid)}
+    )
+
+
+def _secret(request: CredentialRequest, name: str, kind: str, data: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": request.namespace,
+            "labels": labels(request.name, ROLE_SERVER),
+        },
+        "type": kind,
+        "data": {k: base64.b64encode(v.encode()).decode() for k, v in data.items()},
+    }
