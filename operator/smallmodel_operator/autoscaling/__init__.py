@@ -1,4 +1,4 @@
 """Autoscaling: signals to a number of replicas, with one sentence why.
 
-Arrives with latency and cost objectives; empty until then.
+Sleep in mode Manual is here; latency and cost objectives come beside it.
 """

@@ -1,0 +1,73 @@
+"""How many replicas a model has in mode Manual, and when it may sleep. Pure; times in seconds.
+
+Absent is not zero: a gateway that does not answer may carry a request, so its silence keeps the model awake. Waking
+is the gateways' affair (they write 0 -> 1 themselves); a count of 1 they wrote is taken as the current one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from smallmodel_operator.core.traffic import Traffic
+
+LOOK_AGAIN_SECONDS: Final = 10.0
+"""While gateways do not answer, or carry requests."""
+LEAST_LOOK_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SleepRequest:
+    """What a model wants: `replicas` when awake, sleep after `idle_seconds` if it `may_sleep`."""
+
+    replicas: int
+    may_sleep: bool = False
+    idle_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The replicas to write. `asleep`: none, because nobody asks; `waking`: one comes, for somebody who does."""
+
+    replicas: int
+    why: str
+    asleep: bool = False
+    waking: bool = False
+    look_again_seconds: float | None = None
+
+
+def decide(request: SleepRequest, current: int | None, available: int, traffic: Traffic) -> Count:
+    """The number of replicas.
+
+    Args:
+        request: the model's wish.
+        current: `spec.replicas` of its Deployment; None: there is none yet.
+        available: replicas that answer.
+        traffic: what the gateways say.
+    """
+    awake = request.replicas
+    if not awake:
+        return Count(0, "switched off by its user")
+    if not request.may_sleep:
+        return Count(awake, f"`spec.replicas` is {awake}")
+    if current is None:
+        return Count(awake, "it starts awake", look_again_seconds=LOOK_AGAIN_SECONDS)
+    if current == 0:
+        return Count(0, "asleep: no request for a while", asleep=True)
+    if not available:
+        # One is enough for those who wait; the others follow once it answers, and do not compete for its start.
+        return Count(min(current, awake), "waking: a request waits", waking=True)
+    return _awake(request, traffic)
+
+
+def _awake(request: SleepRequest, traffic: Traffic) -> Count:
+    awake = request.replicas
+    if not traffic.complete:
+        silent = ", ".join(r.gateway for r in traffic.reports if not r.fresh) or "none is ready"
+        return Count(awake, f"awake: gateways do not all answer ({silent})", look_again_seconds=LOOK_AGAIN_SECONDS)
+    if traffic.busy:
+        return Count(awake, "awake: requests are under way", look_again_seconds=LOOK_AGAIN_SECONDS)
+    left = request.idle_seconds - traffic.idle
+    if left > 0:
+        # Rounded, so that the sentence does not change with every look.
+        why = f"awake: no request for less than {request.idle_seconds:g} s"
+        return Count(awake, why, look_again_seconds=max(LEAST_LOOK_SECONDS, left))
+    return Count(0, f"asleep: no request for {request.idle_seconds:g} s", asleep=True)

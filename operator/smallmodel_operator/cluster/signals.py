@@ -1,0 +1,120 @@
+"""What the gateways say: `GET /signals` of every ready gateway pod, asked for when somebody needs to know."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+
+from smallmodel_operator.api.names import GATEWAY
+from smallmodel_operator.cluster.children import ModelKey
+from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.core.traffic import GatewayReport, Traffic
+
+SIGNALS_PORT: Final = 10091
+ASK_SECONDS: Final = 1.0
+"""Answers younger than this serve everyone who asks."""
+WHO_SECONDS: Final = 5.0
+"""How long the list of gateway pods answers for."""
+TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
+NEVER: Final = float("-inf")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Gateway:
+    at: float = NEVER
+    models: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    """In flight, held, idle seconds; by `<namespace>/<name>`."""
+
+
+class Signals:
+    """Asks gateways, once for all who want to know. `addresses` replaces the search for gateway pods."""
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        addresses: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._fixed = addresses
+        self._clock = clock
+        self._who: dict[str, str] = dict(addresses or {})
+        self._who_at = NEVER
+        self._gateways: dict[str, _Gateway] = {}
+        self._asked_at = NEVER
+        self._asking: asyncio.Task[None] | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def traffic(self, model: ModelKey) -> Traffic:
+        """Every ready gateway's word on a model, at most about a second old where the gateway answers."""
+        if self._clock() - self._asked_at > ASK_SECONDS:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            await asyncio.shield(self._asking)
+        now, target = self._clock(), f"{model[0]}/{model[1]}"
+        return Traffic(tuple(_report(name, self._gateways.get(name, _Gateway()), target, now) for name in self._who))
+
+    async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self) -> None:
+        await self._find()
+        self._session = self._session or aiohttp.ClientSession(timeout=TIMEOUT)
+        await asyncio.gather(*(self._hear(name, url, self._session) for name, url in self._who.items()))
+        self._gateways = {name: self._gateways[name] for name in self._who if name in self._gateways}
+        self._asked_at = self._clock()
+
+    async def _find(self) -> None:
+        if self._fixed is not None or self._clock() - self._who_at <= WHO_SECONDS:
+            return
+        try:
+            selector = f"kubernetes.io/service-name={GATEWAY}-pods"
+            slices = await self._client.list("EndpointSlice", self._namespace, labelSelector=selector)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            logger.debug("gateways cannot be listed, those known are kept: %s", error)
+            return
+        self._who, self._who_at = _ready(slices), self._clock()
+
+    async def _hear(self, name: str, url: str, session: aiohttp.ClientSession) -> None:
+        try:
+            async with session.get(f"{url}/signals") as response:
+                answer = await response.json() if response.status == 200 else {}
+            models = {target: _numbers(said) for target, said in answer["models"].items()}
+            self._gateways[name] = _Gateway(self._clock(), models)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.debug("gateway %s does not say how it stands: %s", name, error)
+
+
+def _ready(slices: list[dict[str, Any]]) -> dict[str, str]:
+    """Ready gateway pods, name to base URL."""
+    found = {}
+    for part in slices:
+        for endpoint in part.get("endpoints") or ():
+            if endpoint.get("conditions", {}).get("ready"):
+                address = endpoint["addresses"][0]
+                host = f"[{address}]" if ":" in address else address
+                found[endpoint.get("targetRef", {}).get("name", address)] = f"http://{host}:{SIGNALS_PORT}"
+    return dict(sorted(found.items()))
+
+
+def _report(name: str, gateway: _Gateway, target: str, now: float) -> GatewayReport:
+    said = gateway.models.get(target)
+    if said is None:
+        return GatewayReport(name, now - gateway.at, routes=False)
+    in_flight, held, idle = said
+    return GatewayReport(name, now - gateway.at, routes=True, in_flight=in_flight, held=held, idle=idle)
+
+
+def _numbers(said: Mapping[str, Any]) -> tuple[int, int, float]:
+    return int(said["inFlight"]), int(said["held"]), max(0.0, float(said["idleSeconds"]))

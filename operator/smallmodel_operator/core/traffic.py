@@ -1,0 +1,50 @@
+"""What the gateways say about one model: values, made by cluster/signals from `GET /signals`."""
+
+from dataclasses import dataclass
+from typing import Final
+
+FRESH_SECONDS: Final = 4.0
+"""An older report says nothing about now; gateways are asked at most a second before each decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayReport:
+    """One gateway's word on one model. `routes`: it has the model in its configuration. Times in seconds."""
+
+    gateway: str
+    age: float
+    routes: bool
+    in_flight: int = 0
+    held: int = 0
+    idle: float = 0.0
+
+    @property
+    def fresh(self) -> bool:
+        return self.age <= FRESH_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """All gateways that are ready to carry traffic, each with its last report; a silent one has an old report."""
+
+    reports: tuple[GatewayReport, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """There is a gateway, and every one has spoken lately."""
+        return bool(self.reports) and all(r.fresh for r in self.reports)
+
+    @property
+    def busy(self) -> bool:
+        """Some gateway has a request of the model in flight or held."""
+        return any(r.in_flight or r.held for r in self.reports)
+
+    @property
+    def idle(self) -> float:
+        """Seconds since the last request anywhere; 0 while it is not known."""
+        return min((r.idle for r in self.reports), default=0.0) if self.complete and not self.busy else 0.0
+
+    @property
+    def routed(self) -> int:
+        """Gateways that route to the model."""
+        return sum(1 for r in self.reports if r.fresh and r.routes)
