@@ -8,7 +8,7 @@ same middlewares, so that its finalizer patches are fenced too.
 import copy
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -176,6 +176,24 @@ class Client:
             if response.status >= 400:
                 raise _error(response.status, text)
             return cast(dict[str, Any], json.loads(text)) if text.startswith("{") else {"text": text}
+
+    async def lines(self, path: str, query: Mapping[str, str], silence: float) -> AsyncIterator[bytes]:
+        """Lines of an answer that goes on (a watch), for as long as the server sends.
+
+        Raises:
+            ApiError: the server answered 4xx or 5xx.
+            aiohttp.ClientError, TimeoutError: no answer, or nothing for `silence` seconds.
+        """
+        self._session = self._session or self.new_session()
+        url = f"{self.server.rstrip('/')}{path}?{urlencode(query)}"
+        timeout, rest = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence), b""
+        async with self._session.get(url, timeout=timeout) as response:
+            if response.status >= 400:
+                raise _error(response.status, await response.text())
+            async for chunk in response.content.iter_any():
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    yield line
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """The object, or None when there is none."""

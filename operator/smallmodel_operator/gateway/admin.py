@@ -1,0 +1,145 @@
+"""The own Envoy, asked through its admin socket: is it ready, what passes through it, what did it refuse."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
+TRAFFIC: Final = r"^cluster\.[^./]+/[^.]+\.upstream_rq_(active|total)$"
+UPDATES: Final = r"^(listener_manager\.lds|cluster_manager\.cds|http\..*\.rds\..*)\.update_(rejected|success)$"
+_STAT: Final = re.compile(r"^cluster\.(?P<target>[^./]+/[^.]+)\.upstream_rq_(?P<what>active|total)$")
+_UPDATE: Final = re.compile(r"^(?P<where>.+)\.update_(?P<what>rejected|success)$")
+_FILE: Final = {"listener_manager.lds": "xds/lds.json", "cluster_manager.cds": "xds/cds.json"}
+
+
+class Unreachable(Exception):  # noqa: N818 - says what is the matter
+    """Envoy did not answer on its admin socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Requests of one target in this Envoy: now, and since Envoy started (retries counted)."""
+
+    active: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Updates:
+    """Updates of one configuration file since Envoy started."""
+
+    rejected: int = 0
+    success: int = 0
+
+
+def traffic_of(stats: Mapping[str, Any]) -> dict[str, Passing]:
+    """Read `/stats?format=json`: requests by target."""
+    found: dict[str, dict[str, int]] = {}
+    for stat in stats.get("stats", ()):
+        if match := _STAT.match(str(stat.get("name", ""))):
+            found.setdefault(match["target"], {})[match["what"]] = int(stat["value"])
+    return {target: Passing(**numbers) for target, numbers in found.items()}
+
+
+def updates_of(stats: Mapping[str, Any]) -> dict[str, Updates]:
+    """Read `/stats?format=json`: updates by file."""
+    found: dict[str, dict[str, int]] = {}
+    for stat in stats.get("stats", ()):
+        if match := _UPDATE.match(str(stat.get("name", ""))):
+            numbers = found.setdefault(_FILE.get(match["where"], "xds/rds.json"), {"rejected": 0, "success": 0})
+            numbers[match["what"]] += int(stat["value"])
+    return {name: Updates(**numbers) for name, numbers in found.items()}
+
+
+def refused(before: Mapping[str, Updates], now: Mapping[str, Updates], standing: frozenset[str]) -> frozenset[str]:
+    """Files whose newest content Envoy refused: it serves the one before.
+
+    Args:
+        before: counts at the last look.
+        now: counts now.
+        standing: files that were refused at the last look.
+    """
+    found = set()
+    for name, count in now.items():
+        old = before.get(name, Updates())
+        if count.rejected > old.rejected or (name in standing and count.success <= old.success):
+            found.add(name)
+    return frozenset(found)
+
+
+class Admin:
+    """The admin interface on a Unix socket. Use as `async with`."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Admin":
+        self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self._socket)), timeout=TIMEOUT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def ready(self) -> bool:
+        """Does Envoy take requests?"""
+        try:
+            return (await self._get("/ready")).strip() == "LIVE"
+        except Unreachable:
+            return False
+
+    async def traffic(self) -> dict[str, Passing]:
+        """Requests by target.
+
+        Raises:
+            Unreachable: no answer; that is not the same as no traffic.
+        """
+        return traffic_of(await self._stats(TRAFFIC))
+
+    async def updates(self) -> dict[str, Updates]:
+        """Updates by file.
+
+        Raises:
+            Unreachable: no answer.
+        """
+        return updates_of(await self._stats(UPDATES))
+
+    async def addresses(self, target: str) -> frozenset[str]:
+        """Where Envoy sends requests for a target now: `address:port`, or the path of a Unix socket.
+
+        Raises:
+            Unreachable: no answer.
+        """
+        text = await self._get("/clusters?" + urlencode({"filter": f"^{re.escape(target)}$"}))
+        lines = (line.split("::") for line in text.splitlines())
+        return frozenset(part[1] for part in lines if len(part) > 2 and part[2].startswith("health_flags"))
+
+    async def _stats(self, pattern: str) -> Mapping[str, Any]:
+        text = await self._get("/stats?" + urlencode({"filter": pattern, "format": "json"}))
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise Unreachable(f"the answer of Envoy's admin interface is no JSON: {error}") from None
+        return value if isinstance(value, dict) else {}
+
+    async def _get(self, path: str) -> str:
+        if self._session is None:
+            raise Unreachable("the connection to Envoy's admin interface is closed")
+        try:
+            async with self._session.get(f"http://envoy{path}") as response:
+                text = await response.text()
+                if response.status != 200 and not path.startswith("/ready"):
+                    raise Unreachable(f"Envoy's admin interface answered {response.status}: {text[:100]}")
+                return text
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unreachable(f"Envoy does not answer on {self._socket.name}: {error}") from error

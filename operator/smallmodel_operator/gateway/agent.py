@@ -1,0 +1,248 @@
+"""The gateway's agent: one process beside each Envoy that tells it where models are and wakes them."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from smallmodel_operator import __version__
+from smallmodel_operator.cluster.client import Client
+from smallmodel_operator.gateway import http, metrics, scale, signals
+from smallmodel_operator.gateway.admin import Admin, Passing, Unreachable, Updates, refused
+from smallmodel_operator.gateway.config import Renderer, Writer
+from smallmodel_operator.gateway.discovery import Discovery
+from smallmodel_operator.gateway.files import Files
+from smallmodel_operator.gateway.known import KNOWN, recall
+from smallmodel_operator.gateway.settings import GatewaySettings
+from smallmodel_operator.gateway.state import Endpoint, Model
+from smallmodel_operator.gateway.world import World
+
+TICK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 5.0
+"""How often traffic is looked at when nobody asks."""
+FRESH_SECONDS: Final = 0.2
+"""A look this young answers who asks."""
+ACCEPT_SECONDS: Final = 0.05
+"""How long Envoy may take to take over endpoints before a held request is let go all the same."""
+
+logger = logging.getLogger(__name__)
+
+Part = Callable[["Agent"], Coroutine[Any, Any, None]]
+"""Another part of the process (activator, access log): runs until cancelled."""
+
+
+class Agent:
+    """One agent. `held` is set by the activator."""
+
+    def __init__(self, settings: GatewaySettings, client: Client, renderer: Renderer) -> None:
+        self.settings = settings
+        self.client = client
+        self.held: Callable[[], Mapping[str, signals.Held]] = dict
+        self.discovery = Discovery(settings.xds_socket)
+        self.admin = Admin(settings.admin_socket)
+        self.http_port = 0
+        """Where the HTTP port is, once it listens."""
+        files = Files(settings.gateway_dir)
+        self.writer = Writer(files, self.discovery, renderer, lambda: self.world)
+        self.world = World(
+            client,
+            settings,
+            recall(files.read(KNOWN)),
+            self.writer.targets,
+            self.writer.changed,
+            self.writer.moved,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._activities: dict[str, signals.Activity] = {}
+        self._looked = float("-inf")
+        self._looking = asyncio.Lock()
+        self._updates: Mapping[str, Updates] = {}
+        self._refused: frozenset[str] = frozenset()
+        self._said: frozenset[str] = frozenset()
+        self._stopping = False
+
+    # -- for the activator -------------------------------------------------------------------------------------
+
+    def model(self, target: str) -> Model | None:
+        """The model of a target; None: there is none."""
+        return self.world.model(target)
+
+    def not_ready(self, target: str) -> tuple[Endpoint, ...]:
+        """Addresses worth a probe: pods that exist and are not called ready yet."""
+        return self.world.not_ready(target)
+
+    def usable(self, target: str) -> tuple[Endpoint, ...]:
+        """Addresses requests may go to now."""
+        return self.world.state(only=target).endpoints.get(target, ())
+
+    def peers(self) -> tuple[str, ...]:
+        """Addresses of the other gateways that are ready."""
+        return self.world.peers()
+
+    async def wake(self, target: str) -> bool:
+        """Scale a model's Deployment 0 -> 1; False when it was not at 0.
+
+        Raises:
+            scale.NotWoken: the API server did not take it; ask again.
+        """
+        namespace, _, name = target.partition("/")
+        try:
+            woken = await scale.wake(self.client, namespace, name)
+        except scale.NotWoken:
+            metrics.WAKE_FAILURES.inc()
+            raise
+        metrics.WAKES.inc(int(woken))
+        return woken
+
+    async def publish(self, target: str, endpoints: Sequence[Endpoint]) -> bool:
+        """These answered a probe: send requests there. True when Envoy has said that it does."""
+        self.world.prove(target, [e.address for e in endpoints])
+        return await self.discovery.settled(target, ACCEPT_SECONDS)
+
+    async def settled(self, target: str) -> bool:
+        """True when Envoy has taken over the endpoints known now."""
+        return await self.discovery.settled(target, ACCEPT_SECONDS)
+
+    # -- the process -------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event, parts: Sequence[Part] = ()) -> int:
+        """Work until `stop`; the exit code. A part that ends ends the process: a fresh one is safe."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.admin)
+            self.writer.resume()
+            await self.discovery.start()
+            stack.push_async_callback(self.discovery.stop)
+            runner = await http.serve(
+                self.settings.gateway_http_port, self.healthy, self.readiness, self.signals, self.scrape
+            )
+            stack.push_async_callback(runner.cleanup)
+            self.http_port = runner.addresses[0][1]
+            await stack.enter_async_context(self._running(parts))
+            metrics.BUILD.info({"version": __version__})
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({stopping, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            self._stopping = True
+            stopping.cancel()
+            return self._verdict()
+
+    @asynccontextmanager
+    async def _running(self, parts: Sequence[Part]) -> AsyncIterator[None]:
+        works: list[Coroutine[Any, Any, None]] = [
+            *(informer.run() for informer in self.world.informers),
+            self.world.tokens.run(),
+            self.writer.run(),
+            self._every(TICK_SECONDS, self._tick),
+            self._every(LOOK_SECONDS, self._look),
+            *(part(self) for part in parts),
+        ]
+        self._tasks = [asyncio.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _verdict(self) -> int:
+        ended = [t for t in self._tasks if t.done()]
+        for task in ended:
+            error = None if task.cancelled() else task.exception()
+            logger.error("a part of the agent ended: %r", error, exc_info=error)
+        return 1 if ended else 0
+
+    def healthy(self) -> bool:
+        """Do all parts run?"""
+        return bool(self._tasks) and not any(t.done() for t in self._tasks)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Unreachable as error:
+                logger.debug("%s", error)
+            await asyncio.sleep(seconds)
+
+    async def _tick(self) -> None:
+        self.world.expire()
+        now = await self.admin.updates()
+        self._refused = refused(self._updates, now, self._refused)
+        self._updates = now
+        for name in self._refused - self._said:
+            logger.error("%s", _refusal(name))
+        self._said = self._refused
+        for name in now:
+            metrics.REFUSED.labels(metrics.file_of(name)).set(name in self._refused)
+
+    # -- what it says ------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        async with self._looking:
+            if time.monotonic() - self._looked <= FRESH_SECONDS:
+                return
+            traffic: Mapping[str, Passing] = await self.admin.traffic()
+            now = time.monotonic()
+            self._activities = signals.look(self._activities, self.writer.targets, traffic, self.held(), now)
+            self._looked = now
+
+    async def signals(self) -> dict[str, Any]:
+        """The answer of `GET /signals`.
+
+        Raises:
+            Unreachable: Envoy cannot be asked, so nothing is known.
+        """
+        await self._look()
+        endpoints = {t: len(e) for t, e in self.world.state().endpoints.items()}
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return signals.report(
+            self.settings.identity,
+            at,
+            self.world.complete,
+            self._activities,
+            self.held(),
+            endpoints,
+            time.monotonic(),
+        )
+
+    async def readiness(self) -> http.Readiness:
+        """Ready while Envoy serves a configuration, be it an old one; what is wrong is said all the same."""
+        envoy = await self.admin.ready()
+        metrics.ENVOY_READY.set(envoy)
+        problems = self.world.problems()
+        problems += [_refusal(name) for name in sorted(self._refused)]
+        problems += [f"Envoy refuses endpoints of {t}: {why}" for t, why in sorted(self.discovery.problems.items())]
+        problems += [self.writer.problem] if self.writer.problem else []
+        if not envoy:
+            problems.append("Envoy does not take requests yet: see the log of container envoy")
+        elif not self.discovery.connected:
+            problems.append("Envoy is not connected for endpoints yet")
+        if not self.writer.written:
+            problems.append("no configuration has been written yet")
+        return http.Readiness(envoy and self.writer.written and not self._stopping, problems)
+
+    def scrape(self) -> None:
+        """Bring gauges up to date."""
+        metrics.SYNCED.set(self.world.complete)
+        for kind in {i.kind.plural for i in self.world.informers}:
+            age = max(i.age for i in self.world.informers if i.kind.plural == kind)
+            metrics.STALE_SECONDS.labels(kind).set(age)
+
+
+def _refusal(name: str) -> str:
+    return f"Envoy refuses the newest {name} and serves the one before: see the log of container envoy for the reason"
+
+
+async def run(settings: GatewaySettings, renderer: Renderer, parts: Sequence[Part] = ()) -> int:
+    """Run until a signal; the exit code."""
+    client = await Client.connect(None)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    try:
+        return await Agent(settings, client, renderer).run(stop, parts)
+    finally:
+        await client.close()

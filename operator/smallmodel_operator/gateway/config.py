@@ -1,0 +1,151 @@
+"""Writing Envoy's configuration: the whole when models or keys change, one model's endpoints at once."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from smallmodel_operator.gateway import metrics
+from smallmodel_operator.gateway.discovery import Discovery
+from smallmodel_operator.gateway.files import Files, dump
+from smallmodel_operator.gateway.known import KNOWN, remember
+from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.world import World
+
+BOOTSTRAP: Final = "bootstrap.json"
+DEBOUNCE_SECONDS: Final = 0.005
+MOST_SECONDS: Final = 1.0
+"""Longest pause between two whole configurations while changes keep coming."""
+RETRY_SECONDS: Final = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class Renderer(Protocol):
+    """Makes configuration files of a state: relative path to JSON value. Pure, and safe in another thread."""
+
+    def bootstrap(self) -> Any: ...
+
+    def everything(self, state: State) -> Mapping[str, Any]: ...
+
+    def endpoints(self, state: State, target: str) -> tuple[str, Any]:
+        """The endpoint file of one target: its path and its value."""
+
+
+def prepare(files: Files, renderer: Renderer) -> list[str]:
+    """What Envoy needs to start: its bootstrap, and empty configuration where there is none yet; names written."""
+    written = [BOOTSTRAP] if files.write(BOOTSTRAP, dump(renderer.bootstrap())) else []
+    for name, value in renderer.everything(State()).items():
+        if not files.exists(name) and files.write(name, dump(value)):
+            written.append(name)
+    return written
+
+
+def targets_on_disk(files: Files) -> dict[str, Any]:
+    """Endpoint files from before, by target."""
+    values = (files.read(name) for name in files.endpoints())
+    return {v["resources"][0]["cluster_name"]: v for v in values if v}
+
+
+class Writer:
+    """Keeps files and discovery as the world says. `problem` says why the newest could not be written."""
+
+    def __init__(self, files: Files, discovery: Discovery, renderer: Renderer, world: Callable[[], World]) -> None:
+        self._files = files
+        self._discovery = discovery
+        self._renderer = renderer
+        self._world = world
+        self._dirty = asyncio.Event()
+        self._moved: set[str] = set()
+        self._took = 0.0
+        self.targets = frozenset(targets_on_disk(files))
+        """Those in the configuration."""
+        self.problem = ""
+        self.written = bool(self.targets) or files.exists(KNOWN)
+        """There is a configuration of this agent, or of the one before it."""
+
+    def resume(self) -> None:
+        """Serve the endpoints on disk until something newer is known."""
+        self._discovery.put(targets_on_disk(self._files))
+
+    def changed(self) -> None:
+        """Models, keys, peers or the issuer are different: write everything soon."""
+        self._dirty.set()
+
+    def moved(self, target: str) -> None:
+        """Endpoints of one target are different: write them now, the rest needs no change."""
+        self._moved.add(target)
+        if self._world().complete and target in self.targets:
+            try:
+                self._write_endpoints(target)
+            except Exception as error:
+                self._failed(error)
+                self._dirty.set()
+        else:
+            self._dirty.set()
+
+    async def run(self) -> None:
+        """Write whenever something changed, until cancelled."""
+        while True:
+            await self._dirty.wait()
+            # In a burst the pause grows with the work, so that at most half of a core goes into it.
+            await asyncio.sleep(min(MOST_SECONDS, max(DEBOUNCE_SECONDS, self._took)))
+            if not self._world().complete:
+                self._dirty.clear()
+                continue
+            self._dirty.clear()
+            try:
+                await self._write_everything()
+                self.problem = ""
+            except Exception as error:  # a full folder, a bug: Envoy keeps what it has, and it is said
+                self._failed(error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._dirty.set()
+
+    def _failed(self, error: Exception) -> None:
+        metrics.WRITE_FAILURES.inc()
+        if not self.problem:
+            logger.exception("the configuration cannot be written, the last one stays")
+        self.problem = f"the configuration cannot be written, the last one stays: {error!r}"
+
+    async def _write_everything(self) -> None:
+        began = time.monotonic()
+        world = self._world()
+        state = world.state()
+        self._moved.clear()
+        contents, values = await asyncio.to_thread(self._render, state)
+        for target in self._moved & state.models.keys():  # newer than what was rendered meanwhile
+            name, value = self._renderer.endpoints(world.state(only=target), target)
+            contents[name], values[target] = dump(value), value
+        self._discovery.put(values)
+        self.targets = frozenset(state.models)
+        self._count(self._files.write_all(contents))
+        self._discovery.keep_only(state.models)
+        self._files.write(KNOWN, dump(remember(world.keys, state.issuer)) if world.keys else b"{}")
+        self.written = True
+        metrics.MODELS.set(len(state.models))
+        metrics.KEYS.set(len(state.keys))
+        metrics.ENDPOINTS.set(sum(map(len, state.endpoints.values())))
+        self._took = time.monotonic() - began
+        metrics.RENDER_SECONDS.observe(self._took)
+
+    def _render(self, state: State) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """Files as bytes, and endpoints by target."""
+        files = dict(self._renderer.everything(state))
+        endpoints = {}
+        for target in state.models:
+            name, value = self._renderer.endpoints(state, target)
+            files[name] = endpoints[target] = value
+        return {name: dump(value) for name, value in files.items()}, endpoints
+
+    def _write_endpoints(self, target: str) -> None:
+        name, value = self._renderer.endpoints(self._world().state(only=target), target)
+        if self._files.write(name, dump(value)):
+            metrics.WRITES.labels("eds").inc()
+        self._discovery.put({target: value})
+
+    @staticmethod
+    def _count(names: list[str]) -> None:
+        for name in names:
+            metrics.WRITES.labels(metrics.file_of(name)).inc()

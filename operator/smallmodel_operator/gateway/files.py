@@ -1,0 +1,89 @@
+"""Configuration files for Envoy: each replaced whole, at once, and only when its content differs.
+
+A reader sees the old file or the new one. Nothing is synced to a disk: the folder is memory and lives as long as
+the pod.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+CDS, RDS, LDS = "xds/cds.json", "xds/rds.json", "xds/lds.json"
+EDS: Final = "xds/eds/"
+_MARK: Final = ".new"
+
+logger = logging.getLogger(__name__)
+
+
+def dump(value: Any) -> bytes:
+    """Deterministic JSON: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Whatever is referred to comes before what refers to it: endpoints, clusters, routes, listeners."""
+    rank = {CDS: 1, RDS: 2, LDS: 3}
+    return sorted(names, key=lambda name: (0 if name.startswith(EDS) else rank.get(name, 4), name))
+
+
+class Files:
+    """The files below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._content: dict[str, bytes] = {}
+        for folder in (root, root / EDS):
+            folder.mkdir(parents=True, exist_ok=True)
+        for left in (*root.rglob(f".*{_MARK}"),):  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
+
+    def read(self, name: str) -> Any:
+        """The JSON value in a file; None when there is none or it is no JSON."""
+        try:
+            return json.loads((self.root / name).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def exists(self, name: str) -> bool:
+        return (self.root / name).exists()
+
+    def endpoints(self) -> list[str]:
+        """Names of the endpoint files there are."""
+        return sorted(f"{EDS}{p.name}" for p in (self.root / EDS).glob("*.json"))
+
+    def write(self, name: str, content: bytes, mode: int = 0o600) -> bool:
+        """Replace one file unless it has this content already; True when it was written.
+
+        Raises:
+            OSError: the folder is full or not writable; the old file is untouched.
+        """
+        path = self.root / name
+        if self._content.get(name) is None and path.exists():
+            self._content[name] = path.read_bytes()
+        if self._content.get(name) == content:
+            return False
+        temporary = path.with_name(f".{path.name}{_MARK}")
+        try:
+            temporary.touch(mode)
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._content[name] = content
+        return True
+
+    def write_all(self, contents: Mapping[str, bytes]) -> list[str]:
+        """Write what differs, in an order that never leaves a reference to nothing; the names written.
+
+        Endpoint files that are not among `contents` are removed when those that referred to them are replaced.
+        """
+        written = [name for name in in_order(contents) if self.write(name, contents[name])]
+        for name in self.endpoints():
+            if name not in contents:
+                (self.root / name).unlink(missing_ok=True)
+                self._content.pop(name, None)
+        return written

@@ -1,0 +1,64 @@
+"""The agent's HTTP port: /healthz, /readyz, /metrics, /signals."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from smallmodel_operator.gateway.admin import Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Does this gateway serve, and what is not as it should be (also while it serves)?"""
+
+    ready: bool
+    problems: Sequence[str] = ()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(("ok" if self.ready else "not ready", *self.problems)) + "\n"
+
+
+async def serve(
+    port: int,
+    healthy: Callable[[], bool],
+    readiness: Callable[[], Awaitable[Readiness]],
+    signals: Callable[[], Awaitable[dict[str, Any]]],
+    before_scrape: Callable[[], None],
+) -> web.AppRunner:
+    """Listen on all addresses; the returned runner is cleaned up by the caller."""
+
+    async def health(_: web.Request) -> web.Response:
+        return web.Response(text="ok") if healthy() else web.Response(status=503, text="a part of the agent ended")
+
+    async def ready(_: web.Request) -> web.Response:
+        now = await readiness()
+        return web.Response(status=200 if now.ready else 503, text=now.text)
+
+    async def metrics(_: web.Request) -> web.Response:
+        before_scrape()
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def traffic(_: web.Request) -> web.Response:
+        try:
+            return web.json_response(await signals())
+        except Unreachable as error:
+            # Not knowing must never read as idle.
+            return web.Response(status=503, text=str(error))
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/healthz", health),
+            web.get("/readyz", ready),
+            web.get("/metrics", metrics),
+            web.get("/signals", traffic),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, None, port).start()
+    return runner

@@ -1,0 +1,29 @@
+"""Metrics of a gateway's agent. They live here so that logic never counts."""
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+SYNCED = Gauge("smallmodel_gateway_synced", "1 while what is listed and watched has been listed at least once.")
+STALE_SECONDS = Gauge(
+    "smallmodel_gateway_watch_age_seconds", "Seconds since the API server last said anything about a kind.", ["kind"]
+)
+MODELS = Gauge("smallmodel_gateway_models", "Models in the configuration.")
+ENDPOINTS = Gauge("smallmodel_gateway_endpoints", "Endpoints requests may go to, over all models.")
+KEYS = Gauge("smallmodel_gateway_keys", "Callers' keys that are known.")
+WRITES = Counter("smallmodel_gateway_config_writes", "Configuration files replaced, by file.", ["file"])
+WRITE_FAILURES = Counter("smallmodel_gateway_config_write_failures", "Configurations that could not be written.")
+RENDER_SECONDS = Histogram(
+    "smallmodel_gateway_config_render_seconds", "Duration of making and writing the whole configuration.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)  # fmt: skip
+REFUSED = Gauge(
+    "smallmodel_gateway_config_refused", "1 while Envoy refuses the newest content of a configuration file.", ["file"]
+)
+ENVOY_READY = Gauge("smallmodel_gateway_envoy_ready", "1 while this gateway's Envoy takes requests.")
+WAKES = Counter("smallmodel_gateway_wakes", "Deployments scaled from 0 to 1 by this gateway.")
+WAKE_FAILURES = Counter("smallmodel_gateway_wake_failures", "Wakes the API server did not take.")
+BUILD = Info("smallmodel_gateway_build", "Version of the gateway's agent.")
+
+
+def file_of(name: str) -> str:
+    """The label of a file: endpoints of all models share one."""
+    return "eds" if name.startswith("xds/eds/") else name.rsplit("/", 1)[-1].removesuffix(".json")

@@ -1,0 +1,52 @@
+"""Settings of a gateway's agent, from the environment (`SLM_…`)."""
+
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from smallmodel_operator.api.names import SYSTEM_NAMESPACE
+
+
+class GatewaySettings(BaseSettings):
+    """Every setting, with its default. The chart sets them for all containers of a gateway pod alike."""
+
+    model_config = SettingsConfigDict(env_prefix="SLM_", extra="ignore")
+
+    gateway_dir: Path = Field(
+        Path("/run/smallmodel"), description="Folder in memory: bootstrap.json, xds/, admin.sock, agent.sock, xds.sock."
+    )
+    gateway_data_dir: Path = Field(Path("/var/lib/smallmodel"), description="Folder that stays: the access log.")
+    namespace: str = Field(SYSTEM_NAMESPACE, description="The gateway's own namespace; its Secret lives there.")
+    identity: str = Field(default_factory=socket.gethostname, description="Name of this gateway's pod.")
+    pod_ip: str = Field("127.0.0.1", description="Address of this gateway's pod.")
+    cluster_domain: str = Field("cluster.local", description="DNS domain of the cluster.")
+    gateway_tls: bool = Field(False, description="Serve https too: the TLS Secret is mounted.")
+    gateway_http_port: int = Field(
+        10091, ge=0, le=65535, description="/healthz, /readyz, /metrics and /signals; 0 for any free port."
+    )
+    gateway_activator_port: int = Field(
+        10090, ge=0, le=65535, description="The activator, for the other gateways; 0 for any free port."
+    )
+    gateway_relist_seconds: float = Field(
+        60.0, gt=0, le=3600, description="Everything watched is also listed again this often."
+    )
+    log_format: Literal["json", "text"] = Field("text", description="Form of the log lines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+    @property
+    def admin_socket(self) -> Path:
+        """Envoy's admin interface."""
+        return self.gateway_dir / "admin.sock"
+
+    @property
+    def agent_socket(self) -> Path:
+        """The activator, for the own Envoy."""
+        return self.gateway_dir / "agent.sock"
+
+    @property
+    def xds_socket(self) -> Path:
+        """The agent's endpoint discovery, for the own Envoy."""
+        return self.gateway_dir / "xds.sock"

@@ -1,0 +1,186 @@
+"""Everything a gateway watches, and the state made of it. What cannot be had is kept as it was, and said."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from smallmodel_operator.api.names import GATEWAY, GATEWAY_KEYS, LABEL_MODEL
+from smallmodel_operator.cluster.client import KINDS, Client, Kind
+from smallmodel_operator.cluster.informer import Informer, Key
+from smallmodel_operator.gateway.settings import GatewaySettings
+from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, Object, State, endpoints_of
+from smallmodel_operator.gateway.tokens import Tokens
+from smallmodel_operator.gateway.view import (
+    SERVICE_LABEL,
+    Keys,
+    Part,
+    Surroundings,
+    doubtful,
+    keys_of,
+    merged,
+    part_of,
+    peers_of,
+    state_of,
+    still_proved,
+    waiting,
+)
+
+SLICES: Final = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+OLD_SECONDS: Final = 150.0
+"""Silence of the API server after which what is known is called old; lists come every minute."""
+
+
+class World:
+    """The caches.
+
+    Args:
+        client: connection to the API server.
+        settings: who and where this gateway is.
+        known: keys and issuer from before a restart.
+        targets: targets that had files before a restart: a first list that lacks most of them is doubted.
+        changed: something else than endpoints is different.
+        moved: endpoints of this target are different.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        settings: GatewaySettings,
+        known: tuple[Keys | None, Issuer | None],
+        targets: Collection[str],
+        changed: Callable[[], None],
+        moved: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._changed = changed
+        self._moved = moved
+        self.keys, issuer = known
+        self._keys_problem = ""
+        self._parts: dict[str, dict[Key, Part]] = {}
+        self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
+        self._proofs: dict[str, dict[str, float]] = {}
+        relist, known_models = settings.gateway_relist_seconds, [_key(t) for t in targets]
+        own, service = settings.namespace, {"labelSelector": f"{SERVICE_LABEL}={GATEWAY}-pods"}
+        self.tokens = Tokens(client, lambda _: changed(), issuer)
+        self.models: Informer[Model] = Informer(
+            client, KINDS["SmallModel"], Model.of, lambda *_: changed(),
+            doubt=doubtful, known=known_models, relist=relist,
+        )  # fmt: skip
+        self.slices: Informer[Part] = Informer(
+            client, SLICES, part_of, self._slice, selector={"labelSelector": LABEL_MODEL}, doubt=doubtful, relist=relist
+        )
+        self._peers: Informer[tuple[Endpoint, ...]] = Informer(
+            client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
+            namespace=own, selector=service, relist=relist,
+        )  # fmt: skip
+        self._secret: Informer[Keys] = Informer(
+            client, KINDS["Secret"], self._read_secret, self._keys,
+            namespace=own, selector={"fieldSelector": f"metadata.name={GATEWAY_KEYS}"}, relist=relist,
+        )  # fmt: skip
+
+    @property
+    def informers(self) -> Sequence[Informer[Model] | Informer[Part] | Informer[tuple[Endpoint, ...]] | Informer[Keys]]:
+        return (self.models, self.slices, self._peers, self._secret)
+
+    @property
+    def complete(self) -> bool:
+        """All that a configuration cannot do without has been seen; before that the files stay as they are."""
+        return self.models.synced and self.slices.synced and (self._secret.synced or self.keys is not None)
+
+    def problems(self) -> list[str]:
+        """What is not as it should be, in sentences."""
+        found = [i.problem for i in self.informers if i.problem]
+        found += [
+            f"the API server has said nothing about {i.kind.plural} for {i.age:.0f} s, what was known is kept"
+            for i in self.informers
+            if not i.problem and i.age > OLD_SECONDS
+        ]
+        if not self.complete and not found:
+            found.append("not everything has been listed yet, the last configuration is kept")
+        if self._secret.synced and not self._secret.objects and not self._keys_problem:
+            kept = "the last keys are kept" if self.keys else "no key opens a model until the operator writes it"
+            found.append(f"Secret {GATEWAY_KEYS} is missing in namespace {self._settings.namespace}: {kept}")
+        return [*found, *filter(None, (self._keys_problem, self.tokens.problem))]
+
+    # -- questions ---------------------------------------------------------------------------------------------
+
+    def model(self, target: str) -> Model | None:
+        """The model of a target."""
+        return self.models.objects.get(_key(target))
+
+    def not_ready(self, target: str) -> tuple[Endpoint, ...]:
+        """Endpoints that may become usable."""
+        return waiting(self._endpoints.get(target, ()))
+
+    def peers(self) -> tuple[str, ...]:
+        """Addresses of the other gateways."""
+        return peers_of(self._peers.objects.values(), self._settings.pod_ip)
+
+    def state(self, only: str = "") -> State:
+        """Everything as values; with `only` of one target."""
+        models: Iterable[Model] = self.models.objects.values()
+        if only:
+            model = self.model(only)
+            models = [model] if model else []
+        around = Surroundings(
+            self.tokens.issuer, self.peers(), self._settings.cluster_domain, self._settings.gateway_tls
+        )
+        return state_of(models, self._endpoints, self._proofs, self.keys or Keys(), around)
+
+    # -- changes -----------------------------------------------------------------------------------------------
+
+    def prove(self, target: str, addresses: Collection[str]) -> None:
+        """These addresses of a target answered a probe: usable before the kubelet says so."""
+        now = self._clock()
+        self._proofs.setdefault(target, {}).update(dict.fromkeys(addresses, now))
+        self._judge(target)
+
+    def expire(self) -> None:
+        """Forget proofs that the kubelet never agreed to."""
+        for target, proofs in list(self._proofs.items()):
+            if still_proved(proofs, self._endpoints.get(target, ()), self._clock()) != proofs:
+                self._judge(target)
+
+    def _slice(self, key: Key, before: Part | None, now: Part | None) -> None:
+        if before is not None:
+            self._parts.get(before.target, {}).pop(key, None)
+        if now is not None:
+            self._parts.setdefault(now.target, {})[key] = now
+        for target in {p.target for p in (before, now) if p is not None and p.target}:
+            found = merged(self._parts.get(target, {}).values()).get(target, ())
+            if found != self._endpoints.get(target, ()):
+                self._endpoints[target] = found
+                self._judge(target)
+            if not self._parts.get(target):
+                self._parts.pop(target, None)
+                self._endpoints.pop(target, None)
+
+    def _judge(self, target: str) -> None:
+        kept = still_proved(self._proofs.get(target, {}), self._endpoints.get(target, ()), self._clock())
+        if kept:
+            self._proofs[target] = kept
+        else:
+            self._proofs.pop(target, None)
+        self._moved(target)
+
+    def _read_secret(self, secret: Object) -> Keys:
+        try:
+            keys = keys_of(secret)
+        except ValueError as error:
+            self._keys_problem = f"Secret {GATEWAY_KEYS} cannot be used, the last keys are kept: {error}"
+            raise
+        self._keys_problem = ""
+        return keys
+
+    def _keys(self, _: Key, before: Keys | None, now: Keys | None) -> None:
+        if now is not None:  # a Secret that is gone leaves its last table in force
+            self.keys = now
+            self._changed()
+
+
+def _key(target: str) -> Key:
+    namespace, _, name = target.partition("/")
+    return namespace, name
