@@ -8,7 +8,7 @@ same middlewares, so that its finalizer patches are fenced too.
 import copy
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -177,7 +177,7 @@ class Client:
                 raise _error(response.status, text)
             return cast(dict[str, Any], json.loads(text)) if text.startswith("{") else {"text": text}
 
-    async def lines(self, path: str, query: Mapping[str, str], silence: float) -> AsyncIterator[bytes]:
+    async def lines(self, path: str, query: Mapping[str, str], silence: float) -> AsyncGenerator[bytes, None]:
         """Lines of an answer that goes on (a watch), for as long as the server sends.
 
         Raises:

@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -159,9 +160,10 @@ class Informer(Generic[T]):
                 "resourceVersion": self._version,
                 "timeoutSeconds": str(max(1, round(left))),
             }
-            async for line in self._client.lines(self._path, query, silence=left + LATE_SECONDS):
-                if line.strip():
-                    self._event(json.loads(line))
+            async with aclosing(self._client.lines(self._path, query, silence=left + LATE_SECONDS)) as lines:
+                async for line in lines:
+                    if line.strip():
+                        self._event(json.loads(line))
             await asyncio.sleep(FIRST_RETRY)  # a server that ends watches at once is not hammered
 
     def _event(self, event: Mapping[str, Any]) -> None:

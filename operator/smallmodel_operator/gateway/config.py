@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from smallmodel_operator.gateway import metrics
 from smallmodel_operator.gateway.discovery import Discovery
-from smallmodel_operator.gateway.files import Files, dump
+from smallmodel_operator.gateway.files import EDS, Files, dump
 from smallmodel_operator.gateway.known import KNOWN, remember
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.world import World
@@ -62,6 +62,8 @@ class Writer:
         self.targets = frozenset(targets_on_disk(files))
         """Those in the configuration."""
         self.problem = ""
+        self.replaced = time.monotonic()
+        """When a file that is not only endpoints was last replaced (monotonic)."""
         self.written = bool(self.targets) or files.exists(KNOWN)
         """There is a configuration of this agent, or of the one before it."""
 
@@ -120,7 +122,10 @@ class Writer:
             contents[name], values[target] = dump(value), value
         self._discovery.put(values)
         self.targets = frozenset(state.models)
-        self._count(self._files.write_all(contents))
+        names = self._files.write_all(contents)
+        self._count(names)
+        if any(not name.startswith(EDS) for name in names):
+            self.replaced = time.monotonic()
         self._discovery.keep_only(state.models)
         self._files.write(KNOWN, dump(remember(world.keys, state.issuer)) if world.keys else b"{}")
         self.written = True

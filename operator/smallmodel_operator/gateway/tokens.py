@@ -53,7 +53,8 @@ class Tokens:
     async def refresh(self) -> bool:
         """Ask once; False when there was no usable answer."""
         try:
-            found = issuer_of(await self._client.request("GET", DISCOVERY), await self._client.request("GET", KEYS))
+            discovery = await self._client.request("GET", DISCOVERY, accept="*/*")
+            found = issuer_of(discovery, await self._client.request("GET", KEYS, accept="*/*"))
         except (ApiError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             if not self.problem:
                 logger.warning("keys of ServiceAccount tokens cannot be fetched: %s", error)
