@@ -148,6 +148,14 @@ class Node:
         if process.pid_of(name, self.folder) is None:
             process.start(name, [*self.prefix, *command], self.folder, env)
 
+    def _written(self, name: str, text: str) -> bool:
+        """Write a file of the cluster's folder unless it says the same already; was it written?"""
+        path = self.folder / name
+        if path.exists() and path.read_text() == text:
+            return False
+        path.write_text(text)
+        return True
+
     def _containerd(self) -> None:
         a, folder = self.addresses, self.folder
         cni = folder / "cni"
@@ -197,7 +205,9 @@ class Node:
             "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
             "nftables": {"minSyncPeriod": "100ms"},
         }
-        (self.folder / "kube-proxy.json").write_text(json.dumps(config, indent=1))
+        # kube-proxy ends itself when its file is written, even with the same text.
+        if self._written("kube-proxy.json", json.dumps(config, indent=1)):
+            process.stop("kube-proxy", self.folder)
         self._start("kube-proxy", program("kube", "kube-proxy"), f"--config={self.folder}/kube-proxy.json")
 
     def _dns(self, plane: ControlPlane) -> None:

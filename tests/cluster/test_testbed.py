@@ -3,18 +3,26 @@
 import json
 import subprocess
 import sys
+import time
 
-from hack.cluster.__main__ import status
+from hack.cluster import process
+from hack.cluster.__main__ import COMPONENTS, status
 from hack.cluster.node import Node
 from tests.cluster.conftest import NAME, Bed
 
 
 def test_up_again_changes_nothing(bed: Bed) -> None:
-    before = status(bed.node)
+    before, pids = status(bed.node), _pids(bed)
     bed.node.up()
+    time.sleep(1)  # a component that ends because its file was written does so a moment later
     assert status(bed.node) == before
+    assert _pids(bed) == pids, "nothing was started anew"
     assert before["ready"] is True
     assert all(dict(before["components"]).values())  # type: ignore[call-overload]
+
+
+def _pids(bed: Bed) -> dict[str, int | None]:
+    return {name: process.pid_of(name, bed.node.folder) for name in COMPONENTS}
 
 
 def test_status_for_machines(bed: Bed) -> None:
@@ -39,8 +47,6 @@ def test_there_is_no_way_out(bed: Bed) -> None:
 
 
 def test_a_killed_component_comes_back(bed: Bed) -> None:
-    from hack.cluster import process
-
     process.stop("kube-scheduler", bed.node.folder, grace=0)
     assert process.pid_of("kube-scheduler", bed.node.folder) is None
     bed.node.up()
