@@ -178,7 +178,7 @@ class Client:
             return cast(dict[str, Any], json.loads(text)) if text.startswith("{") else {"text": text}
 
     async def lines(self, path: str, query: Mapping[str, str], silence: float) -> AsyncGenerator[bytes, None]:
-        """Lines of an answer that goes on (a watch), for as long as the server sends.
+        """Lines of an answer that goes on (a watch), for as long as the server sends; first an empty one: it began.
 
         Raises:
             ApiError: the server answered 4xx or 5xx.
@@ -190,6 +190,7 @@ class Client:
         async with self._session.get(url, timeout=timeout) as response:
             if response.status >= 400:
                 raise _error(response.status, await response.text())
+            yield b""
             async for chunk in response.content.iter_any():
                 *whole, rest = (rest + chunk).split(b"\n")
                 for line in whole:

@@ -142,7 +142,7 @@ class Informer(Generic[T]):
             self._drop(key)
         self.synced = True
         self.lists += 1
-        self._well()
+        self._heard = time.monotonic()
 
     async def _fetch(self) -> dict[Key, Object]:
         answer = await self._client.request("GET", self._path, query=self._selector)
@@ -162,7 +162,8 @@ class Informer(Generic[T]):
             }
             async with aclosing(self._client.lines(self._path, query, silence=left + LATE_SECONDS)) as lines:
                 async for line in lines:
-                    if line.strip():
+                    self._well()  # not before: a server that lists but refuses to be watched is not well
+                    if line:
                         self._event(json.loads(line))
             await asyncio.sleep(FIRST_RETRY)  # a server that ends watches at once is not hammered
 
@@ -170,7 +171,6 @@ class Informer(Generic[T]):
         kind, obj = event["type"], event["object"]
         if kind == "ERROR":
             raise ApiError(int(obj.get("code", 500)), str(obj.get("reason", "")), str(obj.get("message", "")))
-        self._heard = time.monotonic()
         self._version = obj["metadata"]["resourceVersion"]
         if kind in ("ADDED", "MODIFIED"):
             self._take(_key(obj), obj)

@@ -13,9 +13,9 @@ import aiohttp
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
 TRAFFIC: Final = r"^cluster\.[^./]+/[^.]+\.upstream_rq_(active|total)$"
-UPDATES: Final = r"^(listener_manager\.lds|cluster_manager\.cds|http\..*\.rds\..*)\.update_(rejected|success)$"
+VERSIONS: Final = r"^(listener_manager\.lds|cluster_manager\.cds|http\..*\.rds\..*)\.version_text$"
 _STAT: Final = re.compile(r"^cluster\.(?P<target>[^./]+/[^.]+)\.upstream_rq_(?P<what>active|total)$")
-_UPDATE: Final = re.compile(r"^(?P<where>.+)\.update_(?P<what>rejected|success)$")
+_VERSION: Final = re.compile(r"^(?P<where>.+)\.version_text$")
 _FILE: Final = {"listener_manager.lds": "xds/lds.json", "cluster_manager.cds": "xds/cds.json"}
 
 
@@ -31,14 +31,6 @@ class Passing:
     total: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Updates:
-    """Updates of one configuration file since Envoy started."""
-
-    rejected: int = 0
-    success: int = 0
-
-
 def traffic_of(stats: Mapping[str, Any]) -> dict[str, Passing]:
     """Read `/stats?format=json`: requests by target."""
     found: dict[str, dict[str, int]] = {}
@@ -48,30 +40,19 @@ def traffic_of(stats: Mapping[str, Any]) -> dict[str, Passing]:
     return {target: Passing(**numbers) for target, numbers in found.items()}
 
 
-def updates_of(stats: Mapping[str, Any]) -> dict[str, Updates]:
-    """Read `/stats?format=json`: updates by file."""
-    found: dict[str, dict[str, int]] = {}
+def versions_of(stats: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Read `/stats?format=json`: versions served, by file; more than one where listeners differ."""
+    found: dict[str, frozenset[str]] = {}
     for stat in stats.get("stats", ()):
-        if match := _UPDATE.match(str(stat.get("name", ""))):
-            numbers = found.setdefault(_FILE.get(match["where"], "xds/rds.json"), {"rejected": 0, "success": 0})
-            numbers[match["what"]] += int(stat["value"])
-    return {name: Updates(**numbers) for name, numbers in found.items()}
+        if match := _VERSION.match(str(stat.get("name", ""))):
+            name = _FILE.get(match["where"], "xds/rds.json")
+            found[name] = found.get(name, frozenset()) | {str(stat["value"])}
+    return found
 
 
-def refused(before: Mapping[str, Updates], now: Mapping[str, Updates], standing: frozenset[str]) -> frozenset[str]:
-    """Files whose newest content Envoy refused: it serves the one before.
-
-    Args:
-        before: counts at the last look.
-        now: counts now.
-        standing: files that were refused at the last look.
-    """
-    found = set()
-    for name, count in now.items():
-        old = before.get(name, Updates())
-        if count.rejected > old.rejected or (name in standing and count.success <= old.success):
-            found.add(name)
-    return frozenset(found)
+def refused(written: Mapping[str, str], served: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Files whose newest content Envoy does not serve. A file that Envoy does not mention is not loaded yet."""
+    return frozenset(name for name, versions in served.items() if written.get(name) and versions != {written[name]})
 
 
 class Admin:
@@ -106,13 +87,13 @@ class Admin:
         """
         return traffic_of(await self._stats(TRAFFIC))
 
-    async def updates(self) -> dict[str, Updates]:
-        """Updates by file.
+    async def versions(self) -> dict[str, frozenset[str]]:
+        """Versions of configuration files that are served.
 
         Raises:
             Unreachable: no answer.
         """
-        return updates_of(await self._stats(UPDATES))
+        return versions_of(await self._stats(VERSIONS, "TextReadouts"))
 
     async def addresses(self, target: str) -> frozenset[str]:
         """Where Envoy sends requests for a target now: `address:port`, or the path of a Unix socket.
@@ -124,8 +105,8 @@ class Admin:
         lines = (line.split("::") for line in text.splitlines())
         return frozenset(part[1] for part in lines if len(part) > 2 and part[2].startswith("health_flags"))
 
-    async def _stats(self, pattern: str) -> Mapping[str, Any]:
-        text = await self._get("/stats?" + urlencode({"filter": pattern, "format": "json"}))
+    async def _stats(self, pattern: str, kind: str = "All") -> Mapping[str, Any]:
+        text = await self._get("/stats?" + urlencode({"filter": pattern, "format": "json", "type": kind}))
         try:
             value = json.loads(text)
         except ValueError as error:

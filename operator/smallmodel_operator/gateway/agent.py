@@ -12,7 +12,7 @@ from typing import Any, Final
 from smallmodel_operator import __version__
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.gateway import http, metrics, scale, signals
-from smallmodel_operator.gateway.admin import Admin, Passing, Unreachable, Updates, refused
+from smallmodel_operator.gateway.admin import Admin, Passing, Unreachable, refused
 from smallmodel_operator.gateway.config import Renderer, Writer
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import Files
@@ -27,6 +27,8 @@ LOOK_SECONDS: Final = 10.0
 CHECK_SECONDS: Final = 15.0
 """How often Envoy is asked what it refused; each second for CLOSELY_SECONDS after a file was replaced."""
 CLOSELY_SECONDS: Final = 4.0
+TAKE_SECONDS: Final = 2.0
+"""How long Envoy may take to load a file before it counts as refused."""
 FRESH_SECONDS: Final = 0.2
 """A look this young answers who asks."""
 ACCEPT_SECONDS: Final = 0.05
@@ -64,7 +66,6 @@ class Agent:
         self._looked = float("-inf")
         self._looking = asyncio.Lock()
         self._checked = float("-inf")
-        self._updates: Mapping[str, Updates] = {}
         self._refused: frozenset[str] = frozenset()
         self._said: frozenset[str] = frozenset()
         self._stopping = False
@@ -175,14 +176,15 @@ class Agent:
         since = time.monotonic() - self._checked
         if since < CHECK_SECONDS and self._checked > self.writer.replaced + CLOSELY_SECONDS:
             return
-        now = await self.admin.updates()
+        served = await self.admin.versions()
         self._checked = time.monotonic()
-        self._refused = refused(self._updates, now, self._refused)
-        self._updates = now
+        if self._checked < self.writer.replaced + TAKE_SECONDS:
+            return
+        self._refused = refused(self.writer.versions, served)
         for name in self._refused - self._said:
             logger.error("%s", _refusal(name))
         self._said = self._refused
-        for name in now:
+        for name in served:
             metrics.REFUSED.labels(metrics.file_of(name)).set(name in self._refused)
 
     # -- what it says ------------------------------------------------------------------------------------------

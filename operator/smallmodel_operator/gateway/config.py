@@ -1,6 +1,7 @@
 """Writing Envoy's configuration: the whole when models or keys change, one model's endpoints at once."""
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from smallmodel_operator.gateway import metrics
 from smallmodel_operator.gateway.discovery import Discovery
-from smallmodel_operator.gateway.files import EDS, Files, dump
+from smallmodel_operator.gateway.files import CDS, EDS, LDS, RDS, Files, dump
 from smallmodel_operator.gateway.known import KNOWN, remember
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.world import World
@@ -18,6 +19,7 @@ DEBOUNCE_SECONDS: Final = 0.005
 MOST_SECONDS: Final = 1.0
 """Longest pause between two whole configurations while changes keep coming."""
 RETRY_SECONDS: Final = 2.0
+CONFIGURED: Final = (CDS, RDS, LDS)
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ def prepare(files: Files, renderer: Renderer) -> list[str]:
     """What Envoy needs to start: its bootstrap, and empty configuration where there is none yet; names written."""
     written = [BOOTSTRAP] if files.write(BOOTSTRAP, dump(renderer.bootstrap())) else []
     for name, value in renderer.everything(State()).items():
-        if not files.exists(name) and files.write(name, dump(value)):
+        if not files.exists(name) and files.write(name, dump(versioned(value))):
             written.append(name)
     return written
 
@@ -46,6 +48,18 @@ def targets_on_disk(files: Files) -> dict[str, Any]:
     """Endpoint files from before, by target."""
     values = (files.read(name) for name in files.endpoints())
     return {v["resources"][0]["cluster_name"]: v for v in values if v}
+
+
+def versioned(value: Any) -> Any:
+    """The same configuration with its own hash as version: so that Envoy can be asked which one it serves."""
+    if not isinstance(value, dict) or "resources" not in value:
+        return value
+    return {**value, "version_info": hashlib.sha256(dump(value["resources"])).hexdigest()[:16]}
+
+
+def version_of(value: Any) -> str:
+    """Its version; empty when it has none."""
+    return str(value.get("version_info", "")) if isinstance(value, dict) else ""
 
 
 class Writer:
@@ -64,6 +78,8 @@ class Writer:
         self.problem = ""
         self.replaced = time.monotonic()
         """When a file that is not only endpoints was last replaced (monotonic)."""
+        self.versions = {name: version_of(files.read(name)) for name in CONFIGURED}
+        """Of the newest content of each such file."""
         self.written = bool(self.targets) or files.exists(KNOWN)
         """There is a configuration of this agent, or of the one before it."""
 
@@ -89,12 +105,12 @@ class Writer:
 
     async def run(self) -> None:
         """Write whenever something changed, until cancelled."""
+        self._dirty.set()
         while True:
             await self._dirty.wait()
             # In a burst the pause grows with the work, so that at most half of a core goes into it.
             await asyncio.sleep(min(MOST_SECONDS, max(DEBOUNCE_SECONDS, self._took)))
             if not self._world().complete:
-                self._dirty.clear()
                 continue
             self._dirty.clear()
             try:
@@ -116,7 +132,7 @@ class Writer:
         world = self._world()
         state = world.state()
         self._moved.clear()
-        contents, values = await asyncio.to_thread(self._render, state)
+        contents, values, versions = await asyncio.to_thread(self._render, state)
         for target in self._moved & state.models.keys():  # newer than what was rendered meanwhile
             name, value = self._renderer.endpoints(world.state(only=target), target)
             contents[name], values[target] = dump(value), value
@@ -126,6 +142,7 @@ class Writer:
         self._count(names)
         if any(not name.startswith(EDS) for name in names):
             self.replaced = time.monotonic()
+            self.versions = versions
         self._discovery.keep_only(state.models)
         self._files.write(KNOWN, dump(remember(world.keys, state.issuer)) if world.keys else b"{}")
         self.written = True
@@ -135,14 +152,15 @@ class Writer:
         self._took = time.monotonic() - began
         metrics.RENDER_SECONDS.observe(self._took)
 
-    def _render(self, state: State) -> tuple[dict[str, bytes], dict[str, Any]]:
-        """Files as bytes, and endpoints by target."""
-        files = dict(self._renderer.everything(state))
+    def _render(self, state: State) -> tuple[dict[str, bytes], dict[str, Any], dict[str, str]]:
+        """Files as bytes, endpoints by target, versions by file."""
+        files = {name: versioned(value) for name, value in self._renderer.everything(state).items()}
+        versions = {name: version_of(value) for name, value in files.items()}
         endpoints = {}
         for target in state.models:
             name, value = self._renderer.endpoints(state, target)
             files[name] = endpoints[target] = value
-        return {name: dump(value) for name, value in files.items()}, endpoints
+        return {name: dump(value) for name, value in files.items()}, endpoints, versions
 
     def _write_endpoints(self, target: str) -> None:
         name, value = self._renderer.endpoints(self._world().state(only=target), target)

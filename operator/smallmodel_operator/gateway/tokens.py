@@ -43,11 +43,14 @@ class Tokens:
         self._changed = changed
         self.issuer = known
         self.problem = ""
+        self.asked = False
+        """The API server has been asked, whatever it answered."""
 
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
             known = await self.refresh()
+            self.asked = True
             await asyncio.sleep(REFRESH_SECONDS if known else RETRY_SECONDS)
 
     async def refresh(self) -> bool:

@@ -88,7 +88,8 @@ class World:
     @property
     def complete(self) -> bool:
         """All that a configuration cannot do without has been seen; before that the files stay as they are."""
-        return self.models.synced and self.slices.synced and (self._secret.synced or self.keys is not None)
+        keys = self._secret.synced or self.keys is not None
+        return self.models.synced and self.slices.synced and keys and (self.tokens.asked or bool(self.tokens.issuer))
 
     def problems(self) -> list[str]:
         """What is not as it should be, in sentences."""

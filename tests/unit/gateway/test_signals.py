@@ -2,7 +2,7 @@
 
 import pytest
 
-from smallmodel_operator.gateway.admin import Passing, Updates, refused, traffic_of, updates_of
+from smallmodel_operator.gateway.admin import Passing, refused, traffic_of, versions_of
 from smallmodel_operator.gateway.signals import Activity, Held, look, report
 
 BOT = "support/bot"
@@ -66,36 +66,31 @@ def test_envoys_numbers_are_read() -> None:
             {"name": "cluster.support/bot.upstream_rq_total", "value": 7},
             {"name": "cluster.smallmodel-agent.upstream_rq_total", "value": 1},
             {"name": "cluster.support/bot.default.upstream_rq_total", "value": 1},
-            {"name": "cluster_manager.cds.update_rejected", "value": 1},
-            {"name": "cluster_manager.cds.update_success", "value": 4},
-            {"name": "http.gateway.rds.models.update_success", "value": 3},
-            {"name": "http.tls.rds.models.update_rejected", "value": 2},
+            {"name": "cluster_manager.cds.version_text", "value": "a"},
+            {"name": "http.gateway.rds.models.version_text", "value": "b"},
+            {"name": "http.tls.rds.models.version_text", "value": "c"},
         ]
     }
     assert traffic_of(stats) == {BOT: Passing(2, 7)}
-    assert updates_of(stats) == {"xds/cds.json": Updates(1, 4), "xds/rds.json": Updates(2, 3)}
+    assert versions_of(stats) == {"xds/cds.json": {"a"}, "xds/rds.json": {"b", "c"}}
     assert traffic_of({}) == {}
 
 
-CDS = "xds/cds.json"
+CDS, RDS = "xds/cds.json", "xds/rds.json"
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "standing", "still"),
+    ("served", "names"),
     [
-        (Updates(0, 1), Updates(0, 2), False, False),
-        (Updates(0, 1), Updates(1, 1), False, True),
-        (Updates(1, 1), Updates(1, 1), True, True),
-        (Updates(1, 1), Updates(1, 2), True, False),
-        (Updates(1, 1), Updates(2, 2), True, True),
+        ({}, set()),  # not loaded yet
+        ({CDS: {"1"}, RDS: {"2"}}, set()),
+        ({CDS: {"0"}, RDS: {"2"}}, {CDS}),
+        ({CDS: {"1"}, RDS: {"2", "1"}}, {RDS}),  # one of two listeners
     ],
 )
-def test_a_refused_file_is_one_until_the_next_is_taken(
-    before: Updates, now: Updates, standing: bool, still: bool
-) -> None:
-    got = refused({CDS: before}, {CDS: now}, frozenset([CDS] if standing else []))
-    assert got == frozenset([CDS] if still else [])
+def test_what_envoy_does_not_serve_was_refused(served: dict[str, set[str]], names: set[str]) -> None:
+    assert refused({CDS: "1", RDS: "2"}, {k: frozenset(v) for k, v in served.items()}) == names
 
 
-def test_a_first_look_sees_what_was_refused_before() -> None:
-    assert refused({}, {CDS: Updates(1, 0)}, frozenset()) == {CDS}
+def test_a_file_without_a_version_is_not_judged() -> None:
+    assert refused({CDS: ""}, {CDS: frozenset({"1"})}) == frozenset()
