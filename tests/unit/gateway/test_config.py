@@ -1,0 +1,207 @@
+"""Writing the configuration: what is kept when something is wrong, and what is never overtaken."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.renderer import PlainRenderer
+
+from smallmodel_operator.core.keys import Identity
+from smallmodel_operator.gateway import config
+from smallmodel_operator.gateway.config import Writer, prepare, version_of, versioned
+from smallmodel_operator.gateway.discovery import Discovery
+from smallmodel_operator.gateway.files import Files
+from smallmodel_operator.gateway.known import KNOWN, recall, remember
+from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, State
+from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
+
+BOT = "support/bot"
+
+
+def endpoint(address: str) -> Endpoint:
+    return Endpoint(address, 8080, ready=True)
+
+
+class World:
+    """What the writer asks of one."""
+
+    def __init__(self) -> None:
+        self.complete = True
+        self.keys: Keys | None = Keys({"a" * 64: Identity("support", "key:support/bot")}, b"m" * 32)
+        self.endpoints: dict[str, tuple[Endpoint, ...]] = {BOT: (endpoint("10.0.0.1"),)}
+        self.names = ["bot"]
+
+    def state(self, only: str = "") -> State:
+        bodies = [{"metadata": {"namespace": "support", "name": n, "uid": n}} for n in self.names]
+        models = [m for m in map(Model.of, bodies) if not only or m.target == only]
+        return state_of(models, self.endpoints, {}, self.keys or Keys(), Surroundings())
+
+
+class Slow(PlainRenderer):
+    """Renders everything only when allowed to."""
+
+    def __init__(self) -> None:
+        self.started, self.gate = asyncio.Event(), asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def everything(self, state: State) -> dict[str, Any]:
+        self._loop.call_soon_threadsafe(self.started.set)
+        asyncio.run_coroutine_threadsafe(self.gate.wait(), self._loop).result(5)
+        return super().everything(state)
+
+
+class Running:
+    def __init__(self, folder: Path, renderer: PlainRenderer | None = None) -> None:
+        self.folder, self.world, self.renderer = folder, World(), renderer or PlainRenderer()
+        self.discovery = Discovery(folder / "xds.sock")
+        self.writer = Writer(Files(folder), self.discovery, self.renderer, lambda: self.world)  # type: ignore[arg-type,return-value]
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator["Running"]:
+        task = asyncio.create_task(self.writer.run())
+        yield self
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def file(self, name: str) -> Any:
+        path = self.folder / "xds" / name
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def addresses(self) -> list[str]:
+        value = self.file("eds/support.bot.json")
+        found = value["resources"][0]["endpoints"][0]["lb_endpoints"] if value else []
+        return [e["endpoint"]["address"]["socket_address"]["address"] for e in found]
+
+    async def until(self, check: Any) -> None:
+        async with asyncio.timeout(5):
+            while not check():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+
+async def test_everything_is_written_once_it_is_complete(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    running.world.complete = False
+    async with running():
+        await asyncio.sleep(0.1)
+        assert running.file("cds.json") is None
+        assert not running.writer.written
+        running.world.complete = True
+        await running.until(lambda: running.writer.written)
+        assert running.file("cds.json") == [BOT]
+        assert running.addresses() == ["10.0.0.1"]
+
+
+async def test_moved_endpoints_are_written_at_once(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    async with running():
+        await running.until(lambda: running.writer.written)
+        before = (tmp_path / "xds/cds.json").stat()
+        running.world.endpoints = {BOT: (endpoint("10.0.0.2"),)}
+        running.writer.moved(BOT)
+        assert running.addresses() == ["10.0.0.2"], "without waiting for anything"
+        await asyncio.sleep(0.05)
+        assert (tmp_path / "xds/cds.json").stat() == before
+
+
+async def test_what_moves_while_everything_is_rendered_is_not_overtaken(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    async with running():
+        await running.until(lambda: running.writer.written)
+        running.writer._renderer = slow = Slow()
+        running.world.names = ["bot", "cat"]
+        running.writer.changed()
+        await slow.started.wait()
+        running.world.endpoints = {BOT: ()}
+        running.writer.moved(BOT)
+        assert running.addresses() == []
+        slow.gate.set()
+        await running.until(lambda: running.file("cds.json") == [BOT, "support/cat"])
+        assert running.addresses() == [], "the older rendering had the pod that is gone"
+
+
+async def test_what_cannot_be_rendered_leaves_the_last_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "RETRY_SECONDS", 0.05)
+    running = Running(tmp_path)
+    async with running():
+        await running.until(lambda: running.writer.written)
+        running.renderer.broken = "support/cat"
+        running.world.names = ["bot", "cat"]
+        running.writer.changed()
+        await running.until(lambda: "broken on purpose" in running.writer.problem)
+        assert running.file("cds.json") == [BOT]
+        running.world.endpoints = {BOT: (endpoint("10.0.0.3"),)}
+        running.writer.moved(BOT)
+        assert running.addresses() == ["10.0.0.3"], "the others go on"
+        running.renderer.broken = ""
+        await running.until(lambda: running.file("cds.json") == [BOT, "support/cat"])
+        assert running.writer.problem == ""
+
+
+async def test_a_model_that_is_gone_leaves_no_file(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    async with running():
+        await running.until(lambda: running.writer.written)
+        running.world.names = []
+        running.writer.changed()
+        await running.until(lambda: running.file("cds.json") == [])
+        await running.until(lambda: running.file("eds/support.bot.json") is None)
+        assert running.writer.targets == frozenset()
+
+
+async def test_a_restarted_agent_goes_on_from_the_files(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    async with running():
+        await running.until(lambda: running.writer.written)
+    again = Running(tmp_path)
+    again.world.complete = False
+    assert again.writer.written
+    assert again.writer.targets == {BOT}
+    again.writer.resume()
+    assert again.discovery._resources.keys() == {BOT}
+    async with again():
+        await asyncio.sleep(0.1)
+        assert again.file("cds.json") == [BOT]
+
+
+def test_prepare_writes_only_what_is_missing(tmp_path: Path) -> None:
+    assert prepare(Files(tmp_path), PlainRenderer()) == [
+        "bootstrap.json",
+        "xds/cds.json",
+        "xds/rds.json",
+        "xds/lds.json",
+    ]
+    (tmp_path / "xds/cds.json").write_text('["kept"]')
+    assert prepare(Files(tmp_path), PlainRenderer()) == []
+    assert json.loads((tmp_path / "xds/cds.json").read_text()) == ["kept"]
+
+
+def test_a_version_is_the_content() -> None:
+    one, other = versioned({"resources": [1]}), versioned({"resources": [2]})
+    assert version_of(one) == version_of(versioned({"resources": [1]}))
+    assert version_of(one) != version_of(other)
+    assert versioned(one) == one
+    assert version_of(["no resources"]) == ""
+
+
+@pytest.mark.parametrize("issuer", [None, Issuer("https://cluster", '{"keys":[]}')])
+def test_what_is_known_survives_a_restart(issuer: Issuer | None) -> None:
+    keys = Keys({"a" * 64: Identity("support", "key:support/bot")}, b"m" * 32)
+    assert recall(json.loads(json.dumps(remember(keys, issuer)))) == (keys, issuer)
+
+
+@pytest.mark.parametrize("value", [None, {}, [], {"keys": "{", "master": ""}, {"keys": "{}", "master": "!"}])
+def test_what_was_remembered_badly_is_as_nothing(value: Any) -> None:
+    assert recall(value) == (None, None)
+
+
+async def test_secrets_on_disk_are_the_gateways_own(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    async with running():
+        await running.until(lambda: running.writer.written)
+    assert (tmp_path / KNOWN).stat().st_mode & 0o077 == 0
