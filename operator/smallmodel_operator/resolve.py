@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
 from smallmodel_operator.core.facts import Object
@@ -74,16 +75,20 @@ def parse(body: Object) -> SmallModel:
     """The user's object as a typed value.
 
     Raises:
-        Refused: the API server holds an object that does not fit the schema (an older CRD is installed).
+        Refused: the API server holds an object that this release's schema and rules would not let in (an older CRD
+            is installed, or was when the object was written).
     """
     try:
-        return SmallModel.model_validate({"spec": body.get("spec") or {}})
+        model = SmallModel.model_validate({"spec": body.get("spec") or {}})
     except ValidationError as error:
         raise Refused(
             Reason.INVALID_SPEC,
             f"{_explain(error)}. Correct the field; if the API server accepted it, its CRDs are of another "
             "version than the operator: apply crds/ of this release.",
         ) from error
+    if found := violations(body):
+        raise Refused(Reason.INVALID_SPEC, found[0].message)
+    return model
 
 
 def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site) -> Resolved:

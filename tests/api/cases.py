@@ -113,6 +113,9 @@ BAD = (
     ),
     Case("profile-without-engines", profile(engines=[]), "engines", "engines"),
     Case("objective-mode", model(scaling={"mode": "Objective"}), "supported values: \"Manual\"", "scaling.mode"),
+    Case("expanded-argument", model(engine={"args": ["$(KEY)"]}), "must not contain `$(`", "must not contain `$(`"),
+    Case("escaped-argument", model(engine={"args": ["--x=$$(KEY)"]}), "must not contain `$(`", "must not contain `$(`"),
+    Case("expanded-value", model(engine={"env": [{"name": "A", "value": "$(B)"}]}), "in a value", "in a value"),
     # Fields of later releases are refused, not ignored (strict field validation is kubectl's default).
     *(
         Case(f"later-{name}", model(**{name: value}), f'unknown field "spec.{name}"', name)

@@ -193,6 +193,22 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", "spec.engine",
+        "!has(self.args) || self.args.all(a, !a.contains('$('))",
+        "spec.engine.args",
+        "`spec.engine.args` must not contain `$(`: Kubernetes would replace $(NAME) after the arguments were checked; "
+        "write the value itself.",
+        lambda e: all("$(" not in str(a) for a in e.get("args") or []),
+    ),
+    Rule(
+        "SmallModel", "spec.engine",
+        "!has(self.env) || self.env.all(e, !has(e.value) || !e.value.contains('$('))",
+        "spec.engine.env",
+        "`spec.engine.env` must not contain `$(` in a value: Kubernetes would replace $(NAME) after it was checked; "
+        "write the value itself.",
+        lambda e: all("$(" not in str(v.get("value") or "") for v in e.get("env") or []),
+    ),
+    Rule(
+        "SmallModel", "spec.engine",
         "!has(self.env) || self.env.all(e, !["
         + ", ".join(f"'{p}'" for p in OWNED_ENVIRONMENT)
         + "].exists(p, e.name.startsWith(p)))",

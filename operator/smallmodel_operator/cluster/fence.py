@@ -8,13 +8,19 @@ class NotLeader(Exception):  # noqa: N818 - a verdict, not a failure
     """A write was refused because this process may no longer act; another one may already."""
 
 
+def boottime() -> float:
+    """Seconds since boot, those included in which the machine itself was suspended (where the system counts them)."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
 class Fence:
-    """Remembers until when writes are allowed, on the monotonic clock, which also runs while a process is stopped.
+    """Remembers until when writes are allowed, on a clock that also runs while the process or machine is stopped.
 
     A fence without election (`Fence.open()`) never closes: tests and one-shot commands.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = boottime) -> None:
         self._clock = clock
         self._until = float("-inf")
 

@@ -8,7 +8,6 @@ minute therefore finds its fence closed before its first write.
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +17,7 @@ from typing import Any, Final
 import aiohttp
 
 from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.fence import boottime
 
 DURATION: Final = 15.0
 """Seconds a lease is valid without renewal (client-go's default)."""
@@ -33,7 +33,7 @@ class Lease:
     """One candidate for one Lease object."""
 
     def __init__(
-        self, client: Client, namespace: str, name: str, identity: str, clock: Callable[[], float] = time.monotonic
+        self, client: Client, namespace: str, name: str, identity: str, clock: Callable[[], float] = boottime
     ) -> None:
         self._client = client
         self._clock = clock
@@ -84,10 +84,16 @@ class Lease:
                 lost.set_result(None)
 
         def hold() -> None:
-            with suppress(asyncio.CancelledError):
-                asyncio.run(self._hold_aside(started))
-            with suppress(RuntimeError):  # the main loop is gone
-                main.call_soon_threadsafe(tell)
+            try:
+                with suppress(asyncio.CancelledError):
+                    asyncio.run(self._hold_aside(started))
+            except Exception:
+                logger.exception("the lease's thread failed; this process stops")
+            finally:
+                if not started.done():
+                    started.set_exception(RuntimeError("the lease's thread did not start"))
+                with suppress(RuntimeError):  # the main loop is gone
+                    main.call_soon_threadsafe(tell)
 
         thread = threading.Thread(target=hold, name="lease", daemon=True)
         thread.start()
@@ -125,9 +131,12 @@ class Lease:
         try:
             async with asyncio.timeout(DURATION - MARGIN):
                 holder = await self._take(renew)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except Exception as error:
+            # Whatever it is (a proxy's page for an answer, a token that cannot be read): only a thread that goes on
+            # trying finds out when it is over. The fence closes by itself meanwhile.
             if not (isinstance(error, ApiError) and error.status == 409):
-                logger.warning("lease %s/%s: %s", self._namespace, self._name, error or type(error).__name__)
+                said = str(error) or type(error).__name__
+                logger.warning("lease %s/%s: %s", self._namespace, self._name, said)
             return ""
         if holder == self.identity:
             self._client.fence.extend(sent + DURATION - MARGIN)

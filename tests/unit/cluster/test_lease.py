@@ -1,6 +1,7 @@
 """Two candidates, one leader; a leader that was stopped never writes again."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from tests.fakes.apiserver import FakeApiServer
 from tests.fakes.clock import Clock, until
 
 from smallmodel_operator.cluster import lease as module
-from smallmodel_operator.cluster.fence import Fence, NotLeader
+from smallmodel_operator.cluster.fence import Fence, NotLeader, boottime
 from smallmodel_operator.cluster.lease import Lease
 
 Candidate = Callable[[str], tuple[Lease, Fence, Clock]]
@@ -237,3 +238,44 @@ async def test_releasing_during_an_outage_is_no_error(api: FakeApiServer, candid
     api.down = True
     await lease.release()
     assert fence.remaining < 0
+
+
+@pytest.mark.parametrize("trouble", [ValueError("a page for an answer"), KeyError("spec"), OSError("no token")])
+async def test_whatever_a_renewal_meets_it_is_tried_again(
+    api: FakeApiServer, candidate: Candidate, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    lease, fence, _ = candidate("a")
+    await lease.acquire()
+    really, met = Lease._take, []
+
+    async def take(self: Lease, renew: bool) -> str:
+        if len(met) < 3:
+            met.append(1)
+            raise trouble
+        return await really(self, renew)
+
+    monkeypatch.setattr(Lease, "_take", take)
+    fence.close()
+    async with lease.held() as lost:
+        await until(lambda: fence.remaining > 0)
+        assert not lost.done()
+    assert len(met) == 3
+
+
+async def test_a_holding_thread_that_dies_is_a_lost_lease(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_: Lease) -> None:
+        raise MemoryError("no more")
+
+    lease, _, _ = candidate("a")
+    await lease.acquire()
+    monkeypatch.setattr(Lease, "hold", broken)
+    async with lease.held() as lost, asyncio.timeout(5):
+        await lost
+    assert "no more" in caplog.text
+
+
+def test_the_fence_counts_the_sleep_of_the_machine() -> None:
+    assert Fence()._clock is boottime
+    assert boottime() >= time.monotonic() - 1

@@ -131,3 +131,13 @@ def test_a_field_that_does_not_fit_is_named(spec: dict[str, Any], field: str) ->
 
 def test_unknown_fields_are_ignored() -> None:
     assert parse(objects.model(tomorrow={"x": 1})) == parse(objects.model())
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [{"args": ["$(KEY)"]}, {"args": ["--api-key=x"]}, {"env": [{"name": "LLAMA_ARG_HOST", "value": "x"}]}],
+)
+def test_what_a_later_rule_refuses_is_refused_in_a_stored_object_too(engine: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match=r"spec\.engine\.") as refused:
+        parse(objects.model(engine=engine))
+    assert refused.value.reason is Reason.INVALID_SPEC
