@@ -72,10 +72,10 @@ class Admin:
         if self._session is not None:
             await self._session.close()
 
-    async def ready(self) -> bool:
-        """Does Envoy take requests?"""
+    async def ready(self, *, draining: bool = False) -> bool:
+        """Does Envoy take requests? With `draining`: is it there at all?"""
         try:
-            return (await self._get("/ready")).strip() == "LIVE"
+            return (await self._get("/ready")).strip() == "LIVE" or draining
         except Unreachable:
             return False
 

@@ -22,6 +22,8 @@ from smallmodel_operator.gateway.state import Endpoint, Model
 from smallmodel_operator.gateway.world import World
 
 TICK_SECONDS: Final = 1.0
+DRAIN_SECONDS: Final = 0.1
+"""How often a stopping agent looks whether its Envoy is still there."""
 LOOK_SECONDS: Final = 10.0
 """How often traffic is looked at when nobody asks. Envoy takes 0.1 s to search the statistics of 1,000 models."""
 CHECK_SECONDS: Final = 15.0
@@ -71,6 +73,10 @@ class Agent:
         self._stopping = False
 
     # -- for the activator -------------------------------------------------------------------------------------
+
+    def synced(self) -> bool:
+        """Have all models been seen? Before that one that is not known may exist all the same."""
+        return self.world.complete
 
     def model(self, target: str) -> Model | None:
         """The model of a target; None: there is none."""
@@ -125,13 +131,15 @@ class Agent:
                 self.settings.gateway_http_port, self.healthy, self.readiness, self.signals, self.scrape
             )
             stack.push_async_callback(runner.cleanup)
-            self.http_port = runner.addresses[0][1]
+            # With "any free port" the two families have each their own; the shorter address is IPv4's.
+            self.http_port = min(runner.addresses, key=len)[1]
             await stack.enter_async_context(self._running(parts))
             metrics.BUILD.info({"version": __version__})
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({stopping, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
-            self._stopping = True
             stopping.cancel()
+            if self.healthy():
+                await self._outlive()
             return self._verdict()
 
     @asynccontextmanager
@@ -151,6 +159,13 @@ class Agent:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _outlive(self) -> None:
+        """Not ready any more, but there until Envoy ends: what it holds or wakes needs us to the last."""
+        self._stopping = True
+        end = time.monotonic() + self.settings.gateway_drain_seconds
+        while self.healthy() and time.monotonic() < end and await self.admin.ready(draining=True):  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_SECONDS)
 
     def _verdict(self) -> int:
         ended = [t for t in self._tasks if t.done()]

@@ -33,6 +33,9 @@ class GatewaySettings(BaseSettings):
     gateway_relist_seconds: float = Field(
         60.0, gt=0, le=3600, description="Everything watched is also listed again this often."
     )
+    gateway_drain_seconds: float = Field(
+        25.0, ge=0, le=3600, description="When asked to stop, how long to serve an Envoy that still has requests."
+    )
     log_format: Literal["json", "text"] = Field("text", description="Form of the log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 

@@ -69,15 +69,20 @@ def on_disk(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, *parts: module.Part) -> AsyncIterator[tuple[Agent, "asyncio.Task[int]"]]:
+async def running(
+    folder: Path, *parts: module.Part, drain: float = 0
+) -> AsyncIterator[tuple[Agent, "asyncio.Task[int]"]]:
     client = Client(Configuration(host="http://127.0.0.1:1"), Fence.open())
-    settings = GatewaySettings(gateway_dir=folder, gateway_http_port=0, identity="gateway-0")
+    settings = GatewaySettings(
+        gateway_dir=folder, gateway_http_port=0, identity="gateway-0", gateway_drain_seconds=drain
+    )
     agent, stop = Agent(settings, client, PlainRenderer()), asyncio.Event()
     task = asyncio.create_task(agent.run(stop, parts))
     async with asyncio.timeout(5):
         while not agent.http_port:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     try:
+        agent.stop = stop  # type: ignore[attr-defined]
         yield agent, task
     finally:
         stop.set()
@@ -180,6 +185,21 @@ async def test_a_part_that_ends_ends_the_process(tmp_path: Path) -> None:
 
     async with running(tmp_path, ends) as (_, task):
         assert await asyncio.wait_for(task, 10) == 1
+
+
+async def test_an_agent_outlives_its_envoy(tmp_path: Path) -> None:
+    """Held requests are Envoy's; who would wake their models and let them go?"""
+    on_disk(tmp_path)
+    async with running(tmp_path, drain=20) as (agent, task):
+        async with EnvoyAdmin(tmp_path) as envoy:
+            assert (await get(agent, "/readyz"))[0] == 200
+            agent.stop.set()  # type: ignore[attr-defined]
+            await asyncio.sleep(0.3)
+            assert (await get(agent, "/readyz"))[0] == 503, "no new connections come here"
+            envoy.ready = "DRAINING"
+            await asyncio.sleep(0.3)
+            assert not task.done()
+        assert await asyncio.wait_for(task, 3) == 0
 
 
 async def test_an_agent_that_is_asked_to_stop_ends_well(tmp_path: Path) -> None:
