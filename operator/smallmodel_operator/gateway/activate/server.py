@@ -1,0 +1,111 @@
+"""The activator's HTTP: reads headers and answers; what arrives of a body is counted and dropped (Envoy keeps it).
+
+Reading on is needed all the same: only so is it noticed that a client has gone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from smallmodel_operator.gateway.activate.peers import PATH
+from smallmodel_operator.gateway.activate.queue import Outcome
+
+if TYPE_CHECKING:
+    from smallmodel_operator.gateway.activate.activator import Activator, Waiting
+
+TARGET: Final = "x-slm-target"
+NAMESPACE: Final = "x-slm-caller-namespace"
+ACTIVATED: Final = "x-slm-activated"
+HEADER_BYTES: Final = 128 * 1024
+"""More than Envoy lets through (60 KiB)."""
+KEEPALIVE_SECONDS: Final = 7200
+"""Longer than Envoy's (an hour), so that it is never us who closes a connection while a request is on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Where to listen: `socket` for the own Envoy, `host` and `port` (0: any) for the others."""
+
+    socket: Path
+    host: str | None
+    port: int
+
+
+@asynccontextmanager
+async def serve(activator: "Activator", listeners: Listeners) -> AsyncIterator[int]:
+    """Listen inside the context; gives the TCP port."""
+
+    def handler(foreign: bool) -> web.Server:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return await _handle(activator, request, foreign)
+
+        return web.Server(
+            handle,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+            lingering_time=1.0,
+        )
+
+    # Held requests are cut at once at the end: their Envoys then turn to another gateway.
+    own = web.ServerRunner(handler(foreign=False), shutdown_timeout=0.05)
+    others = web.ServerRunner(handler(foreign=True), shutdown_timeout=0.05)
+    try:
+        await own.setup()
+        await others.setup()
+        await web.UnixSite(own, str(listeners.socket), backlog=1024).start()
+        await web.TCPSite(others, listeners.host, listeners.port, backlog=1024).start()
+        yield others.addresses[0][1]
+    finally:
+        await asyncio.gather(own.cleanup(), others.cleanup())
+
+
+async def _handle(activator: "Activator", request: web.BaseRequest, foreign: bool) -> web.StreamResponse:
+    target = request.headers.get(TARGET, "")
+    if target:
+        return await _hold(activator, request, target, foreign)
+    if request.path == "/health":  # Envoy's health check of this host, with the path it asks models for
+        return web.Response(text="ok")
+    if request.path == PATH:
+        return web.json_response({"held": activator.queue.counts()})
+    return web.json_response(
+        {"error": {"message": f"no {TARGET} header", "type": "invalid_request_error", "param": None, "code": None}},
+        status=400,
+    )
+
+
+async def _hold(activator: "Activator", request: web.BaseRequest, target: str, foreign: bool) -> web.Response:
+    waiting = activator.enter(target, request.headers.get(NAMESPACE, ""), request.content_length or 0, foreign)
+    if isinstance(waiting, Outcome):
+        return _refused(activator, target, waiting)
+    dropping = asyncio.create_task(_drop(activator, request, waiting)) if request.can_read_body else None
+    try:
+        outcome = await waiting.ended
+    finally:
+        if dropping is not None:
+            dropping.cancel()
+        activator.leave(waiting)
+    if outcome is Outcome.RELEASED:
+        return web.Response(status=503, headers={ACTIVATED: "1"})
+    return _refused(activator, target, outcome, waiting.ticket.since)
+
+
+def _refused(activator: "Activator", target: str, outcome: Outcome, since: float | None = None) -> web.Response:
+    refusal = activator.refusal(target, outcome, since)
+    return web.Response(status=refusal.status, headers=dict(refusal.headers), body=refusal.body)
+
+
+async def _drop(activator: "Activator", request: web.BaseRequest, waiting: "Waiting") -> None:
+    size = 0
+    with suppress(OSError, web.HTTPException):  # a connection that breaks ends the handler, too
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size > waiting.ticket.size:
+                activator.grew(waiting, size)
