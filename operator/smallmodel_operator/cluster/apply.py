@@ -45,7 +45,7 @@ class Applier:
         owner = owner_reference(model[1], uid)
         changed = [o for o in plan.objects if self._differs(o, live.get(key_of(o)))]
         # All names first: a model one of whose names is taken leaves nothing half-made.
-        await _all(self._require_free(*key_of(o), model[0], uid) for o in changed if key_of(o) not in live)
+        await _all(self._require_free(model, *key_of(o), uid) for o in changed if key_of(o) not in live)
         first = [o for o in changed if o["kind"] == "NetworkPolicy"]
         for group in (first, [o for o in changed if o["kind"] != "NetworkPolicy"]):
             for obj in await _all(self._write(model, owner, o, live.get(key_of(o))) for o in group):
@@ -82,6 +82,8 @@ class Applier:
         try:
             answer = await self._client.apply({**wanted, "metadata": metadata}, force=live is not None)
         except ApiError as error:
+            if live is None and error.status == 409:  # fields of it are another's: it exists, out of our sight
+                await self._find_hidden(model, kind, name, owner["uid"])
             raise self._explain(error, kind, name, live is None) from error
         if not owned(answer, owner["uid"]):
             raise _taken(kind, name)
@@ -114,9 +116,12 @@ class Applier:
             )
         return error
 
-    async def _require_free(self, kind: str, name: str, namespace: str, uid: str) -> None:
-        stranger = (await self._taken_names(kind, namespace)).get(name)
-        if stranger is None or owned({"metadata": stranger}, uid):
+    async def _require_free(self, model: ModelKey, kind: str, name: str, uid: str) -> None:
+        stranger = (await self._taken_names(kind, model[0])).get(name)
+        if stranger is None:
+            return
+        if owned({"metadata": stranger}, uid):
+            await self._find_hidden(model, kind, name, uid)
             return
         owners = [r for r in stranger.get("ownerReferences", ()) if r.get("kind") == "SmallModel"]
         if stranger.get("deletionTimestamp") or owners:
@@ -124,6 +129,14 @@ class Applier:
                 Reason.PROGRESSING, f"{kind} {name!r} of a deleted SmallModel is still being removed.", after_seconds=2
             )
         raise _taken(kind, name)
+
+    async def _find_hidden(self, model: ModelKey, kind: str, name: str, uid: str) -> None:
+        """A child that lost the label we watch by is out of sight: look at it, and decide again with it in view."""
+        hidden = await self._client.get(kind, name, model[0])
+        if hidden is None or hidden["metadata"].get("deletionTimestamp") or not owned(hidden, uid):
+            return
+        self._children.wrote(model, (kind, name), hidden)
+        raise NotYet(Reason.PROGRESSING, f"{kind} {name!r} lost its labels; they are restored.", after_seconds=0.1)
 
     async def _taken_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
         key, now = (kind, namespace), time.monotonic()

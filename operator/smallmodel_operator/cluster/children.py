@@ -74,6 +74,10 @@ class Children:
         """Remember our own deletion of exactly this object."""
         self._written.setdefault(model, {})[key] = (None, obj["metadata"]["uid"], self._clock())
 
+    def unconfirmed(self, model: ModelKey) -> bool:
+        """Is there a write of ours the watch has not shown? Then what we believe may be gone already."""
+        return bool(self._written.get(model))
+
     def forget(self, model: ModelKey) -> None:
         self._written.pop(model, None)
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.cluster.apply import Applier
+from smallmodel_operator.cluster.children import FORGET_SECONDS
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.status_writer import StatusWriter
@@ -50,9 +51,9 @@ class Reconciler:
         snapshot = await self.observer.snapshot(body, profile=wish.profile, claims=wish.claims, artifact=wish.artifact)
         decision = verdict.decide(body, wish, snapshot, self._site)
         hold: status.Hold = decision.hold
+        model = (meta["namespace"], meta["name"])
         only_created = False
         try:
-            model = (meta["namespace"], meta["name"])
             after = await self._applier.apply(model, meta["uid"], decision.plan, snapshot.children)
             # Nothing may be removed: a finished inspection's result lives only in the status about to be written.
             only_created = set(snapshot.children) < set(after)
@@ -64,6 +65,8 @@ class Reconciler:
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
         await self._report(body, snapshot.previous_status, seen.status)
+        if self.observer.children.unconfirmed(model):
+            return replace(seen, look_again_seconds=min(seen.look_again_seconds, FORGET_SECONDS + 1))
         return seen
 
     async def report_outage(self, body: Object, message: str) -> None:

@@ -21,6 +21,7 @@ from smallmodel_operator.api.names import (
 )
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.pod import container_security, pod_security
+from smallmodel_operator.core.units import to_bytes
 from smallmodel_operator.serving import drain, llamacpp
 from smallmodel_operator.serving.types import ServingRequest
 
@@ -70,13 +71,21 @@ REVISIONS: Final[Mapping[int, Callable[[ServingRequest], dict[str, Any]]]] = {1:
 LATEST: Final = max(REVISIONS)
 
 
+WISH: Final = (
+    "name", "namespace", "engine_image", "context_size", "parallel_slots", "args", "env", "cpu_request", "cpu_limit",
+    "threads", "memory_limit", "node_selector", "tolerations", "artifact", "volume", "mount", "model_path",
+)  # fmt: skip
+"""Fields of the request whose change is the user's wish for other pods. Never edited: every hash would change."""
+LATER: Final[Mapping[str, Any]] = {}
+"""Fields added since 0.1.0 and their defaults: hashed only where they differ, so that old hashes stay true."""
+NOT_WISHED: Final = frozenset({"replicas", "memory_request", "memory_declared"})
+"""Replicas move without touching pods; derived memory follows the weights."""
+
+
 def inputs(request: ServingRequest) -> str:
-    """Hash of what the user asked for. Replicas move without touching pods; derived memory follows the weights."""
-    wish = {
-        name: getattr(request, name)
-        for name in ServingRequest.__slots__
-        if name not in {"replicas", "memory_request", "memory_declared"}
-    }
+    """Hash of what the user asked for."""
+    wish = {name: getattr(request, name) for name in WISH}
+    wish |= {name: value for name, default in LATER.items() if (value := getattr(request, name)) != default}
     wish["memory_request"] = request.memory_request if request.memory_declared else "derived"
     return digest(_plain(wish))
 
@@ -99,5 +108,16 @@ def frozen(request: ServingRequest, live: Object | None) -> tuple[int, ServingRe
     same = recorded.get(ANNOTATION_INPUTS) == inputs(request)
     if not same or not revision.isdigit() or int(revision) not in REVISIONS:
         return LATEST, request
-    memory = recorded.get(ANNOTATION_MEMORY)
+    memory = _recorded_memory(recorded.get(ANNOTATION_MEMORY, ""), live or {})
     return int(revision), replace(request, memory_request=memory) if memory else request
+
+
+def _recorded_memory(text: str, live: Object) -> str | None:
+    """The memory the running template was made with; None when somebody wrote something else into the annotation."""
+    try:
+        to_bytes(text)
+        (engine, *_) = live["spec"]["template"]["spec"]["containers"]
+        same = to_bytes(engine["resources"]["requests"]["memory"]) == to_bytes(text)
+    except (KeyError, ValueError, TypeError):
+        return None
+    return text if same else None

@@ -293,3 +293,25 @@ async def test_our_writes_are_remembered_for_the_lagging_watch(world: World) -> 
     await world.apply(plan())
     world.children.indices = {"Service": {}}
     assert set(world.children.of(MODEL, objects.UID)) == set(world.live())
+
+
+async def test_a_child_that_lost_its_labels_is_found_and_healed(world: World) -> None:
+    """Without the label it is in no watch, so that it looks as if it were gone; its name says whose it is."""
+    await world.apply(plan())
+    live = world.api.get("Deployment", "bot")
+    assert live is not None
+    world.api.put({**live, "metadata": {**live["metadata"], "labels": {"smallmodel.dev/model": "mine"}}})
+    seen = {k: o for k, o in world.live().items() if k[0] != "Deployment"}
+    with pytest.raises(NotYet, match="lost its labels"):
+        await world.applier.apply(MODEL, objects.UID, plan(), seen)
+    seen |= world.children.of(MODEL, objects.UID)
+    assert ("Deployment", "bot") in seen, "decided on as it is, not as if it were new"
+    await world.applier.apply(MODEL, objects.UID, plan(), seen)
+    healed = world.api.get("Deployment", "bot") or {}
+    assert healed["metadata"]["labels"]["smallmodel.dev/model"] == "bot"
+    assert healed["metadata"]["uid"] == live["metadata"]["uid"]
+
+
+async def test_what_was_written_and_not_seen_yet_is_not_trusted_for_ever(world: World) -> None:
+    await world.apply(plan())
+    assert world.children.unconfirmed(MODEL)

@@ -67,7 +67,9 @@ def test_what_does_not_fit_is_refused_but_remembered() -> None:
 def test_memory_derived_once_is_kept_when_the_estimate_changes() -> None:
     first = concerns.decide(resolved(), snapshot(FACTS))
     live = {key_of(o): o for o in first.plan.objects}
-    live["Deployment", "bot"]["metadata"]["annotations"]["smallmodel.dev/derived-memory"] = "777Mi"
+    made = live["Deployment", "bot"]
+    made["metadata"]["annotations"]["smallmodel.dev/derived-memory"] = "777Mi"
+    made["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["memory"] = "777Mi"
     again = concerns.decide(resolved(), snapshot(FACTS, children=live))
     assert again.plan.status["memory"]["requestedBytes"] == 777 * 2**20
 

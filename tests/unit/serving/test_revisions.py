@@ -29,6 +29,7 @@ CHANGES: dict[str, Any] = {
     "mount": {"name": "weights", "mountPath": "/weights", "subPath": "x"},
     "model_path": "/weights/other.gguf",
 }
+FIRST_RELEASE = "5b57dff93e0f64d0ae420dc6068f206ed9f3d4c3e3c27a14b08680da27210f3e"
 UNWATCHED = {"replicas", "memory_request", "memory_declared"}
 
 
@@ -45,7 +46,21 @@ def upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_field_is_either_an_input_or_known_not_to_be() -> None:
-    assert {f.name for f in fields(ServingRequest)} == set(CHANGES) | UNWATCHED
+    known = {f.name for f in fields(ServingRequest)}
+    assert known == set(CHANGES) | UNWATCHED
+    assert known == {*revisions.WISH, *revisions.LATER, *revisions.NOT_WISHED}
+
+
+def test_a_hash_of_the_first_release_is_still_true() -> None:
+    assert revisions.inputs(request()) == FIRST_RELEASE
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "1Mi", "-1", "9" * 400])
+def test_a_recorded_memory_somebody_wrote_is_not_believed(text: str) -> None:
+    live = build.deployment(request(), None)
+    live["metadata"]["annotations"][revisions.ANNOTATION_MEMORY] = text
+    _, recorded = revisions.frozen(request(memory_request="600Mi"), live)
+    assert recorded.memory_request == "600Mi"
 
 
 @pytest.mark.parametrize("field", sorted(CHANGES))
