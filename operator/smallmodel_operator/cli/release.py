@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Any
 
+import aiohttp
+
 from smallmodel_operator.api.names import FINALIZER
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.runtime.settings import Settings
@@ -25,6 +27,9 @@ async def release(namespace: str, deployment: str, timeout: float) -> int:
         return 1
     except ApiError as error:
         print(f"the API server refuses: {error.message}")
+        return 1
+    except aiohttp.ClientError as error:
+        print(f"the API server does not answer: {error}; run it again when it does")
         return 1
     finally:
         await client.close()

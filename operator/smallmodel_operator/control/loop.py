@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from smallmodel_operator.cluster.fence import NotLeader
@@ -21,6 +22,14 @@ AT_ONCE: Final = 32
 """Models reconciled at the same time; more only queue inside the API server."""
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Which outage of a model was logged, and which stands in its status."""
+
+    logged: str = ""
+    reported: str = ""
 
 
 class Pokes:
@@ -61,7 +70,7 @@ class Loop:
         first = body()
         model = (first["metadata"]["namespace"], first["metadata"]["name"])
         poke = self.pokes.of(model)
-        failures, outage = 0, ""
+        failures, outage = 0, _Told()
         try:
             while True:
                 poke.clear()
@@ -69,7 +78,7 @@ class Loop:
                 try:
                     async with self._room:
                         result = await self._reconciler.reconcile(body())
-                    failures, outage = 0, ""
+                    failures, outage = 0, _Told()
                     wait = result.look_again_seconds
                     self._observe(_name(result), time.monotonic() - started)
                 except NotLeader:
@@ -94,17 +103,20 @@ class Loop:
             return
         await asyncio.sleep(GATHER_SECONDS if debounce else FIRST_BACKOFF)
 
-    async def _complain(self, body: Object, error: Exception, wait: float, told: str) -> str:
-        """Log an outage once per message and show it in the status as far as the API server lets us."""
+    async def _complain(self, body: Object, error: Exception, wait: float, told: _Told) -> _Told:
+        """Log an outage once per message, and show it in the status as soon as the API server lets us."""
         message = f"{type(error).__name__}: {error}"[:500]
         name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
-        if message != told:
+        if message != told.logged:
             logger.warning("%s: %s; trying again in %.0f s", name, message, wait, exc_info=_is_bug(error))
-            try:
-                await self._reconciler.report_outage(body, f"{message}. The operator tries again by itself.")
-            except Exception as second:
-                logger.debug("%s: the outage could not be reported: %s", name, second)
-        return message
+        if message == told.reported:
+            return told
+        try:
+            await self._reconciler.report_outage(body, f"{message}. The operator tries again by itself.")
+        except Exception as second:
+            logger.debug("%s: the outage could not be reported: %s", name, second)
+            return _Told(logged=message)
+        return _Told(logged=message, reported=message)
 
     def _backoff(self, failures: int) -> float:
         return min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** (failures - 1)) * (0.75 + 0.5 * self._rand())

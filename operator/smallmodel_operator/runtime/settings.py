@@ -1,5 +1,6 @@
 """Settings of the operator process, from the environment (`SLM_…`)."""
 
+import secrets
 import socket
 from typing import Annotated, Literal
 
@@ -9,6 +10,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from smallmodel_operator.api.names import OPERATOR, SYSTEM_NAMESPACE
 from smallmodel_operator.api.v1alpha1.common import QuantityText
 from smallmodel_operator.resolve import Site
+
+
+def _identity() -> str:
+    """Unlike any other process's, also on the same host: two with one name would both believe they lead."""
+    return f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
 
 class Settings(BaseSettings):
@@ -22,7 +28,7 @@ class Settings(BaseSettings):
     )
     image: str = Field("smallmodel-operator:0.1.0", description="The operator's own image; its Jobs run it.")
     lease_name: str = Field(OPERATOR, description="Lease that says who leads.")
-    identity: str = Field(default_factory=socket.gethostname, description="Name of this process in the Lease.")
+    identity: str = Field(default_factory=_identity, description="Name of this process in the Lease.")
     http_port: int = Field(8081, ge=0, le=65535, description="/healthz, /readyz and /metrics; 0 for any free port.")
     log_format: Literal["json", "text"] = Field("text", description="Form of the log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")

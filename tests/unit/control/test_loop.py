@@ -173,6 +173,18 @@ async def test_an_outage_that_cannot_be_reported_does_not_end_the_loop(start: St
     assert not running.task.done()
 
 
+async def test_an_outage_that_could_not_be_reported_is_reported_later_and_logged_once(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = start(OSError("a"), OSError("a"), OSError("a"), 600.0)
+    running.reconciler.report_fails = True
+    await running.passes(1)
+    running.reconciler.report_fails = False
+    await running.passes(4)
+    assert len(running.reconciler.reported) == 2, "once in vain, once for good"
+    assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
+
+
 async def test_a_poke_shortens_a_long_back_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LAST_BACKOFF", 100.0)
     running = start(OSError("a"), 600.0)

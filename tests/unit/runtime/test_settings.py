@@ -15,7 +15,8 @@ def test_defaults() -> None:
         8081,
     )
     assert settings.watch_namespaces == ()
-    assert settings.identity == socket.gethostname()
+    assert settings.identity.startswith(f"{socket.gethostname()}-")
+    assert settings.identity != Settings().identity, "two processes on one host are two candidates"  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(("text", "namespaces"), [("", ()), ("a", ("a",)), ("a, b ,c", ("a", "b", "c")), (" , ", ())])
