@@ -158,9 +158,7 @@ async def test_what_cannot_be_listed_is_kept_and_said(server: Server) -> None:
         assert watched.informer.age < age
 
 
-async def test_an_event_that_was_lost_shows_in_the_next_list(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_event_that_was_lost_shows_in_the_next_list(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LATE_SECONDS", 0.2)
     server.objects = [model("a"), model("b"), model("c")]
     async with Watched(server, relist=0.6) as watched:
