@@ -168,8 +168,8 @@ class Activator:
     def refusal(self, target: str, outcome: Outcome, since: float | None = None) -> Refusal:
         """What a refused request is told."""
         burst, now = self._bursts.get(target), self.clock()
-        passed = now - burst.start.began if burst else 0.0
         waited = 0.0 if since is None else now - since
+        passed = now - burst.start.began if burst else waited
         return refusal(outcome, target, self._cold_starts.retry_after(target, passed), waited)
 
     # -- bursts ------------------------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""Stages of a cold start, and what is said to who cannot wait."""
+
+import json
+
+import pytest
+
+from smallmodel_operator.gateway.activate.coldstart import Answer, ColdStarts, Stages, Start
+from smallmodel_operator.gateway.activate.queue import Outcome
+from smallmodel_operator.gateway.activate.refusal import refusal
+
+
+def test_stages_add_up() -> None:
+    start = Start(10.0)
+    start.saw_address(10.4)
+    start.saw(Answer.NOTHING, 10.5)
+    start.saw(Answer.LOADING, 11.0)
+    start.saw(Answer.LOADING, 11.5)
+    start.saw(Answer.READY, 13.0)
+    stages = start.done(13.0)
+    assert (stages.schedule, stages.container, stages.load) == pytest.approx((0.4, 0.6, 2.0))
+    assert stages.total == pytest.approx(3.0)
+
+
+def test_a_pod_that_is_ready_before_a_probe_met_it() -> None:
+    assert Start(1.0).done(3.0).total == 2.0
+
+
+def test_retry_after_is_the_median_of_the_last_ten_less_what_has_passed() -> None:
+    known = ColdStarts()
+    assert known.retry_after("a/b") == 30, "nothing measured yet"
+    for seconds in (100, 100, *range(1, 11)):
+        known.add("a/b", Stages(0, 0, seconds))
+    assert len(known.last("a/b")) == 10
+    assert known.retry_after("a/b") == 6
+    assert known.retry_after("a/b", 3.2) == 3
+    assert known.retry_after("a/b", 5.4) == 1
+    assert known.retry_after("a/b", 60) == 6, "longer than usual: nothing better is known"
+    known.forget("a/b")
+    assert known.retry_after("a/b") == 30
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "again"),
+    [
+        (Outcome.GONE, 404, None),
+        (Outcome.OFF, 503, None),
+        (Outcome.EXPIRED, 503, "7"),
+        (Outcome.QUEUE_FULL, 503, "7"),
+        (Outcome.GATEWAY_FULL, 503, "7"),
+    ],
+)
+def test_refusals_are_openai_errors_with_their_cause(outcome: Outcome, status: int, again: str | None) -> None:
+    answer = refusal(outcome, "support/bot", 7, 12.0)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, answer.headers.get("Retry-After")) == (status, again)
+    assert answer.headers["x-slm-cause"] == outcome.value
+    assert set(error) == {"message", "type", "param", "code"}
+    assert "bot" in error["message"]
+    assert error["code"] == outcome.value.replace("-", "_")
