@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ REGISTRY = "slm.test"
 
 
 def build_image(name: str) -> oci.Image:
-    """pause, operator, llamacpp or toolbox."""
+    """pause, operator, gateway, llamacpp or toolbox."""
     (cache() / "images").mkdir(parents=True, exist_ok=True)
     with (cache() / "images" / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return {"pause": _pause, "operator": _operator, "llamacpp": _llamacpp, "toolbox": _toolbox}[name]()
+        made = {"pause": _pause, "operator": _operator, "gateway": _gateway, "llamacpp": _llamacpp, "toolbox": _toolbox}
+        return made[name]()
 
 
 def pack_weights(name: str, files: Mapping[str, Path]) -> oci.Image:
@@ -51,6 +53,14 @@ def _operator() -> oci.Image:
     from hack.install.wheels import fetch
 
     return _from_file("smallmodel-operator", REPOSITORY / "operator" / "Containerfile", fetch(), bases.PYTHON)
+
+
+def _gateway() -> oci.Image:
+    from hack.images.gateway import context
+
+    folder = REPOSITORY / "hack" / "images" / "gateway"
+    machine = platform.machine()
+    return _from_file("smallmodel-gateway", folder / "Containerfile", context.make(machine=machine), bases.PYTHON)
 
 
 def _llamacpp() -> oci.Image:

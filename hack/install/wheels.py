@@ -1,4 +1,4 @@
-"""The wheels of the operator's image: ours and every dependency, pinned by constraints.txt, for the image's Python."""
+"""The wheels of our images: ours and every dependency, pinned by constraints.txt, for the image's Python."""
 
 import hashlib
 import shutil
@@ -15,40 +15,59 @@ PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 
-def dependencies() -> list[str]:
+def dependencies(extra: str = "") -> list[str]:
+    """What our package requires, and what one of its extras adds."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [str(name) for name in project["dependencies"]]
+    return [*map(str, project["dependencies"]), *map(str, project["optional-dependencies"][extra] if extra else ())]
 
 
 def fetch(python: str = "3.11", machine: str = "x86_64") -> Path:
-    """Fills the build context and returns it. Downloads only when the pins, the Python or the machine changed."""
-    if machine not in ARCHITECTURES:
-        raise InstallError(f"No wheels for machine {machine}; known: {', '.join(sorted(ARCHITECTURES))}.")
-    architecture = ARCHITECTURES[machine]
-    pins = (ROOT / "constraints.txt").read_bytes() + "\n".join([*dependencies(), python, architecture]).encode()
-    stamp = DIST / "wheels" / f"{python}-{architecture}-{hashlib.sha256(pins).hexdigest()[:16]}"
-    if not (stamp / "complete").exists():
-        shutil.rmtree(stamp, ignore_errors=True)
-        stream(download(stamp, python, architecture), what=f"wheels for Python {python} on {architecture}")
-        (stamp / "complete").touch()
+    """Fills the operator's build context and returns it."""
+    found = downloaded(python, machine)
     wheels = CONTEXT / "wheels"
     shutil.rmtree(CONTEXT, ignore_errors=True)
     (wheels / "dependencies").mkdir(parents=True)
-    for wheel in sorted(stamp.glob("*.whl")):
+    for wheel in sorted(found.glob("*.whl")):
         shutil.copyfile(wheel, wheels / "dependencies" / wheel.name)
-    # The build backend is among our pins (extra dev): nothing is fetched for a build of our own code.
-    own = [*pip(), "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(wheels / "own"), str(ROOT)]
-    stream(own, what="our wheel", env={"SOURCE_DATE_EPOCH": "1577836800"})
+    build_own(wheels / "own")
     return CONTEXT
+
+
+def downloaded(python: str, machine: str, extra: str = "") -> Path:
+    """A folder with the wheels of all dependencies, filled when the pins, the Python or the machine changed."""
+    architecture = _architecture(machine)
+    pins = (ROOT / "constraints.txt").read_bytes() + "\n".join([*dependencies(extra), python, architecture]).encode()
+    stamp = DIST / "wheels" / f"{python}-{architecture}-{hashlib.sha256(pins).hexdigest()[:16]}"
+    if not (stamp / "complete").exists():
+        shutil.rmtree(stamp, ignore_errors=True)
+        command = [
+            *pip(), "download", "--progress-bar", "off", "-q", "--only-binary=:all:", "--implementation", "cp",
+            "--python-version", python, *tags(machine), "-c", str(ROOT / "constraints.txt"), "-d", str(stamp),
+            *dependencies(extra),
+        ]  # fmt: skip
+        stream(command, what=f"wheels for Python {python} on {architecture}")
+        (stamp / "complete").touch()
+    return stamp
+
+
+def build_own(folder: Path) -> None:
+    """Our own wheel, the same bytes each time."""
+    # The build backend is among our pins (extra dev): nothing is fetched for a build of our own code.
+    command = [*pip(), "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)]
+    stream(command, what="our wheel", env={"SOURCE_DATE_EPOCH": "1577836800"})
 
 
 def pip() -> list[str]:
     return [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
-def download(folder: Path, python: str, architecture: str) -> list[str]:
-    tags = [part for name in PLATFORMS for part in ("--platform", f"{name}_{architecture}")]
-    return [
-        *pip(), "download", "--progress-bar", "off", "-q", "--only-binary=:all:", "--implementation", "cp",
-        "--python-version", python, *tags, "-c", str(ROOT / "constraints.txt"), "-d", str(folder), *dependencies(),
-    ]  # fmt: skip
+def tags(machine: str) -> list[str]:
+    """pip's arguments that choose wheels for a machine."""
+    architecture = _architecture(machine)
+    return [part for name in PLATFORMS for part in ("--platform", f"{name}_{architecture}")]
+
+
+def _architecture(machine: str) -> str:
+    if machine not in ARCHITECTURES:
+        raise InstallError(f"No wheels for machine {machine}; known: {', '.join(sorted(ARCHITECTURES))}.")
+    return ARCHITECTURES[machine]
