@@ -35,6 +35,7 @@ class Burst:
         self._cold = not ports.usable(target) and not ports.not_ready(target)
         """Seen from its beginning, so that it can be measured."""
         self._proved: dict[str, Endpoint] = {}
+        self._told: tuple[Endpoint, ...] = ()
         self._moved = asyncio.Event()
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._waker = asyncio.create_task(keep_waking(ports, target, woke), name=f"wake {target}")
@@ -51,8 +52,10 @@ class Burst:
         """Is there a pod, and has Envoy heard of it?"""
         if self._waker.done() and not self._waker.cancelled():
             self._waker.result()  # it never ends but by a bug, and that must be heard
-        if self._ports.usable(self.target):
-            await self._ports.settled(self.target)
+        if usable := self._ports.usable(self.target):
+            if usable != self._told:  # once for each set: an Envoy that does not answer must not slow every batch
+                await self._ports.settled(self.target)
+                self._told = usable
         elif self._proved:
             proved = list(self._proved.values())
             self._proved.clear()  # one that is not usable for all that is asked again

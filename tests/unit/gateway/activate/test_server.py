@@ -1,0 +1,169 @@
+"""The activator's HTTP on real sockets, as Envoy speaks to it."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+from tests.fakes.activation import FakePorts, model
+from tests.fakes.clock import until
+
+from smallmodel_operator.gateway.activate.activator import Activator
+from smallmodel_operator.gateway.activate.probe import HttpProbe
+from smallmodel_operator.gateway.activate.queue import Limits
+from smallmodel_operator.gateway.state import Endpoint
+
+BOT = "support/bot"
+HEADERS = {"x-slm-target": BOT, "x-slm-caller-namespace": "crm"}
+URL = "http://activator/v1/chat/completions"
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, limits: Limits | None = None, peer_port: int | None = None, **values: object
+) -> AsyncIterator[tuple[FakePorts, Activator, aiohttp.ClientSession]]:
+    """An activator that listens, and a client on its Unix socket."""
+    ports = FakePorts(asyncio.get_running_loop().time, {BOT: model()}, **values)  # type: ignore[arg-type]
+    activator = Activator(
+        ports,
+        folder / "agent.sock",
+        0,
+        host="127.0.0.1",
+        probe=ports.probe,
+        limits=limits,
+        peer_port=peer_port,
+    )
+    task = asyncio.create_task(activator.run())
+    await asyncio.wait_for(activator.listening.wait(), 5)
+    connector = aiohttp.UnixConnector(str(folder / "agent.sock"), limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield ports, activator, session
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_held_then_sent_on_with_the_marker(tmp_path: Path) -> None:
+    async with running(tmp_path, schedule=0.05, container=0.05, load=0.1) as (ports, activator, session):
+        asked = [asyncio.create_task(_post(session, b"{}")) for _ in range(20)]
+        await until(lambda: activator.queue.count(BOT) == 20)
+        answers = await asyncio.gather(*asked)
+        assert {(status, headers.get("x-slm-activated")) for status, headers, _ in answers} == {(503, "1")}
+        assert all("x-slm-cause" not in headers for _, headers, _ in answers)
+        assert ports.wakes == [BOT]
+
+
+async def test_a_body_is_counted_and_dropped(tmp_path: Path) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield b"x" * 65536
+        await asyncio.Event().wait()
+
+    async with running(tmp_path, deaf=True) as (_, activator, session):
+        announced = asyncio.create_task(_post(session, b"x" * 5_000_000))
+        await until(lambda: activator.queue.bytes == 5_000_000)
+        announced.cancel()
+        chunked = asyncio.create_task(_post(session, slowly()))
+        await until(lambda: activator.queue.bytes == 50 * 65536)
+        chunked.cancel()
+        await until(lambda: activator.queue.bytes == 0)
+
+
+async def test_more_bytes_than_the_gateway_holds_are_refused(tmp_path: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 1000
+
+    async with running(tmp_path, deaf=True, limits=Limits(bytes=10_000)) as (_, activator, session):
+        for body in (b"x" * 20_000, chunks()):
+            status, headers, text = await _post(session, body)
+            assert (status, headers["x-slm-cause"], headers["Retry-After"]) == (503, "gateway-full", "30")
+            assert "x-slm-activated" not in headers
+            assert json.loads(text)["error"]["code"] == "gateway_full"
+        assert len(activator.queue) == 0
+
+
+@pytest.mark.parametrize("size", [0, 3_000_000])
+async def test_a_client_that_gives_up_leaves_the_queue(tmp_path: Path, size: int) -> None:
+    async with running(tmp_path, deaf=True) as (_, activator, session):
+        asked = asyncio.create_task(_post(session, b"x" * size))
+        await until(lambda: activator.queue.count(BOT) == 1)
+        asked.cancel()
+        await until(lambda: activator.queue.count(BOT) == 0)
+        await until(lambda: not any(t.get_name().startswith(("burst", "wake")) for t in asyncio.all_tasks()))
+
+
+async def test_an_end_cuts_connections_so_that_envoy_turns_elsewhere(tmp_path: Path) -> None:
+    async with running(tmp_path, deaf=True) as (_, activator, session):
+        asked = asyncio.create_task(_post(session, b"{}"))
+        await until(lambda: activator.queue.count(BOT) == 1)
+        (task,) = [t for t in asyncio.all_tasks() if "Activator.run" in repr(t)]
+        task.cancel()
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await asyncio.wait_for(asked, 2)
+
+
+async def test_long_headers_and_missing_ones(tmp_path: Path) -> None:
+    async with running(tmp_path, schedule=0.0, container=0.0, load=0.0) as (_, _, session):
+        async with session.post(URL, headers={**HEADERS, "x-long": "y" * 60_000}) as answer:
+            assert answer.headers["x-slm-activated"] == "1"
+        async with session.post(URL) as answer:
+            assert answer.status == 400
+        async with session.post(URL, headers={"x-slm-target": "support/none"}) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (404, "model_not_found")
+        async with session.get("http://activator/health") as answer:
+            assert answer.status == 200
+
+
+async def test_the_bound_is_over_both_gateways(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with (
+        running(tmp_path / "b", deaf=True) as (_, second, other),
+        running(tmp_path / "a", peer_port=second.bound, deaf=True, others=("127.0.0.1",)) as (one, first, session),
+    ):
+        one.models[BOT] = model(max_queued=5)
+        held = [asyncio.create_task(_post(other, b"{}")) for _ in range(3)]
+        await until(lambda: second.queue.count(BOT) == 3)
+        held += [asyncio.create_task(_post(session, b"{}"))]
+        await until(lambda: first._peers.elsewhere(BOT) == 3)
+        held += [asyncio.create_task(_post(session, b"{}"))]
+        await until(lambda: first.queue.count(BOT) == 2)
+        status, headers, _ = await _post(session, b"{}")
+        assert (status, headers["x-slm-cause"]) == (503, "queue-full")
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+
+
+async def test_probes_tell_nothing_from_loading_from_ready() -> None:
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        assert line == b"GET /health HTTP/1.1\r\n"
+        writer.write(b"HTTP/1.1 %d x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % code)
+        await writer.drain()
+        writer.close()
+
+    code = 503
+    server = await asyncio.start_server(engine, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with HttpProbe() as probe:
+        found = [await probe(Endpoint("127.0.0.1", port))]
+        code = 200
+        found.append(await probe(Endpoint("127.0.0.1", port)))
+        server.close()
+        await server.wait_closed()
+        found.append(await probe(Endpoint("127.0.0.1", port)))
+    assert [a.name for a in found] == ["LOADING", "READY", "NOTHING"]
+
+
+async def _post(
+    session: aiohttp.ClientSession, body: bytes | AsyncIterator[bytes]
+) -> tuple[int, dict[str, str], bytes]:
+    data = io.BytesIO(body) if isinstance(body, bytes) else body
+    async with session.post(URL, data=data, headers=HEADERS) as answer:
+        return answer.status, dict(answer.headers), await answer.read()
