@@ -17,7 +17,16 @@ class Tier:
     needs: tuple[str, ...] = ()
 
 
-FAST = ("tests/unit", "tests/golden", "tests/property", "tests/api", "tests/argocd", "tests/docs", "tests/chart")
+FAST = (
+    "tests/unit",
+    "tests/golden",
+    "tests/property",
+    "tests/api",
+    "tests/argocd",
+    "tests/docs",
+    "tests/chart",
+    "tests/gateway",
+)
 
 
 def _missing(*tools: str) -> tuple[str, ...]:

@@ -1,0 +1,39 @@
+-- Refusals as OpenAI error objects. Every one names its cause in a header and in the access log.
+local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+-- A JSON string. Bytes that are not ASCII become "?": what a caller sent need not be UTF-8, the answer must be.
+function quoted(text)
+  local safe = text:gsub('[%c"\\\127-\255]', function(c)
+    return ESCAPES[c] or (c:byte() < 32 and string.format("\\u%04x", c:byte())) or "?"
+  end)
+  return '"' .. safe .. '"'
+end
+
+-- What a caller sent, fit for a sentence: at most 64 characters.
+function shown(text)
+  return #text > 64 and text:sub(1, 64) .. "..." or text
+end
+
+function remember(handle, key, value)
+  handle:streamInfo():dynamicMetadata():set("smallmodel", key, value)
+end
+
+-- error: status, cause, message, type, code, param, headers
+function refuse(handle, error)
+  remember(handle, "cause", error.cause)
+  local headers = {
+    [":status"] = tostring(error.status),
+    ["content-type"] = "application/json",
+    ["x-slm-cause"] = error.cause,
+  }
+  for name, value in pairs(error.headers or {}) do
+    headers[name] = value
+  end
+  local param = error.param and quoted(error.param) or "null"
+  local code = error.code and quoted(error.code) or "null"
+  handle:respond(
+    headers,
+    '{"error":{"message":' .. quoted(error.message) .. ',"type":' .. quoted(error.type or "invalid_request_error")
+      .. ',"param":' .. param .. ',"code":' .. code .. "}}"
+  )
+end

@@ -1,0 +1,206 @@
+-- The door: address, credential, path and size from headers alone, before any byte of a body is kept.
+-- Data come with the route (`metadata`), see routes.py. DOMAIN and LARGEST are set in front of this text.
+
+local POSTS = {
+  ["/v1/chat/completions"] = true,
+  ["/v1/completions"] = true,
+  ["/v1/embeddings"] = true,
+  ["/v1/responses"] = true,
+  ["/v1/rerank"] = true,
+}
+
+local function unauthorized(handle, cause, problem, namespace, name)
+  local where = namespace ~= "" and namespace or "<namespace>"
+  local model = name ~= "" and name or "<model>"
+  refuse(handle, {
+    status = 401,
+    cause = cause,
+    code = "invalid_api_key",
+    message = problem .. " Give the app the model's key: kubectl -n " .. where
+      .. " set env deployment/<app> --from=secret/" .. model .. "-client"
+      .. " (or send a ServiceAccount token with audience smallmodel-gateway).",
+    headers = { ["www-authenticate"] = "Bearer" },
+  })
+end
+
+-- Returns the caller's namespace and name; nil after a refusal.
+local function caller(handle, headers, namespace, name)
+  local sent = headers:get("authorization")
+  if not sent or sent == "" then
+    unauthorized(handle, "no-credential", "This request carries no credential.", namespace, name)
+    return nil
+  end
+  local token = sent:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+) *$")
+  if not token then
+    unauthorized(handle, "bad-credential", "The Authorization header is not 'Bearer <key>'.", namespace, name)
+    return nil
+  end
+  local jwt = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.jwt_authn")
+  if jwt and jwt.token then
+    local place, account = tostring(jwt.token.sub):match("^system:serviceaccount:([^:]+):([^:]+)$")
+    if place then
+      return place, "sa:" .. place .. "/" .. account
+    end
+    unauthorized(handle, "not-a-service-account", "The token is not one of a ServiceAccount.", namespace, name)
+    return nil
+  end
+  local found = handle:metadata():get("k:" .. sha256(token))
+  if found then
+    return found:match("^(%S*) (%S+)$")
+  end
+  if jwt and jwt.failed and token:match("^[%w_-]+%.[%w_-]+%.[%w_-]+$") then
+    local why = "The token is refused: " .. tostring(jwt.failed.message) .. "."
+    unauthorized(handle, "bad-token", why, namespace, name)
+  else
+    unauthorized(handle, "unknown-key", "This key opens no model (any more).", namespace, name)
+  end
+  return nil
+end
+
+-- Names of a namespace's models the caller may use, sorted.
+local function usable(handle, namespace, caller_namespace, caller_name)
+  local data, seen, names = handle:metadata(), {}, {}
+  local identities = { caller_name }
+  if caller_namespace ~= "" then
+    identities[2] = "ns:" .. caller_namespace
+  end
+  for _, identity in ipairs(identities) do
+    for name in (data:get("l:" .. namespace .. "|" .. identity) or ""):gmatch("%S+") do
+      if not seen[name] then
+        seen[name] = true
+        names[#names + 1] = name
+      end
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+local function model_object(name, namespace)
+  return '{"id":' .. quoted(name) .. ',"object":"model","created":0,"owned_by":' .. quoted(namespace) .. "}"
+end
+
+local function list(handle, asked, namespace, name, caller_namespace, caller_name)
+  local objects = {}
+  for _, found in ipairs(usable(handle, namespace, caller_namespace, caller_name)) do
+    if (name == "" or name == found) and (asked == "" or asked == found) then
+      objects[#objects + 1] = model_object(found, namespace)
+    end
+  end
+  local headers = { [":status"] = "200", ["content-type"] = "application/json" }
+  if asked == "" then
+    remember(handle, "cause", "listed")
+    handle:respond(headers, '{"object":"list","data":[' .. table.concat(objects, ",") .. "]}")
+  elseif objects[1] then
+    remember(handle, "cause", "listed")
+    handle:respond(headers, objects[1])
+  else
+    refuse(handle, {
+      status = 404,
+      cause = "unknown-model",
+      code = "model_not_found",
+      param = "model",
+      message = "There is no model '" .. shown(asked) .. "' for this caller in namespace " .. namespace .. ".",
+    })
+  end
+end
+
+local function wrong_path(handle, path)
+  refuse(handle, {
+    status = 404,
+    cause = "unknown-path",
+    code = "unknown_url",
+    message = "There is nothing at " .. shown(path) .. ". The gateway serves /v1/chat/completions, /v1/completions, "
+      .. "/v1/embeddings, /v1/responses, /v1/rerank and /v1/models.",
+  })
+end
+
+local function wrong_method(handle, path, method, right)
+  refuse(handle, {
+    status = 405,
+    cause = "wrong-method",
+    code = "method_not_allowed",
+    message = path .. " takes " .. right .. ", not " .. shown(method) .. ".",
+    headers = { allow = right },
+  })
+end
+
+-- True when a body may follow.
+local function fit(handle, headers)
+  local kind = (headers:get("content-type") or ""):lower()
+  if not kind:match("^application/json *$") and not kind:match("^application/json *;") then
+    local sent = kind == "" and "no content type" or "content type " .. shown(kind)
+    refuse(handle, {
+      status = 415,
+      cause = "not-json",
+      code = "unsupported_media_type",
+      message = "The body has " .. sent .. "; send Content-Type: application/json.",
+    })
+    return false
+  end
+  if headers:get("content-encoding") then
+    refuse(handle, {
+      status = 415,
+      cause = "compressed",
+      code = "unsupported_media_type",
+      message = "Compressed request bodies are not read; send the JSON as it is.",
+    })
+    return false
+  end
+  if (tonumber(headers:get("content-length") or "0") or 0) > LARGEST then
+    refuse(handle, {
+      status = 413,
+      cause = "body-too-large",
+      code = "request_too_large",
+      message = "The body is larger than " .. LARGEST .. " bytes, the most any model takes.",
+    })
+    return false
+  end
+  return true
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local namespace, name = addressed(headers:get(":authority") or "", DOMAIN)
+  local whole = headers:get(":path") or "/"
+  local path, query = whole:match("^([^?]*)(.*)$")
+  local prefix = ""
+  if name == "" then
+    prefix, path = split_path(path)
+    namespace = prefix
+  end
+  local caller_namespace, caller_name = caller(handle, headers, namespace, name)
+  if not caller_name then
+    return
+  end
+  headers:remove("authorization") -- the caller's credential goes no further
+  if namespace == "" then
+    -- A key of one model only has no namespace of its own: it means that of its model.
+    namespace = caller_namespace ~= "" and caller_namespace or caller_name:match("^key:([^/]+)/") or ""
+  end
+  remember(handle, "caller", caller_name)
+  remember(handle, "caller_namespace", caller_namespace)
+  local method = headers:get(":method")
+  local asked = path == "/v1/models" and "" or path:match("^/v1/models/([^/]+)$")
+  if asked then
+    if method ~= "GET" then
+      return wrong_method(handle, "/v1/models", method, "GET")
+    end
+    return list(handle, asked, namespace, name, caller_namespace, caller_name)
+  end
+  if not POSTS[path] then
+    return wrong_path(handle, path)
+  end
+  if method ~= "POST" then
+    return wrong_method(handle, path, method, "POST")
+  end
+  if not fit(handle, headers) then
+    return
+  end
+  if prefix ~= "" then
+    headers:replace(":path", path .. query)
+  end
+  headers:replace("x-slm-caller", caller_name)
+  headers:replace("x-slm-caller-namespace", caller_namespace)
+  headers:replace("x-slm-address", namespace .. "/" .. name)
+end

@@ -1,0 +1,91 @@
+"""Envoy's own answers as OpenAI error objects. What the Lua filters answered stays as it is."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smallmodel_operator.gateway.xds.words import METADATA, header
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer: for a status, and with `flags` only for these response flags of Envoy."""
+
+    status: int
+    cause: str
+    message: str
+    kind: str = "server_error"
+    code: str | None = None
+    flags: tuple[str, ...] = ()
+    retry_after: int | None = None
+
+
+BAD: Final = "invalid_request_error"
+REPLIES: Final = (
+    Reply(400, "bad-request", "This is not a request the gateway can read.", BAD, "bad_request"),
+    Reply(404, "unknown-model", "There is no such model.", BAD, "model_not_found"),
+    Reply(408, "request-too-slow", "The request did not arrive in time.", BAD, "request_timeout"),
+    Reply(413, "body-too-large", "The body is larger than any model takes.", BAD, "request_too_large"),
+    Reply(426, "http-version", "Use HTTP/1.1 or HTTP/2.", BAD, "http_version"),
+    Reply(
+        429,
+        "rate-limited",
+        "This caller has sent more requests than the model's spec.access.limits.requestsPerMinute.",
+        "requests",
+        "rate_limit_exceeded",
+    ),
+    Reply(431, "headers-too-large", "The request's headers are too large.", BAD, "headers_too_large"),
+    Reply(503, "no-endpoint", "No pod of the model can answer.", flags=("UH",), code="unavailable", retry_after=1),
+    Reply(503, "overloaded", "The gateway has too many requests.", flags=("UO",), code="overloaded", retry_after=1),
+    Reply(
+        503,
+        "engine-unreachable",
+        "The model's pods could not be reached, or went away before they answered.",
+        flags=("UF", "UC", "LR", "UR", "URX"),
+        code="unavailable",
+        retry_after=1,
+    ),
+    Reply(503, "unavailable", "The gateway cannot answer now.", code="unavailable", retry_after=1),
+    Reply(504, "engine-silent", "The model's engine has said nothing for too long.", code="timeout"),
+)
+OTHER: Final = "The gateway could not answer this request."
+
+
+def local_replies() -> dict[str, Any]:
+    """`local_reply_config` of the connection manager."""
+    ours = {"metadata_filter": {"matcher": _cause_is_set(), "match_if_key_not_found": False}}
+    return {"mappers": [{"filter": ours}, *map(_mapper, REPLIES), _rest()]}
+
+
+def _cause_is_set() -> dict[str, Any]:
+    return {"filter": METADATA, "path": [{"key": "cause"}], "value": {"present_match": True}}
+
+
+def _status(operator: str, status: int) -> dict[str, Any]:
+    value = {"default_value": status, "runtime_key": "smallmodel.unused"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _mapper(reply: Reply) -> dict[str, Any]:
+    condition = _status("EQ", reply.status)
+    if reply.flags:
+        condition = {"and_filter": {"filters": [condition, {"response_flag_filter": {"flags": list(reply.flags)}}]}}
+    headers = [header("x-slm-cause", reply.cause)]
+    if reply.retry_after is not None:
+        headers.append(header("retry-after", str(reply.retry_after)))
+    return {"filter": condition, "headers_to_add": headers, "body_format_override": _body(reply)}
+
+
+def _rest() -> dict[str, Any]:
+    reply = Reply(500, "gateway", OTHER, code="gateway_error")
+    return {
+        "filter": _status("GE", 400),
+        "headers_to_add": [header("x-slm-cause", reply.cause)],
+        "body_format_override": _body(reply),
+    }
+
+
+def _body(reply: Reply) -> dict[str, Any]:
+    error = {"message": reply.message, "type": reply.kind, "param": None, "code": reply.code}
+    text = json.dumps({"error": error}).replace("%", "%%")
+    return {"text_format_source": {"inline_string": text}, "content_type": "application/json"}

@@ -1,0 +1,159 @@
+"""Routes: one for each model, found by a header only the gateway sets, and the one that dispatches.
+
+The dispatch route is the first that matches, because the header is not set yet. Its metadata are what the Lua
+filters read, so a new key or model changes routes and never a listener (which would drain connections):
+
+- `k:<sha256 of a key>`: "<namespace> <identity>", whose it is
+- `m:<target>`: {cap, off, lacks}: bytes of a body, switched off, paths its engine does not have
+- `a:<target>|<identity>`: true, may call it
+- `l:<namespace>|<identity>`: names of models there it may call
+"""
+
+from collections import defaultdict
+from typing import Any, Final
+
+from smallmodel_operator.core.keys import engine_key
+from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
+from smallmodel_operator.gateway.xds.site import Site
+from smallmodel_operator.gateway.xds.words import (
+    LUA,
+    RATE_LIMIT,
+    ROUTES,
+    formatted,
+    header,
+    resources,
+    seconds,
+    typed,
+)
+
+NAME: Final = "models"
+TARGET: Final = "x-slm-target"
+LACKS: Final = {"TGI": "/v1/responses /v1/rerank /v1/embeddings"}
+"""Paths an engine does not have at all. Where it depends on the model the engine says so itself."""
+CALLERS: Final = 10_000
+"""Callers of one model whose rate is remembered at a time."""
+UPLOAD_SILENCE: Final = "60s"
+TIMING: Final = (
+    "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:us)% %COMMON_DURATION(DS_RX_END:US_TX_BEG:us)% "
+    "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)% %UPSTREAM_REQUEST_ATTEMPT_COUNT%"
+)
+_ROUTE: Final = "envoy.config.route.v3.Route"
+
+
+def routes(state: State, site: Site) -> dict[str, Any]:
+    """rds.json."""
+    dispatch = {"action": {"name": "dispatch", "typed_config": typed(_ROUTE, **_dispatch(state))}}
+    found = {target: _on_match(state, state.models[target], site) for target in sorted(state.models)}
+    matcher = {
+        "matcher_tree": {
+            "input": {
+                "name": "target",
+                "typed_config": typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=TARGET),
+            },
+            "exact_match_map": {"map": found or {"-": dispatch}},  # the map may not be empty
+        },
+        "on_no_match": dispatch,
+    }
+    host = {
+        "name": NAME,
+        "domains": ["*"],
+        "matcher": matcher,
+        "retry_policy": _retries(),
+        "request_headers_to_remove": ["x-slm-caller"],
+        "response_headers_to_remove": ["x-slm-activated"],
+        "response_headers_to_add": [formatted("x-slm-timing", TIMING)],
+        "include_request_attempt_count": False,
+    }
+    return resources(ROUTES, [{"name": NAME, "virtual_hosts": [host]}])
+
+
+def _on_match(state: State, model: Model, site: Site) -> dict[str, Any]:
+    route = typed(_ROUTE, **_model(state, model, site))
+    return {"action": {"name": "model", "typed_config": route}}
+
+
+def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
+    key = engine_key(state.engine_master, model.uid)
+    route: dict[str, Any] = {
+        "match": {"prefix": "/"},
+        "route": {
+            "cluster": model.target,
+            "timeout": "0s",
+            "idle_timeout": seconds(site.silence + model.max_wait),
+        },
+        "request_headers_to_add": [header("authorization", f"Bearer {key}")],
+        "request_body_buffer_limit": LARGEST_BODY_BYTES,  # a held body is sent again, so it has to be kept whole
+    }
+    if model.digest:
+        route["response_headers_to_add"] = [header("x-slm-model-digest", model.digest)]
+    if model.access.requests_per_minute:
+        route["typed_per_filter_config"] = {RATE_LIMIT: _limit(model.access.requests_per_minute)}
+    return route
+
+
+def _limit(per_minute: int) -> dict[str, Any]:
+    always = {"default_value": {"numerator": 100}}
+    bucket = {"max_tokens": per_minute, "tokens_per_fill": per_minute, "fill_interval": "60s"}
+    return typed(
+        "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        stat_prefix="callers",
+        filter_enabled=always,
+        filter_enforced=always,
+        token_bucket=bucket,
+        always_consume_default_token_bucket=False,
+        max_dynamic_descriptors=CALLERS,
+        descriptors=[{"entries": [{"key": "caller"}], "token_bucket": bucket}],
+        rate_limits=[{"actions": [{"request_headers": {"header_name": "x-slm-caller", "descriptor_key": "caller"}}]}],
+        enable_retry_after_header=True,
+    )
+
+
+def _retries() -> dict[str, Any]:
+    """Only while nothing of an answer has been passed on. All attempts together take more than 5 s: long enough for
+    another gateway's activator, or the own one restarted, to take over what was held."""
+    return {
+        "retry_on": "reset,connect-failure,refused-stream,retriable-headers",
+        "num_retries": 40,
+        "retry_back_off": {"base_interval": "0.02s", "max_interval": "0.5s"},
+        "retriable_headers": [{"name": "x-slm-activated", "string_match": {"exact": "1"}}],
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+            }
+        ],
+        "host_selection_retry_max_attempts": 3,
+        "retry_priority": {
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": typed(
+                "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", update_frequency=1
+            ),
+        },
+    }
+
+
+def _dispatch(state: State) -> dict[str, Any]:
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 404},
+        "metadata": {"filter_metadata": {LUA: data(state)}},
+        "request_body_buffer_limit": LARGEST_BODY_BYTES,
+    }
+
+
+def data(state: State) -> dict[str, Any]:
+    """What the Lua filters know."""
+    found: dict[str, Any] = {f"k:{sha}": f"{who.namespace} {who.name}" for sha, who in state.keys.items()}
+    lists: dict[str, list[str]] = defaultdict(list)
+    for target in sorted(state.models):
+        model = state.models[target]
+        entry: dict[str, Any] = {"cap": model.access.max_body_bytes}
+        if model.off:
+            entry["off"] = True
+        if model.engine in LACKS:
+            entry["lacks"] = LACKS[model.engine]
+        found[f"m:{target}"] = entry
+        for identity in model.access.allow:
+            found[f"a:{target}|{identity}"] = True
+            lists[f"l:{model.namespace}|{identity}"].append(model.name)
+    return {**found, **{key: " ".join(names) for key, names in lists.items()}}

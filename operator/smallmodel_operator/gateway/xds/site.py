@@ -1,0 +1,38 @@
+"""Where one gateway listens and keeps its files. Values only."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from smallmodel_operator.api.names import GATEWAY
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Folders, ports and times of one gateway pod; the defaults are those of the chart."""
+
+    folder: Path = Path("/run/smallmodel")
+    """In memory: bootstrap.json, xds/, admin.sock, agent.sock, xds.sock."""
+    data: Path = Path("/var/lib/smallmodel")
+    """Kept: access.log."""
+    certificates: Path = Path("/etc/smallmodel/tls")
+    """tls.crt and tls.key, as a Secret of type kubernetes.io/tls is mounted."""
+    pod: str = GATEWAY
+    address: str = "0.0.0.0"  # noqa: S104 - a pod serves on all its addresses
+    http_port: int = 10080
+    https_port: int = 10443
+    activator_port: int = 10090
+    """Where the other gateways' activators listen."""
+    silence: float = 300.0
+    """Seconds an engine may say nothing before the caller gets 504; a held request may wait its maxWait longer."""
+
+    @property
+    def admin_socket(self) -> str:
+        return str(self.folder / "admin.sock")
+
+    @property
+    def agent_socket(self) -> str:
+        return str(self.folder / "agent.sock")
+
+    @property
+    def xds_socket(self) -> str:
+        return str(self.folder / "xds.sock")

@@ -1,0 +1,56 @@
+"""Words that several parts of Envoy's configuration share."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+METADATA: Final = "smallmodel"
+"""Namespace of dynamic metadata: cause, caller, caller_namespace, model, target, input_tokens, output_tokens (from
+`usage`), engine_input, engine_output, engine_cached (from llama.cpp's `timings`)."""
+LUA: Final = "envoy.filters.http.lua"
+RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"
+
+_PREFIX: Final = "type.googleapis.com/"
+LISTENER: Final = "envoy.config.listener.v3.Listener"
+CLUSTER: Final = "envoy.config.cluster.v3.Cluster"
+ROUTES: Final = "envoy.config.route.v3.RouteConfiguration"
+ENDPOINTS: Final = "envoy.config.endpoint.v3.ClusterLoadAssignment"
+CERTIFICATES: Final = "envoy.extensions.transport_sockets.tls.v3.Secret"
+
+
+def typed(kind: str, **fields: Any) -> dict[str, Any]:
+    """A message in an `Any`."""
+    return {"@type": _PREFIX + kind, **fields}
+
+
+def extension(name: str, kind: str, **fields: Any) -> dict[str, Any]:
+    """A named extension with its configuration."""
+    return {"name": name, "typed_config": typed(kind, **fields)}
+
+
+def resources(kind: str, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A discovery file."""
+    return {"resources": [typed(kind, **item) for item in items]}
+
+
+def file_source(path: Path) -> dict[str, Any]:
+    """Read from a file, and again when it is replaced.
+
+    Without a watched directory: that would read every file again whenever any of them is replaced.
+    """
+    return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
+
+
+def seconds(value: float) -> str:
+    """A duration."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") + "s"
+
+
+def header(name: str, value: str) -> dict[str, Any]:
+    """Set a header, whatever was there before; a percent sign in the value is meant as it is."""
+    return formatted(name, value.replace("%", "%%"))
+
+
+def formatted(name: str, value: str) -> dict[str, Any]:
+    """Set a header to a value with command operators."""
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

@@ -1,0 +1,107 @@
+"""A fake engine: speaks the OpenAI wire format and server-sent events, remembers what it was asked.
+
+It answers by the request's `model` of no account but by these keys of the body: `stream`, `fake_status`,
+`fake_delay` (seconds before the head), `fake_chunks` (texts sent one by one as they are, 2 ms apart).
+"""
+
+import asyncio
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+TIMINGS = {"cache_n": 2, "prompt_n": 5, "predicted_n": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Engine:
+    """One fake engine on a free port of loopback, in its own thread."""
+
+    name: str = "engine"
+    activator: bool = False
+    """Answers everything as an activator does that has woken the model."""
+    port: int = 0
+    asked: list[Asked] = field(default_factory=list)
+    healthy: bool = True
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _thread: threading.Thread | None = None
+
+    def start(self, path: str = "") -> "Engine":
+        """Listen on loopback, or on a Unix socket."""
+        ready = threading.Event()
+
+        async def serve() -> None:
+            app = web.Application(client_max_size=64 * 1024 * 1024)
+            app.router.add_route("*", "/{rest:.*}", self._answer)
+            runner = web.AppRunner(app, access_log=None)
+            await runner.setup()
+            await (web.UnixSite(runner, path) if path else web.TCPSite(runner, "127.0.0.1", self.port)).start()
+            if not path:
+                self.port = runner.addresses[0][1]
+            self._runner = runner
+            ready.set()
+
+        def run() -> None:
+            asyncio.set_event_loop(self._loop)
+            self._loop.run_until_complete(serve())
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._runner.cleanup())
+            self._loop.close()
+
+        self._thread = threading.Thread(target=run, daemon=True, name=self.name)
+        self._thread.start()
+        assert ready.wait(10), "the fake engine did not start"
+        return self
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._thread is not None:
+            self._thread.join(10)
+
+    _runner: Any = None
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/health":
+            return web.Response(status=200 if self.healthy else 503)
+        body = await request.read()
+        self.asked.append(Asked(request.method, request.path_qs, dict(request.headers), body))
+        if self.activator:
+            return web.Response(status=503, headers={"x-slm-activated": "1"})
+        wanted = json.loads(body)
+        await asyncio.sleep(wanted.get("fake_delay", 0))
+        status = wanted.get("fake_status", 200)
+        if wanted.get("stream") or "fake_chunks" in wanted:
+            return await self._stream(request, wanted)
+        if status != 200:
+            return web.json_response({"error": {"message": "engine says no", "type": "engine"}}, status=status)
+        answer = {"object": "chat.completion", "model": wanted.get("model"), "served_by": self.name, "usage": USAGE}
+        return web.json_response({**answer, "timings": TIMINGS})
+
+    async def _stream(self, request: web.Request, wanted: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for chunk in wanted.get("fake_chunks") or stream_chunks():
+            await response.write(chunk.encode())
+            await asyncio.sleep(wanted.get("fake_pause", 0.002))
+        await response.write_eof()
+        return response
+
+
+def stream_chunks() -> list[str]:
+    """A streamed answer as llama.cpp sends it: token by token, usage and timings in the last."""
+    tokens = [f'data: {{"choices":[{{"index":0,"delta":{{"content":"t{n}"}}}}]}}\n\n' for n in range(3)]
+    last = json.dumps({"choices": [], "usage": USAGE, "timings": TIMINGS})
+    return [*tokens, f"data: {last}\n\n", "data: [DONE]\n\n"]
