@@ -136,7 +136,8 @@ class Activator:
                 now,
                 wait=model.max_wait if model else DEFAULT_MAX_WAIT_SECONDS,
                 bound=model.max_queued if model else DEFAULT_MAX_QUEUED,
-                elsewhere=self._peers.elsewhere(target),
+                # Where a foreign one waited before, it may still be counted: it must not be refused for itself.
+                elsewhere=0 if foreign else self._peers.elsewhere(target),
                 earliest=now + FOREIGN_SECONDS if foreign and self._ports.usable(target) else now,
             )
             for ticket, why in admission.displaced:

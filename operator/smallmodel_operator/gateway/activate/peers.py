@@ -49,5 +49,8 @@ class Peers:
             async with session.get(f"http://{host(peer)}:{port}{PATH}") as response:
                 answer = await response.json()
                 self._heard[peer] = (self._clock(), {str(t): int(n) for t, n in answer["held"].items()})
+        except aiohttp.ClientConnectorError as error:
+            self._heard.pop(peer, None)  # nobody listens: what was held there is held no more
+            logger.debug("gateway %s does not listen: %s", peer, error)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as error:
             logger.debug("gateway %s does not say what it holds: %r", peer, error)
