@@ -30,6 +30,7 @@ NAME: Final = "models"
 TARGET: Final = "x-slm-target"
 LACKS: Final = {"TGI": "/v1/responses /v1/rerank /v1/embeddings"}
 """Paths an engine does not have at all. Where it depends on the model the engine says so itself."""
+NOWHERE: Final = "x-slm-nowhere"
 CALLERS: Final = 10_000
 """Callers of one model whose rate is remembered at a time."""
 UPLOAD_SILENCE: Final = "60s"
@@ -135,7 +136,8 @@ def _retries() -> dict[str, Any]:
 def _dispatch(state: State) -> dict[str, Any]:
     return {
         "match": {"prefix": "/"},
-        "direct_response": {"status": 404},
+        # To nowhere, 404: that header is never there. (A direct response would not raise the limit of buffered bodies.)
+        "route": {"cluster_header": NOWHERE, "cluster_not_found_response_code": "NOT_FOUND"},
         "metadata": {"filter_metadata": {LUA: data(state)}},
         "request_body_buffer_limit": LARGEST_BODY_BYTES,
     }

@@ -24,7 +24,7 @@ end
 
 -- Bytes of the body; only a body of unknown length (chunked) has to be asked.
 local function size(handle, headers)
-  local length = tonumber(headers:get("content-length"))
+  local length = tonumber(headers:get("content-length") or "")
   if length then
     return length
   end
@@ -109,7 +109,7 @@ function envoy_on_request(handle)
   if not allowed(handle, headers, target, model) or not suits(handle, headers, target, model) then
     return
   end
-  headers:replace("x-slm-target", target)
+  handle:headers():replace("x-slm-target", target) -- asked for again: waiting for a body ends the life of the one above
   handle:clearRouteCache()
 end
 
