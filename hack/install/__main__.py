@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hack.images.gateway import context as gateway_context
 from hack.install import preflight, release, testbed, wheels
-from hack.install.images import LLAMACPP, OPERATOR, VERSION, Builder, find_engine, images
+from hack.install.images import GATEWAY, LLAMACPP, OPERATOR, VERSION, Builder, find_engine, images
 from hack.install.registry import known_digest
 from hack.install.release import Placed
 from hack.install.steps import ROOT, Access, InstallError, capture, fail, say, step, stream
@@ -40,7 +41,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--registry", default=os.environ.get("REGISTRY", ""), help="host[:port][/folder] to push to")
     parser.add_argument("--values", action="append", default=[], help="a values file for the chart, repeatable")
     parser.add_argument("--engine", default=os.environ.get("ENGINE", ""), help="docker, podman or buildah")
-    parser.add_argument("--base-python", default=os.environ.get("BASE_PYTHON", ""), help="base of the operator's image")
+    parser.add_argument("--base-python", default=os.environ.get("BASE_PYTHON", ""), help="base of operator and gateway")
     parser.add_argument("--base-debian", default=os.environ.get("BASE_DEBIAN", ""), help="base of the engine's image")
     parser.add_argument(
         "--python-version", default=os.environ.get("PYTHON_VERSION") or "3.11", help="Python in the base"
@@ -107,15 +108,15 @@ def install(options: argparse.Namespace) -> None:
 
 
 def build_and_place(options: argparse.Namespace, registry: str) -> Placed:
-    """Builds both images and pushes them by digest, or loads them into kind."""
+    """Builds our images and pushes them by digest, or loads them into kind."""
     engine = find_engine(options.engine)
     if engine is None:
         raise InstallError(
             "No docker (with a running daemon), podman or buildah is here. On Debian: apt-get install buildah."
         )
     step(2, 4, f"building images with {engine.name}")
-    context = wheels.fetch(options.python_version, platform.machine())
-    wanted = images(context, options.base_python, options.base_debian)
+    contexts = [make(options.python_version, platform.machine()) for make in (wheels.fetch, gateway_context.make)]
+    wanted = images(*contexts, options.base_python, options.base_debian)
     prefix = registry or "registry.internal/slm"
     references = {image.name: f"{prefix}/{image.name}:{image.tag(platform.machine())}" for image in wanted}
     known = {} if options.rebuild or not registry else already_there(references, insecure=options.insecure_registry)
@@ -134,7 +135,8 @@ def build_and_place(options: argparse.Namespace, registry: str) -> Placed:
             engine.push(plain, insecure=options.insecure_registry)
             known[name] = engine.push(reference, insecure=options.insecure_registry)
         say(f"      {registry}/{name}@{known[name]}")
-    return Placed(registry, known[OPERATOR], f"{registry}/{LLAMACPP}@{known[LLAMACPP]}")
+    engine_image, gateway = (f"{registry}/{name}@{known[name]}" for name in (LLAMACPP, GATEWAY))
+    return Placed(registry, known[OPERATOR], engine_image, gateway)
 
 
 def already_there(references: dict[str, str], *, insecure: bool) -> dict[str, str]:
@@ -158,7 +160,8 @@ def load_into_kind(engine: Builder, prefix: str, references: dict[str, str]) -> 
             archive = Path(folder) / "image.tar"
             engine.archive(tagged, archive)
             stream(["kind", "load", "image-archive", str(archive), "--name", kind_name()], what=f"load of {tagged}")
-    return Placed(prefix, tags[OPERATOR], f"{prefix}/{LLAMACPP}:{tags[LLAMACPP]}")
+    engine_image, gateway = (f"{prefix}/{name}:{tags[name]}" for name in (LLAMACPP, GATEWAY))
+    return Placed(prefix, tags[OPERATOR], engine_image, gateway)
 
 
 if __name__ == "__main__":

@@ -35,12 +35,16 @@ class Image:
 
 OPERATOR = "smallmodel-operator"
 LLAMACPP = "smallmodel-llamacpp"
+GATEWAY = "smallmodel-gateway"
 
 
-def images(context: Path, python_base: str = "", debian_base: str = "") -> list[Image]:
-    engine = ROOT / "hack" / "images" / "llamacpp"
+def images(operator: Path, gateway: Path, python_base: str = "", debian_base: str = "") -> list[Image]:
+    """Our images; `operator` and `gateway` are the build contexts of two of them."""
+    ours, engine = ROOT / "hack" / "images" / "gateway", ROOT / "hack" / "images" / "llamacpp"
+    python = python_base or "python:3.11-slim"
     return [
-        Image(OPERATOR, ROOT / "operator" / "Containerfile", context, python_base or "python:3.11-slim"),
+        Image(OPERATOR, ROOT / "operator" / "Containerfile", operator, python),
+        Image(GATEWAY, ours / "Containerfile", gateway, python),
         Image(LLAMACPP, engine / "Containerfile", engine, debian_base or "debian:forky-slim"),
     ]
 

@@ -24,6 +24,8 @@ class Placed:
     """`sha256:…` or a tag."""
     engine: str
     """Full reference of the engine's image."""
+    gateway: str
+    """Full reference of the gateway's image."""
 
 
 def namespace_manifest() -> str:
@@ -39,6 +41,7 @@ def values(placed: Placed) -> list[str]:
         "image.registry": placed.registry,
         how: placed.operator,
         "defaultProfile.engineImage": placed.engine,
+        "gateway.image": placed.gateway,
     }
     return [part for key, value in pairs.items() for part in ("--set-string", f"{key}={value}")]
 

@@ -43,18 +43,19 @@ def access() -> Access:
 
 
 def place() -> Placed:
-    """Builds both images without a container engine and imports them into the node's containerd."""
+    """Builds our images without a container engine and imports them into the node's containerd."""
     from hack.images.build import build_image
 
     step(2, 4, "building images for the test bed")
-    images = {name: build_image(name) for name in ("operator", "llamacpp")}
+    images = {name: build_image(name) for name in ("operator", "gateway", "llamacpp")}
     step(3, 4, "loading images into the node")
     bed = node()
     for image in images.values():
         bed.load_image(image.archive)
         say(f"      {image.reference}")
     operator = images["operator"]
-    return Placed(operator.name.rsplit("/", 1)[0], operator.digest, images["llamacpp"].reference)
+    registry = operator.name.rsplit("/", 1)[0]
+    return Placed(registry, operator.digest, images["llamacpp"].reference, images["gateway"].reference)
 
 
 def values(cluster: str) -> list[Path]:

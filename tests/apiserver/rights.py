@@ -12,6 +12,7 @@ from hack.cluster.controlplane import ControlPlane
 
 CHART = Path(__file__).parents[2] / "charts" / "smallmodel-operator"
 ACCOUNT = "smallmodel-operator"
+GATEWAY = "smallmodel-gateway"
 SECOND = ("operator-a", "operator-b")
 """Further accounts with the same rights: two operators of one installation that the audit log can tell apart."""
 _PLACE = "place-holder-namespace"
@@ -27,23 +28,38 @@ def _rendered(*arguments: str) -> str:
 
 
 def chart_rights(namespace: str, *, clusterwide: bool = False) -> list[dict[str, Any]]:
-    """ServiceAccount, Roles and bindings of an installation in `namespace` that serves it (or all)."""
-    arguments = () if clusterwide else ("--set", f"watchNamespaces={{{_PLACE}}}")
-    text = _rendered(*arguments).replace(_PLACE, namespace)
-    kinds = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
-    objects = [o for o in yaml.safe_load_all(text) if o and o["kind"] in kinds and not _is_hook(o)]
+    """ServiceAccount, Roles and bindings of the operator of an installation in `namespace` that serves it (or all)."""
+    objects = _rights(namespace, clusterwide=clusterwide, of=ACCOUNT)
     for obj in objects:
-        # The chart's names are fixed; each test is an installation of its own in one cluster.
-        if obj["kind"].startswith("Cluster"):
-            obj["metadata"]["name"] += f"-{namespace}"
-        if obj["kind"] == "ClusterRoleBinding":
-            obj["roleRef"]["name"] += f"-{namespace}"
         if obj["kind"].endswith("Binding"):
             obj["subjects"] += [{"kind": "ServiceAccount", "name": s, "namespace": namespace} for s in SECOND]
     accounts = [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": s, "namespace": namespace}} for s in SECOND
     ]
     return [*objects, *accounts]
+
+
+def gateway_rights(namespace: str, *, clusterwide: bool = False) -> list[dict[str, Any]]:
+    """The same of its gateways, with the admission policy that narrows them."""
+    return _rights(namespace, clusterwide=clusterwide, of=GATEWAY)
+
+
+def _rights(namespace: str, *, clusterwide: bool, of: str) -> list[dict[str, Any]]:
+    arguments = () if clusterwide else ("--set", f"watchNamespaces={{{_PLACE}}}")
+    text = _rendered(*arguments).replace(_PLACE, namespace)
+    kinds = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+    kinds |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    found = [o for o in yaml.safe_load_all(text) if o and o["kind"] in kinds and not _is_hook(o)]
+    objects = [o for o in found if o["metadata"]["name"].startswith(of)]
+    for obj in objects:
+        # The chart's names are fixed; each test is an installation of its own in one cluster.
+        if obj["kind"].startswith(("Cluster", "Validating")):
+            obj["metadata"]["name"] += f"-{namespace}"
+        if obj["kind"] == "ClusterRoleBinding":
+            obj["roleRef"]["name"] += f"-{namespace}"
+        if obj["kind"] == "ValidatingAdmissionPolicyBinding":
+            obj["spec"]["policyName"] += f"-{namespace}"
+    return objects
 
 
 def _is_hook(obj: dict[str, Any]) -> bool:

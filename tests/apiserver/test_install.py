@@ -16,7 +16,7 @@ from hack.cluster.binaries import program
 from hack.cluster.controlplane import ControlPlane, control_plane
 from hack.install import __main__ as cli
 from hack.install import release
-from hack.install.images import LLAMACPP, OPERATOR, Image
+from hack.install.images import GATEWAY, LLAMACPP, OPERATOR, Image
 from hack.install.steps import Access, InstallError
 from tests.fakes.registry import digest_of, own_store, start_registry
 
@@ -34,6 +34,18 @@ NODE = {
     "kind": "Node",
     "metadata": {"name": "fake", "annotations": {"kwok.x-k8s.io/node": "fake"}},
 }
+
+
+VOLUMES = [
+    {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"local-{number}"},
+        "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/tmp/unused"}},
+    }
+    for number in range(2)
+]
+"""What the claims of two gateways bind to."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     everything = ("kube-controller-manager", "kube-scheduler", "kwok")
     plane = control_plane("install", folder / "plane", components=everything)
     process, host = start_registry(folder)
-    plane.kubectl("apply", "-f", "-", stdin=json.dumps(NODE))
+    objects = {"apiVersion": "v1", "kind": "List", "items": [NODE, *VOLUMES]}
+    plane.kubectl("apply", "-f", "-", stdin=json.dumps(objects))
     access = Access(program("kube", "kubectl"), program("helm"), env={"KUBECONFIG": str(plane.kubeconfig)})
     yield Place(plane, access, f"{host}/slm")
     process.terminate()
@@ -73,8 +86,9 @@ def install(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     context = tmp_path / "context"
     context.mkdir()
     (tmp_path / "Containerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY content /content\nUSER 65532:65532\n")
-    small = [Image(name, tmp_path / "Containerfile", context, "scratch") for name in (OPERATOR, LLAMACPP)]
+    small = [Image(name, tmp_path / "Containerfile", context, "scratch") for name in (OPERATOR, LLAMACPP, GATEWAY)]
     monkeypatch.setattr(cli.wheels, "fetch", lambda *_: context)
+    monkeypatch.setattr(cli.gateway_context, "make", lambda *_: context)
     monkeypatch.setattr(cli, "images", lambda *_: small)
     monkeypatch.setattr(cli, "access_to", lambda _: place.access)
 
@@ -102,6 +116,10 @@ def test_from_nothing_to_ready_by_digest(place: Place, install: Callable[..., No
     assert image_of(place) == f"{place.registry}/{OPERATOR}@{pushed}"
     (engine,) = place.get("computeprofile", "default")["spec"]["engines"]
     assert engine["image"] == f"{place.registry}/{LLAMACPP}@{digest_of(host, f'{folder}/{LLAMACPP}', '0.1.0')}"
+    gateway = place.get("statefulset", GATEWAY, "-n", SYSTEM)
+    assert gateway["status"]["readyReplicas"] == 2
+    named = {c["image"] for c in gateway["spec"]["template"]["spec"]["containers"]}
+    assert named == {f"{place.registry}/{GATEWAY}@{digest_of(host, f'{folder}/{GATEWAY}', '0.1.0')}"}
     labels = place.get("namespace", SYSTEM)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert place.get("deployment", "smallmodel-operator", "-n", SYSTEM)["status"]["readyReplicas"] == 1
@@ -134,7 +152,7 @@ def test_the_same_inputs_are_the_same_digests(
     capsys.readouterr()
     install("same")
     assert (place.get("computeprofile", "default")["spec"], image_of(place)) == (engine, operator)
-    assert capsys.readouterr().out.count("is in the registry already") == 2
+    assert capsys.readouterr().out.count("is in the registry already") == 3
     install("same", "--rebuild")
     assert "already" not in capsys.readouterr().out
 
@@ -150,11 +168,14 @@ def test_the_operator_may_what_it_needs_and_no_more(place: Place, install: Calla
         ("create", "events.events.k8s.io"),
         ("create", "persistentvolumeclaims"),
         ("list", "nodes"),
+        ("get", "secrets"),
+        ("create", "secrets"),
+        ("delete", "secrets"),
     ):
         assert place.may(*words, *elsewhere), words
     for words in (
-        ("get", "secrets"),
         ("list", "secrets"),
+        ("watch", "secrets"),
         ("get", "configmaps"),
         ("create", "pods"),
         ("delete", "persistentvolumeclaims"),
@@ -168,6 +189,10 @@ def test_the_operator_may_what_it_needs_and_no_more(place: Place, install: Calla
     ):
         assert not place.may(*words, *elsewhere), words
     own = ("-n", SYSTEM, ACCOUNT)
+    for verb in ("get", "create", "patch"):
+        assert place.may(verb, "secrets/smallmodel-gateway-keys", *own)
+    assert place.may("list", "endpointslices.discovery.k8s.io", *own)
+    assert not place.may("list", "endpointslices.discovery.k8s.io", *elsewhere)
     assert place.may("update", "leases.coordination.k8s.io", *own)
     assert place.may("patch", "deployments.apps/smallmodel-operator", "--subresource=scale", *own)
     assert not place.may("patch", "deployments.apps/other", "--subresource=scale", *own)
@@ -220,9 +245,9 @@ def test_uninstall_ends_keeps_what_serves_and_a_reinstall_adopts(place: Place, i
     said = release.uninstall(place.access)
     assert "models keep serving" in said
     assert not release.history(place.access)
-    assert place.plane.kubectl("get", "deployments,serviceaccounts,roles", "-n", SYSTEM, "-o", "name").split() == [
-        "serviceaccount/default"
-    ]
+    assert place.plane.kubectl(
+        "get", "deployments,statefulsets,serviceaccounts,roles", "-n", SYSTEM, "-o", "name"
+    ).split() == ["serviceaccount/default"]
     assert {kind: place.get(kind, name)["metadata"]["uid"] for kind, name in KEPT} == uids
     assert "not installed" in release.uninstall(place.access)
     install("one")

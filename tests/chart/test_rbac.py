@@ -35,17 +35,34 @@ def test_rights_are_the_golden_ones(render: Render, profile: str) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_no_wildcards_and_no_secrets(render: Render, profile: str) -> None:
+def test_no_wildcards_and_secrets_by_name_only(render: Render, profile: str) -> None:
     rules = [rule for o in render(profile) if o["kind"] in ("ClusterRole", "Role") for rule in o["rules"]]
     assert rules
     for rule in rules:
         assert not {"*"} & {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
-        assert not any(resource.split("/")[0] in ("secrets", "configmaps") for resource in rule["resources"])
+        assert "configmaps" not in rule["resources"]
+        if {"list", "watch"} & set(rule["verbs"]) and "secrets" in rule["resources"]:
+            # A list or watch of one Secret by its name; without the name it would be all of them.
+            assert rule["resourceNames"] == ["smallmodel-gateway-keys"]
+            assert rule["resources"] == ["secrets"]
         assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
 
 
 def test_with_named_namespaces_nothing_of_models_is_cluster_wide(render: Render) -> None:
-    (role,) = [
-        o for o in render("namespaced") if o["kind"] == "ClusterRole" and o["metadata"]["name"] == "smallmodel-operator"
-    ]
+    roles = [o for o in render("namespaced") if o["kind"] == "ClusterRole"]
+    (role,) = [o for o in roles if o["metadata"]["name"].startswith(("smallmodel-operator", "smallmodel-gateway"))]
     assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"computeprofiles", "nodes"}
+
+
+def test_a_gateway_changes_nothing_but_a_scale(render: Render) -> None:
+    mine = [o for o in render("minimal") if "Role" in o["kind"] and o["metadata"]["name"] == "smallmodel-gateway"]
+    assert {o["kind"] for o in mine} == {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+    writes = [
+        (resource, verb)
+        for o in mine
+        for rule in o.get("rules", ())
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if verb not in ("get", "list", "watch")
+    ]
+    assert writes == [("deployments/scale", "patch")]

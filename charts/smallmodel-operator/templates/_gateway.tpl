@@ -1,0 +1,65 @@
+{{- define "gateway.name" -}}smallmodel-gateway{{- end -}}
+
+{{- /* Policies of models select gateway pods by their component; it is part of the names that never change. */ -}}
+{{- define "gateway.selector" -}}
+app.kubernetes.io/name: smallmodel-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
+{{- define "gateway.labels" -}}
+{{ include "gateway.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: smallmodel
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end -}}
+
+{{- define "gateway.image" -}}
+{{- .Values.gateway.image | default (printf "%s/smallmodel-gateway:%s" (include "operator.registry" .) .Chart.AppVersion) -}}
+{{- end -}}
+
+{{- define "gateway.env" -}}
+- name: SLM_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: SLM_IDENTITY
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: SLM_POD_IP
+  valueFrom: {fieldRef: {fieldPath: status.podIP}}
+- name: SLM_CLUSTER_DOMAIN
+  value: {{ .Values.clusterDomain }}
+{{- with .Values.watchNamespaces }}
+- name: SLM_WATCH_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- if .Values.gateway.tls.secretName }}
+- name: SLM_GATEWAY_TLS
+  value: "true"
+{{- end }}
+- name: SLM_LOG_FORMAT
+  value: {{ .Values.logFormat }}
+- name: SLM_LOG_LEVEL
+  value: {{ .Values.logLevel }}
+{{- end -}}
+
+{{- define "gateway.mounts" -}}
+- {name: tmp, mountPath: /tmp}
+- {name: run, mountPath: /run/smallmodel}
+- {name: data, mountPath: /var/lib/smallmodel}
+{{- end -}}
+
+{{- /* Rights on models: to see them and where their pods are, and to wake one (narrowed by the admission policy). */ -}}
+{{- define "gateway.modelRules" -}}
+- apiGroups: [smallmodel.dev]
+  resources: [smallmodels]
+  verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, patch]
+{{- end -}}

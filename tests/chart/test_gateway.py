@@ -1,0 +1,173 @@
+"""The gateway as the chart makes it: restricted, spread, draining, and open to no more than it needs."""
+
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.conftest import CHART, PROFILES, Objects, Render, one
+
+GATEWAY = "smallmodel-gateway"
+
+
+def stateful(objects: Objects) -> dict[str, Any]:
+    return one(objects, "StatefulSet", GATEWAY)
+
+
+def pod(objects: Objects) -> dict[str, Any]:
+    spec = stateful(objects)["spec"]["template"]["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+def containers(objects: Objects) -> dict[str, dict[str, Any]]:
+    spec = pod(objects)
+    return {c["name"]: c for c in (*spec["initContainers"], *spec["containers"])}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_pods_are_restricted(render: Render, profile: str) -> None:
+    spec = pod(render(profile))
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    found = containers(render(profile))
+    assert list(found) == ["prepare", "agent", "envoy"]
+    for container in found.values():
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
+
+
+def test_only_the_agent_has_a_token_and_only_envoy_the_certificate(render: Render) -> None:
+    mounts = {name: {m["name"] for m in c["volumeMounts"]} for name, c in containers(render("full")).items()}
+    shared = {"tmp", "run", "data"}
+    assert mounts == {"prepare": shared, "agent": shared | {"api-access"}, "envoy": shared | {"tls"}}
+    volumes = {v["name"]: v for v in pod(render("full"))["volumes"]}
+    assert volumes["run"]["emptyDir"]["medium"] == "Memory"
+    assert volumes["tls"]["secret"]["secretName"] == "gateway-tls"
+    assert "tls" not in {v["name"] for v in pod(render("minimal"))["volumes"]}
+
+
+def test_the_agent_starts_before_envoy_and_ends_after_it(render: Render) -> None:
+    """A sidecar without a start-up probe: Envoy waits for its process, never for the API server behind it."""
+    agent = containers(render("minimal"))["agent"]
+    assert agent["restartPolicy"] == "Always"
+    assert agent in pod(render("minimal"))["initContainers"]
+    assert "startupProbe" not in agent
+    assert agent["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_envoy_drains_for_less_than_the_grace(render: Render) -> None:
+    spec, envoy = pod(render("minimal")), containers(render("minimal"))["envoy"]
+    command = envoy["lifecycle"]["preStop"]["exec"]["command"]
+    assert command[:3] == ["python3", "-m", "smallmodel_operator.gateway.drain"]
+    assert command[3] == "/run/smallmodel/admin.sock"
+    assert float(command[4]) + 20 <= spec["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_settings_are_those_the_agent_knows(render: Render, profile: str) -> None:
+    from smallmodel_operator.gateway.settings import GatewaySettings
+
+    env = {e["name"]: e.get("value", "from-a-field") for e in containers(render(profile))["agent"]["env"]}
+    given = {name.removeprefix("SLM_").lower(): value for name, value in env.items()}
+    assert set(given) <= set(GatewaySettings.model_fields) | {"watch_namespaces"}
+    settings = GatewaySettings(**given)
+    assert settings.gateway_tls is (profile == "full")
+    mounts = {m["mountPath"] for m in containers(render(profile))["agent"]["volumeMounts"]}
+    assert {str(settings.gateway_dir), str(settings.gateway_data_dir)} <= mounts
+
+
+def test_envoy_never_prints_headers(render: Render) -> None:
+    for level in ("debug", "info", "warning", "error"):
+        arguments = containers(render("minimal", "--set", f"logLevel={level}"))["envoy"]["args"]
+        told = arguments[arguments.index("--log-level") + 1]
+        assert told in ("warning", "error")
+
+
+def test_services(render: Render) -> None:
+    ports = {p["name"]: p["port"] for p in one(render("full"), "Service", GATEWAY)["spec"]["ports"]}
+    assert ports == {"http": 80, "https": 443}
+    plain = one(render("minimal"), "Service", GATEWAY)["spec"]
+    assert [p["port"] for p in plain["ports"]] == [80]
+    peers = one(render("minimal"), "Service", f"{GATEWAY}-pods")["spec"]
+    assert peers["clusterIP"] == "None"
+    assert peers["publishNotReadyAddresses"] is False
+    assert stateful(render("minimal"))["spec"]["serviceName"] == f"{GATEWAY}-pods"
+    labels = stateful(render("minimal"))["spec"]["template"]["metadata"]["labels"]
+    for service in (plain, peers):
+        assert service["selector"].items() <= labels.items()
+    named = {p["name"] for c in containers(render("minimal")).values() for p in c.get("ports", ())}
+    assert {p["targetPort"] for s in (plain, peers) for p in s["ports"]} <= named
+
+
+def test_it_looks_like_nothing_of_the_operators(render: Render) -> None:
+    """Else the operator's policy, Service and budget would count gateway pods in."""
+    labels = stateful(render("full"))["spec"]["template"]["metadata"]["labels"]
+    operator = one(render("full"), "NetworkPolicy", "smallmodel-operator")["spec"]["podSelector"]["matchLabels"]
+    assert not operator.items() <= labels.items()
+    assert labels["app.kubernetes.io/component"] == "gateway"  # what the policies of models let in
+
+
+def test_storage_and_budget(render: Render) -> None:
+    (claim,) = stateful(render("full"))["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert claim["spec"]["resources"]["requests"]["storage"] == "10Gi"
+    (claim,) = stateful(render("minimal"))["spec"]["volumeClaimTemplates"]
+    assert "storageClassName" not in claim["spec"]
+    assert one(render("full"), "PodDisruptionBudget", GATEWAY)["spec"]["maxUnavailable"] == 1
+    assert not [o for o in render("namespaced") if o["kind"] == "PodDisruptionBudget"]
+
+
+def peers_of(rule: dict[str, Any], side: str) -> list[Any]:
+    return [p["port"] for p in rule["ports"]] + [peer for peer in rule.get(side, ())]
+
+
+def test_the_network_policy(render: Render) -> None:
+    policy = one(render("full"), "NetworkPolicy", GATEWAY)["spec"]
+    everyone = {"namespaceSelector": {}}
+    gateways = {"podSelector": {"matchLabels": policy["podSelector"]["matchLabels"]}}
+    assert policy["ingress"][0] == {
+        "from": [everyone],
+        "ports": [{"protocol": "TCP", "port": 10080}, {"protocol": "TCP", "port": 10443}],
+    }
+    assert peers_of(policy["ingress"][1], "from") == [10090, gateways]
+    assert peers_of(policy["ingress"][2], "from") == [10091, everyone]  # metrics.service
+    assert [p["port"] for p in policy["egress"][0]["ports"]] == [443, 6443, 53, 53]
+    models = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"smallmodel.dev/role": "server"}}}
+    assert peers_of(policy["egress"][1], "to") == [8080, models]
+    assert peers_of(policy["egress"][2], "to") == [10090, gateways]
+    assert len(policy["egress"]) == 3
+    closed = one(render("minimal"), "NetworkPolicy", GATEWAY)["spec"]["ingress"][2]
+    operator = one(render("minimal"), "Deployment")["spec"]["selector"]["matchLabels"]
+    assert peers_of(closed, "from") == [10091, {"podSelector": {"matchLabels": operator}}]
+    (told,) = [r for r in one(render("minimal"), "NetworkPolicy", "smallmodel-operator")["spec"]["egress"] if "to" in r]
+    assert peers_of(told, "to") == [10091, gateways]
+    assert not [o for o in render("airgap") if o["kind"] == "NetworkPolicy"]
+
+
+def test_the_image_follows_the_registry_or_is_named(render: Render) -> None:
+    for profile, want in (
+        ("minimal", "registry.internal/slm/smallmodel-gateway:0.1.0"),
+        ("full", f"registry.internal:5000/slm/smallmodel-gateway@sha256:{'3' * 64}"),
+    ):
+        assert {c["image"] for c in containers(render(profile)).values()} == {want}
+
+
+def test_the_ports_are_those_of_the_agent(render: Render) -> None:
+    from smallmodel_operator.cluster.signals import SIGNALS_PORT
+    from smallmodel_operator.gateway.settings import GatewaySettings
+
+    ports = {p["name"]: p["containerPort"] for p in containers(render("minimal"))["agent"]["ports"]}
+    settings = GatewaySettings()
+    assert ports == {"activator": settings.gateway_activator_port, "agent": settings.gateway_http_port}
+    assert settings.gateway_http_port == SIGNALS_PORT
+
+
+def test_values_say_what_the_schema_allows() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())["gateway"]
+    assert values["replicas"] == 2
