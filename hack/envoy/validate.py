@@ -36,10 +36,13 @@ def standalone(bootstrap: Mapping[str, Any], files: Mapping[str, Any]) -> dict[s
 
 def complaint(bootstrap: Mapping[str, Any], files: Mapping[str, Any], folder: Path) -> str:
     """What Envoy has against a configuration; empty when it takes it. `folder` takes a scratch file."""
+    if secrets := files.get("xds/sds.json"):
+        (folder / "xds").mkdir(exist_ok=True)
+        (folder / "xds" / "sds.json").write_text(json.dumps(secrets))
     path = folder / "standalone.json"
     path.write_text(json.dumps(standalone(bootstrap, files)))
-    words = [program(), "--mode", "validate", "-c", str(path), "-l", "warning", "--base-id", "0"]
-    done = subprocess.run([*words, "--disable-hot-restart"], capture_output=True, text=True, timeout=60)
+    words = [program(), "--mode", "validate", "-c", str(path), "-l", "warning", "--disable-hot-restart"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     if done.returncode == 0 and " OK" in done.stdout and "deprecated" not in done.stderr.lower():
         return ""
     return (done.stdout + done.stderr).strip() or f"exit code {done.returncode}"

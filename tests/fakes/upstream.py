@@ -1,7 +1,8 @@
 """A fake engine: speaks the OpenAI wire format and server-sent events, remembers what it was asked.
 
 It answers by the request's `model` of no account but by these keys of the body: `stream`, `fake_status`,
-`fake_delay` (seconds before the head), `fake_chunks` (texts sent one by one as they are, 2 ms apart).
+`fake_delay` (seconds before the head), `fake_chunks` (texts sent one by one as they are, `fake_pause` seconds apart,
+the first `fake_repeat` times).
 """
 
 import asyncio
@@ -93,7 +94,8 @@ class Engine:
     async def _stream(self, request: web.Request, wanted: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for chunk in wanted.get("fake_chunks") or stream_chunks():
+        chunks = wanted.get("fake_chunks") or stream_chunks()
+        for chunk in [*chunks[:1] * wanted.get("fake_repeat", 1), *chunks[1:]]:
             await response.write(chunk.encode())
             await asyncio.sleep(wanted.get("fake_pause", 0.002))
         await response.write_eof()
