@@ -148,6 +148,12 @@ class Gateway:
                 process.send_signal(signal.SIGKILL)
                 await process.wait()
 
+    async def terminate_agent(self) -> None:
+        """Asked to end, as by its kubelet."""
+        assert self.agent is not None
+        self.agent.terminate()
+        await asyncio.wait_for(self.agent.wait(), 5)
+
     async def held(self) -> int:
         """As its activator says."""
         url = f"http://{self.config['address']}:{self.config['activator_port']}/held"

@@ -78,19 +78,25 @@ async def test_release_delay_after_ready(tmp_path: Path) -> None:
     assert statistics.median(delays) < 0.15
 
 
-@pytest.mark.parametrize("again", [0.0, 1.5])
-async def test_a_killed_agent_loses_nothing(tmp_path: Path, again: float) -> None:
-    """Killed while it holds; it comes back at once, or after 1.5 s with the pod long ready."""
+@pytest.mark.parametrize(("how", "again"), [("kill", 0.0), ("kill", 1.5), ("terminate", 0.0)])
+async def test_an_agent_that_ends_loses_nothing(tmp_path: Path, how: str, again: float) -> None:
+    """Ended while it holds; it comes back at once, or after 1.5 s with the pod long ready."""
     async with Stage(load=1.5) as stage, gateways(tmp_path, stage) as both, client() as session:
         asked = start(session, both, 200)
         await held(both, 200)
-        await both[0].kill("agent")
+        if how == "kill":
+            await both[0].kill("agent")
+        else:
+            await both[0].terminate_agent()
         await asyncio.sleep(again)
         await both[0].start_agent()
+        back = time.monotonic()
         answers = await asyncio.gather(*asked)
         assert [a for a in answers if a[0] != 200] == []
         assert sorted(name for _, name, _ in stage.arrived) == sorted(map(str, range(200)))
-        print(f"last answer {max(at for _, at, _ in answers) - stage.ready_at:.2f} s after ready")
+        late = max(at for _, at, _ in answers) - max(back, stage.ready_at)
+        print(f"last answer {late:.2f} s after the pod was ready and the agent back")
+        assert late < 5
 
 
 async def test_a_killed_gateway_loses_its_own_connections_only(tmp_path: Path) -> None:
