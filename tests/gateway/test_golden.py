@@ -18,8 +18,13 @@ SITE = Site()
 def readable(value: Any) -> Any:
     """Without the Lua, which is read where it is written."""
     if isinstance(value, dict):
-        return {k: "(Lua)" if k == "default_source_code" else readable(v) for k, v in value.items()}
+        return {k: facts(v) if k == "inline_string" and "function" in v else readable(v) for k, v in value.items()}
     return [readable(v) for v in value] if isinstance(value, list) else value
+
+
+def facts(lua: str) -> list[str]:
+    """What stands in front of a filter's text."""
+    return lua[: lua.index("do\n--")].splitlines() if "DATA" in lua else ["(Lua)"]
 
 
 def changes(value: Any, base: Any) -> Any:

@@ -1,35 +1,24 @@
 """The chain every request passes: token, door, body's model, target, rate, router."""
 
-from importlib.resources import files as package_files
-from typing import Any, Final
+from typing import Any
 
 from smallmodel_operator.api.names import GATEWAY
-from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Issuer, State
-from smallmodel_operator.gateway.xds.words import LUA, RATE_LIMIT, extension, formatted
-
-DOOR: Final = ("sha256", "answers", "address", "door")
-TARGET: Final = ("answers", "target")
-
-
-def script(parts: tuple[str, ...], domain: str) -> str:
-    """The Lua of one filter: its parts in one text, the constants first."""
-    folder = package_files("smallmodel_operator.gateway.xds") / "lua"
-    texts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts]
-    constants = f'DOMAIN = "{domain}"\nLARGEST = {LARGEST_BODY_BYTES}\n'
-    # One scope each: Lua allows a function 60 values from outside and 200 names of its own.
-    return constants + "".join(f"do\n{text}end\n" for text in texts)
+from smallmodel_operator.gateway.state import Issuer, State
+from smallmodel_operator.gateway.xds.scripts import DOOR, TARGET, default
+from smallmodel_operator.gateway.xds.words import RATE_LIMIT, extension, formatted
 
 
 def filters(state: State) -> list[dict[str, Any]]:
     """HTTP filters in order."""
-    chain = [_lua(script(DOOR, state.cluster_domain)), _body_model(), _lua(script(TARGET, state.cluster_domain))]
+    chain = [_lua(DOOR), _body_model(), _lua(TARGET)]
     if state.issuer is not None:
         chain.insert(0, _tokens(state.issuer))
     return [*chain, _rate(), _router()]
 
 
-def _lua(text: str) -> dict[str, Any]:
-    return extension(LUA, "envoy.extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": text})
+def _lua(name: str) -> dict[str, Any]:
+    code = {"inline_string": default(name)}
+    return extension(name, "envoy.extensions.filters.http.lua.v3.Lua", default_source_code=code)
 
 
 def _body_model() -> dict[str, Any]:

@@ -1,22 +1,16 @@
 """Routes: one for each model, found by a header only the gateway sets, and the one that dispatches.
 
-The dispatch route is the first that matches, because the header is not set yet. Its metadata are what the Lua
-filters read, so a new key or model changes routes and never a listener (which would drain connections):
-
-- `k:<sha256 of a key>`: "<namespace> <identity>", whose it is
-- `m:<target>`: {cap, off, lacks}: bytes of a body, switched off, paths its engine does not have
-- `a:<target>|<identity>`: true, may call it
-- `l:<namespace>|<identity>`: names of models there it may call
+The dispatch route is the first that matches, because the header is not set yet. It brings the Lua that decides, with
+all it has to know, so a new key or model changes routes and never a listener (which would drain connections).
 """
 
-from collections import defaultdict
 from typing import Any, Final
 
 from smallmodel_operator.core.keys import engine_key
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
+from smallmodel_operator.gateway.xds import scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
-    LUA,
     RATE_LIMIT,
     ROUTES,
     formatted,
@@ -28,8 +22,6 @@ from smallmodel_operator.gateway.xds.words import (
 
 NAME: Final = "models"
 TARGET: Final = "x-slm-target"
-LACKS: Final = {"TGI": "/v1/responses /v1/rerank /v1/embeddings"}
-"""Paths an engine does not have at all. Where it depends on the model the engine says so itself."""
 NOWHERE: Final = "x-slm-nowhere"
 CALLERS: Final = 10_000
 """Callers of one model whose rate is remembered at a time."""
@@ -138,24 +130,11 @@ def _dispatch(state: State) -> dict[str, Any]:
         "match": {"prefix": "/"},
         # To nowhere, 404: that header is never there. (A direct response would not raise the limit of buffered bodies.)
         "route": {"cluster_header": NOWHERE, "cluster_not_found_response_code": "NOT_FOUND"},
-        "metadata": {"filter_metadata": {LUA: data(state)}},
+        "typed_per_filter_config": {name: _lua(name, state) for name in (scripts.DOOR, scripts.TARGET)},
         "request_body_buffer_limit": LARGEST_BODY_BYTES,
     }
 
 
-def data(state: State) -> dict[str, Any]:
-    """What the Lua filters know."""
-    found: dict[str, Any] = {f"k:{sha}": f"{who.namespace} {who.name}" for sha, who in state.keys.items()}
-    lists: dict[str, list[str]] = defaultdict(list)
-    for target in sorted(state.models):
-        model = state.models[target]
-        entry: dict[str, Any] = {"cap": model.access.max_body_bytes}
-        if model.off:
-            entry["off"] = True
-        if model.engine in LACKS:
-            entry["lacks"] = LACKS[model.engine]
-        found[f"m:{target}"] = entry
-        for identity in model.access.allow:
-            found[f"a:{target}|{identity}"] = True
-            lists[f"l:{model.namespace}|{identity}"].append(model.name)
-    return {**found, **{key: " ".join(names) for key, names in lists.items()}}
+def _lua(name: str, state: State) -> dict[str, Any]:
+    code = {"inline_string": scripts.script(name, state)}
+    return typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", source_code=code)

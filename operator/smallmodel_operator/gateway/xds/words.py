@@ -7,7 +7,6 @@ from typing import Any, Final
 METADATA: Final = "smallmodel"
 """Namespace of dynamic metadata: cause, caller, caller_namespace, model, target, input_tokens, output_tokens (from
 `usage`), engine_input, engine_output, engine_cached (from llama.cpp's `timings`)."""
-LUA: Final = "envoy.filters.http.lua"
 RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"
 
 _PREFIX: Final = "type.googleapis.com/"

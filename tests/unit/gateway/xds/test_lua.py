@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 from lupa.luajit21 import LuaRuntime
 
-from smallmodel_operator.gateway.xds.filters import DOOR, TARGET, script
+from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.xds.scripts import DOOR, TARGET, default, script
 
 
 @pytest.fixture(scope="module")
 def door() -> Any:
     lua = LuaRuntime(encoding=None)
-    lua.execute(script(DOOR, "cluster.local"))
+    lua.execute(script(DOOR, State()))
     return lua.globals()
 
 
 @pytest.fixture(scope="module")
 def target() -> Any:
     lua = LuaRuntime()
-    lua.execute(script(TARGET, "cluster.local") + "function new() return {} end")
+    lua.execute(default(TARGET) + "function new() return {} end")
     return lua.globals()
 
 

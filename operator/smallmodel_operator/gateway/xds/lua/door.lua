@@ -1,5 +1,5 @@
 -- The door: address, credential, path and size from headers alone, before any byte of a body is kept.
--- Data come with the route (`metadata`), see routes.py. DOMAIN and LARGEST are set in front of this text.
+-- DOMAIN and LARGEST are set in front of this text, KEYS and LISTS made by data.lua.
 
 local POSTS = {
   ["/v1/chat/completions"] = true,
@@ -44,9 +44,9 @@ local function caller(handle, headers, namespace, name)
     unauthorized(handle, "not-a-service-account", "The token is not one of a ServiceAccount.", namespace, name)
     return nil
   end
-  local found = handle:metadata():get("k:" .. sha256(token))
+  local found = KEYS[sha256(token)]
   if found then
-    return found:match("^(%S*) (%S+)$")
+    return found[1], found[2]
   end
   if jwt and jwt.failed and token:match("^[%w_-]+%.[%w_-]+%.[%w_-]+$") then
     local why = "The token is refused: " .. tostring(jwt.failed.message) .. "."
@@ -58,14 +58,14 @@ local function caller(handle, headers, namespace, name)
 end
 
 -- Names of a namespace's models the caller may use, sorted.
-local function usable(handle, namespace, caller_namespace, caller_name)
-  local data, seen, names = handle:metadata(), {}, {}
+local function usable(namespace, caller_namespace, caller_name)
+  local seen, names = {}, {}
   local identities = { caller_name }
   if caller_namespace ~= "" then
     identities[2] = "ns:" .. caller_namespace
   end
   for _, identity in ipairs(identities) do
-    for name in (data:get("l:" .. namespace .. "|" .. identity) or ""):gmatch("%S+") do
+    for _, name in ipairs(LISTS[namespace .. "|" .. identity] or {}) do
       if not seen[name] then
         seen[name] = true
         names[#names + 1] = name
@@ -82,7 +82,7 @@ end
 
 local function list(handle, asked, namespace, name, caller_namespace, caller_name)
   local objects = {}
-  for _, found in ipairs(usable(handle, namespace, caller_namespace, caller_name)) do
+  for _, found in ipairs(usable(namespace, caller_namespace, caller_name)) do
     if (name == "" or name == found) and (asked == "" or asked == found) then
       objects[#objects + 1] = model_object(found, namespace)
     end

@@ -1,0 +1,72 @@
+-- The way back: Server-Timing, and tokens counted from bytes that pass through unchanged and undelayed.
+
+-- "<receiving> <until passed on> <until first byte> <attempts>" in microseconds, see routes.py.
+function server_timing(text)
+  local received, passed, engine, attempts = text:match("^(%S+) (%S+) (%S+) (%S+)$")
+  if not received then
+    return nil
+  end
+  received, passed, engine = tonumber(received) or 0, tonumber(passed) or 0, tonumber(engine) or 0
+  local own, hold = received + passed, 0
+  if attempts ~= "1" and attempts ~= "-" then
+    own, hold = received, passed
+  end
+  return string.format("gateway;dur=%.3f, hold;dur=%.3f, engine;dur=%.3f", own / 1000, hold / 1000, engine / 1000)
+end
+
+local COUNTS = {
+  { "input_tokens", '"prompt_tokens"%s*:%s*(%d+)' },
+  { "output_tokens", '"completion_tokens"%s*:%s*(%d+)' },
+  { "engine_input", '"prompt_n"%s*:%s*(%d+)' },
+  { "engine_output", '"predicted_n"%s*:%s*(%d+)' },
+  { "engine_cached", '"cache_n"%s*:%s*(%d+)' },
+}
+local KEPT = 768
+
+-- Finds the last of each count in text; inside a JSON string its quotes would be escaped, so text cannot forge one.
+function count(text, counts)
+  local changed = false
+  if not text:find('_tokens"', 1, true) and not text:find('_n"', 1, true) then
+    return false
+  end
+  for _, rule in ipairs(COUNTS) do
+    for value in text:gmatch(rule[2]) do
+      value = tonumber(value)
+      if counts[rule[1]] ~= value then
+        counts[rule[1]] = value
+        changed = true
+      end
+    end
+  end
+  return changed
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local timing = headers:get("x-slm-timing")
+  if not timing then
+    return -- the gateway's own answer
+  end
+  headers:remove("x-slm-timing")
+  local shown_timing = server_timing(timing)
+  if shown_timing then
+    headers:replace("server-timing", shown_timing)
+  end
+  local kind = headers:get("content-type") or ""
+  if not kind:find("json", 1, true) and not kind:find("event-stream", 1, true) then
+    return
+  end
+  local counts, tail = {}, ""
+  for chunk in handle:bodyChunks() do
+    local length = chunk:length()
+    if length > 0 then
+      local text = tail .. chunk:getBytes(0, length)
+      if count(text, counts) then
+        for key, value in pairs(counts) do
+          remember(handle, key, value)
+        end
+      end
+      tail = text:sub(-KEPT)
+    end
+  end
+end

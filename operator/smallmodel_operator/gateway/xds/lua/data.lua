@@ -1,0 +1,34 @@
+-- Tables from DATA, a line for each fact (see data.py), read once when the route's text is loaded. Not from the route's
+-- metadata: Envoy copies those whole for every request.
+KEYS, MODELS, LISTS = {}, {}, {}
+
+local function words(text, separator)
+  local found = {}
+  for word in text:gmatch("[^" .. separator .. "]+") do
+    found[word] = true
+  end
+  return found
+end
+
+local function listed(namespace, identity, name)
+  local key = namespace .. "|" .. identity
+  local names = LISTS[key] or {}
+  LISTS[key] = names
+  names[#names + 1] = name
+end
+
+for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
+  if kind == "k" then
+    local sha, namespace, identity = rest:match("^(%S+) (%S+) (%S+)$")
+    KEYS[sha] = { namespace == "-" and "" or namespace, identity }
+  else
+    local target, cap, off, lacks, allow = rest:match("^(%S+) (%d+) (%d) (%S+) (%S+)$")
+    local model = { cap = tonumber(cap), off = off == "1", lacks = words(lacks, ","), allow = words(allow, ",") }
+    MODELS[target] = model
+    local namespace, name = target:match("^([^/]+)/(.+)$")
+    for identity in pairs(model.allow) do
+      listed(namespace, identity, name)
+    end
+  end
+end
+DATA = nil

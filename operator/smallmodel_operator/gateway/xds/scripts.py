@@ -1,0 +1,60 @@
+"""The Lua of the filters: packaged texts, constants and data in front of them."""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files as package_files
+from typing import Final
+
+from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
+
+DOOR: Final = "door"
+TARGET: Final = "target"
+PARTS: Final = {
+    DOOR: ("data", "sha256", "answers", "address", "door"),
+    TARGET: ("data", "answers", "target"),
+    # In the listener: what runs where a route brings no text of its own, on the way back for instance.
+    f"{DOOR}-default": ("answers", "closed"),
+    f"{TARGET}-default": ("answers", "closed", "back"),
+}
+LACKS: Final = {"TGI": ("/v1/responses", "/v1/rerank", "/v1/embeddings")}
+"""Paths an engine does not have at all. Where it depends on the model the engine says so itself."""
+
+
+@cache
+def _text(part: str) -> str:
+    path = package_files("smallmodel_operator.gateway.xds") / "lua" / f"{part}.lua"
+    # One scope each, or their local names would add up: Lua allows 200.
+    return f"do\n{path.read_text(encoding='utf-8')}end\n"
+
+
+def default(name: str) -> str:
+    """What a filter does with a route that has no text for it."""
+    return "".join(map(_text, PARTS[f"{name}-default"]))
+
+
+def script(name: str, state: State) -> str:
+    """What a filter does with a request that has no route yet, with all it has to know.
+
+    Raises:
+        ValueError: a name in the state could not be quoted.
+    """
+    facts = "\n".join(_facts(state, keys=name == DOOR))
+    if "]" in facts or "]" in state.cluster_domain:
+        raise ValueError("a name of a model, key or caller contains ']'")
+    head = f"DOMAIN = [[{state.cluster_domain}]]\nLARGEST = {LARGEST_BODY_BYTES}\nDATA = [[\n{facts}\n]]\n"
+    return head + "".join(map(_text, PARTS[name]))
+
+
+def _facts(state: State, keys: bool) -> Iterator[str]:
+    """Lines `k <sha256> <namespace or -> <identity>` and `m <target> <bytes> <off> <paths or -> <identities>`."""
+    if keys:
+        for sha, who in sorted(state.keys.items()):
+            yield f"k {sha} {who.namespace or '-'} {who.name}"
+    for target in sorted(state.models):
+        yield _model(state.models[target])
+
+
+def _model(model: Model) -> str:
+    lacks = ",".join(LACKS.get(model.engine, ())) or "-"
+    allow = ",".join(sorted(model.access.allow)) or "-"
+    return f"m {model.target} {model.access.max_body_bytes} {int(model.off)} {lacks} {allow}"
