@@ -252,7 +252,7 @@ async def test_a_version_that_is_gone_is_no_problem(api: Client, namespace: str,
     target = f"{namespace}/bot"
     await apply(api, keys_secret(namespace), model(namespace))
     async with start(relist=2.0) as gateway:
-        slices = gateway.agent.world.slices
+        (slices,) = gateway.agent.world.slices.informers
         await becomes(lambda: slices.synced, True)
         follow = slices._follow
 

@@ -75,8 +75,9 @@ def test_settings_are_those_the_agent_knows(render: Render, profile: str) -> Non
 
     env = {e["name"]: e.get("value", "from-a-field") for e in containers(render(profile))["agent"]["env"]}
     given = {name.removeprefix("SLM_").lower(): value for name, value in env.items()}
-    assert set(given) <= set(GatewaySettings.model_fields) | {"watch_namespaces"}
+    assert set(given) <= set(GatewaySettings.model_fields)
     settings = GatewaySettings(**given)
+    assert settings.watch_namespaces == (("support", "legal") if profile == "namespaced" else ())
     assert settings.gateway_tls is (profile == "full")
     mounts = {m["mountPath"] for m in containers(render(profile))["agent"]["volumeMounts"]}
     assert {str(settings.gateway_dir), str(settings.gateway_data_dir)} <= mounts

@@ -16,7 +16,7 @@ from hack.cluster import packages
 from hack.cluster.binaries import program
 from hack.cluster.node import Node
 from hack.images import bases
-from hack.install import example
+from hack.install import example, testbed
 from tests.fakes.registry import own_store, start_registry
 
 ROOT = Path(__file__).parents[2]
@@ -102,9 +102,11 @@ def answer(node: Node, question: str) -> str:
 
 
 def test_installed_served_removed_and_installed_again(site: Site) -> None:
-    site.make("install")
+    # The node has no default storage class: its values name one.
+    site.make("install", f"VALUES={testbed.VALUES}")
     images = site.kubectl("-n", "smallmodel-system", "get", "pods", "-o=jsonpath={.items[*].spec.containers[*].image}")
-    assert images.startswith(f"{site.registry}/smallmodel-operator@sha256:")
+    assert f"{site.registry}/smallmodel-operator@sha256:" in images
+    assert all(image.startswith(f"{site.registry}/smallmodel-") and "@sha256:" in image for image in images.split())
 
     site.make("example")
     site.kubectl("-n", "support", "wait", "--for=condition=Ready", "smallmodel/support", "--timeout=120s")
@@ -122,7 +124,7 @@ def test_installed_served_removed_and_installed_again(site: Site) -> None:
     assert not finalizers
     assert answer(site.node, "When does the help desk open?") == expected
 
-    site.make("install")
+    site.make("install", f"VALUES={testbed.VALUES}")
     site.kubectl("-n", "support", "wait", "--for=jsonpath={.metadata.finalizers[0]}=smallmodel.dev/finalizer",
                  "smallmodel/support", "--timeout=60s")  # fmt: skip
     site.kubectl("-n", "support", "wait", "--for=condition=Ready", "smallmodel/support", "--timeout=60s")

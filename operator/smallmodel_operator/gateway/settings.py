@@ -2,10 +2,10 @@
 
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from smallmodel_operator.api.names import SYSTEM_NAMESPACE
 
@@ -20,6 +20,9 @@ class GatewaySettings(BaseSettings):
     )
     gateway_data_dir: Path = Field(Path("/var/lib/smallmodel"), description="Folder that stays: the access log.")
     namespace: str = Field(SYSTEM_NAMESPACE, description="The gateway's own namespace; its Secret lives there.")
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Namespaces whose models are served, separated by commas; empty is all."
+    )
     identity: str = Field(default_factory=socket.gethostname, description="Name of this gateway's pod.")
     pod_ip: str = Field("127.0.0.1", description="Address of this gateway's pod.")
     cluster_domain: str = Field("cluster.local", description="DNS domain of the cluster.")
@@ -38,6 +41,13 @@ class GatewaySettings(BaseSettings):
     )
     log_format: Literal["json", "text"] = Field("text", description="Form of the log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @property
     def admin_socket(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Final
 from smallmodel_operator.api.names import GATEWAY, GATEWAY_KEYS, LABEL_MODEL
 from smallmodel_operator.cluster.client import KINDS, Client, Kind
 from smallmodel_operator.cluster.informer import Informer, Key
+from smallmodel_operator.gateway.gathered import Gathered
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, Object, State, endpoints_of
 from smallmodel_operator.gateway.tokens import Tokens
@@ -65,13 +66,21 @@ class World:
         relist, known_models = settings.gateway_relist_seconds, [_key(t) for t in targets]
         own, service = settings.namespace, {"labelSelector": f"{SERVICE_LABEL}={GATEWAY}-pods"}
         self.tokens = Tokens(client, lambda _: changed(), issuer)
-        self.models: Informer[Model] = Informer(
-            client, KINDS["SmallModel"], Model.of, lambda *_: changed(),
-            doubt=doubtful, known=known_models, relist=relist,
+        places: tuple[str | None, ...] = settings.watch_namespaces or (None,)
+        self.models: Gathered[Model] = Gathered(
+            Informer(
+                client, KINDS["SmallModel"], Model.of, lambda *_: changed(), namespace=place,
+                doubt=doubtful, known=[k for k in known_models if place in (None, k[0])], relist=relist,
+            )
+            for place in places
         )  # fmt: skip
-        self.slices: Informer[Part] = Informer(
-            client, SLICES, part_of, self._slice, selector={"labelSelector": LABEL_MODEL}, doubt=doubtful, relist=relist
-        )
+        self.slices: Gathered[Part] = Gathered(
+            Informer(
+                client, SLICES, part_of, self._slice, namespace=place,
+                selector={"labelSelector": LABEL_MODEL}, doubt=doubtful, relist=relist,
+            )
+            for place in places
+        )  # fmt: skip
         self._peers: Informer[tuple[Endpoint, ...]] = Informer(
             client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
             namespace=own, selector=service, relist=relist,
@@ -83,7 +92,7 @@ class World:
 
     @property
     def informers(self) -> Sequence[Informer[Model] | Informer[Part] | Informer[tuple[Endpoint, ...]] | Informer[Keys]]:
-        return (self.models, self.slices, self._peers, self._secret)
+        return (*self.models.informers, *self.slices.informers, self._peers, self._secret)
 
     @property
     def complete(self) -> bool:
