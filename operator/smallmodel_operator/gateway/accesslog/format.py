@@ -1,0 +1,117 @@
+"""One line of the access log: each JSON field and the Envoy command operator that fills it. Pure.
+
+Names are OpenTelemetry's where it has one, ours (`slm.…`) otherwise. Never in a line: text of a request or an answer,
+a query string, a credential. What a caller or an engine can choose is cut to a length.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+METADATA: Final = "smallmodel"
+"""Namespace of the dynamic metadata the filters leave; xds/words.py lists its keys."""
+
+_PATHS: Final = {
+    "/chat/completions": "chat",
+    "/completions": "text_completion",
+    "/embeddings": "embeddings",
+    "/responses": "chat",
+    "/rerank": "rerank",
+}
+"""Ends of paths, the longer of two before the shorter, and OpenTelemetry's name for what is asked there."""
+_NOTHING: Final = "response.headers['-']"
+"""A header that cannot be: the field is null then. CEL's own null would be written as the text NULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What fills a field, what it says, and its JSON type; any field may be null."""
+
+    operator: str
+    meaning: str
+    json: type[int] | type[str] = str
+
+
+def _known(key: str) -> str:
+    return f"%DYNAMIC_METADATA({METADATA}:{key})%"
+
+
+def _since_arrival(end: str) -> str:
+    """Microseconds from the last byte of the request to a point in time."""
+    return f"%COMMON_DURATION(DS_RX_END:{end}:us)%"
+
+
+def _operation() -> str:
+    cases = "".join(f"request.url_path.endsWith('{path}') ? '{name}' : " for path, name in _PATHS.items())
+    return f"%CEL({cases}{_NOTHING})%"
+
+
+def _error() -> str:
+    cause = "'x-slm-cause' in response.headers ? response.headers['x-slm-cause'] : 'engine'"
+    return f"%CEL(response.code >= 400 ? ({cause}) : {_NOTHING}):64%"
+
+
+FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
+    {
+        "time": Field("%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%", "when the request began to arrive, UTC"),
+        "request.id": Field("%REQ(x-request-id):128%", "`x-request-id` of the answer"),
+        "client.address": Field("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "address of the caller"),
+        "http.request.method": Field("%REQ(:method):16%", "method"),
+        "url.path": Field("%PATH(NQ:PATH):128%", "path as served, without the query string, at most 128 characters"),
+        "http.request.body.size": Field("%BYTES_RECEIVED%", "bytes of the request's body", int),
+        "http.response.status_code": Field(
+            "%RESPONSE_CODE%", "status; 0 when the caller left before there was one", int
+        ),
+        "http.response.body.size": Field("%BYTES_SENT%", "bytes of the answer's body", int),
+        "http.response.content_type": Field("%RESP(content-type):64%", "content type; `text/event-stream` is a stream"),
+        "error.type": Field(_error(), "for a status from 400 on: `slm.cause`, or `engine` when the engine said so"),
+        "gen_ai.operation.name": Field(_operation(), "`chat`, `text_completion`, `embeddings` or `rerank`"),
+        "gen_ai.request.model": Field(_known("model"), "`model` of the request, at most 64 characters and `...`"),
+        "gen_ai.response.model": Field(
+            "%UPSTREAM_CLUSTER%", "`<namespace>/<name>` the request was sent to, held or not"
+        ),
+        "gen_ai.usage.input_tokens": Field(
+            _known("input_tokens"), "tokens of the prompt, from the answer's `usage`", int
+        ),
+        "gen_ai.usage.output_tokens": Field(
+            _known("output_tokens"), "tokens generated, from the answer's `usage`", int
+        ),
+        "slm.engine.input_tokens": Field(
+            _known("engine_input"), "`timings.prompt_n`: tokens of the prompt computed", int
+        ),
+        "slm.engine.cached_tokens": Field(
+            _known("engine_cached"), "`timings.cache_n`: tokens of the prompt reused", int
+        ),
+        "slm.engine.output_tokens": Field(_known("engine_output"), "`timings.predicted_n`: tokens generated", int),
+        "slm.target": Field(
+            _known("target"), "`<namespace>/<name>` of the SmallModel asked for; null when there is none"
+        ),
+        "slm.caller": Field(_known("caller"), "`sa:<ns>/<name>`, `key:<ns>/<model>` or `key:<ns>/<model>/<key>`"),
+        "slm.caller.namespace": Field(
+            _known("caller_namespace"), "namespace of the caller; empty for keys without one"
+        ),
+        "slm.digest": Field("%RESP(x-slm-model-digest):128%", "digest of the model's weights, when it was asked"),
+        "slm.cause": Field("%RESP(x-slm-cause):64%", "why the gateway refused; null when the engine answered"),
+        "slm.attempts": Field(
+            "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "times it was sent on; at least 2 when it was held", int
+        ),
+        "slm.upstream.address": Field("%UPSTREAM_REMOTE_ADDRESS%", "pod, or activator, of the last attempt"),
+        "slm.response.flags": Field("%RESPONSE_FLAGS%", "Envoy's response flags; `-` for none"),
+        "slm.response.details": Field("%RESPONSE_CODE_DETAILS%", "Envoy's response code details"),
+        "slm.receive_us": Field("%COMMON_DURATION(DS_RX_BEG:DS_RX_END:us)%", "µs the request took to arrive", int),
+        "slm.hold_us": Field(
+            _since_arrival("US_TX_BEG"), "µs from its last byte until the last attempt: the hold", int
+        ),
+        "slm.ttft_us": Field(
+            _since_arrival("US_RX_BODY_BEG"), "µs from its last byte to the first of the answer's body", int
+        ),
+        "slm.end_to_end_us": Field(_since_arrival("DS_TX_END"), "µs from its last byte to the last of the answer", int),
+        "slm.duration_ms": Field("%DURATION%", "ms from its first byte until it was over, however it ended", int),
+    }
+)
+
+
+def fields() -> dict[str, str]:
+    """`json_format` of Envoy's file access log."""
+    return {name: field.operator for name, field in FIELDS.items()}
