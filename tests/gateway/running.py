@@ -152,6 +152,10 @@ class Gateway:
     def _warm(self) -> bool:
         return "/failed_active_hc" not in self.admin("/clusters")
 
+    def _known(self) -> bool:
+        clusters = self.admin("/clusters")
+        return all(f"{target}::" in clusters for target in self.state.models)
+
     # -- configuration -----------------------------------------------------------------------------------------
 
     def _write(self, state: State) -> dict[str, str]:
@@ -174,6 +178,7 @@ class Gateway:
             return all(version in text for version in wanted)
 
         self._eventually(served, "Envoy serves the new configuration")
+        self._eventually(self._known, "every model has a cluster: its pods were checked once")
         for target in state.models:
             assert self._on_loop(self.discovery.settled, target, 5.0), f"endpoints of {target}: not accepted"
 
@@ -204,6 +209,7 @@ class Gateway:
             connection.request(method, path, body, sent, encode_chunked=not isinstance(body, bytes | None))
             answer = connection.getresponse()
             found = {name.lower(): value for name, value in answer.getheaders()}
+            assert "x-slm-timing" not in found, "a header between filters reached the caller"
             return Answer(answer.status, found, answer.read())
         finally:
             connection.close()

