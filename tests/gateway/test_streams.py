@@ -12,7 +12,7 @@ from tests.gateway.running import Gateway
 from tests.gateway.states import SUPPORT
 
 CHAT = "/v1/chat/completions"
-COUNTED = ("input_tokens", "output_tokens")
+COUNTED = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
 
 
 def ask(gateway: Gateway, **fields: Any) -> Any:
