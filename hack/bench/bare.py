@@ -23,6 +23,7 @@ KINDS = {
     "Service": ("", "v1", "services"),
     "NetworkPolicy": ("networking.k8s.io", "v1", "networkpolicies"),
 }
+"""Kinds it watches; Secrets it writes too, and like ours does not watch."""
 
 
 class Writer:
@@ -36,7 +37,7 @@ class Writer:
         await config.load_kube_config()
         self._client = await DynamicClient(ApiClient())
         found = {}
-        for kind, (group, version, _) in KINDS.items():
+        for kind, (group, version, _) in {**KINDS, "Secret": ("", "v1", "secrets")}.items():
             api_version = f"{group}/{version}" if group else version
             found[kind] = await self._client.resources.get(api_version=api_version, kind=kind)
         self._kinds = found
@@ -54,9 +55,11 @@ class Writer:
         done: set[str] = set()
         while True:
             poke.clear()
-            missing = [o for o in wanted["objects"] if o["kind"] not in done and not children[o["kind"]].get(name)]
+            kinds = {o["kind"] for o in wanted["objects"]} - done
+            absent = {kind for kind in kinds if kind not in children or not children[kind].get(name)}
+            missing = [o for o in wanted["objects"] if o["kind"] in absent]
             await asyncio.gather(*(self._write(o, namespace, owner) for o in missing))
-            done |= {o["kind"] for o in missing}
+            done |= absent
             if missing:
                 await self._status(name, namespace, wanted["status"])
             await poke.wait()

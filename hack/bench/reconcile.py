@@ -25,8 +25,10 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
 from hack.bench.bare import PLACE
+from hack.cluster.binaries import program
 from hack.cluster.controlplane import ControlPlane, control_plane, free_port
 from hack.cluster.paths import REPOSITORY
+from hack.testing.fake_gateway import FakeGateway
 from smallmodel_operator.cluster.client import KINDS, Client
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.control import verdict
@@ -38,7 +40,8 @@ AT_ONCE = 32
 REST_SECONDS = 60
 LIMIT_SECONDS = 600
 NAMESPACE = "bench"
-CHILDREN = ("Deployment", "Service", "NetworkPolicy")
+CHILDREN = {"Deployment": 1, "Service": 2, "NetworkPolicy": 1, "Secret": 2}
+"""Objects of each kind that one model becomes."""
 ENGINE = "registry.bench/slm/llamacpp@sha256:" + "e" * 64
 NODE = {
     "apiVersion": "v1",
@@ -95,8 +98,9 @@ def template() -> dict[str, Any]:
     snapshot = Snapshot(now=datetime.now(UTC), profile=PROFILE)
     wish = verdict.understand(body, lambda _: PROFILE, Site())
     decision = verdict.decide(body, wish, snapshot, Site())
-    seen = verdict.judge(body, snapshot, wish.resolved, decision.plan, decision.hold)
-    return {"objects": [o for o in decision.plan.objects if o["kind"] in CHILDREN], "status": seen.status}
+    seen = verdict.judge(body, snapshot, decision.plan, decision.hold)
+    made = (*decision.plan.secrets, *decision.plan.objects)
+    return {"objects": [o for o in made if o["kind"] in CHILDREN], "status": seen.status}
 
 
 @contextmanager
@@ -124,10 +128,15 @@ def plane(name: str, folder: Path) -> Iterator[ControlPlane]:
 class Bench:
     """One measured operator on its own control plane."""
 
-    def __init__(self, what: str, made: ControlPlane, command: list[str], port: int = 0) -> None:
+    def __init__(self, what: str, made: ControlPlane, command: list[str], port: int = 0, gateway: str = "") -> None:
         self._what, self._made, self._port = what, made, port
         self._log = made.folder / "operator.log"
-        env = {**os.environ, "KUBECONFIG": str(made.kubeconfig), "SLM_HTTP_PORT": str(port)}
+        env = {
+            **os.environ,
+            "KUBECONFIG": str(made.kubeconfig),
+            "SLM_HTTP_PORT": str(port),
+            "SLM_GATEWAY_URLS": gateway,
+        }
         with self._log.open("wb") as out:
             self._process = subprocess.Popen(command, env=env, stdout=out, stderr=out, cwd=REPOSITORY)
 
@@ -161,7 +170,7 @@ class Bench:
         started, told = time.monotonic(), 0.0
         creating = asyncio.create_task(self.create(models))
         while True:
-            counts = [await self._count(kind) for kind in CHILDREN]
+            counts = [await self._count(kind) // each for kind, each in CHILDREN.items()]
             past = time.monotonic() - started
             if min(counts) >= models:
                 await creating
@@ -234,11 +243,15 @@ async def measure_bare(models: int, folder: Path) -> tuple[float, Cost]:
             return await bench.until_children(models), bench.cost()
 
 
+def _kubectl(made: ControlPlane) -> tuple[str, ...]:
+    return (program("kube", "kubectl"), "--kubeconfig", str(made.kubeconfig))
+
+
 async def measure_ours(models: int, folder: Path, rest: int) -> dict[str, Any]:
     port = free_port()
-    with plane("ours", folder) as made:
+    with plane("ours", folder) as made, FakeGateway([*_kubectl(made)]) as gateway:
         command = [sys.executable, "-m", "smallmodel_operator", "run"]
-        async with Bench("our operator", made, command, port) as bench:
+        async with Bench("our operator", made, command, port, gateway.url) as bench:
             started = time.monotonic()
             children = await bench.until_children(models)
             ready = await bench.until_ready(models, started)
@@ -269,7 +282,7 @@ async def main() -> None:
         ours = await measure_ours(args.models, folder, args.rest)
     result = {
         "models": args.models,
-        "children_per_model": len(CHILDREN),
+        "children_per_model": sum(CHILDREN.values()),
         "bare_seconds": round(bare, 1),
         "ratio": round(ours["seconds_children"] / bare, 2),
         "bare_peak_rss_mib": cost.peak_rss_mib,

@@ -1,21 +1,24 @@
-"""Runs inside the cluster, in an app team's pod: the official openai client, the cluster's own DNS name, nothing else.
+"""Runs inside the cluster, in an app team's pod: the official openai client and what `envFrom` gave it, nothing else.
 
-Reads {"url": …, "model": …, "questions": […]} from standard input; prints one JSON object.
+OPENAI_BASE_URL and OPENAI_API_KEY are read by the client itself, MODEL here. Reads {"questions": […]} from standard
+input; prints one JSON object.
 """
 
 import json
+import os
 import sys
 import time
 
 from openai import OpenAI
 
 request = json.load(sys.stdin)
-client = OpenAI(base_url=request["url"], api_key="none-needed-yet", max_retries=0, timeout=60)
+client = OpenAI(max_retries=0, timeout=60)
+model = os.environ["MODEL"]
 
 
 def ask(question: str) -> str:
     answer = client.chat.completions.create(
-        model=request["model"], messages=[{"role": "user", "content": question}], temperature=0, max_tokens=120
+        model=model, messages=[{"role": "user", "content": question}], temperature=0, max_tokens=120
     )
     return answer.choices[0].message.content or ""
 
@@ -25,7 +28,7 @@ def timed(question: str) -> dict[str, float | str]:
     started = time.monotonic()
     first, tokens, text = 0.0, 0, ""
     for chunk in client.chat.completions.create(
-        model=request["model"],
+        model=model,
         messages=[{"role": "user", "content": question}],
         temperature=0,
         max_tokens=120,

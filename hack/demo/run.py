@@ -59,11 +59,12 @@ def _sentence(conditions: dict[str, Any]) -> str:
 
 
 def start_client(access: Access, image: str) -> None:
-    """A pod as an app team would have it: in the model's namespace, restricted, without an API token."""
+    """A pod as an app team would have it: restricted, without an API token, the model's Secret by `envFrom`."""
     container = {
         "name": "app",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
+        "envFrom": [{"secretRef": {"name": f"{MODEL}-client"}}],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -90,9 +91,9 @@ def start_client(access: Access, image: str) -> None:
     access.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", f"pod/{CLIENT}", "--timeout=120s")
 
 
-def ask(access: Access, url: str, model: str, questions: list[Question]) -> dict[str, Any]:
-    """All answers, asked from inside the pod through the cluster's DNS."""
-    request = json.dumps({"url": url, "model": model, "questions": [q.text for q in questions]})
+def ask(access: Access, questions: list[Question]) -> dict[str, Any]:
+    """All answers, asked from inside the pod through the cluster's DNS and the gateway."""
+    request = json.dumps({"questions": [q.text for q in questions]})
     script = ASK.read_text()
     out = access.kubectl("-n", NAMESPACE, "exec", "-i", CLIENT, "--", "python3", "-c", script, stdin=request)
     return dict(json.loads(out.strip().splitlines()[-1]))
@@ -141,10 +142,10 @@ def demo(access: Access, client_image: str, apply: Any) -> int:
     model = wait_ready(access, started)
     ready = time.monotonic() - started
     say(f"      {ready:5.1f} s  Ready")
-    say("[5/6] asking as an app team: the openai client in a pod, by the model's DNS name")
+    say("[5/6] asking as an app team: the openai client in a pod that has the model's Secret, through the gateway")
     start_client(access, client_image)
     questions, endpoint = twenty(), model["status"]["endpoint"]
-    said = ask(access, endpoint["url"], endpoint["model"], questions)
+    said = ask(access, questions)
     say(f"\n      {endpoint['url']}\n      Q: {questions[0].text}\n      A: {said['timed']['answer']}\n")
     right = judge(questions, said["answers"])
     say(f"[6/6] {right} of {len(questions)} questions, none worded as in the training text, answered right")
@@ -194,7 +195,7 @@ def _prepare() -> tuple[Any, str, Any]:
         node = testbed.node().up()
     except packages.Missing as error:
         raise InstallError(str(error)) from None
-    say("[2/6] images: operator, engine, an app team's client, the model's weights")
+    say("[2/6] images: operator, gateway, engine, an app team's client, the model's weights")
     toolbox = build_image("toolbox")
     node.load_image(toolbox.archive)
     example.load(node)

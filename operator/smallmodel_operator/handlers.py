@@ -65,6 +65,7 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
 
     @kopf.daemon(*MODELS, registry=registry, cancellation_timeout=5)
     async def work(body: kopf.Body, **indices: Any) -> None:
+        observer.models = indices["models"]
         observer.profiles, observer.weights = indices["profiles"], indices["weights"]
         observer.jobs = indices["jobs_by_artifact"]
         observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}

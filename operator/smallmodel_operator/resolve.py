@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.api.rules import violations
+from smallmodel_operator.api.v1alpha1.access import Access
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.units import to_cores
+
+DEFAULT_IDLE_SECONDS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,17 @@ class Site:
     """Its storage class; empty: the cluster's default."""
     claim_access_mode: str = "ReadWriteOnce"
     """Its access mode; ReadWriteMany lets replicas run on several nodes."""
+    gateway_ca: str = ""
+    """PEM bundle clients need to trust the gateway's certificate; empty: plain HTTP, or a public authority."""
+    gateway_tls: bool = False
+    """The gateway has a certificate: addresses begin with https."""
     ca_config_map: str = ""
     """ConfigMap (in the model's namespace) whose `ca.crt` the download Job trusts; empty: the public authorities."""
+
+    @property
+    def gateway_host(self) -> str:
+        """DNS name of the gateway's Service."""
+        return f"{GATEWAY}.{self.gateway_namespace}.svc.{self.cluster_domain}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,9 @@ class Resolved:
     tolerations: tuple[Mapping[str, Any], ...]
     replicas: int
     suspended: bool
+    may_sleep: bool
+    idle_seconds: float
+    access: Access
     site: Site
 
     @property
@@ -68,7 +84,8 @@ class Resolved:
     @property
     def url(self) -> str:
         """Base URL for an OpenAI client."""
-        return f"http://{self.name}.{self.namespace}.svc.{self.site.cluster_domain}/v1"
+        scheme = "https" if self.site.gateway_tls else "http"
+        return f"{scheme}://{self.name}.{self.namespace}.svc.{self.site.cluster_domain}/v1"
 
 
 def parse(body: Object) -> SmallModel:
@@ -124,6 +141,9 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         ),
         replicas=0 if spec.suspend else spec.replicas,
         suspended=spec.suspend,
+        may_sleep=spec.scaling.min_replicas == 0,
+        idle_seconds=float(spec.scaling.idle_seconds or DEFAULT_IDLE_SECONDS),
+        access=spec.access,
         site=site,
     )
 

@@ -119,9 +119,17 @@ BAD = (
     # Fields of later releases are refused, not ignored (strict field validation is kubectl's default).
     *(
         Case(f"later-{name}", model(**{name: value}), f'unknown field "spec.{name}"', name)
-        for name, value in {"quantization": {"method": "GGUF"}, "access": {}, "adapters": [], "checks": {}}.items()
+        for name, value in {"quantization": {"method": "GGUF"}, "adapters": [], "checks": {}}.items()
     ),
-    Case("later-minReplicas", model(scaling={"minReplicas": 0}), "spec.scaling.minReplicas", "minReplicas"),
+    Case("floor-in-manual", model(scaling={"minReplicas": 2}), "must be 0 or unset in mode Manual", "minReplicas"),
+    Case("idle-that-never-sleeps", model(scaling={"idleSeconds": 60}), "must be unset without `min", "idleSeconds"),
+    Case("idle-of-zero", model(scaling={"minReplicas": 0, "idleSeconds": 0}), "or equal to 1", "idleSeconds"),
+    Case("queue-too-long", model(scaling={"coldStart": {"maxQueuedRequests": 5000}}), "less than or equal to 4096",
+         "maxQueuedRequests"),
+    Case("body-over-32Mi", model(access={"limits": {"maxBodyBytes": 33554433}}), "less than or equal to 33554432",
+         "maxBodyBytes"),
+    Case("key-without-secret", model(access={"apiKeys": [{"name": "crm"}]}), "secretRef", "apiKeys"),
+    Case("generation-zero", model(access={"clientKey": {"generation": 0}}), "greater than or equal to 1", "generation"),
 )  # fmt: skip
 
 GOOD = (

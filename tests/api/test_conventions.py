@@ -67,7 +67,9 @@ def test_definition(info: KindInfo) -> None:
     [version] = crd["spec"]["versions"]
     names = crd["spec"]["names"]
     assert crd["metadata"]["name"] == f"{names['plural']}.{crd['spec']['group']}"
-    assert names["categories"] == ["smallmodels"]
+    assert names["categories"] == ["smallmodel-all"], (
+        "not the plural: `kubectl get smallmodels -w` would be several kinds"
+    )
     assert version["storage"]
     columns = {c["name"] for c in version["additionalPrinterColumns"]}
     assert "Age" in columns

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hack.cluster.binaries import program
 from hack.cluster.controlplane import ControlPlane, control_plane
+from hack.testing.fake_gateway import FakeGateway
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
 from tests.apiserver.objects import NODE, PROFILE
@@ -142,8 +144,25 @@ class Running:
 Operator = Callable[..., Any]
 
 
+@pytest.fixture(scope="session")
+def _gateways() -> Iterator[dict[str, FakeGateway]]:
+    running: dict[str, FakeGateway] = {}
+    yield running
+    for gateway in running.values():
+        gateway.__exit__(None, None, None)
+
+
 @pytest.fixture
-def operator(plane: ControlPlane, namespace: str, tmp_path: Path) -> Operator:
+def gateway(plane: ControlPlane, minor: str, _gateways: dict[str, FakeGateway]) -> FakeGateway:
+    """A fake gateway that routes to every model of the control plane."""
+    if minor not in _gateways:
+        kubectl = [program("kube", "kubectl"), "--kubeconfig", str(plane.kubeconfig)]
+        _gateways[minor] = FakeGateway(kubectl).__enter__()
+    return _gateways[minor]
+
+
+@pytest.fixture
+def operator(plane: ControlPlane, namespace: str, tmp_path: Path, gateway: FakeGateway) -> Operator:
     """`async with operator():` runs our operator in process, for the test's namespace."""
 
     @asynccontextmanager
@@ -151,7 +170,12 @@ def operator(plane: ControlPlane, namespace: str, tmp_path: Path) -> Operator:
         client = await connect(as_operator(plane, namespace, tmp_path / "operator.kubeconfig"), Fence())
         stop = asyncio.Event()
         settings = Settings(
-            namespace=namespace, watch_namespaces=(namespace,), http_port=0, identity=identity, log_level="info"
+            namespace=namespace,
+            watch_namespaces=(namespace,),
+            http_port=0,
+            identity=identity,
+            log_level="info",
+            gateway_urls=(gateway.url,),
         )
         task = asyncio.create_task(run(settings, client, stop))
         try:
@@ -193,7 +217,7 @@ Spawn = Callable[..., Awaitable[Process]]
 
 
 @pytest.fixture
-async def spawn(plane: ControlPlane, namespace: str, tmp_path: Path) -> AsyncIterator[Spawn]:
+async def spawn(plane: ControlPlane, namespace: str, tmp_path: Path, gateway: FakeGateway) -> AsyncIterator[Spawn]:
     """`await spawn("a")` starts `slm run` with a ServiceAccount of its own (same rights, same Lease)."""
     started: list[Process] = []
 
@@ -206,6 +230,7 @@ async def spawn(plane: ControlPlane, namespace: str, tmp_path: Path) -> AsyncIte
             "SLM_NAMESPACE": namespace,
             "SLM_WATCH_NAMESPACES": namespace,
             "SLM_HTTP_PORT": "0",
+            "SLM_GATEWAY_URLS": gateway.url,
             "SLM_IDENTITY": identity,
             **environment,
         }

@@ -90,7 +90,8 @@ async def test_a_leader_killed_in_the_middle_is_succeeded(
     await serves(api, namespace, *names, timeout=60)
     for kind in ("Deployment", "Service", "NetworkPolicy"):
         made = await api.list(kind, namespace, labelSelector=LABEL_MODEL)
-        assert sorted(o["metadata"]["name"] for o in made) == names
+        wanted = [*names, *(f"{name}-pods" for name in names if kind == "Service")]
+        assert sorted(o["metadata"]["name"] for o in made) == sorted(wanted)
         assert all(len(o["metadata"]["ownerReferences"]) == 1 for o in made)
         if kind == "Deployment":
             assert {o["metadata"]["generation"] for o in made} == {1}, "none was written twice with another content"

@@ -11,6 +11,7 @@ from tests.apiserver.objects import condition, model, profile, stands
 
 from smallmodel_operator.api.names import FINALIZER, LABEL_MODEL, OPERATOR
 from smallmodel_operator.cluster.client import CHILD_KINDS, Client
+from smallmodel_operator.serving.revisions import LATEST
 
 REST_SECONDS = 15
 
@@ -107,7 +108,9 @@ async def test_what_a_model_becomes(api: Client, namespace: str, operator: Opera
     assert "annotations" not in seen["metadata"]
     assert "labels" not in seen["metadata"]
     _only_finalizer_and_status_are_ours(seen)
-    assert {k for k in found if k[0] != "Job"} == {("Deployment", "bot"), ("NetworkPolicy", "bot"), ("Service", "bot")}
+    assert {k for k in found if k[0] != "Job"} == {
+        ("Deployment", "bot"), ("NetworkPolicy", "bot"), ("Service", "bot"), ("Service", "bot-pods"),
+    }  # fmt: skip
     for obj in found.values():
         (owner,) = obj["metadata"]["ownerReferences"]
         assert owner["uid"] == seen["metadata"]["uid"]
@@ -119,7 +122,7 @@ async def test_what_a_model_becomes(api: Client, namespace: str, operator: Opera
     assert condition(seen, "Ready")["status"] == "True"
     assert condition(seen, "Stalled")["status"] == "False"
     assert status["memory"]["requestedBytes"] == 64 * 2**20
-    assert status["engineRevision"] == 1
+    assert status["engineRevision"] == LATEST
 
 
 def _only_finalizer_and_status_are_ours(seen: dict[str, Any]) -> None:
@@ -194,7 +197,7 @@ async def test_drift_is_repaired_and_then_it_is_quiet(api: Client, namespace: st
         await apply(api, model(namespace, replicas=2))
         await serving(api, namespace)
         before = await children(api, namespace)
-        await api.merge("Service", "bot", namespace, {"spec": {"selector": {"stolen": "yes"}}})
+        await api.merge("Service", "bot", namespace, {"spec": {"externalName": "stolen.test"}})
         await api.merge(
             "Deployment", "bot", namespace, {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}
         )
@@ -204,7 +207,7 @@ async def test_drift_is_repaired_and_then_it_is_quiet(api: Client, namespace: st
 
         async def repaired() -> None:
             after = await children(api, namespace)
-            assert after["Service", "bot"]["spec"]["selector"] == before["Service", "bot"]["spec"]["selector"]
+            assert after["Service", "bot"]["spec"] == before["Service", "bot"]["spec"]
             assert after["NetworkPolicy", "bot"]["spec"] == before["NetworkPolicy", "bot"]["spec"]
             assert after["Deployment", "bot"]["spec"] == before["Deployment", "bot"]["spec"]
             assert after["PodDisruptionBudget", "bot"]["metadata"]["uid"] != budget

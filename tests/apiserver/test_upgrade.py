@@ -11,11 +11,13 @@ from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.serving import revisions
 from smallmodel_operator.serving.types import ServingRequest
 
+NOW, NEXT = revisions.LATEST, revisions.LATEST + 1
 
-def revision_2(request: ServingRequest) -> dict[str, Any]:
+
+def newer(request: ServingRequest) -> dict[str, Any]:
     """What a later release might do: another grace period."""
-    made = revisions.revision_1(request)
-    made["metadata"]["annotations"][revisions.ANNOTATION_REVISION] = "2"
+    made = revisions.REVISIONS[NOW](request)
+    made["metadata"]["annotations"][revisions.ANNOTATION_REVISION] = str(NEXT)
     made["spec"]["terminationGracePeriodSeconds"] += 1
     return made
 
@@ -40,25 +42,25 @@ async def test_an_upgrade_restarts_no_pod(
     async with operator("old"):
         await apply(api, model(namespace, "kept"), model(namespace, "changed"))
         for name in ("kept", "changed"):
-            await _serving(api, namespace, name, 1)
+            await _serving(api, namespace, name, NOW)
     before = {name: await _live(api, namespace, name) for name in ("kept", "changed")}
     pods = {p["metadata"]["uid"] for p in await api.list("Pod", namespace, labelSelector="smallmodel.dev/role=server")}
 
-    monkeypatch.setattr(revisions, "REVISIONS", {**revisions.REVISIONS, 2: revision_2})
-    monkeypatch.setattr(revisions, "LATEST", 2)
+    monkeypatch.setattr(revisions, "REVISIONS", {**revisions.REVISIONS, NEXT: newer})
+    monkeypatch.setattr(revisions, "LATEST", NEXT)
     async with operator("new") as running:
         await apply(api, model(namespace, "fresh"))
-        await _serving(api, namespace, "fresh", 2)  # by now it has looked at the others too
+        await _serving(api, namespace, "fresh", NEXT)  # by now it has looked at the others too
         assert running.client.writes > 0
         assert {name: await _live(api, namespace, name) for name in ("kept", "changed")} == before
         await apply(api, model(namespace, "kept", replicas=2))  # a count is no reason to restart pods
-        await _serving(api, namespace, "kept", 1)
+        await _serving(api, namespace, "kept", NOW)
         assert (await _live(api, namespace, "kept"))[1] == before["kept"][1]
         seen = await api.list("Pod", namespace, labelSelector="smallmodel.dev/role=server")
         assert pods <= {p["metadata"]["uid"] for p in seen}, "no pod was restarted"
 
         await apply(api, model(namespace, "changed", engine={"contextSize": 2048}))
-        await _serving(api, namespace, "changed", 2)
+        await _serving(api, namespace, "changed", NEXT)
         generation, template = await _live(api, namespace, "changed")
     assert generation > before["changed"][0]
     assert (

@@ -1,5 +1,6 @@
 """The real node with the operator installed from its chart; a namespace for each test, real llama.cpp in its pods."""
 
+import base64
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from hack.images.build import build_image, pack_weights
 from hack.images.oci import Image
 from hack.install import example, testbed
 from hack.install.__main__ import main as install
+from tests.cluster.load import Load
 
 NAME = os.environ.get("SLM_TEST_CLUSTER", "slm-test")
 WEIGHTS = example.WEIGHTS
@@ -77,6 +79,20 @@ class Bed:
             return dict(self.until(settled, seconds, f"{namespace}/{name} Ready"))
         except pytest.fail.Exception:
             pytest.fail(f"not Ready: {self.get('smallmodel', name, namespace).get('status')}")
+
+    def gateway(self) -> str:
+        """Address of the gateway's Service, which the host can reach."""
+        return str(self.get("service", "smallmodel-gateway", "smallmodel-system")["spec"]["clusterIP"])
+
+    def key(self, name: str, namespace: str) -> str:
+        """The key an app team mounts."""
+        data = self.get("secret", f"{name}-client", namespace)["data"]
+        return base64.b64decode(data["OPENAI_API_KEY"]).decode()
+
+    def load(self, name: str, namespace: str, *, keep: bool = False, clients: int = 3) -> Load:
+        """Load on a model through the gateway, as its app team would send it."""
+        host = f"{name}.{namespace}.svc.cluster.local"
+        return Load(self.gateway(), host, self.key(name, namespace), name, clients=clients, keep=keep)
 
     def operator_log(self) -> str:
         return self.kubectl("-n", "smallmodel-system", "logs", "deploy/smallmodel-operator", "--tail=40", check=False)

@@ -12,9 +12,15 @@ QUESTION = {"messages": [{"role": "user", "content": "When do you open?"}], "max
 
 @dataclass(slots=True)
 class Load:
-    """`clients` workers ask one after the other until stopped. `keep`: connections are reused, as most clients do."""
+    """`clients` workers ask one after the other until stopped. `keep`: connections are reused, as most clients do.
+
+    `address` is a gateway's, `host` the model's own name, `key` what its Secret says.
+    """
 
     address: str
+    host: str
+    key: str
+    model: str = "bot"
     clients: int = 3
     keep: bool = False
     answered: int = 0
@@ -32,6 +38,10 @@ class Load:
         if self._thread is not None:
             self._thread.join(60)
 
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Host": self.host, "Authorization": f"Bearer {self.key}"}
+
     async def _run(self) -> None:
         connector = aiohttp.TCPConnector(force_close=not self.keep, limit=0)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
@@ -41,7 +51,8 @@ class Load:
         while not self._end.is_set():
             started = time.strftime("%H:%M:%S")
             try:
-                async with session.post(f"http://{self.address}/v1/chat/completions", json=QUESTION) as answer:
+                url = f"http://{self.address}/v1/chat/completions"
+                async with session.post(url, json={"model": self.model, **QUESTION}, headers=self._headers) as answer:
                     body = await answer.text()
                     if answer.status != 200:
                         self.failures.append(f"{started} {answer.status} {body[:200]}")

@@ -5,14 +5,12 @@ import time
 
 import pytest
 from tests.cluster.conftest import Bed, install_operator, model
-from tests.cluster.load import Load
-from tests.cluster.test_serving import _address, _stalled
+from tests.cluster.test_serving import _stalled
 
 
-def _serving(bed: Bed, namespace: str, uri: str, replicas: int = 2) -> str:
+def _serving(bed: Bed, namespace: str, uri: str, replicas: int = 2) -> None:
     bed.apply(model("bot", namespace, uri, replicas=replicas))
     bed.ready("bot", namespace)
-    return _address(bed, "bot", namespace)
 
 
 def _pods(bed: Bed, namespace: str) -> list[str]:
@@ -32,9 +30,9 @@ def _fresh(bed: Bed, namespace: str, before: list[str], count: int) -> bool:
 
 @pytest.mark.parametrize("keep", [False, True], ids=["new-connections", "kept-connections"])
 def test_all_pods_deleted_at_once(bed: Bed, namespace: str, weights: dict[str, str], keep: bool) -> None:
-    address = _serving(bed, namespace, weights["first"])
+    _serving(bed, namespace, weights["first"])
     before = _pods(bed, namespace)
-    with Load(address, keep=keep) as load:
+    with bed.load("bot", namespace, keep=keep) as load:
         time.sleep(2)
         bed.kubectl("-n", namespace, "delete", "pods", "-l", "smallmodel.dev/role=server", "--wait=false")
         bed.until(lambda: _fresh(bed, namespace, before, 2), 60, "two new pods")
@@ -44,8 +42,8 @@ def test_all_pods_deleted_at_once(bed: Bed, namespace: str, weights: dict[str, s
 
 
 def test_pods_evicted_one_by_one(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
-    address = _serving(bed, namespace, weights["first"])
-    with Load(address) as load:
+    _serving(bed, namespace, weights["first"])
+    with bed.load("bot", namespace) as load:
         for name in _pods(bed, namespace):
             meta = {"name": name, "namespace": namespace}
             body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta})
@@ -61,9 +59,9 @@ def _raw(bed: Bed, path: str, body: str) -> str:
 
 
 def test_changed_weights_roll_out_and_broken_ones_do_not(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
-    address = _serving(bed, namespace, weights["first"])
+    _serving(bed, namespace, weights["first"])
     before = _pods(bed, namespace)
-    with Load(address) as load:
+    with bed.load("bot", namespace) as load:
         bed.apply(model("bot", namespace, weights["second"], replicas=2))
         bed.until(lambda: _fresh(bed, namespace, before, 2), 120, "the second edition")
         live = bed.ready("bot", namespace)
@@ -79,8 +77,8 @@ def test_changed_weights_roll_out_and_broken_ones_do_not(bed: Bed, namespace: st
 
 def test_child_edited_and_deleted_by_hand(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     _serving(bed, namespace, weights["first"], replicas=1)
-    bed.kubectl("-n", namespace, "patch", "service", "bot", "--type=merge", "-p", '{"spec":{"selector":{"app":"x"}}}')
-    bed.until(lambda: "app" not in bed.get("service", "bot", namespace)["spec"]["selector"], 30, "selector repaired")
+    bed.kubectl("-n", namespace, "patch", "service", "bot", "--type=merge", "-p", '{"spec":{"externalName":"x.y"}}')
+    bed.until(lambda: bed.get("service", "bot", namespace)["spec"]["externalName"] != "x.y", 30, "address repaired")
     bed.kubectl("-n", namespace, "delete", "networkpolicy", "bot")
     bed.until(lambda: bed.get("networkpolicy", "bot", namespace), 30, "policy back")
     bed.kubectl("-n", namespace, "delete", "deployment", "bot", "--wait=false")
@@ -88,9 +86,9 @@ def test_child_edited_and_deleted_by_hand(bed: Bed, namespace: str, weights: dic
 
 
 def test_operator_killed_restarts_no_model(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
-    address = _serving(bed, namespace, weights["first"], replicas=1)
+    _serving(bed, namespace, weights["first"], replicas=1)
     before = _pods(bed, namespace)
-    with Load(address) as load:
+    with bed.load("bot", namespace) as load:
         _kill_operator(bed)
         for number in range(3):
             bed.apply(model(f"later-{number}", namespace, weights["first"]))
@@ -109,9 +107,9 @@ def _kill_operator(bed: Bed) -> None:
 
 
 def test_helm_uninstall_and_reinstall(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
-    address = _serving(bed, namespace, weights["first"], replicas=1)
+    _serving(bed, namespace, weights["first"], replicas=1)
     before = _pods(bed, namespace)
-    with Load(address) as load:
+    with bed.load("bot", namespace) as load:
         started = time.monotonic()
         from hack.install import release, testbed
 
@@ -129,10 +127,10 @@ def test_helm_uninstall_and_reinstall(bed: Bed, namespace: str, weights: dict[st
 
 @pytest.mark.long
 def test_api_server_away_for_a_minute(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
-    address = _serving(bed, namespace, weights["first"], replicas=1)
+    _serving(bed, namespace, weights["first"], replicas=1)
     before = _pods(bed, namespace)
     plane = bed.node.plane
-    with Load(address) as load:
+    with bed.load("bot", namespace) as load:
         plane.kill("kube-apiserver")
         time.sleep(60)
         plane.start()

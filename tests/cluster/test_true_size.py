@@ -7,7 +7,6 @@ import urllib.request
 import pytest
 from hack.true_size.write import ensure
 from tests.cluster.conftest import Bed, model
-from tests.cluster.test_serving import _address
 
 pytestmark = pytest.mark.long
 
@@ -30,9 +29,9 @@ def test_8b_is_ready_and_answers(bed: Bed, namespace: str) -> None:
     assert 7.5e9 < live["status"]["weights"]["parameters"] < 8.5e9
     assert live["status"]["weights"]["quantization"] == "Q4_K_M"
     request = urllib.request.Request(
-        f"http://{_address(bed, 'big', namespace)}/v1/completions",
-        data=json.dumps({"prompt": "Once", "max_tokens": 4}).encode(),
-        headers={"Content-Type": "application/json"},
+        f"http://{bed.gateway()}/{namespace}/v1/completions",
+        data=json.dumps({"model": "big", "prompt": "Once", "max_tokens": 4}).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {bed.key('big', namespace)}"},
     )
     with urllib.request.urlopen(request, timeout=300) as answer:
         assert json.load(answer)["usage"]["completion_tokens"] == 4

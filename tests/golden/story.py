@@ -20,8 +20,10 @@ from smallmodel_operator.api.names import ANNOTATION_REVISION, LABEL_ROLE
 from smallmodel_operator.control import verdict
 from smallmodel_operator.core.diff import differences
 from smallmodel_operator.core.facts import Capabilities, Object, ObjectKey, Snapshot, WeightsFacts
+from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Plan, key_of
+from smallmodel_operator.core.traffic import GatewayReport, Traffic
 from smallmodel_operator.resolve import Site
 from smallmodel_operator.serving.revisions import ANNOTATION_MEMORY
 from smallmodel_operator.weights import result
@@ -37,6 +39,7 @@ class Outcome:
 
     objects: tuple[Object, ...]
     kept: tuple[Object, ...]
+    secrets: tuple[Object, ...]
     children: dict[ObjectKey, Object]
     status: dict[str, Any]
     look_again_seconds: float
@@ -57,11 +60,12 @@ def play(case: str) -> Outcome:
     snapshot = world(body, facts, before, wish.artifact)
     decision = verdict.decide(body, wish, snapshot, SITE)
     after = applied(decision.plan, snapshot.children)
-    said = verdict.judge(body, replace(snapshot, children=after), wish.resolved, decision.plan, decision.hold)
+    said = verdict.judge(body, replace(snapshot, children=after), decision.plan, decision.hold)
     hold = decision.hold
     return Outcome(
         objects=decision.plan.objects,
         kept=decision.plan.kept,
+        secrets=decision.plan.secrets,
         children=after,
         status=dict(said.status),
         look_again_seconds=said.look_again_seconds,
@@ -106,7 +110,17 @@ def world(body: Object, facts: dict[str, Any], before: Outcome | None, artifact:
         inspected=known,
         largest_node_memory=facts.get("largestNodeMemory"),
         previous_status=before.status if before else {},
+        masters=Masters(client=b"c" * 32, engine=b"e" * 32),
+        secrets=facts.get("secrets") or {},
+        freest_node_memory=facts.get("freestNodeMemory"),
+        traffic=traffic(facts),
     )
+
+
+def traffic(facts: dict[str, Any]) -> Traffic:
+    """What the gateways say; without a word about them there is one, and it has nothing to tell."""
+    told = facts.get("gateways", [{}])
+    return Traffic(tuple(GatewayReport(f"g-{n}", **{"age": 0.5, "routes": True, **t}) for n, t in enumerate(told)))
 
 
 def recorded(deployment: dict[str, Any], *, revision: str, memory: str) -> None:

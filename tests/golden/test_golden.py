@@ -39,7 +39,15 @@ def rendered(case: str) -> dict[str, str]:
         "lookAgainSeconds": played.look_again_seconds,
         "status": played.status,
     }
-    return {"objects.yaml": text([*played.kept, *played.objects]), "status.yaml": text([report])}
+    return {
+        "objects.yaml": text([*played.kept, *map(sealed, played.secrets), *played.objects]),
+        "status.yaml": text([report]),
+    }
+
+
+def sealed(secret: Any) -> dict[str, Any]:
+    """A Secret with the names of its entries only."""
+    return {**secret, "data": dict.fromkeys(secret["data"], "…")}
 
 
 @cache
@@ -61,7 +69,7 @@ def test_case(case: str, request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize("case", story.CASES)
 def test_every_object_is_one_the_api_server_takes(case: str) -> None:
     played = story.play(case)
-    for obj in (*played.objects, *played.kept):
+    for obj in (*played.objects, *played.kept, *played.secrets):
         for version in VERSIONS:
             validate(json.dumps(obj), version)
 

@@ -18,6 +18,8 @@ class Condition(StrEnum):
     WEIGHTS_READY = "WeightsReady"
     FITS_MEMORY = "FitsMemory"
     AVAILABLE = "Available"
+    ROUTABLE = "Routable"
+    NO_ROOM_FOR_SURGE = "NoRoomForSurge"
 
     @property
     def meaning(self) -> str:
@@ -33,6 +35,9 @@ class Reason(StrEnum):
     DECLARED = "Declared"  # memory request given by the user, nothing derived
     FITS = "Fits"
     SETTLED = "Settled"
+    ASLEEP = "Asleep"  # no replica, because nobody asks; a request wakes it
+    WAKING = "Waking"
+    ROUTED = "Routed"
     # off by the user's wish
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -42,6 +47,9 @@ class Reason(StrEnum):
     DOWNLOADING = "Downloading"
     STARTING = "Starting"
     ROLLING_OUT = "RollingOut"
+    GATEWAY_SYNCING = "GatewaySyncing"
+    GATEWAY_SILENT = "GatewaySilent"
+    REPLACING_IN_PLACE = "ReplacingInPlace"
     RETRYING = "Retrying"  # an outage; the operator tries again by itself
     # the user must change something
     INVALID_SPEC = "InvalidSpec"
@@ -57,6 +65,7 @@ class Reason(StrEnum):
     DOWNLOAD_FAILED = "DownloadFailed"
     INSPECTION_FAILED = "InspectionFailed"
     DOES_NOT_FIT = "DoesNotFit"
+    GATEWAY_MISSING = "GatewayMissing"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     QUOTA_EXCEEDED = "QuotaExceeded"
@@ -77,6 +86,8 @@ MEANINGS: Final = {
     Condition.WEIGHTS_READY: "The weights are where the pods find them, complete and described.",
     Condition.FITS_MEMORY: "A replica fits its memory limit.",
     Condition.AVAILABLE: "At least one replica answers.",
+    Condition.ROUTABLE: "The gateways take requests for the model.",
+    Condition.NO_ROOM_FOR_SURGE: "No node has room for a second replica, so the only one is replaced in place.",
 }
 
 _NOBODY, _OPERATOR, _USER, _PLATFORM = "nobody", "the operator", "the model's owner", "the platform team"
@@ -87,6 +98,9 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.DECLARED: (_NOBODY, "The memory request was given, not derived."),
     Reason.FITS: (_NOBODY, "The derived memory is within the limit."),
     Reason.SETTLED: (_NOBODY, "Nothing is under way and nothing is wrong."),
+    Reason.ASLEEP: (_NOBODY, "No replica runs because nobody asks; the next request wakes the model and is held."),
+    Reason.WAKING: (_OPERATOR, "A request woke the model; it is held until a replica answers."),
+    Reason.ROUTED: (_NOBODY, "Gateways have the model in their configuration."),
     Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
     Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
     Reason.PROGRESSING: (_OPERATOR, "Objects are being written or pods started."),
@@ -94,6 +108,9 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.DOWNLOADING: (_OPERATOR, "A Job downloads the weights and checks them."),
     Reason.STARTING: (_OPERATOR, "Pods start and load the weights."),
     Reason.ROLLING_OUT: (_OPERATOR, "New replicas replace old ones; requests are answered meanwhile."),
+    Reason.GATEWAY_SYNCING: (_OPERATOR, "The gateways have not taken the model into their configuration yet."),
+    Reason.GATEWAY_SILENT: (_OPERATOR, "No gateway agent says how it stands; Envoy goes on with what it has."),
+    Reason.REPLACING_IN_PLACE: (_OPERATOR, "The only replica is replaced; the gateway holds its callers meanwhile."),
     Reason.RETRYING: (_OPERATOR, "The API server or another part is not reachable; it is tried again."),
     Reason.INVALID_SPEC: (_USER, "A field has a value that cannot be served."),
     Reason.NAME_TAKEN: (_USER, "An object of this name belongs to somebody else; it is left untouched."),
@@ -108,6 +125,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.DOWNLOAD_FAILED: (_USER, "The download failed; the message says whether it is tried again."),
     Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit."),
+    Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),
     Reason.SECRET_NOT_FOUND: (_USER, "A Secret the spec names does not exist, or lacks the entry."),
     Reason.SECRET_INVALID: (_USER, "A Secret the spec names holds nothing usable."),
     Reason.QUOTA_EXCEEDED: (_PLATFORM, "A ResourceQuota refuses the pods or objects."),

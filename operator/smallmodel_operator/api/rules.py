@@ -4,40 +4,15 @@ A rule belongs to a place in the schema (`at`), sees the value there as `self`, 
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME
-
-Value = Any
-"""A piece of a user's object: plain JSON, possibly of the wrong shape."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule. `holds` is the twin of `cel`; `says` that of `expression`, for a message that needs values."""
-
-    kind: str
-    at: str
-    cel: str
-    field: str
-    message: str
-    holds: Callable[[Value], bool]
-    expression: str = ""
-    says: Callable[[Value], str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """What is wrong in an object and where."""
-
-    field: str
-    message: str
-
+from smallmodel_operator.api.rule import Rule, Value, Violation
+from smallmodel_operator.api.scaling_rules import SCALING_RULES
 
 # For RE2 and Python alike: without backslashes, which CEL reads itself; `[!-~]` is printable ASCII. Python's `$`
 # would let a line break at the end pass, hence fullmatch.
@@ -264,6 +239,7 @@ RULES: Final[tuple[Rule, ...]] = (
         )
         for kind, place in _TOLERATING
     ),
+    *SCALING_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""
 

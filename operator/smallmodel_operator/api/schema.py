@@ -85,7 +85,7 @@ def definition(info: KindInfo) -> dict[str, Any]:
         "plural": info.plural,
         "singular": info.kind.lower(),
         "shortNames": [info.short],
-        "categories": ["smallmodels"],
+        "categories": ["smallmodel-all"],
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",

@@ -51,7 +51,7 @@ def decide(request: SleepRequest, current: int | None, available: int, traffic: 
     if current is None:
         return Count(awake, "it starts awake", look_again_seconds=LOOK_AGAIN_SECONDS)
     if current == 0:
-        return Count(0, "asleep: no request for a while", asleep=True)
+        return Count(0, _asleep(request), asleep=True)
     if not available:
         # One is enough for those who wait; the others follow once it answers, and do not compete for its start.
         return Count(min(current, awake), "waking: a request waits", waking=True)
@@ -59,15 +59,15 @@ def decide(request: SleepRequest, current: int | None, available: int, traffic: 
 
 
 def _awake(request: SleepRequest, traffic: Traffic) -> Count:
-    awake = request.replicas
-    if not traffic.complete:
-        silent = ", ".join(r.gateway for r in traffic.reports if not r.fresh) or "none is ready"
-        return Count(awake, f"awake: gateways do not all answer ({silent})", look_again_seconds=LOOK_AGAIN_SECONDS)
-    if traffic.busy:
-        return Count(awake, "awake: requests are under way", look_again_seconds=LOOK_AGAIN_SECONDS)
+    # One sentence for all of it: a status that followed the traffic would be written with every request.
+    why = f"awake: it sleeps once every gateway says that no request came for {request.idle_seconds:g} s"
+    if not traffic.complete or traffic.busy:
+        return Count(request.replicas, why, look_again_seconds=LOOK_AGAIN_SECONDS)
     left = request.idle_seconds - traffic.idle
     if left > 0:
-        # Rounded, so that the sentence does not change with every look.
-        why = f"awake: no request for less than {request.idle_seconds:g} s"
-        return Count(awake, why, look_again_seconds=max(LEAST_LOOK_SECONDS, left))
-    return Count(0, f"asleep: no request for {request.idle_seconds:g} s", asleep=True)
+        return Count(request.replicas, why, look_again_seconds=max(LEAST_LOOK_SECONDS, left))
+    return Count(0, _asleep(request), asleep=True)
+
+
+def _asleep(request: SleepRequest) -> str:
+    return f"asleep: no request came for {request.idle_seconds:g} s"

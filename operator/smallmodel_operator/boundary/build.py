@@ -13,18 +13,17 @@ from smallmodel_operator.api.names import (
 
 
 def pods_policy(name: str, namespace: str, gateway_namespace: str) -> dict[str, Any]:
-    """Every pod of the model: no way out at all; in come the gateway and, until it exists, the own namespace."""
-    gateway = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway_namespace}},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "gateway"}},
-    }
+    """Every pod of the model: no way out at all; in come the gateways and the operator."""
+    system = {"matchLabels": {"kubernetes.io/metadata.name": gateway_namespace}}
+    callers = {"key": "app.kubernetes.io/component", "operator": "In", "values": ["gateway", "operator"]}
+    peer = {"namespaceSelector": system, "podSelector": {"matchExpressions": [callers]}}
     return _policy(
         name,
         namespace,
         {LABEL_MODEL: name},
         {
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [{"podSelector": {}}, gateway], "ports": [{"protocol": "TCP", "port": ENGINE_PORT}]}],
+            "ingress": [{"from": [peer], "ports": [{"protocol": "TCP", "port": ENGINE_PORT}]}],
             # Said, though it is the default: a way out that someone adds by hand is then a difference, and is closed.
             "egress": [],
         },

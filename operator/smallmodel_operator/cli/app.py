@@ -104,6 +104,26 @@ def fetch_weights(
     raise typer.Exit(fetch(Download(url, sha256, folder, artifact, claim, ca_file)))
 
 
+gateway = typer.Typer(help="Inside a gateway pod.", no_args_is_help=True)
+app.add_typer(gateway, name="gateway", hidden=True)
+
+
+@gateway.command(name="prepare")
+def gateway_prepare() -> None:
+    """Write what Envoy needs to start."""
+    from smallmodel_operator.cli.gateway import prepare
+
+    raise typer.Exit(prepare())
+
+
+@gateway.command(name="run")
+def gateway_run() -> None:
+    """Run the agent beside Envoy."""
+    from smallmodel_operator.cli.gateway import run
+
+    raise typer.Exit(run())
+
+
 def main() -> None:
     """Entry point of `slm` and `kubectl-slm`."""
     app()

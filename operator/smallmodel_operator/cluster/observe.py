@@ -8,12 +8,15 @@ from typing import Any, Final
 from smallmodel_operator.api.names import short_hash
 from smallmodel_operator.cluster.children import Children, ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.secrets import Secrets
+from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.core.facts import Capabilities, Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
-from smallmodel_operator.core.units import to_bytes
+from smallmodel_operator.core.room import Room, room
 
-NODES_SECONDS: Final = 60.0
+ROOM_SECONDS: Final = 10.0
 SEAT_SECONDS: Final = 30.0
 """How long a model may take from deciding to read weights until its Job is seen; then another one does it."""
 SETTLE_SECONDS: Final = 10.0
@@ -27,22 +30,47 @@ class Observer:
     Jobs read weights, and when they ended) by namespace and the artifact's hash.
     """
 
-    def __init__(self, client: Client, children: Children, statuses: StatusWriter, capabilities: Capabilities) -> None:
+    def __init__(
+        self,
+        client: Client,
+        children: Children,
+        statuses: StatusWriter,
+        capabilities: Capabilities,
+        secrets: Secrets,
+        signals: Signals,
+    ) -> None:
         self._client = client
+        self._secrets = secrets
+        self._signals = signals
+        self.masters = Masters(b"", b"")
         self._statuses = statuses
         self.children = children
         self.capabilities = capabilities
+        self.models: Mapping[Any, Iterable[ModelKey]] | None = None
+        """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
         self.weights: Mapping[Any, Iterable[Object]] = {}
         self.jobs: Mapping[Any, Iterable[Object]] = {}
         self._seats: dict[tuple[str, str], tuple[str, float]] = {}
-        self._nodes: tuple[float, int | None] = (float("-inf"), None)
+        self._room: tuple[float, Room] = (float("-inf"), Room())
+
+    def model_names(self) -> set[ModelKey] | None:
+        """All models there are; None while that is not known."""
+        if self.models is None:
+            return None
+        return {(model[0], model[1]) for found in self.models.values() for model in found}
 
     def profile(self, name: str) -> Object | None:
         return next(iter(self.profiles.get(name, ())), None)
 
     async def snapshot(
-        self, body: Object, *, profile: Object | None, claims: Iterable[str] = (), artifact: str = ""
+        self,
+        body: Object,
+        *,
+        profile: Object | None,
+        claims: Iterable[str] = (),
+        artifact: str = "",
+        secrets: Iterable[str] = (),
     ) -> Snapshot:
         """Everything known about one model right now.
 
@@ -51,12 +79,14 @@ class Observer:
             profile: its ComputeProfile, if there is one.
             claims: names of claims its source refers to.
             artifact: the weights it wants, to look for peers that know or inspect them.
+            secrets: names of Secrets its access refers to.
         """
         meta = body["metadata"]
         model: ModelKey = (meta["namespace"], meta["name"])
         pods = self.children.pods(model)
         previous = self._statuses.latest(body)
         found = {name: await self._client.get("PersistentVolumeClaim", name, meta["namespace"]) for name in claims}
+        free = await self._room_now() if _any_unscheduled(pods) else Room()
         now = datetime.now(UTC)
         inspected = self._inspected(meta["namespace"], previous, artifact)
         return Snapshot(
@@ -68,8 +98,12 @@ class Observer:
             claims={name: claim for name, claim in found.items() if claim is not None},
             inspected=inspected,
             inspecting={} if artifact in inspected else self._inspecting(model, artifact, now),
-            largest_node_memory=await self._largest_node() if _any_unscheduled(pods) else None,
+            largest_node_memory=free.largest,
+            freest_node_memory=free.freest,
             previous_status=previous,
+            masters=self.masters,
+            secrets=await self._secrets.read(model, secrets),
+            traffic=await self._signals.traffic(model),
         )
 
     def _inspected(self, namespace: str, own_status: Mapping[str, Any], artifact: str) -> dict[str, WeightsFacts]:
@@ -103,16 +137,22 @@ class Observer:
         for key in [k for k, (name, _) in self._seats.items() if (k[0], name) == model]:
             del self._seats[key]
 
-    async def _largest_node(self) -> int | None:
-        since, value = self._nodes
-        if time.monotonic() - since > NODES_SECONDS:
+    async def _room_now(self) -> Room:
+        since, value = self._room
+        if time.monotonic() - since > ROOM_SECONDS:
             try:
-                nodes = await self._client.list("Node")
-                value = max((to_bytes(n["status"]["allocatable"]["memory"]) for n in nodes), default=None)
+                nodes, pods = await self._client.list("Node"), await self._all_pods()
+                value = room(nodes, pods)
             except (ApiError, KeyError, ValueError):
-                value = None  # a hint in a message; without the right to read nodes there is none
-            self._nodes = (time.monotonic(), value)
+                value = Room()  # a hint in a message; without the right to read nodes there is none
+            self._room = (time.monotonic(), value)
         return value
+
+    async def _all_pods(self) -> list[dict[str, Any]] | None:
+        try:
+            return await self._client.list("Pod", resourceVersion="0")
+        except ApiError:
+            return None
 
 
 def _any_unscheduled(pods: Iterable[Object]) -> bool:

@@ -1,17 +1,20 @@
 """The concerns in their order: each reads what the ones before it found. Pure; a new concern is a line here."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
+from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
+from smallmodel_operator.boundary import credentials
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part, Plan, key_of
 from smallmodel_operator.core.remember import weights_status
 from smallmodel_operator.core.units import mebibytes, to_bytes
 from smallmodel_operator.quantization import decide as quantization
-from smallmodel_operator.resolve import Resolved
+from smallmodel_operator.resolve import Resolved, Site
 from smallmodel_operator.serving import build as serving_build
 from smallmodel_operator.serving import decide as serving
 from smallmodel_operator.serving import revisions
@@ -31,7 +34,18 @@ class Decision:
 def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     """What should exist for this model now, and why not more."""
     parts: list[Part] = []
+    refused: Refused | None = None
     try:
+        opened = _credentials(resolved, snapshot)
+        refused = next(iter(opened.problems), None)
+        parts.append(
+            Part(
+                secrets=opened.secrets,
+                keys=opened.keys,
+                status=opened.status,
+                look_again_seconds=opened.look_again_seconds,
+            )
+        )
         verdict = weights.decide(weights_request(resolved), snapshot)
         parts.append(verdict.part)
         if verdict.facts is not None:
@@ -45,8 +59,32 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     except (Refused, NotYet) as hold:
         return _held(resolved, parts, hold)
     # With declared memory the pods need not wait for the inspection, but what it found wrong is still said.
-    refused = verdict.problem if isinstance(verdict.problem, Refused) else None
-    return Decision(Plan.of(parts), refused)
+    found = verdict.problem if isinstance(verdict.problem, Refused) else None
+    return Decision(Plan.of(parts), found or refused)
+
+
+def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.Count:
+    """How many replicas are wanted now: the user's number, or none while the model sleeps."""
+    live = snapshot.child("Deployment", name)
+    current = None if live is None else int(live.get("spec", {}).get("replicas", 1))
+    available = 0 if live is None else int(live.get("status", {}).get("availableReplicas", 0))
+    return sleep.decide(request, current, available, snapshot.traffic)
+
+
+def _credentials(resolved: Resolved, snapshot: Snapshot) -> credentials.Credentials:
+    access = resolved.access
+    request = credentials.CredentialRequest(
+        name=resolved.name,
+        namespace=resolved.namespace,
+        uid=resolved.uid,
+        url=resolved.url,
+        ca=resolved.site.gateway_ca,
+        generation=access.client_key.generation,
+        overlap=timedelta(hours=access.client_key.overlap_hours),
+        entries=tuple(credentials.KeyEntry(k.name, k.secret_ref.name, k.secret_ref.key) for k in access.api_keys),
+    )
+    previous = snapshot.previous_status.get("access") or {}
+    return credentials.decide(request, snapshot.masters, snapshot.secrets, previous, snapshot.now)
 
 
 def weights_request(resolved: Resolved) -> WeightsRequest:
@@ -83,19 +121,24 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         declared_request=to_bytes(resolved.memory_request) if resolved.memory_request else None,
         limit=to_bytes(resolved.memory_limit) if resolved.memory_limit else None,
     )
-    request = _serving_request(resolved, verdict, memory.request_bytes)
+    wanted = count(
+        resolved.name, sleep.SleepRequest(resolved.replicas, resolved.may_sleep, resolved.idle_seconds), snapshot
+    )
+    request = _serving_request(resolved, verdict, memory.request_bytes, wanted.replicas)
     live = snapshot.child("Deployment", resolved.name)
     revision, recorded = revisions.frozen(request, live)
     status: dict[str, Any] = {
         "endpoint": {"url": resolved.url, "model": resolved.name},
         "engineRevision": revision,
+        "scaling": {"desired": wanted.replicas, "why": wanted.why},
         "memory": {
             "estimatedBytes": memory.estimated_bytes,
             "requestedBytes": to_bytes(recorded.memory_request),
             "limitBytes": to_bytes(resolved.memory_limit) if resolved.memory_limit else 0,
         },
     }
-    return [memory.part, Part(objects=serving.objects(request, live), status=status)]
+    served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
+    return [memory.part, served, Part(status=status, look_again_seconds=wanted.look_again_seconds)]
 
 
 def _digest(artifact: str) -> str:
@@ -103,7 +146,7 @@ def _digest(artifact: str) -> str:
     return artifact.partition("/")[0] if artifact.startswith("sha256:") else ""
 
 
-def _serving_request(resolved: Resolved, verdict: WeightsVerdict, request_bytes: int) -> ServingRequest:
+def _serving_request(resolved: Resolved, verdict: WeightsVerdict, request_bytes: int, replicas: int) -> ServingRequest:
     return ServingRequest(
         name=resolved.name,
         namespace=resolved.namespace,
@@ -120,7 +163,7 @@ def _serving_request(resolved: Resolved, verdict: WeightsVerdict, request_bytes:
         memory_limit=resolved.memory_limit,
         node_selector=resolved.node_selector,
         tolerations=resolved.tolerations,
-        replicas=resolved.replicas,
+        replicas=replicas,
         artifact=verdict.artifact,
         volume=verdict.volume,
         mount=verdict.mount,
@@ -128,17 +171,16 @@ def _serving_request(resolved: Resolved, verdict: WeightsVerdict, request_bytes:
     )
 
 
-def switched_off(name: str, namespace: str, gateway_namespace: str) -> Part:
+def switched_off(name: str, namespace: str, site: Site) -> Part:
     """What stays of a model that is off and cannot be planned: its address, and the guard of pods that still drain."""
-    return Part(
-        objects=(serving_build.service(name, namespace), boundary.pods_policy(name, namespace, gateway_namespace))
-    )
+    guard = boundary.pods_policy(name, namespace, site.gateway_namespace)
+    return Part(objects=(*serving_build.addresses(name, namespace, site.gateway_host), guard))
 
 
 def _held(resolved: Resolved, parts: list[Part], hold: Refused | NotYet) -> Decision:
     """What runs stays, unless its user switched it off: then it goes, whatever else is wrong."""
     if resolved.off:
-        off = switched_off(resolved.name, resolved.namespace, resolved.site.gateway_namespace)
+        off = switched_off(resolved.name, resolved.namespace, resolved.site)
         planned = {key_of(o) for p in parts for o in p.objects}
         parts.append(Part(objects=tuple(o for o in off.objects if key_of(o) not in planned)))
     return Decision(Plan.of(parts, prune=resolved.off), hold)

@@ -8,7 +8,9 @@ from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.cluster.apply import Applier
 from smallmodel_operator.cluster.children import FORGET_SECONDS
 from smallmodel_operator.cluster.events import Events
+from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control import status, verdict
 from smallmodel_operator.control.verdict import Verdict
@@ -30,8 +32,19 @@ BUSY_SECONDS: Final = 0.5
 class Reconciler:
     """The flow, with the effects it uses."""
 
-    def __init__(self, observer: Observer, applier: Applier, writer: StatusWriter, events: Events, site: Site) -> None:
+    def __init__(
+        self,
+        observer: Observer,
+        applier: Applier,
+        writer: StatusWriter,
+        events: Events,
+        site: Site,
+        secrets: Secrets,
+        keys: KeyTable,
+    ) -> None:
         self.observer = observer
+        self._secrets = secrets
+        self._keys = keys
         self._applier = applier
         self._writer = writer
         self._events = events
@@ -48,19 +61,25 @@ class Reconciler:
         """
         meta = body["metadata"]
         wish = verdict.understand(body, self.observer.profile, self._site)
-        snapshot = await self.observer.snapshot(body, profile=wish.profile, claims=wish.claims, artifact=wish.artifact)
+        snapshot = await self.observer.snapshot(
+            body, profile=wish.profile, claims=wish.claims, artifact=wish.artifact, secrets=wish.secrets
+        )
         decision = verdict.decide(body, wish, snapshot, self._site)
         hold: status.Hold = decision.hold
         model = (meta["namespace"], meta["name"])
         only_created = False
         try:
+            # Before the pods, which mount one of them.
+            await self._secrets.publish(model, meta["uid"], decision.plan.secrets, fresh=not snapshot.children)
+            if wish.resolved is not None:
+                self._keys.offer(model, decision.plan.keys)
             after = await self._applier.apply(model, meta["uid"], decision.plan, snapshot.children)
             # Nothing may be removed: a finished inspection's result lives only in the status about to be written.
             only_created = set(snapshot.children) < set(after)
             snapshot = replace(snapshot, children=after)
         except (Refused, NotYet) as error:
             hold = error
-        seen = verdict.judge(body, snapshot, wish.resolved, decision.plan, hold)
+        seen = verdict.judge(body, snapshot, decision.plan, hold)
         if only_created and not isinstance(hold, Refused) and self.busy():
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
@@ -72,7 +91,7 @@ class Reconciler:
     async def report_outage(self, body: Object, message: str) -> None:
         """Show a failure in the status, without planning anything."""
         snapshot = await self.observer.snapshot(body, profile=None)
-        seen = verdict.judge(body, snapshot, None, Plan.of((), prune=False), None, message)
+        seen = verdict.judge(body, snapshot, Plan.of((), prune=False), None, message)
         await self._report(body, snapshot.previous_status, seen.status)
 
     def forget(self, body: Object) -> None:
@@ -82,6 +101,8 @@ class Reconciler:
         self._applier.forget(c["metadata"]["uid"] for c in self.observer.children.of(model, meta["uid"]).values())
         self.observer.children.forget(model)
         self.observer.forget(model)
+        self._secrets.forget(model)
+        self._keys.forget(model)
         self._writer.forget(meta["uid"])
         self._events.forget(meta["uid"])
 

@@ -8,8 +8,12 @@ from typing import Any
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import selector
 from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.serving.decide import Replicas
 from smallmodel_operator.serving.trouble import Trouble
+
+_KEPT = ("weights", "memory", "endpoint", "engineRevision", "access", "scaling")
+"""What stays in a status when a pass finds nothing new to say of it."""
 
 Hold = Refused | NotYet | None
 """What keeps the newest wish from taking effect."""
@@ -28,6 +32,8 @@ class Outcome:
     trouble: Trouble | None = None
     outage: str = ""
     fields: Mapping[str, Any] | None = None
+    asleep: bool = False
+    waking: bool = False
 
 
 def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -38,8 +44,9 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
         reports[held] = Report(held, False, outcome.hold.reason, outcome.hold.message)
     if Condition.AVAILABLE in reports and outcome.hold and outcome.off is None and not outcome.count.available:
         reports[Condition.AVAILABLE] = Report(Condition.AVAILABLE, False, outcome.hold.reason, outcome.hold.message)
-    summary = (_ready(outcome), _reconciling(outcome), _stalled(outcome))
-    kept = {k: v for k, v in previous.items() if k in ("weights", "memory", "endpoint", "engineRevision")}
+    was_ready = find(previous, Condition.READY).get("status") == "True"
+    summary = (_ready(outcome, was_ready), _reconciling(outcome), _stalled(outcome))
+    kept = {k: v for k, v in previous.items() if k in _KEPT}
     return {
         **kept,
         **(outcome.fields or {}),
@@ -53,24 +60,57 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
     }
 
 
-def _ready(o: Outcome) -> Report:
+def routable(off: Reason | None, traffic: Traffic) -> Report:
+    """Do the gateways take requests for the model? Unknown while none of them speaks: Envoy goes on by itself."""
+    condition = Condition.ROUTABLE
+    if off is not None:
+        return Report(condition, False, off, "Switched off: the gateways answer 503 at once.")
+    if not traffic.reports:
+        return Report(
+            condition,
+            False,
+            Reason.GATEWAY_MISSING,
+            "No gateway is ready, so nothing reaches the model. `kubectl get pods -A -l "
+            "app.kubernetes.io/component=gateway` shows them.",
+        )
+    if traffic.routed:
+        return Report(condition, True, Reason.ROUTED, "The gateways take requests for the model.")
+    if any(r.fresh for r in traffic.reports):
+        return Report(condition, False, Reason.GATEWAY_SYNCING, "The gateways have not taken the model in yet.")
+    return Report(condition, None, Reason.GATEWAY_SILENT, "No gateway agent answers; Envoy goes on with what it has.")
+
+
+def _ready(o: Outcome, was_ready: bool) -> Report:
     if o.off is not None:
         field = "`spec.suspend` is true" if o.off is Reason.SUSPENDED else "`spec.replicas` is 0"
         return Report(Condition.READY, False, o.off, f"Switched off: {field}.")
-    if o.count.available:
-        text = f"{o.count.available} of {o.count.wanted} replica(s) answer."
-        if pending := _pending(o):
-            text += f" The newest change is not in effect: {pending}"
-        return Report(Condition.READY, True, Reason.SERVING, text)
+    if o.count.available or o.asleep:
+        return _answering(o)
     if o.hold:
         return Report(Condition.READY, False, o.hold.reason, o.hold.message)
     if o.trouble:
         return Report(Condition.READY, False, o.trouble.reason, o.trouble.message)
     if o.outage:
         return Report(Condition.READY, False, Reason.RETRYING, o.outage)
+    if o.waking and was_ready:
+        return Report(Condition.READY, True, Reason.WAKING, "A replica starts; the gateway holds requests meanwhile.")
     return Report(
         Condition.READY, False, Reason.STARTING, f"0 of {o.count.wanted} replica(s) answer. Pods are starting."
     )
+
+
+def _answering(o: Outcome) -> Report:
+    """Replicas answer, or would after a wake: Ready unless no gateway lets a request through."""
+    route = next((r for r in o.reports if r.condition is Condition.ROUTABLE), None)
+    if route is not None and route.status is False:
+        return Report(Condition.READY, False, route.reason, route.message)
+    reason, text = Reason.SERVING, f"{o.count.available} of {o.count.wanted} replica(s) answer."
+    if o.asleep:
+        reason = Reason.ASLEEP
+        text = "Asleep: the next request wakes the model and is held until a replica answers."
+    if pending := _pending(o):
+        text += f" The newest change is not in effect: {pending}"
+    return Report(Condition.READY, True, reason, text)
 
 
 def _pending(o: Outcome) -> str:
@@ -96,6 +136,8 @@ def _reconciling(o: Outcome) -> Report:
         return Report(Condition.RECONCILING, True, o.hold.reason, o.hold.message)
     if o.off is not None:
         return Report(Condition.RECONCILING, False, Reason.SETTLED, "Switched off.")
+    if o.asleep:
+        return Report(Condition.RECONCILING, False, Reason.SETTLED, "Asleep, as declared.")
     if o.trouble:
         return Report(Condition.RECONCILING, True, o.trouble.reason, o.trouble.message)
     if not o.count.settled:

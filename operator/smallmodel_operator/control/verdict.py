@@ -5,23 +5,28 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.control import concerns, status
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
-from smallmodel_operator.resolve import Resolved, Site, parse, resolve
+from smallmodel_operator.resolve import DEFAULT_IDLE_SECONDS, Resolved, Site, parse, resolve
 from smallmodel_operator.serving import decide as serving
 from smallmodel_operator.weights import decide as weights
 
 RESYNC_SECONDS: Final = 600.0
 """At rest every model is compared with its plan this often, though nothing poked."""
+GATEWAY_LOOK_SECONDS: Final = 1.0
+"""While replicas answer and a gateway is about to route to them: it is the only thing that is waited for."""
+NO_GATEWAY_LOOK_SECONDS: Final = 15.0
+"""While there is no gateway, or none that speaks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A model understood as far as it can be: `resolved`, or the `hold` that says why not.
 
-    `claims` and `artifact` are what a snapshot has to be taken of.
+    `claims`, `artifact` and `secrets` are what a snapshot has to be taken of.
     """
 
     resolved: Resolved | None
@@ -29,6 +34,7 @@ class Wish:
     hold: Refused | None = None
     claims: tuple[str, ...] = ()
     artifact: str = ""
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,13 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
         profile = find_profile(model.spec.compute.profile_ref.name)
         resolved = resolve(body, model, profile, site)
         request = concerns.weights_request(resolved)
-        return Wish(resolved, profile, claims=tuple(weights.claims(request)), artifact=weights.artifact(request))
+        return Wish(
+            resolved,
+            profile,
+            claims=tuple(weights.claims(request)),
+            artifact=weights.artifact(request),
+            secrets=tuple(key.secret_ref.name for key in resolved.access.api_keys),
+        )
     except Refused as hold:
         return Wish(None, profile, hold)
 
@@ -58,31 +70,36 @@ def decide(body: Object, wish: Wish, snapshot: Snapshot, site: Site) -> concerns
     if wish.resolved is not None:
         return concerns.decide(wish.resolved, snapshot)
     meta = body["metadata"]
-    if wanted(body, None)[0]:
+    if wanted(body)[1] is None:
         return concerns.Decision(Plan.of((), prune=False), wish.hold)
-    off = concerns.switched_off(meta["name"], meta["namespace"], site.gateway_namespace)
+    off = concerns.switched_off(meta["name"], meta["namespace"], site)
     return concerns.Decision(Plan.of([off]), wish.hold)
 
 
-def judge(
-    body: Object, snapshot: Snapshot, resolved: Resolved | None, plan: Plan, hold: status.Hold, outage: str = ""
-) -> Verdict:
+def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outage: str = "") -> Verdict:
     """How the model stands, from what is seen after the plan was applied as far as `hold` let it."""
     name = body["metadata"]["name"]
-    count, off = wanted(body, resolved)
-    part, replicas, trouble = serving.observe(name, count, off is Reason.SUSPENDED, snapshot)
+    request, off = wanted(body)
+    now = concerns.count(name, request, snapshot)
+    why_none = Reason.ASLEEP if now.asleep else off
+    part, replicas, trouble = serving.observe(name, now.replicas, why_none, snapshot)
+    routable = status.routable(off, snapshot.traffic)
     outcome = status.Outcome(
         name=name,
         generation=body["metadata"].get("generation", 0),
         off=off,
         count=replicas,
-        reports=(*plan.reports, *part.reports),
+        reports=(*plan.reports, *part.reports, routable),
+        asleep=now.asleep,
+        waking=now.waking,
         hold=hold,
         trouble=trouble,
         outage=outage,
         fields=plan.status,
     )
     looks = [RESYNC_SECONDS, plan.look_again_seconds, part.look_again_seconds]
+    if routable.status is not True and off is None and (replicas.available or now.asleep):
+        looks.append(GATEWAY_LOOK_SECONDS if routable.reason is Reason.GATEWAY_SYNCING else NO_GATEWAY_LOOK_SECONDS)
     if isinstance(hold, NotYet):
         looks.append(hold.after_seconds)
     elif isinstance(hold, Refused):
@@ -94,11 +111,14 @@ def judge(
     )
 
 
-def wanted(body: Object, resolved: Resolved | None) -> tuple[int, Reason | None]:
-    """Replicas wished for, and why none: also known when the rest of the wish was refused."""
+def wanted(body: Object) -> tuple[sleep.SleepRequest, Reason | None]:
+    """Replicas wished for, and why none: read from the object itself, for a wish that is refused has them too."""
     spec = body.get("spec") or {}
+    scaling = spec.get("scaling") or {}
     suspended = bool(spec.get("suspend"))
-    count = resolved.replicas if resolved else (0 if suspended else int(spec.get("replicas", 1)))
+    count = 0 if suspended else int(spec.get("replicas", 1))
+    idle = float(scaling.get("idleSeconds") or DEFAULT_IDLE_SECONDS)
+    request = sleep.SleepRequest(count, scaling.get("minReplicas") == 0, idle)
     if count:
-        return count, None
-    return 0, Reason.SUSPENDED if suspended else Reason.SCALED_TO_ZERO
+        return request, None
+    return request, Reason.SUSPENDED if suspended else Reason.SCALED_TO_ZERO

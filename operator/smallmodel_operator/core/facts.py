@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from smallmodel_operator.api.names import LABEL_ROLE
+from smallmodel_operator.core.keys import Masters
+from smallmodel_operator.core.traffic import Traffic
 
 Object = Mapping[str, Any]
 """A Kubernetes object as plain JSON."""
@@ -74,7 +76,15 @@ class Snapshot:
     """artifact -> name of a peer that inspects it right now."""
     largest_node_memory: int | None = None
     """Allocatable bytes of the largest schedulable node; None when nodes may not be read."""
+    freest_node_memory: int | None = None
+    """Bytes free on the node with most; None when it is not known. Looked at only while a pod finds no node."""
     previous_status: Mapping[str, Any] = field(default_factory=dict)
+    masters: Masters = field(default=Masters(b"", b""))
+    """What keys are made of."""
+    secrets: Mapping[str, Object | None] = field(default_factory=dict)
+    """Secrets the model's user names, by name; None: there is none."""
+    traffic: Traffic = field(default=Traffic())
+    """What the gateways say of the model."""
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

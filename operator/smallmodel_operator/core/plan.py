@@ -6,6 +6,7 @@ from typing import Any
 
 from smallmodel_operator.api.conditions import Report
 from smallmodel_operator.core.facts import Object, ObjectKey
+from smallmodel_operator.core.keys import Identity
 
 
 def key_of(obj: Object) -> ObjectKey:
@@ -22,6 +23,10 @@ class Part:
 
     objects: tuple[Object, ...] = ()
     kept: tuple[Object, ...] = ()
+    secrets: tuple[Object, ...] = ()
+    """Published before anything else; never listed or watched, so never pruned: their owner's deletion ends them."""
+    keys: Mapping[str, Identity] = field(default_factory=dict)
+    """Hashes of the keys that open the model, and whose they are."""
     reports: tuple[Report, ...] = ()
     status: Mapping[str, Any] = field(default_factory=dict)
     look_again_seconds: float | None = None
@@ -33,6 +38,8 @@ class Plan:
 
     objects: tuple[Object, ...]
     kept: tuple[Object, ...]
+    secrets: tuple[Object, ...]
+    keys: Mapping[str, Identity]
     reports: tuple[Report, ...]
     status: Mapping[str, Any]
     look_again_seconds: float | None
@@ -55,6 +62,8 @@ class Plan:
         return cls(
             objects=tuple(objects),
             kept=tuple(o for p in parts for o in p.kept),
+            secrets=tuple(s for p in parts for s in p.secrets),
+            keys={sha: who for p in parts for sha, who in p.keys.items()},
             reports=tuple(r for p in parts for r in p.reports),
             status={k: v for p in parts for k, v in p.status.items()},
             look_again_seconds=min(again, default=None),

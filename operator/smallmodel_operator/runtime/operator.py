@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from dataclasses import dataclass
 from typing import Any, cast
 
 import aiohttp
@@ -16,12 +17,16 @@ from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS, ApiError, Client
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.lease import Lease
 from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.cluster.secrets import Secrets
+from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control.loop import Loop
 from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.core.facts import Capabilities
+from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.handlers import register
 from smallmodel_operator.runtime import http, metrics
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
@@ -72,10 +77,11 @@ async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio
         return 0
     code = 0
     async with lease.held() as lost:
-        capabilities = await _unless(stop, _discover(client, settings), lost)
-        if isinstance(capabilities, Capabilities):
-            metrics.BUILD.info({"version": __version__, "cluster": capabilities.version})
-            state.kopf = asyncio.create_task(_watch(settings, client, capabilities, stop))
+        keys = KeyTable(client, settings.namespace)
+        start = await _unless(stop, _discover(client, settings, keys), lost)
+        if isinstance(start, _Start):
+            metrics.BUILD.info({"version": __version__, "cluster": start.capabilities.version})
+            state.kopf = asyncio.create_task(_watch(settings, client, start, keys, stop))
             await asyncio.wait({state.kopf, lost}, return_when=asyncio.FIRST_COMPLETED)
         if lost.done():
             code = LOST_LEASE
@@ -104,27 +110,45 @@ async def _unless(stop: asyncio.Event, work: object, *others: "asyncio.Future[No
     return True if result is None else result
 
 
-async def _discover(client: Client, settings: Settings) -> Capabilities:
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What has to be known before the first pass."""
+
+    capabilities: Capabilities
+    masters: Masters
+
+
+async def _discover(client: Client, settings: Settings, keys: KeyTable) -> _Start:
     """Keep asking until the cluster answers: the operator may start before its CRDs or the API server."""
     while True:
         try:
             found = await discover(client, settings.namespace)
             logger.info("cluster %s, image volumes: %s", found.version, "yes" if found.image_volumes else "no")
-            return found
+            return _Start(found, await keys.masters())
         except (NotInstalled, ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.error("not ready to work: %s", error)
             await asyncio.sleep(START_RETRY_SECONDS)
 
 
-async def _watch(settings: Settings, client: Client, capabilities: Capabilities, stop: asyncio.Event) -> None:
-    children = Children()
-    statuses = StatusWriter(client)
-    observer = Observer(client, children, statuses, capabilities)
-    reconciler = Reconciler(
-        observer, Applier(client, children), statuses, Events(client, settings.identity), settings.site()
-    )
+async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTable, stop: asyncio.Event) -> None:
+    children, statuses = Children(), StatusWriter(client)
+    secrets, signals = Secrets(client), Signals(client, settings.namespace, settings.gateways)
+    observer = Observer(client, children, statuses, start.capabilities, secrets, signals)
+    observer.masters = start.masters
+    keys.models = observer.model_names
+    events = Events(client, settings.identity)
+    reconciler = Reconciler(observer, Applier(client, children), statuses, events, settings.site(), secrets, keys)
     registry = kopf.OperatorRegistry()
     register(registry, Loop(reconciler, metrics.reconciled), observer, client, len(settings.watch_namespaces))
+    table = asyncio.create_task(keys.run())
+    try:
+        await _kopf(registry, settings, stop)
+    finally:
+        table.cancel()  # first of all: a model whose daemon ends now is not gone
+        await signals.close()
+
+
+async def _kopf(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event) -> None:
     await kopf.operator(
         registry=registry,
         settings=kopf_settings(),

@@ -35,18 +35,29 @@ class Settings(BaseSettings):
     cluster_domain: str = Field("cluster.local", description="DNS domain of the cluster.")
     ca_config_map: str = Field("", description="ConfigMap in a model's namespace whose `ca.crt` downloads trust.")
 
+    gateway_tls: bool = Field(False, description="The gateway has a certificate: addresses begin with https.")
+    gateway_ca: str = Field("", description="PEM bundle that clients need to trust that certificate.")
+    gateway_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Base URLs of gateway agents, separated by commas; empty: found as pods of this namespace."
+    )
+
     claim_size: QuantityText = Field("50Gi", description="Size of the claim for downloads, one in each namespace.")
     claim_storage_class: str = Field("", description="Its storage class; empty is the cluster's default.")
     claim_access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
         "ReadWriteOnce", description="Its access mode; ReadWriteMany where replicas run on several nodes."
     )
 
-    @field_validator("watch_namespaces", mode="before")
+    @field_validator("watch_namespaces", "gateway_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @property
+    def gateways(self) -> dict[str, str] | None:
+        """Gateway agents by name, where they are told and not to be found."""
+        return {url: url.rstrip("/") for url in self.gateway_urls} or None
 
     def site(self) -> Site:
         """What models need to know of this installation."""
@@ -54,6 +65,8 @@ class Settings(BaseSettings):
             job_image=self.image,
             cluster_domain=self.cluster_domain,
             gateway_namespace=self.namespace,
+            gateway_tls=self.gateway_tls,
+            gateway_ca=self.gateway_ca,
             ca_config_map=self.ca_config_map,
             claim_size=self.claim_size,
             claim_storage_class=self.claim_storage_class,

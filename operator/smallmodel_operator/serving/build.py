@@ -1,22 +1,25 @@
 """ServingRequest -> Deployment, Service, PodDisruptionBudget as plain dicts."""
 
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.api.names import (
     ANNOTATION_INPUTS,
     ANNOTATION_REVISION,
+    ENGINE_PORT,
     ROLE_SERVER,
-    SERVICE_PORT,
     labels,
     selector,
 )
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.serving import llamacpp, revisions
+from smallmodel_operator.serving.surge import Surge
 from smallmodel_operator.serving.types import ServingRequest
 
+SURGE: Final = Surge(in_place=False)
 
-def deployment(request: ServingRequest, live: Object | None) -> dict[str, Any]:
-    """The Deployment: one more pod before one less, never fewer than asked for."""
+
+def deployment(request: ServingRequest, live: Object | None, surge: Surge = SURGE) -> dict[str, Any]:
+    """The Deployment: one more pod before one less, never fewer than asked for, unless there is no room."""
     revision, recorded = revisions.frozen(request, live)
     return {
         "apiVersion": "apps/v1",
@@ -36,24 +39,39 @@ def deployment(request: ServingRequest, live: Object | None) -> dict[str, Any]:
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": llamacpp.STARTUP_SECONDS + 60,
             "selector": {"matchLabels": selector(request.name)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "strategy": surge.strategy,
             "template": revisions.REVISIONS[revision](recorded),
         },
     }
 
 
-def service(name: str, namespace: str) -> dict[str, Any]:
-    """The address of the model. Until the gateway exists it selects the pods."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels(name, ROLE_SERVER)},
-        "spec": {
-            "type": "ClusterIP",
-            "selector": selector(name),
-            "ports": [{"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": "http"}],
+def addresses(name: str, namespace: str, gateway: str) -> tuple[dict[str, Any], ...]:
+    """The model's address, which is the gateway's under another name, and the list of its pods for the gateway.
+
+    Args:
+        name: the model's.
+        namespace: the model's.
+        gateway: DNS name of the gateway's Service.
+    """
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": namespace, "labels": labels(name, ROLE_SERVER)},
+            "spec": {"type": "ExternalName", "externalName": gateway},
         },
-    }
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": f"{name}-pods", "namespace": namespace, "labels": labels(name, ROLE_SERVER)},
+            "spec": {
+                "type": "ClusterIP",
+                "clusterIP": "None",
+                "selector": selector(name),
+                "ports": [{"name": "http", "port": ENGINE_PORT, "protocol": "TCP", "targetPort": "http"}],
+            },
+        },
+    )
 
 
 def disruption_budget(name: str, namespace: str) -> dict[str, Any]:

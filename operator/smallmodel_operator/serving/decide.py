@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.plan import Part
-from smallmodel_operator.serving import build, trouble
+from smallmodel_operator.serving import build, surge, trouble
 from smallmodel_operator.serving.types import ServingRequest
 
 
@@ -38,16 +38,29 @@ def replicas(live: Object | None, wanted: int) -> Replicas:
     )
 
 
-def objects(request: ServingRequest, live: Object | None) -> tuple[Object, ...]:
-    """The objects of a model that may run."""
-    made: list[Object] = [build.deployment(request, live), build.service(request.name, request.namespace)]
-    if request.replicas > 1:
+def objects(request: ServingRequest, live: Object | None, snapshot: Snapshot, *, gateway: str, awake: int) -> Part:
+    """The objects of a model that may run.
+
+    Args:
+        request: the model; its `replicas` are those wanted now.
+        live: its Deployment, if there is one.
+        snapshot: the rest of the world.
+        gateway: DNS name of the gateway's Service.
+        awake: replicas when it does not sleep; the disruption budget stays while it does.
+    """
+    swap = surge.decide(request.replicas, live, replicas(live, request.replicas).settled, snapshot)
+    made: list[Object] = [
+        build.deployment(request, live, swap),
+        *build.addresses(request.name, request.namespace, gateway),
+    ]
+    if awake > 1:
         made.append(build.disruption_budget(request.name, request.namespace))
-    return tuple(made)
+    reports = (swap.report,) if swap.report else ()
+    return Part(objects=tuple(made), reports=reports, look_again_seconds=swap.look_again_seconds)
 
 
 def observe(
-    name: str, wanted: int, suspended: bool, snapshot: Snapshot
+    name: str, wanted: int, why_none: Reason | None, snapshot: Snapshot
 ) -> tuple[Part, Replicas, trouble.Trouble | None]:
     """Report `Available` from what is seen, whoever planned it."""
     live = snapshot.child("Deployment", name)
@@ -55,14 +68,16 @@ def observe(
     found = None
     if wanted:
         found = trouble.find(snapshot.pods_of("server"), live, snapshot.now, snapshot.largest_node_memory)
-    report = _available(count, suspended, found)
+    report = _available(count, why_none, found)
     again = found.look_again_seconds if found else None
     return Part(reports=(report,), look_again_seconds=again), count, found
 
 
-def _available(count: Replicas, suspended: bool, found: trouble.Trouble | None) -> Report:
+def _available(count: Replicas, why_none: Reason | None, found: trouble.Trouble | None) -> Report:
     if not count.wanted:
-        if suspended:
+        if why_none is Reason.ASLEEP:
+            return Report(Condition.AVAILABLE, False, Reason.ASLEEP, "Asleep: the next request starts a replica.")
+        if why_none is Reason.SUSPENDED:
             return Report(Condition.AVAILABLE, False, Reason.SUSPENDED, "Switched off: `spec.suspend` is true.")
         return Report(Condition.AVAILABLE, False, Reason.SCALED_TO_ZERO, "Switched off: `spec.replicas` is 0.")
     answering = f"{count.available} of {count.wanted} replica(s) answer."

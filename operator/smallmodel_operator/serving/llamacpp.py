@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from smallmodel_operator.api.names import ENGINE_PORT
+from smallmodel_operator.api.names import ENGINE_KEY_FILE, ENGINE_PORT
 from smallmodel_operator.serving import drain
 from smallmodel_operator.serving.types import ServingRequest
 
@@ -28,6 +28,12 @@ def arguments(request: ServingRequest) -> list[str]:
         "--metrics", "--no-slots", "--no-webui",
         *request.args,
     ]  # fmt: skip
+
+
+def with_key(made: list[str], folder: str, users: tuple[str, ...]) -> list[str]:
+    """The arguments with the key's file, before the user's own, which stay last."""
+    own = made[: len(made) - len(users)]
+    return [*own, "--api-key-file", f"{folder}/{ENGINE_KEY_FILE}", *users]
 
 
 def container(request: ServingRequest) -> dict[str, Any]:

@@ -67,7 +67,28 @@ def revision_1(request: ServingRequest) -> dict[str, Any]:
     return {"metadata": metadata, "spec": spec}
 
 
-REVISIONS: Final[Mapping[int, Callable[[ServingRequest], dict[str, Any]]]] = {1: revision_1}
+def revision_2(request: ServingRequest) -> dict[str, Any]:
+    """Release 0.2.0: the engine asks for a key, and a node that is gone is left soon."""
+    template = revision_1(request)
+    template["metadata"]["annotations"][ANNOTATION_REVISION] = "2"
+    spec = template["spec"]
+    (engine,) = spec["containers"]
+    engine["args"] = llamacpp.with_key(engine["args"], KEY_FOLDER, request.args)
+    engine["volumeMounts"].append({"name": "key", "mountPath": KEY_FOLDER, "readOnly": True})
+    spec["volumes"].append({"name": "key", "secret": {"secretName": f"{request.name}-engine-key"}})
+    spec["tolerations"] = [*spec.get("tolerations", ()), *_GONE_NODE]
+    return template
+
+
+KEY_FOLDER: Final = "/etc/smallmodel/engine-key"
+_GONE_NODE: Final = tuple(
+    {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
+    for taint in ("not-ready", "unreachable")
+)
+"""Kubernetes' own default waits five minutes before it replaces the pods of a node that is gone."""
+
+
+REVISIONS: Final[Mapping[int, Callable[[ServingRequest], dict[str, Any]]]] = {1: revision_1, 2: revision_2}
 LATEST: Final = max(REVISIONS)
 
 

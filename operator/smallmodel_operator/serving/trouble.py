@@ -66,6 +66,16 @@ def _of_pod(pod: Object, now: datetime, largest_node: int | None) -> Trouble | N
     return None
 
 
+def unscheduled_since(pod: Object, now: datetime) -> tuple[datetime, str] | None:
+    """Since when a pod finds no node, and what the scheduler says of it."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return None
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return _time(condition.get("lastTransitionTime"), now), condition.get("message", "")
+    return None
+
+
 def _of_container(pod: Object, state: Mapping[str, Any]) -> Trouble | None:
     waiting = state.get("state", {}).get("waiting", {})
     reason, detail = waiting.get("reason", ""), _short(waiting.get("message", ""))

@@ -9,14 +9,14 @@ def test_a_model_pod_has_no_way_out() -> None:
     assert spec["egress"] == []
 
 
-def test_in_come_the_own_namespace_and_the_gateway_on_one_port() -> None:
+def test_in_come_the_gateways_and_the_operator_on_one_port() -> None:
     spec = build.pods_policy("bot", "support", "slm-sys")["spec"]
     (rule,) = spec["ingress"]
     assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
-    own, gateway = rule["from"]
-    assert own == {"podSelector": {}}, "without a namespaceSelector it means the policy's own namespace"
-    assert gateway["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "slm-sys"}}
-    assert gateway["podSelector"] == {"matchLabels": {"app.kubernetes.io/component": "gateway"}}
+    (peer,) = rule["from"]
+    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "slm-sys"}}
+    (chosen,) = peer["podSelector"]["matchExpressions"]
+    assert (chosen["operator"], chosen["values"]) == ("In", ["gateway", "operator"])
 
 
 def test_it_covers_every_pod_of_the_model_jobs_too() -> None:

@@ -15,13 +15,13 @@ DECLARED = {"resources": {"requests": {"memory": "1Gi"}}}
 def test_the_objects_are_printed_owned_and_ready_to_read(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert render([write(objects.profile(), objects.model(compute=DECLARED))], "yaml") == 0
     made = list(yaml.safe_load_all(capsys.readouterr().out))
-    assert [o["kind"] for o in made] == ["Deployment", "Job", "NetworkPolicy", "Service"]
+    assert [o["kind"] for o in made] == ["Deployment", "Job", "NetworkPolicy", "Service", "Service"]
     assert all(o["metadata"]["ownerReferences"][0]["name"] == "bot" for o in made)
 
 
 def test_json_is_one_list(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert render([write(objects.profile(), objects.model(compute=DECLARED))], "json") == 0
-    assert len(json.loads(capsys.readouterr().out)["items"]) == 4
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 5
 
 
 def test_a_manifest_as_users_write_it_needs_no_uid(write: Write, capsys: pytest.CaptureFixture[str]) -> None:

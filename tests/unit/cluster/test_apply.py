@@ -25,7 +25,7 @@ MODEL = ("support", "bot")
 def plan(replicas: int = 1, *, prune: bool = True, kept: tuple[Object, ...] = (), **wish: Any) -> Plan:
     made = [
         build.deployment(objects.request(replicas=replicas, **wish), None),
-        build.service("bot", "support"),
+        *build.addresses("bot", "support", "gateway.test"),
         pods_policy("bot", "support", "smallmodel-system"),
     ]
     if replicas > 1:
@@ -69,7 +69,8 @@ def world(api: FakeApiServer) -> World:
 async def test_everything_is_made_and_owned(world: World) -> None:
     after = await world.apply(plan(2))
     assert set(after) == {
-        ("Deployment", "bot"), ("Service", "bot"), ("NetworkPolicy", "bot"), ("PodDisruptionBudget", "bot"),
+        ("Deployment", "bot"), ("Service", "bot"), ("Service", "bot-pods"), ("NetworkPolicy", "bot"),
+        ("PodDisruptionBudget", "bot"),
     }  # fmt: skip
     for obj in world.live().values():
         assert obj["metadata"]["ownerReferences"] == [owner_reference("bot", objects.UID)]
@@ -104,11 +105,11 @@ async def test_only_what_differs_is_written(world: World) -> None:
 
 async def test_drift_is_repaired(world: World) -> None:
     await world.apply(plan())
-    world.edit("Service", selector={"app": "mine"})
+    world.edit("Service", externalName="mine.test")
     world.written()
     await world.apply(plan())
     assert world.written() == ["Service"]
-    assert (world.api.get("Service", "bot") or {})["spec"]["selector"] == build.service("bot", "x")["spec"]["selector"]
+    assert (world.api.get("Service", "bot") or {})["spec"]["externalName"] == "gateway.test"
 
 
 async def test_a_way_out_added_by_hand_is_closed(world: World) -> None:
@@ -128,8 +129,8 @@ async def test_what_left_the_plan_is_deleted(world: World) -> None:
 async def test_while_something_is_held_nothing_is_deleted(world: World) -> None:
     await world.apply(plan(2))
     after = await world.apply(Plan.of([], prune=False))
-    assert len(after) == 4
-    assert len(world.live()) == 4
+    assert len(after) == 5
+    assert len(world.live()) == 5
 
 
 async def test_what_is_being_deleted_is_not_deleted_again(world: World) -> None:
@@ -163,7 +164,7 @@ async def test_a_freed_name_is_taken(world: World, monkeypatch: pytest.MonkeyPat
     with pytest.raises(Refused):
         await world.apply(plan())
     del world.api.objects["Service", "support", "bot"]
-    assert len(await world.apply(plan())) == 3
+    assert len(await world.apply(plan())) == 4
 
 
 async def test_a_name_taken_between_look_and_write_is_not_taken_over(world: World) -> None:
@@ -239,9 +240,9 @@ async def test_what_the_server_keeps_otherwise_is_not_sent_for_ever(world: World
     await world.apply(plan())
     live = world.api.get("Service", "bot")
     assert live is not None
-    live["spec"]["ports"][0]["port"] = 81  # as if the server had answered our own write so
+    live["spec"]["externalName"] = "other.test"  # as if the server had answered our own write so
     world.applier._settled[live["metadata"]["uid"]] = (
-        module.digest(build.service("bot", "support")),
+        module.digest(build.addresses("bot", "support", "gateway.test")[0]),
         live["metadata"]["resourceVersion"],
     )
     world.written()

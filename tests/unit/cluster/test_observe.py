@@ -1,16 +1,19 @@
 """The snapshot holds what the indices and the few reads know, and nothing is read in vain."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.fakes import objects
 from tests.fakes.apiserver import FakeApiServer
+from tests.fakes.gateways import FakeSignals
 from tests.unit.core.test_remember import FACTS
 
 from smallmodel_operator.api.names import short_hash
 from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.cluster.secrets import Secrets
+from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.core.facts import Capabilities
 from smallmodel_operator.core.remember import weights_status
@@ -19,7 +22,9 @@ from smallmodel_operator.core.remember import weights_status
 @pytest.fixture
 def observer(api: FakeApiServer) -> Observer:
     client = api.client()
-    return Observer(client, Children(), StatusWriter(client), Capabilities(version="v1.36.0"))
+    signals = cast(Signals, FakeSignals())
+    secrets = Secrets(client)
+    return Observer(client, Children(), StatusWriter(client), Capabilities(version="v1.36.0"), secrets, signals)
 
 
 def node(name: str, memory: str) -> dict[str, Any]:
@@ -93,7 +98,7 @@ async def test_nodes_are_read_once_in_a_while_and_only_for_a_pod_without_one(
     for _ in range(3):
         snapshot = await observer.snapshot(objects.model(), profile=None)
         assert snapshot.largest_node_memory == 16 * 2**30
-    assert [s.path for s in api.sent] == ["/api/v1/nodes"]
+    assert [s.path for s in api.sent] == ["/api/v1/nodes", "/api/v1/pods"]
 
 
 async def test_without_the_right_to_read_nodes_there_is_no_hint(api: FakeApiServer, observer: Observer) -> None:

@@ -42,13 +42,13 @@ def test_unknown_weights_without_declared_memory_are_waited_for() -> None:
 def test_with_declared_memory_nothing_waits() -> None:
     decision = concerns.decide(resolved(compute=DECLARED), snapshot())
     assert decision.hold is None
-    assert kinds(decision) == ["Deployment", "Job", "NetworkPolicy", "Service"]
+    assert kinds(decision) == ["Deployment", "Job", "NetworkPolicy", "Service", "Service"]
 
 
 def test_known_weights_are_served_and_remembered() -> None:
     decision = concerns.decide(resolved(), snapshot(FACTS))
     assert decision.hold is None
-    assert kinds(decision) == ["Deployment", "NetworkPolicy", "Service"]
+    assert kinds(decision) == ["Deployment", "NetworkPolicy", "Service", "Service"]
     assert facts_of(decision.plan.status) == FACTS
     memory = decision.plan.status["memory"]
     assert 0 < memory["estimatedBytes"] <= memory["requestedBytes"]

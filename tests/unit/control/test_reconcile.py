@@ -1,17 +1,21 @@
 """The whole flow against a fake API server: what is written, in what order, and that rest is rest."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.fakes import objects
 from tests.fakes.apiserver import FakeApiServer, kinds_written
+from tests.fakes.gateways import FakeSignals
 
 from smallmodel_operator.cluster.apply import Applier
 from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.cluster.client import ApiError
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.fence import Fence, NotLeader
+from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.cluster.secrets import Secrets
+from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.core.facts import Capabilities
@@ -28,10 +32,14 @@ class World:
         client = api.client(fence)
         writer = StatusWriter(client)
         self.children = Children()
-        self.observer = Observer(client, self.children, writer, Capabilities())
+        self.signals = FakeSignals()
+        secrets = Secrets(client)
+        self.observer = Observer(client, self.children, writer, Capabilities(), secrets, cast(Signals, self.signals))
+        self.keys = KeyTable(client, "smallmodel-system")
         self.observer.profiles = {"default": [objects.profile()]}
         events = Events(client, "test")
-        self.reconciler = Reconciler(self.observer, Applier(client, self.children), writer, events, Site())
+        applier = Applier(client, self.children)
+        self.reconciler = Reconciler(self.observer, applier, writer, events, Site(), secrets, self.keys)
 
     def create(self, **spec: Any) -> None:
         self.api.put(objects.model(**spec), manager="user")
@@ -52,7 +60,7 @@ class World:
         for (kind, _, _), obj in self.api.objects.items():
             kinds.setdefault(kind, []).append(obj)
         self.children.indices = {
-            k: {("support", "bot"): v} for k, v in kinds.items() if k not in ("SmallModel", "Event", "Pod")
+            k: {("support", "bot"): v} for k, v in kinds.items() if k not in ("SmallModel", "Event", "Pod", "Secret")
         }
         self.api.sent.clear()
         await self.reconciler.reconcile(self.body())
@@ -83,8 +91,8 @@ READY = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
 async def test_from_apply_to_ready_and_to_rest(world: World) -> None:
     world.create(compute=DECLARED)
     written = await world.step()
-    assert written[0] == "NetworkPolicy"
-    assert sorted(written) == ["Deployment", "Event", "Job", "NetworkPolicy", "Service", "SmallModel"]
+    assert written[:3] == ["Secret", "Secret", "NetworkPolicy"], "a pod mounts one of them"
+    assert sorted(written[3:]) == ["Deployment", "Event", "Job", "Service", "Service", "SmallModel"]
     assert world.condition("Ready") == ("False", "Starting")
     world.controllers(**READY)
     assert await world.step() == ["SmallModel", "Event"]

@@ -62,7 +62,11 @@ def test_what_is_not_understood_changes_nothing_that_runs() -> None:
 def test_off_is_off_whatever_else_is_wrong(spec: dict[str, Any]) -> None:
     body = objects.model(**spec)
     decision = verdict.decide(body, understand(body), EMPTY, SITE)
-    assert [key_of(o) for o in decision.plan.objects] == [("NetworkPolicy", "bot"), ("Service", "bot")]
+    assert [key_of(o) for o in decision.plan.objects] == [
+        ("NetworkPolicy", "bot"),
+        ("Service", "bot"),
+        ("Service", "bot-pods"),
+    ]
     assert decision.plan.prune, "the Deployment is not in the plan, so it goes"
     assert decision.hold is not None
 
@@ -77,7 +81,7 @@ def test_off_is_off_whatever_else_is_wrong(spec: dict[str, Any]) -> None:
     ],
 )
 def test_when_it_looks_again(hold: Refused | NotYet | None, seconds: float) -> None:
-    said = verdict.judge(objects.model(), EMPTY, None, NOTHING, hold)
+    said = verdict.judge(objects.model(), EMPTY, NOTHING, hold)
     assert said.look_again_seconds == seconds
     assert said.refused == isinstance(hold, Refused)
 
@@ -86,7 +90,7 @@ def test_the_earliest_look_counts() -> None:
     live = objects.deployment()
     snapshot = Snapshot(now=objects.NOW, children={("Deployment", "bot"): live}, pods=(objects.unschedulable(50),))
     hold = NotYet(Reason.INSPECTING, "x", after_seconds=30)
-    assert verdict.judge(objects.model(), snapshot, None, NOTHING, hold).look_again_seconds == 10
+    assert verdict.judge(objects.model(), snapshot, NOTHING, hold).look_again_seconds == 10
 
 
 @pytest.mark.parametrize(
@@ -102,4 +106,5 @@ def test_the_earliest_look_counts() -> None:
 def test_replicas_wished_for(spec: dict[str, Any], wanted: tuple[int, Reason | None]) -> None:
     body = objects.model()
     body["spec"] = spec
-    assert verdict.wanted(body, None) == wanted
+    request, why = verdict.wanted(body)
+    assert (request.replicas, why) == wanted

@@ -67,7 +67,9 @@ async def test_losing_the_lease_ends_the_process_with_its_own_code(
 ) -> None:
     cluster(api)
 
-    async def watch(settings: object, client: object, capabilities: object, stop: asyncio.Event) -> None:
+    async def watch(*given: object) -> None:
+        stop = given[-1]
+        assert isinstance(stop, asyncio.Event)
         await stop.wait()
 
     monkeypatch.setattr(operator, "_watch", watch)

@@ -1,9 +1,10 @@
 """The objects of a served model."""
 
 import pytest
-from tests.fakes.objects import request
+from tests.fakes.objects import NOW, request
 
 from smallmodel_operator.api.names import ANNOTATION_INPUTS, ANNOTATION_REVISION
+from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.serving import build, decide, revisions
 
 
@@ -35,22 +36,26 @@ def test_the_startup_deadline_is_longer_than_the_startup_probe() -> None:
     assert spec["progressDeadlineSeconds"] > probe["periodSeconds"] * probe["failureThreshold"]
 
 
-def test_service_selects_the_pods_and_listens_on_80() -> None:
-    spec = build.service("bot", "support")["spec"]
-    assert spec["selector"] == {"smallmodel.dev/model": "bot", "smallmodel.dev/role": "server"}
-    assert spec["ports"] == [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}]
+def test_the_address_is_the_gateways_and_the_gateway_finds_the_pods() -> None:
+    address, pods = build.addresses("bot", "support", "smallmodel-gateway.sys.svc.cluster.local")
+    assert address["spec"] == {"type": "ExternalName", "externalName": "smallmodel-gateway.sys.svc.cluster.local"}
+    assert pods["spec"]["clusterIP"] == "None"
+    assert pods["spec"]["selector"] == {"smallmodel.dev/model": "bot", "smallmodel.dev/role": "server"}
+    assert pods["spec"]["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP", "targetPort": "http"}]
 
 
 @pytest.mark.parametrize(
-    ("replicas", "kinds"),
+    ("replicas", "awake", "kinds"),
     [
-        (0, ["Deployment", "Service"]),
-        (1, ["Deployment", "Service"]),
-        (2, ["Deployment", "Service", "PodDisruptionBudget"]),
+        (0, 0, ["Deployment", "Service", "Service"]),
+        (1, 1, ["Deployment", "Service", "Service"]),
+        (2, 2, ["Deployment", "Service", "Service", "PodDisruptionBudget"]),
+        (0, 2, ["Deployment", "Service", "Service", "PodDisruptionBudget"]),
     ],
 )
-def test_a_disruption_budget_only_where_more_than_one_pod_runs(replicas: int, kinds: list[str]) -> None:
-    assert [o["kind"] for o in decide.objects(request(replicas=replicas), None)] == kinds
+def test_a_disruption_budget_only_where_more_than_one_pod_runs(replicas: int, awake: int, kinds: list[str]) -> None:
+    part = decide.objects(request(replicas=replicas), None, Snapshot(now=NOW), gateway="g", awake=awake)
+    assert [o["kind"] for o in part.objects] == kinds
 
 
 def test_one_pod_at_a_time_may_be_evicted_and_broken_ones_always() -> None:

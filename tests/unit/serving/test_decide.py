@@ -44,18 +44,19 @@ def test_missing_status_fields_are_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "suspended", "live", "pods", "status", "reason"),
+    ("wanted", "why_none", "live", "pods", "status", "reason"),
     [
-        (2, False, objects.deployment(**DONE), (), True, Reason.SERVING),
-        (2, False, objects.deployment(availableReplicas=1), (objects.crashed("x"),), True, Reason.SERVING),
-        (1, False, None, (), False, Reason.STARTING),
-        (1, False, objects.deployment(), (objects.crashed("x"),), False, Reason.CRASH_LOOP),
-        (0, False, objects.deployment(), (objects.crashed("x"),), False, Reason.SCALED_TO_ZERO),
-        (0, True, objects.deployment(), (), False, Reason.SUSPENDED),
+        (2, None, objects.deployment(**DONE), (), True, Reason.SERVING),
+        (2, None, objects.deployment(availableReplicas=1), (objects.crashed("x"),), True, Reason.SERVING),
+        (1, None, None, (), False, Reason.STARTING),
+        (1, None, objects.deployment(), (objects.crashed("x"),), False, Reason.CRASH_LOOP),
+        (0, Reason.SCALED_TO_ZERO, objects.deployment(), (objects.crashed("x"),), False, Reason.SCALED_TO_ZERO),
+        (0, Reason.ASLEEP, objects.deployment(), (), False, Reason.ASLEEP),
+        (0, Reason.SUSPENDED, objects.deployment(), (), False, Reason.SUSPENDED),
     ],
 )
-def test_available(wanted: int, suspended: bool, live: Any, pods: Any, status: bool, reason: Reason) -> None:
-    part, count, found = decide.observe("bot", wanted, suspended, snapshot(live, *pods))
+def test_available(wanted: int, why_none: Reason | None, live: Any, pods: Any, status: bool, reason: Reason) -> None:
+    part, count, found = decide.observe("bot", wanted, why_none, snapshot(live, *pods))
     (report,) = part.reports
     assert (report.condition, report.status, report.reason) == (Condition.AVAILABLE, status, reason)
     assert count.wanted == wanted
@@ -63,5 +64,5 @@ def test_available(wanted: int, suspended: bool, live: Any, pods: Any, status: b
 
 
 def test_a_pod_that_waits_for_room_asks_for_a_look() -> None:
-    part, _, _ = decide.observe("bot", 1, False, snapshot(objects.deployment(), objects.unschedulable(10)))
+    part, _, _ = decide.observe("bot", 1, None, snapshot(objects.deployment(), objects.unschedulable(10)))
     assert part.look_again_seconds == 50

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from smallmodel_operator.api.v1alpha1.access import Access
 from smallmodel_operator.api.v1alpha1.common import (
     ATOMIC,
     ApiModel,
@@ -109,12 +110,36 @@ class Compute(ApiModel):
     tolerations: Tolerations = Field(default_factory=list)
 
 
+class ColdStart(ApiModel):
+    """How long and how many requests wait at the gateway while no replica answers (asleep, or being replaced)."""
+
+    max_wait_seconds: int = Field(
+        default=120, ge=1, le=900, description="Longest wait of one request; then it gets 503 with Retry-After."
+    )
+    max_queued_requests: int = Field(
+        default=100, ge=0, le=4096, description="Most requests that wait, over all gateways; more get 503 at once."
+    )
+
+
 class Scaling(ApiModel):
     """Who decides how many replicas there are."""
 
     mode: Literal["Manual"] = Field(
         default="Manual", description="`Manual`: `spec.replicas`, also through `kubectl scale`."
     )
+    min_replicas: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description=(
+            "0 lets the model sleep after `idleSeconds` without a request; the next request wakes it and is held "
+            "meanwhile. In mode Manual nothing else is allowed: awake, the count is `spec.replicas`."
+        ),
+    )
+    idle_seconds: int | None = Field(
+        default=None, ge=1, le=86400, description="Seconds without a request until sleep; 300 when unset."
+    )
+    cold_start: ColdStart = Field(default_factory=ColdStart, description="What requests wait for, and how long.")
 
 
 class SmallModelSpec(ApiModel):
@@ -124,6 +149,7 @@ class SmallModelSpec(ApiModel):
     engine: Engine = Field(default_factory=Engine, description="The server inside the pod.")
     compute: Compute = Field(default_factory=Compute, description="Where a replica runs and with how much.")
     scaling: Scaling = Field(default_factory=Scaling, description="Who decides how many replicas there are.")
+    access: Access = Field(default_factory=Access, description="Who may call the model through the gateway.")
     replicas: int = Field(default=1, ge=0, le=100, description="Number of replicas. 0 switches the model off.")
     suspend: bool = Field(
         default=False, description="Switches the model off without forgetting `replicas`; never woken meanwhile."
@@ -178,6 +204,25 @@ class WeightsStatus(ApiModel):
     name: str = Field(default="", max_length=256, description="Name in the header.")
 
 
+class AccessStatus(ApiModel):
+    """The published credential."""
+
+    secret: str = Field(default="", max_length=64, description="Secret an app mounts with `envFrom`.")
+    key_generation: int = Field(default=0, ge=0, description="Generation of the key in it.")
+    key_rotated_at: str = Field(
+        default="",
+        max_length=32,
+        description="When the generation last moved; the key before works until `overlapHours` later.",
+    )
+
+
+class ScalingStatus(ApiModel):
+    """How many replicas are wanted now."""
+
+    desired: int = Field(default=0, ge=0, description="Replicas wanted now.")
+    why: str = Field(default="", max_length=512, description="Why, in one sentence.")
+
+
 class MemoryStatus(ApiModel):
     """Memory of one replica, in bytes."""
 
@@ -201,6 +246,8 @@ class SmallModelStatus(ApiModel):
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
     weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
     memory: MemoryStatus | None = Field(default=None, description="Memory of one replica.")
+    access: AccessStatus | None = Field(default=None, description="The published credential.")
+    scaling: ScalingStatus | None = Field(default=None, description="How many replicas are wanted now.")
     engine_revision: int = Field(
         default=0, ge=0, description="Recorded builder of the pod template; it moves only with the user's spec."
     )

@@ -1,0 +1,56 @@
+"""`slm gateway`: the two processes of a gateway pod that are ours, beside Envoy."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from smallmodel_operator.gateway import agent, config
+from smallmodel_operator.gateway.activate.part import activate
+from smallmodel_operator.gateway.files import Files
+from smallmodel_operator.gateway.settings import GatewaySettings
+from smallmodel_operator.gateway.xds.renderer import EnvoyRenderer
+from smallmodel_operator.gateway.xds.site import Site
+from smallmodel_operator.runtime import logging
+
+
+def prepare() -> int:
+    """Write what Envoy needs to start; what is there already is kept."""
+    return _with_settings(_prepare)
+
+
+def run() -> int:
+    """Run the agent; the exit code says why it ended."""
+    return _with_settings(lambda settings: asyncio.run(agent.run(settings, _renderer(settings), [activate])))
+
+
+def _with_settings(work: Callable[[GatewaySettings], int]) -> int:
+    try:
+        settings = GatewaySettings()
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"SLM_{str(problem['loc'][0]).upper()}: {problem['msg']}", file=sys.stderr)
+        return 2
+    logging.configure(settings.log_format, settings.log_level)
+    return work(settings)
+
+
+def _prepare(settings: GatewaySettings) -> int:
+    try:
+        written = config.prepare(Files(settings.gateway_dir), _renderer(settings))
+    except OSError as error:
+        print(f"{settings.gateway_dir} cannot be written: {error}", file=sys.stderr)
+        return 1
+    print(f"written: {', '.join(written) or 'nothing, all is there'}")
+    return 0
+
+
+def _renderer(settings: GatewaySettings) -> EnvoyRenderer:
+    site = Site(
+        folder=settings.gateway_dir,
+        data=settings.gateway_data_dir,
+        pod=settings.identity,
+        activator_port=settings.gateway_activator_port,
+    )
+    return EnvoyRenderer(site)
