@@ -105,6 +105,14 @@ class Admin:
         lines = (line.split("::") for line in text.splitlines())
         return frozenset(part[1] for part in lines if len(part) > 2 and part[2].startswith("health_flags"))
 
+    async def reopen_logs(self) -> None:
+        """Have Envoy write its access log to a fresh file, if the old one was renamed. Lines kept back are written.
+
+        Raises:
+            Unreachable: no answer; it writes to the old one still.
+        """
+        await self._get("/reopen_logs", "POST")
+
     async def _stats(self, pattern: str, kind: str = "All") -> Mapping[str, Any]:
         text = await self._get("/stats?" + urlencode({"filter": pattern, "format": "json", "type": kind}))
         try:
@@ -113,11 +121,11 @@ class Admin:
             raise Unreachable(f"the answer of Envoy's admin interface is no JSON: {error}") from None
         return value if isinstance(value, dict) else {}
 
-    async def _get(self, path: str) -> str:
+    async def _get(self, path: str, method: str = "GET") -> str:
         if self._session is None:
             raise Unreachable("the connection to Envoy's admin interface is closed")
         try:
-            async with self._session.get(f"http://envoy{path}") as response:
+            async with self._session.request(method, f"http://envoy{path}") as response:
                 text = await response.text()
                 if response.status != 200 and not path.startswith("/ready"):
                     raise Unreachable(f"Envoy's admin interface answered {response.status}: {text[:100]}")

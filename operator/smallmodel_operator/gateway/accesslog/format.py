@@ -12,17 +12,6 @@ from typing import Final
 METADATA: Final = "smallmodel"
 """Namespace of the dynamic metadata the filters leave; xds/words.py lists its keys."""
 
-_PATHS: Final = {
-    "/chat/completions": "chat",
-    "/completions": "text_completion",
-    "/embeddings": "embeddings",
-    "/responses": "chat",
-    "/rerank": "rerank",
-}
-"""Ends of paths, the longer of two before the shorter, and OpenTelemetry's name for what is asked there."""
-_NOTHING: Final = "response.headers['-']"
-"""A header that cannot be: the field is null then. CEL's own null would be written as the text NULL."""
-
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -42,16 +31,6 @@ def _since_arrival(end: str) -> str:
     return f"%COMMON_DURATION(DS_RX_END:{end}:us)%"
 
 
-def _operation() -> str:
-    cases = "".join(f"request.url_path.endsWith('{path}') ? '{name}' : " for path, name in _PATHS.items())
-    return f"%CEL({cases}{_NOTHING})%"
-
-
-def _error() -> str:
-    cause = "'x-slm-cause' in response.headers ? response.headers['x-slm-cause'] : 'engine'"
-    return f"%CEL(response.code >= 400 ? ({cause}) : {_NOTHING}):64%"
-
-
 FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
     {
         "time": Field("%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%", "when the request began to arrive, UTC"),
@@ -65,31 +44,35 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         ),
         "http.response.body.size": Field("%BYTES_SENT%", "bytes of the answer's body", int),
         "http.response.content_type": Field("%RESP(content-type):64%", "content type; `text/event-stream` is a stream"),
-        "error.type": Field(_error(), "for a status from 400 on: `slm.cause`, or `engine` when the engine said so"),
-        "gen_ai.operation.name": Field(_operation(), "`chat`, `text_completion`, `embeddings` or `rerank`"),
-        "gen_ai.request.model": Field(_known("model"), "`model` of the request, at most 64 characters and `...`"),
+        "error.type": Field(
+            _known("error"), "for a status from 400 on: `slm.cause`, or `engine` when the engine said so"
+        ),
+        "gen_ai.operation.name": Field(_known("call:operation"), "`chat`, `text_completion`, `embeddings` or `rerank`"),
+        "gen_ai.request.model": Field(_known("call:model"), "`model` of the request, at most 64 characters and `...`"),
         "gen_ai.response.model": Field(
             "%UPSTREAM_CLUSTER%", "`<namespace>/<name>` the request was sent to, held or not"
         ),
         "gen_ai.usage.input_tokens": Field(
-            _known("input_tokens"), "tokens of the prompt, from the answer's `usage`", int
+            _known("usage:input_tokens"), "tokens of the prompt, from the answer's `usage`", int
         ),
         "gen_ai.usage.output_tokens": Field(
-            _known("output_tokens"), "tokens generated, from the answer's `usage`", int
+            _known("usage:output_tokens"), "tokens generated, from the answer's `usage`", int
         ),
         "slm.engine.input_tokens": Field(
-            _known("engine_input"), "`timings.prompt_n`: tokens of the prompt computed", int
+            _known("usage:engine_input"), "`timings.prompt_n`: tokens of the prompt computed", int
         ),
         "slm.engine.cached_tokens": Field(
-            _known("engine_cached"), "`timings.cache_n`: tokens of the prompt reused", int
+            _known("usage:engine_cached"), "`timings.cache_n`: tokens of the prompt reused", int
         ),
-        "slm.engine.output_tokens": Field(_known("engine_output"), "`timings.predicted_n`: tokens generated", int),
+        "slm.engine.output_tokens": Field(
+            _known("usage:engine_output"), "`timings.predicted_n`: tokens generated", int
+        ),
         "slm.target": Field(
-            _known("target"), "`<namespace>/<name>` of the SmallModel asked for; null when there is none"
+            _known("call:target"), "`<namespace>/<name>` of the SmallModel asked for; null when there is none"
         ),
-        "slm.caller": Field(_known("caller"), "`sa:<ns>/<name>`, `key:<ns>/<model>` or `key:<ns>/<model>/<key>`"),
+        "slm.caller": Field(_known("call:caller"), "`sa:<ns>/<name>`, `key:<ns>/<model>` or `key:<ns>/<model>/<key>`"),
         "slm.caller.namespace": Field(
-            _known("caller_namespace"), "namespace of the caller; empty for keys without one"
+            _known("call:caller_namespace"), "namespace of the caller; empty for keys without one"
         ),
         "slm.digest": Field("%RESP(x-slm-model-digest):128%", "digest of the model's weights, when it was asked"),
         "slm.cause": Field("%RESP(x-slm-cause):64%", "why the gateway refused; null when the engine answered"),
