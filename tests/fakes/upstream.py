@@ -2,7 +2,7 @@
 
 It answers by the request's `model` of no account but by these keys of the body: `stream`, `fake_status`,
 `fake_delay` (seconds before the head), `fake_chunks` (texts sent one by one as they are, `fake_pause` seconds apart,
-the first `fake_repeat` times).
+the first `fake_repeat` times; with `fake_length` as Content-Length).
 """
 
 import asyncio
@@ -92,7 +92,9 @@ class Engine:
         return web.json_response({**answer, "timings": TIMINGS})
 
     async def _stream(self, request: web.Request, wanted: dict[str, Any]) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        kind = "text/event-stream" if wanted.get("stream") else "application/json"
+        response = web.StreamResponse(headers={"Content-Type": kind})
+        response.content_length = wanted.get("fake_length")
         await response.prepare(request)
         chunks = wanted.get("fake_chunks") or stream_chunks()
         for chunk in [*chunks[:1] * wanted.get("fake_repeat", 1), *chunks[1:]]:

@@ -49,7 +49,7 @@ def test_a_silent_engine(rescued: Gateway, bot: Engine) -> None:
     answer = ask(rescued, model="mute", fake_delay=3)
     assert (answer.status, answer.headers["x-slm-cause"]) == (504, "engine-silent")
     assert answer.error["code"] == "timeout"
-    assert SILENCE <= time.monotonic() - began < SILENCE + 1
+    assert SILENCE * 0.9 < time.monotonic() - began < SILENCE + 1  # timers of Envoy are coarse
 
 
 def test_a_slow_engine_that_speaks_is_not_cut(rescued: Gateway, bot: Engine) -> None:

@@ -54,9 +54,12 @@ def test_a_models_text_cannot_count_tokens(gateway: Gateway) -> None:
     assert counts(gateway, ask(gateway, stream=True, fake_chunks=[f"data: {text}\n\n"])) == (None, None)
 
 
-def test_large_answers_pass(gateway: Gateway) -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_large_answers_pass(gateway: Gateway, known: bool) -> None:
+    """More than Envoy keeps of an answer (1 MiB); of unknown length, and of one that is known."""
     chunks = ["0.1234567," * 1000, '0],"usage":{"prompt_tokens":11,"completion_tokens":0}}']
-    answer = ask(gateway, fake_chunks=chunks, fake_repeat=1000, fake_pause=0)
+    total = len(chunks[0]) * 1000 + len(chunks[1])
+    answer = ask(gateway, fake_chunks=chunks, fake_repeat=1000, fake_pause=0, fake_length=total if known else None)
     assert answer.body == (chunks[0] * 1000 + chunks[1]).encode()
     assert counts(gateway, answer) == (11, 0)
 

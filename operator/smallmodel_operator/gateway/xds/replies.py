@@ -54,12 +54,12 @@ OTHER: Final = "The gateway could not answer this request."
 
 def local_replies() -> dict[str, Any]:
     """`local_reply_config` of the connection manager."""
-    ours = {"metadata_filter": {"matcher": _cause_is_set(), "match_if_key_not_found": False}}
+    ours = {"metadata_filter": {"matcher": _answered_by_lua(), "match_if_key_not_found": False}}
     return {"mappers": [{"filter": ours}, *map(_mapper, REPLIES), _rest()]}
 
 
-def _cause_is_set() -> dict[str, Any]:
-    return {"filter": METADATA, "path": [{"key": "cause"}], "value": {"present_match": True}}
+def _answered_by_lua() -> dict[str, Any]:
+    return {"filter": METADATA, "path": [{"key": "own"}], "value": {"present_match": True}}
 
 
 def _status(operator: str, status: int) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 METADATA: Final = "smallmodel"
-"""Namespace of dynamic metadata: cause, caller, caller_namespace, model, target, input_tokens, output_tokens (from
-`usage`), engine_input, engine_output, engine_cached (from llama.cpp's `timings`)."""
+"""Namespace of dynamic metadata: `call` {caller, caller_namespace, model, target, operation}, `usage` {input_tokens,
+output_tokens (from `usage`), engine_input, engine_output, engine_cached (llama.cpp's `timings`)}, `error` the cause of
+a status from 400 on, `own` set when the Lua filters answered themselves. Few and nested: each costs 3 µs to set."""
 RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"
 
 _PREFIX: Final = "type.googleapis.com/"

@@ -14,13 +14,17 @@ function shown(text)
   return #text > 64 and text:sub(1, 64) .. "..." or text
 end
 
+-- For the access log and for local_reply_config, see words.py.
 function remember(handle, key, value)
   handle:streamInfo():dynamicMetadata():set("smallmodel", key, value)
 end
 
+-- call: what is known of the request so far: caller, caller_namespace, model, target, operation
 -- error: status, cause, message, type, code, param, headers
-function refuse(handle, error)
-  remember(handle, "cause", error.cause)
+function refuse(handle, call, error)
+  remember(handle, "own", error.cause)
+  remember(handle, "error", error.cause)
+  remember(handle, "call", call)
   local headers = {
     [":status"] = tostring(error.status),
     ["content-type"] = "application/json",

@@ -44,6 +44,32 @@ function count(text, counts)
   return changed
 end
 
+local WHOLE = 262144 -- an answer up to this size, known beforehand, comes whole anyway: cheaper than chunk by chunk
+
+local function count_whole(handle)
+  local body, counts = handle:body(), {}
+  if body and count(body:getBytes(0, body:length()), counts) then
+    remember(handle, "usage", counts)
+  end
+end
+
+local function count_passing(handle)
+  local counts, tail = {}, ""
+  for chunk in handle:bodyChunks() do
+    local length = chunk:length()
+    if length > 0 then
+      local text = chunk:getBytes(0, length)
+      if tail ~= "" then
+        text = tail .. text
+      end
+      if count(text, counts) then
+        remember(handle, "usage", counts)
+      end
+      tail = text:sub(-KEPT)
+    end
+  end
+end
+
 function envoy_on_response(handle)
   local headers = handle:headers()
   local timing = headers:get("x-slm-timing")
@@ -55,24 +81,18 @@ function envoy_on_response(handle)
   if shown_timing then
     headers:replace("server-timing", shown_timing)
   end
+  local status = headers:get(":status")
+  if status >= "400" then
+    remember(handle, "error", headers:get("x-slm-cause") or "engine")
+    return
+  end
   local kind = headers:get("content-type") or ""
   if not kind:find("json", 1, true) and not kind:find("event-stream", 1, true) then
     return
   end
-  local counts, tail = {}, ""
-  for chunk in handle:bodyChunks() do
-    local length = chunk:length()
-    if length > 0 then
-      local text = chunk:getBytes(0, length)
-      if tail ~= "" then
-        text = tail .. text
-      end
-      if count(text, counts) then
-        for key, value in pairs(counts) do
-          remember(handle, key, value)
-        end
-      end
-      tail = text:sub(-KEPT)
-    end
+  local length = tonumber(headers:get("content-length") or "")
+  if length and length <= WHOLE and not kind:find("event-stream", 1, true) then
+    return count_whole(handle)
   end
+  count_passing(handle)
 end

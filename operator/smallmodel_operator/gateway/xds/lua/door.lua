@@ -15,7 +15,7 @@ local RECENT = {}
 local function unauthorized(handle, cause, problem, namespace, name)
   local where = namespace ~= "" and namespace or "<namespace>"
   local model = name ~= "" and name or "<model>"
-  refuse(handle, {
+  refuse(handle, {}, {
     status = 401,
     cause = cause,
     code = "invalid_api_key",
@@ -84,7 +84,8 @@ local function model_object(name, namespace)
   return '{"id":' .. quoted(name) .. ',"object":"model","created":0,"owned_by":' .. quoted(namespace) .. "}"
 end
 
-local function list(handle, asked, namespace, name, caller_namespace, caller_name)
+local function list(handle, call, asked, namespace, name)
+  local caller_namespace, caller_name = call.caller_namespace, call.caller
   local objects = {}
   for _, found in ipairs(usable(namespace, caller_namespace, caller_name)) do
     if (name == "" or name == found) and (asked == "" or asked == found) then
@@ -92,14 +93,14 @@ local function list(handle, asked, namespace, name, caller_namespace, caller_nam
     end
   end
   local headers = { [":status"] = "200", ["content-type"] = "application/json" }
+  remember(handle, "own", "models")
+  remember(handle, "call", call)
   if asked == "" then
-    remember(handle, "cause", "listed")
     handle:respond(headers, '{"object":"list","data":[' .. table.concat(objects, ",") .. "]}")
   elseif objects[1] then
-    remember(handle, "cause", "listed")
     handle:respond(headers, objects[1])
   else
-    refuse(handle, {
+    refuse(handle, call, {
       status = 404,
       cause = "unknown-model",
       code = "model_not_found",
@@ -109,8 +110,8 @@ local function list(handle, asked, namespace, name, caller_namespace, caller_nam
   end
 end
 
-local function wrong_path(handle, path)
-  refuse(handle, {
+local function wrong_path(handle, call, path)
+  refuse(handle, call, {
     status = 404,
     cause = "unknown-path",
     code = "unknown_url",
@@ -119,8 +120,8 @@ local function wrong_path(handle, path)
   })
 end
 
-local function wrong_method(handle, path, method, right)
-  refuse(handle, {
+local function wrong_method(handle, call, path, method, right)
+  refuse(handle, call, {
     status = 405,
     cause = "wrong-method",
     code = "method_not_allowed",
@@ -130,11 +131,11 @@ local function wrong_method(handle, path, method, right)
 end
 
 -- True when a body may follow.
-local function fit(handle, headers)
+local function fit(handle, call, headers)
   local kind = (headers:get("content-type") or ""):lower()
   if not kind:match("^application/json *$") and not kind:match("^application/json *;") then
     local sent = kind == "" and "no content type" or "content type " .. shown(kind)
-    refuse(handle, {
+    refuse(handle, call, {
       status = 415,
       cause = "not-json",
       code = "unsupported_media_type",
@@ -143,7 +144,7 @@ local function fit(handle, headers)
     return false
   end
   if headers:get("content-encoding") then
-    refuse(handle, {
+    refuse(handle, call, {
       status = 415,
       cause = "compressed",
       code = "unsupported_media_type",
@@ -152,7 +153,7 @@ local function fit(handle, headers)
     return false
   end
   if (tonumber(headers:get("content-length") or "0") or 0) > LARGEST then
-    refuse(handle, {
+    refuse(handle, call, {
       status = 413,
       cause = "body-too-large",
       code = "request_too_large",
@@ -182,23 +183,22 @@ function envoy_on_request(handle)
     -- A key of one model only has no namespace of its own: it means that of its model.
     namespace = caller_namespace ~= "" and caller_namespace or caller_name:match("^key:([^/]+)/") or ""
   end
-  remember(handle, "caller", caller_name)
-  remember(handle, "caller_namespace", caller_namespace)
+  local call = { caller = caller_name, caller_namespace = caller_namespace }
   local method = headers:get(":method")
   local asked = path == "/v1/models" and "" or path:match("^/v1/models/([^/]+)$")
   if asked then
     if method ~= "GET" then
-      return wrong_method(handle, "/v1/models", method, "GET")
+      return wrong_method(handle, call, "/v1/models", method, "GET")
     end
-    return list(handle, asked, namespace, name, caller_namespace, caller_name)
+    return list(handle, call, asked, namespace, name)
   end
   if not POSTS[path] then
-    return wrong_path(handle, path)
+    return wrong_path(handle, call, path)
   end
   if method ~= "POST" then
-    return wrong_method(handle, path, method, "POST")
+    return wrong_method(handle, call, path, method, "POST")
   end
-  if not fit(handle, headers) then
+  if not fit(handle, call, headers) then
     return
   end
   if prefix ~= "" then

@@ -1,7 +1,16 @@
 -- The target: from the body's model (a header made by the filter before) to a route; what is not allowed stops here.
 
-local function unknown(handle, wanted, namespace)
-  refuse(handle, {
+-- OpenTelemetry's names of what is asked, for the access log.
+local OPERATIONS = {
+  ["/v1/chat/completions"] = "chat",
+  ["/v1/completions"] = "text_completion",
+  ["/v1/embeddings"] = "embeddings",
+  ["/v1/responses"] = "chat",
+  ["/v1/rerank"] = "rerank",
+}
+
+local function unknown(handle, call, wanted, namespace)
+  refuse(handle, call, {
     status = 404,
     cause = "unknown-model",
     code = "model_not_found",
@@ -11,8 +20,8 @@ local function unknown(handle, wanted, namespace)
   })
 end
 
-local function unreadable(handle)
-  refuse(handle, {
+local function unreadable(handle, call)
+  refuse(handle, call, {
     status = 400,
     cause = "no-model",
     code = "invalid_body",
@@ -32,11 +41,11 @@ local function size(handle, headers)
 end
 
 -- True when the model may be asked; refuses otherwise.
-local function allowed(handle, headers, target, model)
-  local who, from = headers:get("x-slm-caller"), headers:get("x-slm-caller-namespace") or ""
+local function allowed(handle, call, target, model)
+  local who, from = call.caller, call.caller_namespace or ""
   local open = model.allow[who] or (from ~= "" and model.allow["ns:" .. from])
   if not open then
-    refuse(handle, {
+    refuse(handle, call, {
       status = 403,
       cause = "not-allowed",
       type = "permission_error",
@@ -48,7 +57,7 @@ local function allowed(handle, headers, target, model)
     return false
   end
   if model.off then
-    refuse(handle, {
+    refuse(handle, call, {
       status = 503,
       cause = "off",
       type = "server_error",
@@ -60,10 +69,10 @@ local function allowed(handle, headers, target, model)
   return true
 end
 
-local function suits(handle, headers, target, model)
+local function suits(handle, call, headers, target, model)
   local path = (headers:get(":path") or ""):match("^[^?]*")
   if model.lacks[path] then
-    refuse(handle, {
+    refuse(handle, call, {
       status = 501,
       cause = "engine-lacks-it",
       code = "not_implemented",
@@ -72,7 +81,7 @@ local function suits(handle, headers, target, model)
     return false
   end
   if size(handle, headers) > model.cap then
-    refuse(handle, {
+    refuse(handle, call, {
       status = 413,
       cause = "body-too-large",
       code = "request_too_large",
@@ -86,27 +95,33 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
+  local call = {
+    caller = headers:get("x-slm-caller"),
+    caller_namespace = headers:get("x-slm-caller-namespace"),
+    operation = OPERATIONS[(headers:get(":path") or ""):match("^[^?]*")],
+  }
   local wanted = headers:get("x-slm-body-model")
   -- At once: it may hold any byte a JSON string can, and such a header must reach nobody.
   headers:remove("x-slm-body-model")
   local namespace, name = (headers:get("x-slm-address") or "/"):match("^([^/]*)/(.*)$")
   headers:remove("x-slm-address")
   if not wanted or wanted == "" then
-    return unreadable(handle)
+    return unreadable(handle, call)
   end
   if not wanted:match("^[%w.:_/-]+$") or (name ~= "" and wanted ~= name) then
-    return unknown(handle, wanted, namespace)
+    return unknown(handle, call, wanted, namespace)
   end
-  remember(handle, "model", shown(wanted))
+  call.model = shown(wanted)
   local target = namespace .. "/" .. wanted
   local model = MODELS[target]
   if not model then
-    return unknown(handle, wanted, namespace)
+    return unknown(handle, call, wanted, namespace)
   end
-  remember(handle, "target", target)
-  if not allowed(handle, headers, target, model) or not suits(handle, headers, target, model) then
+  call.target = target
+  if not allowed(handle, call, target, model) or not suits(handle, call, headers, target, model) then
     return
   end
+  remember(handle, "call", call)
   handle:headers():replace("x-slm-target", target) -- asked for again: waiting for a body ends the life of the one above
   handle:clearRouteCache()
 end
