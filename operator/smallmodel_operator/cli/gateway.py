@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from smallmodel_operator.gateway import agent, config
+from smallmodel_operator.gateway.accesslog.part import read_log
 from smallmodel_operator.gateway.activate.part import activate
 from smallmodel_operator.gateway.files import Files
 from smallmodel_operator.gateway.settings import GatewaySettings
@@ -22,7 +23,8 @@ def prepare() -> int:
 
 def run() -> int:
     """Run the agent; the exit code says why it ended."""
-    return _with_settings(lambda settings: asyncio.run(agent.run(settings, _renderer(settings), [activate])))
+    parts = (activate, read_log)
+    return _with_settings(lambda settings: asyncio.run(agent.run(settings, _renderer(settings), parts)))
 
 
 def _with_settings(work: Callable[[GatewaySettings], int]) -> int:

@@ -1,0 +1,37 @@
+"""`slm gateway`: what Envoy needs is there before it starts, and what is there already is kept."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from smallmodel_operator.cli import gateway
+
+
+def test_prepare_writes_what_is_missing_and_keeps_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLM_GATEWAY_DIR", str(tmp_path))
+    assert gateway.prepare() == 0
+    assert json.loads((tmp_path / "bootstrap.json").read_text())["admin"]
+    routes = tmp_path / "xds" / "rds.json"
+    routes.write_text('{"from": "before"}')
+    assert gateway.prepare() == 0
+    assert routes.read_text() == '{"from": "before"}', "Envoy goes on with what it had"
+    assert "nothing" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("SLM_GATEWAY_DIR", str(file / "below"))
+    assert gateway.prepare() == 1
+    assert str(file) in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SLM_GATEWAY_HTTP_PORT", "many")
+    assert gateway.prepare() == 2
+    assert "SLM_GATEWAY_HTTP_PORT" in capsys.readouterr().err
