@@ -1,5 +1,6 @@
 """The agent's HTTP port: /healthz, /readyz, /metrics, /signals."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,9 @@ async def serve(
 
     async def metrics(_: web.Request) -> web.Response:
         before_scrape()
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        # In a thread: a thousand models that are asked take most of a second, and held requests wait meanwhile.
+        text = await asyncio.to_thread(generate_latest)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def traffic(_: web.Request) -> web.Response:
         try:
