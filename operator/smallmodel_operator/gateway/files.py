@@ -24,9 +24,9 @@ def dump(value: Any) -> bytes:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Whatever is referred to comes before what refers to it: endpoints, clusters, routes, listeners."""
-    rank = {CDS: 1, RDS: 2, LDS: 3}
-    return sorted(names, key=lambda name: (0 if name.startswith(EDS) else rank.get(name, 4), name))
+    """Whatever is referred to comes before what refers to it: endpoints, clusters, routes, certificates, listeners."""
+    rank = {CDS: 1, RDS: 2, LDS: 4}
+    return sorted(names, key=lambda name: (0 if name.startswith(EDS) else rank.get(name, 3), name))
 
 
 class Files:

@@ -35,7 +35,7 @@ def test_equal_values_give_equal_bytes() -> None:
 
 
 def test_what_is_referred_to_comes_first() -> None:
-    assert in_order([LDS, RDS, CDS, BOT]) == [BOT, CDS, RDS, LDS]
+    assert in_order([LDS, "xds/sds.json", RDS, CDS, BOT]) == [BOT, CDS, RDS, "xds/sds.json", LDS]
 
 
 def test_endpoints_go_after_what_referred_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
