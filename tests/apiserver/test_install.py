@@ -247,7 +247,12 @@ def test_uninstall_ends_keeps_what_serves_and_a_reinstall_adopts(place: Place, i
     assert not release.history(place.access)
     assert place.plane.kubectl(
         "get", "deployments,statefulsets,serviceaccounts,roles", "-n", SYSTEM, "-o", "name"
-    ).split() == ["serviceaccount/default"]
+    ).split() == [
+        "statefulset.apps/smallmodel-gateway",
+        "serviceaccount/default",
+        "serviceaccount/smallmodel-gateway",
+        "role.rbac.authorization.k8s.io/smallmodel-gateway",
+    ], "the gateway stays, or nobody would reach the models that keep serving"
     assert {kind: place.get(kind, name)["metadata"]["uid"] for kind, name in KEPT} == uids
     assert "not installed" in release.uninstall(place.access)
     install("one")
@@ -258,6 +263,7 @@ KEPT = (
     ("smallmodel", "kept"),
     ("computeprofile", "default"),
     ("crd", "smallmodels.smallmodel.dev"),
+    ("validatingadmissionpolicy", "smallmodel-gateway-scale"),
 )
 
 

@@ -16,8 +16,10 @@ import pytest
 import yaml
 from hack.argocd.server import ArgoCD
 from hack.cluster import process
+from hack.cluster.binaries import program
 from hack.cluster.controlplane import ControlPlane, control_plane
 from hack.cluster.paths import REPOSITORY
+from hack.testing.fake_gateway import FakeGateway
 from tests.apiserver.objects import NODE, PROFILE, model
 from tests.apiserver.rights import as_operator, chart_rights
 
@@ -38,15 +40,18 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}
         objects = {"apiVersion": "v1", "kind": "List", "items": [space, NODE, PROFILE, *chart_rights(SPACE)]}
         plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(objects))
+        gateway = FakeGateway([program("kube", "kubectl"), "--kubeconfig", str(plane.kubeconfig)])
         env = {
             "KUBECONFIG": str(as_operator(plane, SPACE, folder / "operator.kubeconfig")),
             "SLM_NAMESPACE": SPACE,
             "SLM_WATCH_NAMESPACES": SPACE,
             "SLM_HTTP_PORT": "0",
             "SLM_IDENTITY": "argocd-test",
+            "SLM_GATEWAY_URLS": gateway.url,
         }
         process.start("operator", [sys.executable, "-m", "smallmodel_operator", "run"], folder, env)
-        yield plane
+        with gateway:
+            yield plane
     finally:
         plane.stop()
 

@@ -5,6 +5,7 @@ write is refused, at the last moment before it is sent, when the lease has run o
 same middlewares, so that its finalizer patches are fenced too.
 """
 
+import asyncio
 import copy
 import json
 import os
@@ -25,6 +26,8 @@ from smallmodel_operator.cluster.fence import Fence, NotLeader
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 CONNECTIONS: Final = 24
 """Open at once. Each TLS connection takes 300 KiB here, and more of them only queue inside the API server."""
+CLOSING_SECONDS: Final = 0.05
+"""TLS connections say goodbye after their session is closed; a loop that ends at once would cut them off."""
 SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
 LEASES: Final = "/apis/coordination.k8s.io/v1/"
 """Lease writes decide who leads, so they pass the fence."""
@@ -128,6 +131,7 @@ class Client:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            await asyncio.sleep(CLOSING_SECONDS)
 
     async def _authenticate(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType

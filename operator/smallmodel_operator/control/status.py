@@ -35,6 +35,13 @@ class Outcome:
     asleep: bool = False
     waking: bool = False
 
+    @property
+    def unreachable(self) -> Report | None:
+        """Replicas answer, or would after a wake, and no gateway lets a request through."""
+        if not (self.count.available or self.asleep):
+            return None
+        return next((r for r in self.reports if r.condition is Condition.ROUTABLE and r.status is False), None)
+
 
 def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """The new status. Times move only when a condition's status changes, so that equal states are equal values."""
@@ -101,9 +108,8 @@ def _ready(o: Outcome, was_ready: bool) -> Report:
 
 def _answering(o: Outcome) -> Report:
     """Replicas answer, or would after a wake: Ready unless no gateway lets a request through."""
-    route = next((r for r in o.reports if r.condition is Condition.ROUTABLE), None)
-    if route is not None and route.status is False:
-        return Report(Condition.READY, False, route.reason, route.message)
+    if o.unreachable:
+        return Report(Condition.READY, False, o.unreachable.reason, o.unreachable.message)
     reason, text = Reason.SERVING, f"{o.count.available} of {o.count.wanted} replica(s) answer."
     if o.asleep:
         reason = Reason.ASLEEP
@@ -136,6 +142,8 @@ def _reconciling(o: Outcome) -> Report:
         return Report(Condition.RECONCILING, True, o.hold.reason, o.hold.message)
     if o.off is not None:
         return Report(Condition.RECONCILING, False, Reason.SETTLED, "Switched off.")
+    if o.unreachable:
+        return Report(Condition.RECONCILING, True, o.unreachable.reason, o.unreachable.message)
     if o.asleep:
         return Report(Condition.RECONCILING, False, Reason.SETTLED, "Asleep, as declared.")
     if o.trouble:
