@@ -248,23 +248,37 @@ async def test_a_lost_event_leaves_no_dead_endpoint_for_long(
         await becomes(lambda: gateway.addresses(target), [A], timeout=10)
 
 
-async def test_a_version_that_is_gone_is_no_problem(api: Client, namespace: str, start: Callable[..., Any]) -> None:
+async def test_a_version_that_is_gone_is_no_problem(
+    api: Client, plane: ControlPlane, namespace: str, start: Callable[..., Any]
+) -> None:
     target = f"{namespace}/bot"
     await apply(api, keys_secret(namespace), model(namespace))
+    await asyncio.to_thread(plane.kill, "kube-apiserver")
+    await asyncio.to_thread(plane.start)  # what it knows begins now: older versions are gone
     async with start(relist=2.0) as gateway:
         (slices,) = gateway.agent.world.slices.informers
-        await becomes(lambda: slices.synced, True)
-        follow = slices._follow
+        await eventually(lambda: _true(slices.synced))
+        follow, failed, gone = slices._follow, slices._failed, []
 
         async def from_the_past(until: float) -> None:
-            slices._version = "1"
+            if len(gone) < 2:
+                slices._version = "1"
             await follow(until)
 
-        slices._follow = from_the_past
-        lists = slices.lists
-        await becomes(lambda: slices.lists > lists + 1, True)
+        async def noted(error: Exception) -> None:
+            gone.append(error)
+            await failed(error)
+
+        slices._failed, slices._follow, slices._relist = noted, from_the_past, 60.0
+        await eventually(lambda: _true(len(gone) == 2))
+        assert {getattr(error, "status", None) for error in gone} == {410}, gone
         await put_slice(api, endpoint_slice(namespace, a=UP))
         await becomes(lambda: gateway.addresses(target), [A])
+        assert not slices.problem
+
+
+def _true(value: bool) -> None:
+    assert value
 
 
 async def test_keys_that_are_gone_or_broken_leave_the_last_in_force(
