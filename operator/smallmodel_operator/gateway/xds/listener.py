@@ -82,7 +82,7 @@ def _manager(name: str, state: State, site: Site) -> dict[str, Any]:
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
-        "common_http_protocol_options": {"idle_timeout": "600s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        "common_http_protocol_options": {"idle_timeout": "600s", "headers_with_underscores_action": "DROP_HEADER"},
         "http2_protocol_options": {"max_concurrent_streams": 1000},
         "request_headers_timeout": "10s",
         "stream_idle_timeout": UPLOAD_SILENCE,
