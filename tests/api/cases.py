@@ -85,6 +85,7 @@ BAD = (
     ),
     Case("hub-argument", model(engine={"args": ["-hf", "org/x"]}), "must not open the server", "must not open"),
     Case("prompt-log", model(engine={"args": ["--log-file", "/tmp/x"]}), "must not open the server", "must not open"),
+    Case("vertex-variable", model(engine={"env": [{"name": "AIP_HTTP_PORT"}]}), "must not begin", "AIP_"),
     Case("engine-variable", model(engine={"env": [{"name": "LLAMA_PORT"}]}), "must not begin", "LLAMA_"),
     Case("context-too-small", model(engine={"contextSize": 1}), "contextSize", "contextSize"),
     Case("no-source", {**model(), "spec": {}}, "spec.source: Required", "'source' is a required"),

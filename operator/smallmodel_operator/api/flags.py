@@ -29,5 +29,8 @@ OPENING_PATTERN: Final = (
 )
 """The same for whole families, so that the next version's members are refused too. Several download a model."""
 
-OWNED_ENVIRONMENT: Final = ("LLAMA_", "GGML_", "LD_", "HF_")
-"""Beginnings of environment variables that would do the same by another way."""
+OWNED_ENVIRONMENT: Final = ("LLAMA_", "GGML_", "LD_", "HF_", "HUGGINGFACE_", "AIP_")
+"""Beginnings of environment variables that would do the same by another way.
+
+`AIP_MODE=PREDICTION` makes the server listen on `AIP_HTTP_PORT` instead of `--port`, with a further route.
+"""

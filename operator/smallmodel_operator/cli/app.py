@@ -82,11 +82,12 @@ def inspect_weights(
     artifact: Annotated[str, typer.Option()],
     path: Annotated[str, typer.Option()] = "",
     sha256: Annotated[str, typer.Option()] = "",
+    claim: Annotated[str, typer.Option(help="uid of the claim that is mounted")] = "",
 ) -> None:
     """Inside an inspection Job: read the header of mounted weights."""
     from smallmodel_operator.cli.inspect_weights import inspect
 
-    raise typer.Exit(inspect(root, path, artifact, sha256))
+    raise typer.Exit(inspect(root, path, artifact, sha256, claim))
 
 
 @app.command(hidden=True)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +17,17 @@ CHUNK: Final = 4 * 2**20
 PROGRESS_SECONDS: Final = 15.0
 
 
-def inspect(root: str, path: str, artifact: str, sha256: str, message_file: Path = MESSAGE_FILE) -> int:
-    """Find the one GGUF below `root`, check it, describe it. The exit code says whether trying again may help."""
+def inspect(root: str, path: str, artifact: str, sha256: str, claim: str, message_file: Path = MESSAGE_FILE) -> int:
+    """Find the one GGUF below `root`, check it, describe it. The exit code says whether trying again may help.
+
+    `claim` is the uid of the claim the volume is, empty for an image.
+    """
     try:
         file = find(Path(root), path)
         if sha256:
             check(file, sha256)
-        said: WeightsFacts | result.Failure = read(file, artifact, str(file.relative_to(root)))
+        facts = read(file, artifact, str(file.relative_to(root)))
+        said: WeightsFacts | result.Failure = replace(facts, claim=claim)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
     except OSError as error:

@@ -54,7 +54,7 @@ class WeightsFacts:
     name: str = ""
     token_embedding_bytes: int = 0
     claim: str = ""
-    """uid of the claim a downloaded file lies in: another claim of that name does not hold it."""
+    """uid of the claim the file lies in: another claim of that name does not hold it. Empty for an image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Drain before stop, as a preStop hook of shell built-ins, so that any engine image with `sh` can run it.
+"""Drain before stop, as a preStop hook that needs `sh`, `sleep` and `seq`: what engine images have anyway.
+
+Without `seq` it only lets the endpoints settle; without `sh` the kubelet notes FailedPreStopHook and stops the engine
+at once, which cuts off the answers under way.
 
 A pod leaves the Service's endpoints when its deletion begins, but connections reach it until every node has heard
 of that, and open ones go on. llama.cpp cuts them off at SIGTERM. So the hook first waits for the endpoints to

@@ -125,12 +125,13 @@ def frozen(request: ServingRequest, live: Object | None) -> tuple[int, ServingRe
     While the inputs are the recorded ones, revision and derived memory are the recorded ones too.
     """
     recorded = (live or {}).get("metadata", {}).get("annotations", {}) if live else {}
-    revision = recorded.get(ANNOTATION_REVISION, "")
+    # Looked up as it was written: whatever else stands there is not read as a number.
+    revision = {str(number): number for number in REVISIONS}.get(recorded.get(ANNOTATION_REVISION, ""))
     same = recorded.get(ANNOTATION_INPUTS) == inputs(request)
-    if not same or not revision.isdigit() or int(revision) not in REVISIONS:
+    if not same or revision is None:
         return LATEST, request
     memory = _recorded_memory(recorded.get(ANNOTATION_MEMORY, ""), live or {})
-    return int(revision), replace(request, memory_request=memory) if memory else request
+    return revision, replace(request, memory_request=memory) if memory else request
 
 
 def _recorded_memory(text: str, live: Object) -> str | None:

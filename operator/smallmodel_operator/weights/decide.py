@@ -1,8 +1,7 @@
 """Are the weights there and what are they: the weights part of the plan."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
@@ -18,15 +17,13 @@ from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import jobs, result, source
+from smallmodel_operator.weights import jobs, obstacles, result, source
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 RECHECK_SECONDS: Final = 600.0
 """Bad weights in a claim may have been replaced; they are read again after this long."""
 CLAIM_RECHECK_SECONDS: Final = 15.0
 FIRST_PAUSE: Final = timedelta(seconds=10)
-PATIENCE: Final = timedelta(seconds=60)
-"""A pod that is still being set up after this long is worth a word."""
 LONGEST_PAUSE: Final = timedelta(minutes=10)
 _FINAL: Final = frozenset(
     {
@@ -37,7 +34,6 @@ _FINAL: Final = frozenset(
         Reason.DOWNLOAD_FAILED,
     }
 )
-_PULL: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 
 
 def claims(request: WeightsRequest) -> tuple[str, ...]:
@@ -60,13 +56,11 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
     kept = (jobs.claim(request),) if isinstance(where, source.HttpsSource) else ()
-    if isinstance(where, source.HttpsSource) and not _downloaded(facts, snapshot):
-        facts = None
-    if facts is not None:
-        return _known(where, facts, kept)
+    if facts is not None and _lies(where, facts, snapshot):
+        return _known(where, _bound(where, facts, snapshot), kept)
     work = _work(request, where, snapshot)
     if isinstance(work.found, WeightsFacts):
-        return _known(where, work.found, kept)
+        return _known(where, _bound(where, work.found, snapshot), kept)
     volume, mount, path = source.volume(where)
     problem = work.problem
     report = Report(
@@ -77,10 +71,24 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
 
 
-def _downloaded(facts: WeightsFacts | None, snapshot: Snapshot) -> bool:
-    """Whether the file that was described lies in the claim there is now; a claim made anew is empty."""
-    claim = snapshot.claims.get(WEIGHTS_CLAIM)
-    return facts is not None and claim is not None and facts.claim == claim.get("metadata", {}).get("uid", "")
+def _lies(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> bool:
+    """Whether the file that was described lies in the claim there is now; a claim made anew holds others or none."""
+    names = source.claims(where)
+    if not all(name in snapshot.claims for name in names):
+        return False
+    # An earlier release did not note the claim of pvc://. To read such a file again could wait for ever, for a disk
+    # that the running pods hold on another node.
+    unnoted = isinstance(where, source.ClaimSource) and not facts.claim
+    return unnoted or all(facts.claim == _uid(snapshot, name) for name in names)
+
+
+def _bound(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> WeightsFacts:
+    """The facts, tied to the claim they were found in."""
+    return replace(facts, claim="".join(_uid(snapshot, name) for name in source.claims(where)))
+
+
+def _uid(snapshot: Snapshot, claim: str) -> str:
+    return str(snapshot.claims[claim].get("metadata", {}).get("uid", ""))
 
 
 def _require(where: source.Source, snapshot: Snapshot) -> None:
@@ -139,9 +147,13 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
     conditions = {c["type"]: c for c in live.get("status", {}).get("conditions", []) if c.get("status") == "True"}
     ended = conditions.get("Complete") or conditions.get("Failed")
     if ended is None:
-        problem = (
-            _obstacle(where, _pods(snapshot, role, live), snapshot.now) or _standing(snapshot, attempt) or under_way
-        )
+        pods = _pods(snapshot, role, live)
+        limit = jobs.reading_seconds(where)
+        if role == ROLE_INSPECT and obstacles.overdue(pods, snapshot.now, limit):
+            again = f"Reading the weights took more than {limit // 60} minutes. Trying again."
+            hung = NotYet(Reason.INSPECTION_FAILED, again, after_seconds=1)
+            return _Work((_build(request, where, snapshot, attempt + 1),), None, hung)
+        problem = obstacles.find(where, pods, snapshot.now) or _standing(snapshot, attempt) or under_way
         return _Work((_build(request, where, snapshot, attempt),), None, problem)
     return _ended(request, where, snapshot, live, _result(snapshot, role, live), ended)
 
@@ -155,17 +167,19 @@ def _ended(
     ended: Object,
 ) -> _Work:
     attempt = _attempt(live)
-    passed = (snapshot.now - _time(ended.get("lastTransitionTime"), snapshot.now)).total_seconds()
-    if isinstance(said, WeightsFacts):
-        return _Work((), said, _under_way(where))
+    passed = (snapshot.now - obstacles.time(ended.get("lastTransitionTime"), snapshot.now)).total_seconds()
     again = _build(request, where, snapshot, attempt + 1)
+    if isinstance(said, WeightsFacts):
+        if _lies(where, said, snapshot):
+            return _Work((), said, _under_way(where))
+        return _Work((again,), None, _under_way(where))
     this = _build(request, where, snapshot, attempt)
     if isinstance(said, result.Failure) and not said.passing:
         if not _may_heal(where, said):
-            return _Work((this,), None, _refused(said.reason, said.message))
+            return _Work((this,), None, obstacles.refused(said.reason, said.message))
         rest = RECHECK_SECONDS - passed
-        refused = _refused(said.reason, said.message, recheck_seconds=max(1.0, rest))
-        return _Work((this if rest > 0 else again,), None, refused)
+        healing = obstacles.refused(said.reason, said.message, recheck_seconds=max(1.0, rest))
+        return _Work((this if rest > 0 else again,), None, healing)
     rest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds() - passed
     if rest <= 0:
         return _Work((again,), None, _under_way(where))
@@ -184,19 +198,15 @@ def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
     for condition in snapshot.previous_status.get("conditions") or [] if attempt else []:
         known = condition.get("type") == Condition.WEIGHTS_READY and condition.get("status") == "False"
         if known and condition.get("reason") in _FINAL:
-            return _refused(Reason(condition["reason"]), condition.get("message", ""), recheck_seconds=30)
+            return obstacles.refused(Reason(condition["reason"]), condition.get("message", ""), recheck_seconds=30)
     return None
-
-
-def _refused(reason: Reason, message: str, recheck_seconds: float | None = None) -> Refused:
-    return Refused(reason, message, recheck_seconds=recheck_seconds, condition=Condition.WEIGHTS_READY)
 
 
 def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
     if isinstance(where, source.HttpsSource):
-        uid = snapshot.claims[WEIGHTS_CLAIM].get("metadata", {}).get("uid", "")
-        return jobs.download(request, where, attempt, uid)
-    return jobs.inspect(request, where, attempt)
+        return jobs.download(request, where, attempt, _uid(snapshot, WEIGHTS_CLAIM))
+    uid = _uid(snapshot, where.claim) if isinstance(where, source.ClaimSource) else ""
+    return jobs.inspect(request, where, attempt, uid)
 
 
 def _under_way(where: source.Source) -> NotYet:
@@ -221,7 +231,7 @@ def _job(snapshot: Snapshot, role: str, wanted: str) -> Object | None:
 
 def _attempt(job: Object) -> int:
     text = (job["metadata"].get("annotations") or {}).get(jobs.ANNOTATION_ATTEMPT, "0")
-    return int(text) if text.isdigit() and len(text) < 6 else 0
+    return int(text) if text.isdecimal() and len(text) < 6 else 0
 
 
 def _pods(snapshot: Snapshot, role: str, job: Object) -> list[Object]:
@@ -240,53 +250,3 @@ def _result(snapshot: Snapshot, role: str, job: Object) -> WeightsFacts | result
             if said := result.decode(ended.get("message", "")):
                 return said
     return None
-
-
-def _obstacle(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Refused | None:
-    """What keeps the Job's pod from running, in the kubelet's or the scheduler's words."""
-    for pod in pods:
-        status = pod.get("status", {})
-        for state in status.get("containerStatuses", []):
-            waiting = state.get("state", {}).get("waiting") or {}
-            if waiting.get("reason") in _PULL:
-                return _unpulled(where, str(waiting.get("message") or waiting["reason"]))
-            if waiting.get("reason") == "ContainerCreating" and _waited(status, now) > PATIENCE:
-                return NotYet(Reason.INSPECTING, _slow(str(pod["metadata"]["name"])), after_seconds=30)
-        for condition in status.get("conditions", []):
-            if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-                return NotYet(
-                    Reason.UNSCHEDULABLE,
-                    f"The pod that reads the weights finds no node: {condition.get('message', '')}. Correct "
-                    "`spec.compute` (nodeSelector, tolerations), or look at the claim with `kubectl describe pvc`.",
-                )
-    return None
-
-
-def _waited(status: Mapping[str, Any], now: datetime) -> timedelta:
-    return now - _time(status.get("startTime"), now)
-
-
-def _slow(pod: str) -> str:
-    """The kubelet says nothing while it pulls or mounts; what it waits for stands in the pod's events only."""
-    return (
-        f"Pod {pod} waits for an image or a volume for more than a minute. That is usual for large weights on a node "
-        f"that never had them; a registry that does not answer looks the same. `kubectl describe pod {pod}` tells."
-    )
-
-
-def _unpulled(where: source.Source, said: str) -> Refused:
-    """Either the weights' image or the operator's own, which the Job runs; the kubelet names it."""
-    weights = isinstance(where, source.OciSource) and (where.digest in said or where.reference in said)
-    if weights:
-        way = "Check `spec.source.uri`, that the registry is reachable from the node, and the namespace's pull secret."
-        return _refused(Reason.IMAGE_PULL_FAILED, f"The weights cannot be pulled: {said}. {way}", 30)
-    return _refused(
-        Reason.IMAGE_PULL_FAILED,
-        f"An image of the pod that reads the weights cannot be pulled: {said}. Check that the node "
-        "reaches the registry, `spec.source.uri`, and that this namespace may pull the operator's own image.",
-        30,
-    )
-
-
-def _time(text: str | None, default: datetime) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else default

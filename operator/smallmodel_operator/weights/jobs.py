@@ -4,6 +4,8 @@ A Job's template cannot change, so its name is a hash of all that is in it: anot
 makes another Job, and the old one is pruned.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from smallmodel_operator.api.names import (
@@ -28,23 +30,32 @@ ANNOTATION_ATTEMPT: Final = f"{GROUP}/attempt"
 ANNOTATION_ARTIFACT: Final = f"{GROUP}/artifact"
 CONTAINER: Final = "weights"
 INSPECT_SECONDS: Final = 900
+"""Longest reading of a header, counted from the container's start: pulling the weights takes as long as it takes."""
 HASH_SECONDS: Final = 7200
-"""Reading 20 GB from a slow network disk to check its SHA-256."""
+"""The same when all of the file is read to check its SHA-256: 20 GB from a slow network disk."""
 DOWNLOAD_SECONDS: Final = 6 * 3600
 CA_PATH: Final = "/etc/smallmodel-ca"
 
 
-def inspect(request: WeightsRequest, where: source.Source, attempt: int) -> dict[str, Any]:
-    """The Job that reads a GGUF header. The weights are mounted read-only."""
+def reading_seconds(where: source.Source) -> int:
+    """How long an inspection's container may run before it is taken for hung (a network disk that is gone)."""
+    return HASH_SECONDS if isinstance(where, source.ClaimSource) and where.sha256 else INSPECT_SECONDS
+
+
+def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_uid: str) -> dict[str, Any]:
+    """The Job that reads a GGUF header. The weights are mounted read-only.
+
+    It has no deadline of its own: Kubernetes would count the pull of the weights. See `reading_seconds`.
+    """
     volume, mount, _ = source.volume(where)
     args = ["inspect-weights", "--root", source.MOUNT_PATH, "--artifact", where.artifact]
     if where.path:
         args += ["--path", where.path]
-    checked = where.sha256 if isinstance(where, source.ClaimSource) else ""
-    if checked:
-        args += ["--sha256", checked]
+    if isinstance(where, source.ClaimSource):
+        args += ["--sha256", where.sha256] if where.sha256 else []
+        args += ["--claim", claim_uid]
     pod = _pod(request, args, pod_security(), [volume], [mount])
-    return _job(request, where, ROLE_INSPECT, attempt, pod, HASH_SECONDS if checked else INSPECT_SECONDS)
+    return _job(request, where, ROLE_INSPECT, attempt, pod)
 
 
 def download(request: WeightsRequest, where: source.HttpsSource, attempt: int, claim_uid: str) -> dict[str, Any]:
@@ -61,7 +72,7 @@ def download(request: WeightsRequest, where: source.HttpsSource, attempt: int, c
         volumes.append({"name": "ca", "configMap": {"name": request.ca_config_map, "optional": True}})
         mounts.append({"name": "ca", "mountPath": CA_PATH, "readOnly": True})
         args += ["--ca-file", f"{CA_PATH}/ca.crt"]
-    return _job(request, where, ROLE_DOWNLOAD, attempt, pod, DOWNLOAD_SECONDS)
+    return _job(request, where, ROLE_DOWNLOAD, attempt, pod, {"activeDeadlineSeconds": DOWNLOAD_SECONDS})
 
 
 def claim(request: WeightsRequest) -> dict[str, Any]:
@@ -122,12 +133,17 @@ def _pod(
 
 
 def _job(
-    request: WeightsRequest, where: source.Source, role: str, attempt: int, pod: dict[str, Any], deadline: int
+    request: WeightsRequest,
+    where: source.Source,
+    role: str,
+    attempt: int,
+    pod: dict[str, Any],
+    bounds: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     marks = {**labels(request.name, role), LABEL_ARTIFACT: short_hash(where.artifact)}
     spec = {
         "backoffLimit": 2,
-        "activeDeadlineSeconds": deadline,
+        **bounds,
         # What the user must change does not get better by trying again.
         "podFailurePolicy": {
             "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [result.EXIT_REFUSED]}}]

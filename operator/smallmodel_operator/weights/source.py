@@ -59,8 +59,8 @@ class ClaimSource:
     @property
     def mutable(self) -> str:
         if self.sha256:
-            return ""
-        return "A file in a claim may change unnoticed; set `spec.source.sha256` to pin it."
+            return "Its SHA-256 was right when it was inspected; what is written to the claim later is not checked."
+        return "A file in a claim may change unnoticed; with `spec.source.sha256` it is checked when it is inspected."
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Volume:
         target.write_bytes(data)
 
     def inspect(self, path: str = "", sha256: str = "") -> tuple[int, Any]:
-        code = inspect(str(self.root), path, "sha256:a", sha256, self.message)
+        code = inspect(str(self.root), path, "sha256:a", sha256, "uid-1", self.message)
         return code, result.decode(self.message.read_text())
 
     def refused(self, path: str = "", sha256: str = "") -> result.Failure:
@@ -49,6 +49,7 @@ def test_the_file_is_found_and_described(volume: Volume, path: str) -> None:
     assert code == result.EXIT_FOUND
     assert isinstance(facts, WeightsFacts)
     assert (facts.artifact, facts.file, facts.file_bytes) == ("sha256:a", "models/bot.gguf", len(FILE))
+    assert facts.claim == "uid-1"
 
 
 def test_no_file_says_what_there_is(volume: Volume) -> None:

@@ -122,6 +122,15 @@ def test_it_uses_a_shell_and_two_core_utilities() -> None:
     assert not {"ss", "netstat", "curl", "grep", "awk", "python", "bash"} & set(re.findall(r"[a-z]+", script))
 
 
+def test_sleep_and_seq_are_all_it_finds(listener: socket.socket, tmp_path: Path, path: str) -> None:
+    (tmp_path / "seq").symlink_to(shutil.which("seq") or "")
+    with connection(listener):
+        hook = Hook(listener, str(tmp_path))
+        assert hook.runs(12 * SECOND)
+    with hook:
+        assert hook.ended() == (0, b"")
+
+
 def test_the_hook_fits_into_the_grace() -> None:
     looks = int(re.findall(r"seq (\d+)", drain.command(8080)[2])[0])
     assert drain.SETTLE_SECONDS + looks < drain.GRACE_SECONDS

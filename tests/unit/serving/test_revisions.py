@@ -106,7 +106,7 @@ def test_a_changed_wish_moves_to_the_latest_and_to_fresh_memory(upgraded: None, 
     assert revisions.frozen(wish, live) == (2, wish)
 
 
-@pytest.mark.parametrize("recorded", ["", "0", "99", "x", "-1"])
+@pytest.mark.parametrize("recorded", ["", "0", "99", "x", "-1", "²", "9" * 5000])
 def test_an_unknown_recorded_revision_gives_way_to_the_latest(recorded: str) -> None:
     live = build.deployment(request(), None)
     live["metadata"]["annotations"][ANNOTATION_REVISION] = recorded

@@ -1,7 +1,7 @@
 """Where the finding-out stands, pass by pass: a small cluster of one model in which Jobs end as the test says."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from smallmodel_operator.api.names import WEIGHTS_CLAIM
 from smallmodel_operator.core.facts import Capabilities, Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
-from smallmodel_operator.weights import result
+from smallmodel_operator.weights import jobs, result
 from smallmodel_operator.weights.decide import RECHECK_SECONDS, artifact, claims, decide
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
@@ -282,6 +282,94 @@ def test_a_claim_made_anew_is_downloaded_into_again() -> None:
     assert isinstance(world.step().problem, NotYet)
     assert "uid-2" in world.job["spec"]["template"]["spec"]["containers"][0]["args"]
     assert isinstance(World(wish, inspected=known).step().problem, NotYet), "no claim at all"
+
+
+def claim_of(uid: str) -> dict[str, Any]:
+    return {"models": {"metadata": {"name": "models", "uid": uid}}}
+
+
+@pytest.mark.parametrize("sha256", ["", "b" * 64])
+def test_what_is_known_of_a_claim_holds_for_that_claim_only(sha256: str) -> None:
+    wish = request(PVC, sha256=sha256)
+    known = {artifact(wish): replace(FACTS, artifact=artifact(wish), claim="uid-1")}
+    assert World(wish, claims=claim_of("uid-1"), inspected=known).step().problem is None
+    world = World(wish, claims=claim_of("uid-2"), inspected=known)
+    assert isinstance(world.step().problem, NotYet), "a claim made anew holds other files"
+    assert world.job["spec"]["template"]["spec"]["containers"][0]["args"][-2:] == ["--claim", "uid-2"]
+
+
+def test_what_a_release_without_uids_remembered_is_bound_to_the_claim_there_is() -> None:
+    """Reading it again could wait for ever for a disk that the running pods hold."""
+    wish = request(PVC)
+    old = replace(FACTS, artifact=artifact(wish), claim="")
+    verdict = World(wish, claims=claim_of("uid-1"), inspected={old.artifact: old}).step()
+    assert verdict.problem is None
+    assert verdict.facts == replace(old, claim="uid-1")
+
+
+@pytest.mark.parametrize("wish", [request(PVC), request(**HTTPS)])
+def test_what_a_job_found_in_a_claim_that_is_gone_is_found_out_again(wish: WeightsRequest) -> None:
+    (name,) = claims(wish)
+    world = World(wish, claims={name: {"metadata": {"name": name, "uid": "uid-1"}}})
+    world.step()
+    world.end(replace(FACTS, artifact=artifact(wish), claim="uid-1"))
+    world.snapshot = replace(world.snapshot, claims={name: {"metadata": {"name": name, "uid": "uid-2"}}})
+    verdict = world.step()
+    assert verdict.facts is None
+    assert "uid-2" in world.job["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def running(since: datetime) -> dict[str, Any]:
+    return {"containerStatuses": [{"state": {"running": {"startedAt": since.isoformat()}}}]}
+
+
+def test_a_pull_may_take_as_long_as_it_takes() -> None:
+    world = World(request())
+    world.step()
+    name = world.job["metadata"]["name"]
+    world.pod({"startTime": NOW.isoformat(), **waiting("", "ContainerCreating")})
+    for _ in range(4):
+        verdict = world.step(6 * 3600)
+        assert isinstance(verdict.problem, NotYet)
+        assert verdict.problem.reason is Reason.INSPECTING
+        assert "waits for an image or a volume" in str(verdict.problem)
+        assert world.job["metadata"]["name"] == name
+
+
+def test_reading_that_does_not_end_is_begun_anew() -> None:
+    world = World(request())
+    world.step()
+    first = world.job["metadata"]["name"]
+    world.snapshot = replace(world.snapshot, now=NOW + timedelta(hours=6))
+    world.pod(running(world.snapshot.now))
+    world.step(jobs.INSPECT_SECONDS - 1)
+    assert world.job["metadata"]["name"] == first, "counted from the container's start, not from the Job's"
+    verdict = world.step(2)
+    assert world.job["metadata"]["name"] != first
+    assert isinstance(verdict.problem, NotYet)
+    assert verdict.problem.reason is Reason.INSPECTION_FAILED
+    assert "15 minutes" in str(verdict.problem)
+    assert world.step(1).problem.reason is Reason.INSPECTING
+
+
+def test_a_large_pinned_file_may_be_read_for_longer() -> None:
+    world = World(request(PVC, sha256="b" * 64), claims=claim_of("uid-1"))
+    world.step()
+    first = world.job["metadata"]["name"]
+    world.pod(running(NOW))
+    world.step(jobs.INSPECT_SECONDS + 1)
+    assert world.job["metadata"]["name"] == first
+    world.step(jobs.HASH_SECONDS)
+    assert world.job["metadata"]["name"] != first
+
+
+@pytest.mark.parametrize("text", ["²", "x", "-1", "", "9" * 5000])
+def test_an_attempt_somebody_wrote_stops_nothing(text: str) -> None:
+    world = World(request())
+    world.step()
+    job = {**world.job, "metadata": {**world.job["metadata"], "annotations": {jobs.ANNOTATION_ATTEMPT: text}}}
+    world.snapshot = replace(world.snapshot, children={key_of(job): job})
+    assert isinstance(world.step().problem, NotYet)
 
 
 def test_a_download_the_user_must_see_to_is_tried_again_later() -> None:

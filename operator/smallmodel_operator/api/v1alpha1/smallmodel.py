@@ -38,7 +38,10 @@ class Source(ApiModel):
         default="",
         max_length=64,
         pattern=r"^([0-9a-f]{64})?$",
-        description="SHA-256 of the file in hex. Required with https://. Checked with pvc:// when set.",
+        description=(
+            "SHA-256 of the file in hex. Required with https://. With pvc:// it is checked when the weights are "
+            "inspected, once for each claim; not at every start of a pod."
+        ),
     )
 
 
@@ -199,7 +202,7 @@ class WeightsStatus(ApiModel):
     feed_forward: int = Field(default=0, ge=0, description="Width of the feed-forward layer.")
     experts: int = Field(default=0, ge=0, description="Number of experts; 0 for a dense model.")
     token_embedding_bytes: int = Field(default=0, ge=0, description="Size of the token embedding tensor in bytes.")
-    claim: str = Field(default="", max_length=64, description="uid of the claim a downloaded file lies in.")
+    claim: str = Field(default="", max_length=64, description="uid of the claim the file lies in.")
     licence: str = Field(default="", max_length=256, description="Licence named in the header.")
     name: str = Field(default="", max_length=256, description="Name in the header.")
 

@@ -1,0 +1,79 @@
+"""What keeps a Job's pod from reading the weights, and reading that does not end."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.weights import source
+
+PATIENCE: Final = timedelta(seconds=60)
+"""A pod that is still being set up after this long is worth a word."""
+_PULL: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
+
+
+def find(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Refused | None:
+    """What keeps the Job's pod from running, in the kubelet's or the scheduler's words."""
+    for pod in pods:
+        status = pod.get("status", {})
+        for state in status.get("containerStatuses", []):
+            waiting = state.get("state", {}).get("waiting") or {}
+            if waiting.get("reason") in _PULL:
+                return _unpulled(where, str(waiting.get("message") or waiting["reason"]))
+            if waiting.get("reason") == "ContainerCreating" and _waited(status, now) > PATIENCE:
+                return NotYet(Reason.INSPECTING, _slow(str(pod["metadata"]["name"])), after_seconds=30)
+        for condition in status.get("conditions", []):
+            if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+                return NotYet(
+                    Reason.UNSCHEDULABLE,
+                    f"The pod that reads the weights finds no node: {condition.get('message', '')}. Correct "
+                    "`spec.compute` (nodeSelector, tolerations), or look at the claim with `kubectl describe pvc`.",
+                )
+    return None
+
+
+def _waited(status: Mapping[str, Any], now: datetime) -> timedelta:
+    return now - time(status.get("startTime"), now)
+
+
+def _slow(pod: str) -> str:
+    """The kubelet says nothing while it pulls or mounts; what it waits for stands in the pod's events only."""
+    return (
+        f"Pod {pod} waits for an image or a volume for more than a minute. That is usual for large weights on a node "
+        f"that never had them; a registry that does not answer looks the same. `kubectl describe pod {pod}` tells."
+    )
+
+
+def _unpulled(where: source.Source, said: str) -> Refused:
+    """Either the weights' image or the operator's own, which the Job runs; the kubelet names it."""
+    weights = isinstance(where, source.OciSource) and (where.digest in said or where.reference in said)
+    if weights:
+        way = "Check `spec.source.uri`, that the registry is reachable from the node, and the namespace's pull secret."
+        return refused(Reason.IMAGE_PULL_FAILED, f"The weights cannot be pulled: {said}. {way}", 30)
+    return refused(
+        Reason.IMAGE_PULL_FAILED,
+        f"An image of the pod that reads the weights cannot be pulled: {said}. Check that the node "
+        "reaches the registry, `spec.source.uri`, and that this namespace may pull the operator's own image.",
+        30,
+    )
+
+
+def overdue(pods: list[Object], now: datetime, seconds: int) -> bool:
+    """Whether the youngest pod's container has run for longer than this: what was pulled before it is not counted."""
+    for state in pods[0].get("status", {}).get("containerStatuses", []) if pods else []:
+        running = state.get("state", {}).get("running") or {}
+        if now - time(running.get("startedAt"), now) > timedelta(seconds=seconds):
+            return True
+    return False
+
+
+def refused(reason: Reason, message: str, recheck_seconds: float | None = None) -> Refused:
+    """A refusal that `WeightsReady` tells of."""
+    return Refused(reason, message, recheck_seconds=recheck_seconds, condition=Condition.WEIGHTS_READY)
+
+
+def time(text: str | None, default: datetime) -> datetime:
+    """A moment as Kubernetes writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else default
