@@ -79,6 +79,7 @@ RECIPES: dict[str, Tool] = {
     "argocd": Tool(
         {"argocd": "."}, module="argocd", links=("argocd-application-controller", "argocd-repo-server"), seconds=180
     ),
+    "load": Tool({"load": "."}, module="load", seconds=20),
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, version="v0.8.0", seconds=120),
 }
 

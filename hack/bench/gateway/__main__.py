@@ -1,0 +1,118 @@
+"""The gateway beside a direct connection, a raw Envoy and LiteLLM's proxy: one run, one machine, one mock engine.
+
+Subjects take turns in short rounds, so that what else the machine does meets all of them. Progress goes to standard
+error; the last line of standard output is one JSON object. It takes about five minutes, plus installing LiteLLM once.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from hack.bench.gateway import release
+from hack.bench.gateway.load import engine
+from hack.bench.gateway.measure import Load, Measured, added, closed, open_loop, stream
+from hack.bench.gateway.plot import draw
+from hack.bench.gateway.subjects import Subject, direct, gateway, litellm, raw_envoy
+
+LOADS = (Load(1, 20), Load(32, 50), Load(32, 1000, fast_only=True))
+"""What LiteLLM can do on a busy machine with one connection, with 32, and what it cannot."""
+BODY_BYTES = 1024
+STREAMS, TOKENS = 64, 100
+TARGET_ADDED_MS, TARGET_TIMES = 0.15, 10
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def bodies(folder: Path) -> tuple[Path, Path]:
+    """Files with a request of BODY_BYTES, and with one that streams TOKENS tokens."""
+    files = []
+    for name, more in (("plain", {}), ("stream", {"stream": True, "max_tokens": TOKENS})):
+        body = {"model": "bot", "messages": [{"role": "user", "content": ""}], **more}
+        body["messages"][0]["content"] = "x" * (BODY_BYTES - len(json.dumps(body)))  # type: ignore[index]
+        files.append(folder / f"{name}.json")
+        files[-1].write_text(json.dumps(body))
+    return files[0], files[1]
+
+
+def compare(subjects: Sequence[Subject], plain: Path, streamed: Path, args: argparse.Namespace) -> Measured:
+    found = Measured()
+    for turn in range(args.rounds):
+        for load in LOADS:
+            say(f"round {turn + 1} of {args.rounds}: {load.name}")
+            for subject in subjects:
+                if subject.name != "LiteLLM" or not load.fast_only:
+                    open_loop(found, subject, load, plain, args.seconds)
+    for connections in (1, 32):
+        say(f"closed loop, {connections} connection(s)")
+        for subject in subjects:
+            closed(found, subject, connections, plain, 2 * args.seconds)
+    for turn in range(2):
+        say(f"{STREAMS} streams, round {turn + 1} of 2")
+        for subject in subjects:
+            stream(found, subject, STREAMS, streamed)
+    return found
+
+
+def judge(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What must hold, and whether it did; targets stay what they are however busy the machine was."""
+
+    def row(subject: str, load: Load) -> dict[str, Any]:
+        return next(r for r in rows if r["subject"] == subject and r["load"] == load.name)
+
+    def over(key: str) -> dict[str, float]:
+        return {x.name: round(row("our gateway", x)[key] - row("raw Envoy", x)[key], 3) for x in LOADS}
+
+    p50 = over("added_p50_ms")
+    ours, peer = (row(name, LOADS[1])["rps_per_cpu_second"] for name in ("our gateway", "LiteLLM"))
+    return {
+        "over_raw_envoy_p50_ms": p50,
+        "over_raw_envoy_quietest_round_ms": over("quietest_p50_ms"),
+        "over_raw_envoy_met": max(p50.values()) <= TARGET_ADDED_MS,
+        "times_litellm_per_cpu_second": round(ours / peer, 1),
+        "times_litellm_met": ours / peer >= TARGET_TIMES,
+    }
+
+
+def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    plain, streamed = bodies(folder)
+    with ExitStack() as stack:
+        port = stack.enter_context(engine())
+        say("starting raw Envoy, our gateway and LiteLLM")
+        proxies = [stack.enter_context(start(folder, port)) for start in (raw_envoy, gateway, litellm)]
+        found = compare([direct(port), *proxies], plain, streamed, args)
+    rows, sse = added(found, LOADS)
+    (folder / "release").mkdir()
+    say(f"from zero: {args.cold_starts} cold starts with two gateways")
+    zero = asyncio.run(release.measure(folder / "release", args.cold_starts))
+    return {"rows": rows, "sse": sse, "release": zero, **judge(rows)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m hack.bench.gateway", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each subject at each rate")
+    parser.add_argument("--seconds", type=float, default=2, help="of each turn")
+    parser.add_argument("--cold-starts", type=int, default=20, help="times the model is woken")
+    parser.add_argument("--plot", type=Path, help="write an SVG picture of the rows there")
+    args = parser.parse_args()
+    began, before = time.monotonic(), os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="slm-") as scratch:
+        result = measure(args, Path(scratch))
+    result["load_average"] = {"before": round(before, 1), "after": round(os.getloadavg()[0], 1)}
+    result |= {"cores": os.cpu_count(), "seconds": round(time.monotonic() - began)}
+    if args.plot:
+        args.plot.write_text(draw(result))
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

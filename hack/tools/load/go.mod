@@ -1,0 +1,3 @@
+module smallmodel.dev/hack/tools/load
+
+go 1.24
