@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hack.cluster import packages
+from hack.cluster.__main__ import status
 from hack.cluster.node import Node
 from hack.images.build import build_image, pack_weights
 from hack.images.oci import Image
@@ -89,10 +90,15 @@ class Bed:
         data = self.get("secret", f"{name}-client", namespace)["data"]
         return base64.b64decode(data["OPENAI_API_KEY"]).decode()
 
-    def load(self, name: str, namespace: str, *, keep: bool = False, clients: int = 3) -> Load:
-        """Load on a model through the gateway, as its app team would send it."""
+    def gateway_pods(self) -> list[str]:
+        """Addresses of the gateway's pods, each with its port."""
+        pods = self.items("pods", "smallmodel-system", "app.kubernetes.io/component=gateway")
+        return sorted(f"{p['status']['podIP']}:10080" for p in pods)
+
+    def load(self, name: str, namespace: str, *, keep: bool = False, clients: int = 3, address: str = "") -> Load:
+        """Load on a model through the gateway, as its app team would send it; `address` names one gateway."""
         host = f"{name}.{namespace}.svc.cluster.local"
-        return Load(self.gateway(), host, self.key(name, namespace), name, clients=clients, keep=keep)
+        return Load(address or self.gateway(), host, self.key(name, namespace), name, clients=clients, keep=keep)
 
     def operator_log(self) -> str:
         return self.kubectl("-n", "smallmodel-system", "logs", "deploy/smallmodel-operator", "--tail=40", check=False)
@@ -112,16 +118,17 @@ def install_operator() -> None:
 
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
-    """One cluster for the whole run, new every time."""
+    """One cluster for the whole run, new every time; SLM_REUSE_CLUSTER=1 takes one that runs, to try a test again."""
     packages.ensure()
     os.environ["CLUSTER_NAME"] = NAME
     node = Node(NAME)
-    node.down()
-    node.up()
-    testbed.place()
-    install_operator()
-    for image in (build_image("toolbox"), *weights_images().values()):
-        node.load_image(image.archive)
+    if os.environ.get("SLM_REUSE_CLUSTER") != "1" or not status(node)["ready"]:
+        node.down()
+        node.up()
+        testbed.place()
+        install_operator()
+        for image in (build_image("toolbox"), *weights_images().values()):
+            node.load_image(image.archive)
     yield Bed(node)
     if os.environ.get("SLM_KEEP_CLUSTER") != "1":
         node.down()

@@ -1,6 +1,7 @@
 """The way of a user's own cluster, whole: `make install REGISTRY=…` builds the real Containerfiles, a registry keeps
 them, and the node's kubelet pulls operator, engine and weights from it by digest."""
 
+import base64
 import http.client
 import json
 import os
@@ -83,15 +84,18 @@ def base(env: dict[str, str], name: str, wanted: bases.Base) -> str:
 def answer(node: Node, question: str) -> str:
     """What the model says, asked over the API server's port-forward as the example's README does."""
     forward = subprocess.Popen(
-        [program("kube", "kubectl"), f"--kubeconfig={node.kubeconfig}", "-n", "support", "port-forward",
-         "service/support", ":80"], stdout=subprocess.PIPE, text=True,
+        [program("kube", "kubectl"), f"--kubeconfig={node.kubeconfig}", "-n", "smallmodel-system", "port-forward",
+         "service/smallmodel-gateway", ":80"], stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert forward.stdout is not None
         port = int(forward.stdout.readline().split("127.0.0.1:")[1].split(" ")[0])
         body = json.dumps({"model": "support", "messages": [{"role": "user", "content": question}]})
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+        encoded = node.kubectl("-n", "support", "get", "secret", "support-client", "-o=jsonpath={.data.OPENAI_API_KEY}")
+        key = base64.b64decode(encoded).decode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+        connection.request("POST", "/support/v1/chat/completions", body, headers)
         with connection.getresponse() as response:
             said = json.load(response)
         connection.close()

@@ -32,8 +32,19 @@ def test_first_answer(bed: Bed, namespace: str, weights: dict[str, str]) -> None
     assert "17:30" in _client(bed, namespace, code, secret="bot-client")
 
 
-def _client(bed: Bed, namespace: str, code: str, name: str = "app", secret: str = "") -> str:
-    """What a pod of an app team prints; with `secret` it has what `envFrom` gives it, and nothing else."""
+def _client(
+    bed: Bed,
+    namespace: str,
+    code: str,
+    name: str = "app",
+    secret: str = "",
+    image: str = "",
+    command: list[str] | None = None,
+) -> str:
+    """What a pod of an app team prints; with `secret` it has what `envFrom` gives it, and nothing else.
+
+    `code` is Python for our toolbox; another `image` brings a `command` of its own.
+    """
     from hack.images.build import build_image
 
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -53,9 +64,9 @@ def _client(bed: Bed, namespace: str, code: str, name: str = "app", secret: str 
             "containers": [
                 {
                     "name": "app",
-                    "image": build_image("toolbox").reference,
+                    "image": image or build_image("toolbox").reference,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": ["python3", "-c", code],
+                    "command": command or ["python3", "-c", code],
                     "envFrom": [{"secretRef": {"name": secret}}] if secret else [],
                     "securityContext": security,
                 }
