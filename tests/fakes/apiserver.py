@@ -174,8 +174,10 @@ class FakeApiServer:
 
     def _apply(self, key: Key, body: dict[str, Any], query: Any, subresource: str) -> web.Response:
         manager, live = query["fieldManager"], self.objects.get(key)
-        if live is None and (subresource or body["metadata"].get("uid")):
+        if live is None and subresource:
             return _status(404, "NotFound", f"{key[0]} {key[2]!r} not found")
+        if live is None and body["metadata"].get("uid"):
+            return _status(409, "Conflict", "uid mismatch: and no existing object was found")
         if live is not None and (refused := self._stale(key, body)):
             return refused
         owners = self.managers.get(key, {}) if live else {}

@@ -17,6 +17,8 @@ from smallmodel_operator.core.pod import owner_reference
 
 NAMES_SECONDS: Final = 2.0
 """How long a namespace's list of names answers for; bursts of new models share one list."""
+MUST_NOT_EXIST: Final = "1"
+"""As the resourceVersion of an apply: no object has it (etcd's first write is 2), so only a free name passes."""
 
 
 class Applier:
@@ -26,7 +28,8 @@ class Applier:
         self._client = client
         self._children = children
         self._names: dict[tuple[str, str], tuple[float, asyncio.Task[dict[str, Mapping[str, Any]]]]] = {}
-        self._settled: dict[str, tuple[str, str]] = {}
+        self._settled: dict[ModelKey, dict[ObjectKey, tuple[str, str, str]]] = {}
+        """What was sent last for a child, and what uid and version that made."""
 
     async def apply(
         self, model: ModelKey, uid: str, plan: Plan, live: Mapping[ObjectKey, Object]
@@ -43,7 +46,7 @@ class Applier:
         for claim in plan.kept:
             await self._ensure(claim)
         owner = owner_reference(model[1], uid)
-        changed = [o for o in plan.objects if self._differs(o, live.get(key_of(o)))]
+        changed = [o for o in plan.objects if self._differs(model, o, live.get(key_of(o)))]
         # All names first: a model one of whose names is taken leaves nothing half-made.
         await _all(self._require_free(model, *key_of(o), uid) for o in changed if key_of(o) not in live)
         first = [o for o in changed if o["kind"] == "NetworkPolicy"]
@@ -65,36 +68,42 @@ class Applier:
         await _all(self._delete(model, key, live[key]) for key in surplus)
         return surplus
 
-    def _differs(self, wanted: Object, live: Object | None) -> bool:
+    def _differs(self, model: ModelKey, wanted: Object, live: Object | None) -> bool:
         if live is None:
             return True
         if not differences(wanted, live):
             return False
         # What the server keeps differently from what we send would otherwise be sent for ever.
-        return self._settled.get(live["metadata"]["uid"]) != (digest(wanted), live["metadata"]["resourceVersion"])
+        meta = live["metadata"]
+        state = (digest(wanted), meta["uid"], meta["resourceVersion"])
+        return self._settled.get(model, {}).get(key_of(wanted)) != state
 
     async def _write(self, model: ModelKey, owner: Mapping[str, Any], wanted: Object, live: Object | None) -> Object:
         kind, name = key_of(wanted)
         metadata = {**wanted["metadata"], "ownerReferences": [owner]}
-        if live is not None and kind == "Deployment":
-            # Decided on exactly this state: another writer of replicas in between means deciding again.
-            metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
+        if live is None:
+            # Somebody's object of that name that says the same as ours would not be in conflict, and become ours.
+            metadata["resourceVersion"] = MUST_NOT_EXIST
+        else:
+            metadata["uid"] = live["metadata"]["uid"]  # nor one that took its place
+            if kind == "Deployment":
+                # Decided on exactly this state: another writer of replicas in between means deciding again.
+                metadata["resourceVersion"] = live["metadata"]["resourceVersion"]
         try:
             answer = await self._client.apply({**wanted, "metadata": metadata}, force=live is not None)
         except ApiError as error:
-            if live is None and error.status == 409:  # fields of it are another's: it exists, out of our sight
-                await self._find_hidden(model, kind, name, owner["uid"])
-            raise self._explain(error, kind, name, live is None) from error
+            if live is None and error.status == 409:
+                await self._explain_taken(model, kind, name, owner["uid"])
+            raise self._explain(error, kind, name) from error
         if not owned(answer, owner["uid"]):
             raise _taken(kind, name)
         self._children.wrote(model, (kind, name), answer)
-        self._settled[answer["metadata"]["uid"]] = (digest(wanted), answer["metadata"]["resourceVersion"])
+        meta = answer["metadata"]
+        self._settled.setdefault(model, {})[kind, name] = (digest(wanted), meta["uid"], meta["resourceVersion"])
         return answer
 
     @staticmethod
-    def _explain(error: ApiError, kind: str, name: str, new: bool) -> Exception:
-        if error.status == 409 and new:
-            return _taken(kind, name)
+    def _explain(error: ApiError, kind: str, name: str) -> Exception:
         if error.status == 409:
             return NotYet(Reason.PROGRESSING, f"{kind} {name!r} changed meanwhile; deciding again.", after_seconds=0.2)
         if error.status == 422:
@@ -120,22 +129,22 @@ class Applier:
         stranger = (await self._taken_names(kind, model[0])).get(name)
         if stranger is None:
             return
-        if owned({"metadata": stranger}, uid):
-            await self._find_hidden(model, kind, name, uid)
+        if owned({"metadata": stranger}, uid):  # as the list says, which may be old
+            await self._explain_taken(model, kind, name, uid)
             return
-        owners = [r for r in stranger.get("ownerReferences", ()) if r.get("kind") == "SmallModel"]
-        if stranger.get("deletionTimestamp") or owners:
-            raise NotYet(
-                Reason.PROGRESSING, f"{kind} {name!r} of a deleted SmallModel is still being removed.", after_seconds=2
-            )
-        raise _taken(kind, name)
+        raise _refused(stranger, kind, name)
 
-    async def _find_hidden(self, model: ModelKey, kind: str, name: str, uid: str) -> None:
-        """A child that lost the label we watch by is out of sight: look at it, and decide again with it in view."""
-        hidden = await self._client.get(kind, name, model[0])
-        if hidden is None or hidden["metadata"].get("deletionTimestamp") or not owned(hidden, uid):
+    async def _explain_taken(self, model: ModelKey, kind: str, name: str, uid: str) -> None:
+        """Say what it is that has the name; nothing when it is free (again).
+
+        A child that lost the labels we watch by is out of sight: it is looked at, and decided again with it in view.
+        """
+        live = await self._client.get(kind, name, model[0])
+        if live is None:
             return
-        self._children.wrote(model, (kind, name), hidden)
+        if live["metadata"].get("deletionTimestamp") or not owned(live, uid):
+            raise _refused(live["metadata"], kind, name)
+        self._children.wrote(model, (kind, name), live)
         raise NotYet(Reason.PROGRESSING, f"{kind} {name!r} lost its labels; they are restored.", after_seconds=0.1)
 
     async def _taken_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
@@ -164,15 +173,24 @@ class Applier:
             await self._client.create(claim)
         except ApiError as error:
             if error.status != 409:
-                raise self._explain(error, kind, name, False) from error
+                raise self._explain(error, kind, name) from error
 
     async def _delete(self, model: ModelKey, key: ObjectKey, obj: Object) -> None:
         await self._client.delete(key[0], key[1], model[0], obj["metadata"]["uid"])
         self._children.deleted(model, key, obj)
+        self._settled.get(model, {}).pop(key, None)
 
-    def forget(self, uids: Iterable[str]) -> None:
-        for uid in uids:
-            self._settled.pop(uid, None)
+    def forget(self, model: ModelKey) -> None:
+        """The model is gone."""
+        self._settled.pop(model, None)
+
+
+def _refused(stranger: Mapping[str, Any], kind: str, name: str) -> Refused | NotYet:
+    """Why a name cannot be used, by the metadata of the object that has it."""
+    owners = [r for r in stranger.get("ownerReferences", ()) if r.get("kind") == "SmallModel"]
+    if stranger.get("deletionTimestamp") or owners:
+        return NotYet(Reason.PROGRESSING, f"An earlier {kind} {name!r} is still being removed.", after_seconds=2)
+    return _taken(kind, name)
 
 
 def _taken(kind: str, name: str) -> Refused:

@@ -98,7 +98,7 @@ class Reconciler:
         """The model is gone: drop what was cached for it."""
         meta = body["metadata"]
         model = (meta["namespace"], meta["name"])
-        self._applier.forget(c["metadata"]["uid"] for c in self.observer.children.of(model, meta["uid"]).values())
+        self._applier.forget(model)
         self.observer.children.forget(model)
         self.observer.forget(model)
         self._secrets.forget(model)

@@ -179,6 +179,48 @@ async def test_a_name_taken_between_look_and_write_is_not_taken_over(world: Worl
     assert (world.api.get("Service", "bot") or {})["spec"] == spec
 
 
+async def test_not_even_an_object_that_says_the_same_is_taken_over(world: World) -> None:
+    """No field of it is in conflict with ours, so that only the precondition protects it."""
+    for kind in ("NetworkPolicy", "Service"):
+        await world.applier._taken_names(kind, "support")
+    theirs = world.api.put(pods_policy("bot", "support", "smallmodel-system"))
+    with pytest.raises(Refused) as caught:
+        await world.apply(plan())
+    assert caught.value.reason is Reason.NAME_TAKEN
+    assert world.api.get("NetworkPolicy", "bot") == theirs
+
+
+async def test_an_object_that_took_the_place_of_a_child_is_not_taken_over(world: World) -> None:
+    await world.apply(plan())
+    seen = world.live()
+    del world.api.objects["Service", "support", "bot"]
+    theirs = world.api.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bot", "namespace": "support"}})
+    meta = {**seen["Service", "bot"]["metadata"], "resourceVersion": "7"}
+    seen["Service", "bot"] = {**seen["Service", "bot"], "metadata": meta, "spec": {}}
+    with pytest.raises(NotYet, match="deciding again"):
+        await world.applier.apply(MODEL, objects.UID, plan(), seen)
+    assert world.api.get("Service", "bot") == theirs
+
+
+async def test_a_child_that_is_still_being_removed_is_waited_for(world: World) -> None:
+    await world.apply(plan())
+    live = world.api.get("Service", "bot")
+    assert live is not None
+    live["metadata"]["deletionTimestamp"] = objects.ago(1)
+    seen = {k: o for k, o in world.live().items() if k != ("Service", "bot")}
+    with pytest.raises(NotYet, match="still being removed"):
+        await world.applier.apply(MODEL, objects.UID, plan(), seen)
+
+
+async def test_what_is_kept_about_children_goes_with_them(world: World) -> None:
+    await world.apply(plan(2))
+    assert len(world.applier._settled[MODEL]) == 5
+    await world.apply(plan(1))
+    assert len(world.applier._settled[MODEL]) == 4
+    world.applier.forget(MODEL)
+    assert not world.applier._settled
+
+
 async def test_children_of_a_deleted_namesake_are_waited_for(world: World) -> None:
     old = {"name": "bot", "namespace": "support", "ownerReferences": [owner_reference("bot", "old-uid")]}
     world.api.put({"apiVersion": "v1", "kind": "Service", "metadata": old})
@@ -241,14 +283,13 @@ async def test_what_the_server_keeps_otherwise_is_not_sent_for_ever(world: World
     live = world.api.get("Service", "bot")
     assert live is not None
     live["spec"]["externalName"] = "other.test"  # as if the server had answered our own write so
-    world.applier._settled[live["metadata"]["uid"]] = (
-        module.digest(build.addresses("bot", "support", "gateway.test")[0]),
-        live["metadata"]["resourceVersion"],
-    )
+    sent = module.digest(build.addresses("bot", "support", "gateway.test")[0])
+    meta = live["metadata"]
+    world.applier._settled[MODEL]["Service", "bot"] = (sent, meta["uid"], meta["resourceVersion"])
     world.written()
     await world.apply(plan())
     assert world.written() == []
-    world.applier.forget([live["metadata"]["uid"]])
+    world.applier.forget(MODEL)
     await world.apply(plan())
     assert world.written() == ["Service"]
 
@@ -311,8 +352,3 @@ async def test_a_child_that_lost_its_labels_is_found_and_healed(world: World) ->
     healed = world.api.get("Deployment", "bot") or {}
     assert healed["metadata"]["labels"]["smallmodel.dev/model"] == "bot"
     assert healed["metadata"]["uid"] == live["metadata"]["uid"]
-
-
-async def test_what_was_written_and_not_seen_yet_is_not_trusted_for_ever(world: World) -> None:
-    await world.apply(plan())
-    assert world.children.unconfirmed(MODEL)
