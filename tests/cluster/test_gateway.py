@@ -1,0 +1,159 @@
+"""The gateway on the real node: from zero, sleep, swap without room. Load comes from outside the cluster."""
+
+import http.client
+import json
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tests.cluster.burst import ReadySeen, caller, lost
+from tests.cluster.conftest import Bed, model
+
+SLEEPY = {"minReplicas": 0, "idleSeconds": 3, "coldStart": {"maxWaitSeconds": 60, "maxQueuedRequests": 200}}
+HELD = 200
+QUEUED = 5
+COLD_STARTS = 20
+
+
+def _asleep(bed: Bed, namespace: str, seconds: float = 60) -> None:
+    """Until the model says so itself; old pods may still drain, but no caller reaches them."""
+    bed.until(lambda: bed.condition("bot", namespace, "Ready").get("reason") == "Asleep", seconds, "asleep")
+    assert bed.condition("bot", namespace, "Ready")["status"] == "True"
+
+
+def _replicas(bed: Bed, namespace: str) -> int:
+    return int(bed.get("deployment", "bot", namespace)["spec"]["replicas"])
+
+
+def test_from_zero_holds_200_twice(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
+    bed.apply(model("bot", namespace, weights["first"], scaling=SLEEPY))
+    bed.ready("bot", namespace)
+    who = caller(bed, "bot", namespace)
+    for number in range(2):
+        _asleep(bed, namespace)
+        with ReadySeen(bed, namespace) as watcher:
+            answers = who.burst(HELD)
+            ready = bed.until(watcher.new, 10, "Ready seen")
+        assert not lost(answers), lost(answers)[:5]
+        [(pod, at)] = ready.items()
+        first, *_, last = sorted(a.first for a in answers)
+        began = min(a.sent for a in answers)
+        print(f"\nburst {number + 1}: {HELD} held, {pod} Ready after {at - began:.2f} s; answers {first - at:+.3f} "
+              f"to {last - at:+.3f} s after Ready")  # fmt: skip
+        assert {a.gateway for a in answers} == set(who.gateways)
+
+
+@pytest.mark.long
+def test_first_byte_after_ready(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
+    bed.apply(model("bot", namespace, weights["first"], scaling=SLEEPY))
+    bed.ready("bot", namespace)
+    who = caller(bed, "bot", namespace)
+    warm = statistics.median(a.first - a.sent for _ in range(10) for a in who.burst(1))
+    waits = []
+    for _ in range(COLD_STARTS):
+        _asleep(bed, namespace)
+        with ReadySeen(bed, namespace) as watcher:
+            [answer] = who.burst(1)
+            ready = bed.until(watcher.new, 10, "Ready seen")
+        assert not answer.error, answer
+        waits.append(answer.first - min(ready.values()))
+    middle = statistics.median(waits)
+    print(f"\nfirst byte after Ready=True: median {middle * 1000:+.0f} ms, worst {max(waits) * 1000:+.0f} ms; "
+          f"a warm engine's first byte takes {warm * 1000:.0f} ms")  # fmt: skip
+    assert middle <= 0.150 + warm
+
+
+def test_sleep_waits_for_the_last_answer_and_off_is_off(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
+    scaling = {**SLEEPY, "idleSeconds": 1}
+    engine = {"contextSize": 24576, "parallelSlots": 1}
+    bed.apply(model("bot", namespace, weights["first"], scaling=scaling, engine=engine))
+    bed.ready("bot", namespace)
+    took, ends = _long_answers(bed, namespace)
+    assert took > 4 * scaling["idleSeconds"], (
+        f"the answer took {took:.1f} s only: too short to prove anything: {ends[0]}"
+    )
+    assert all(text.rstrip().endswith("data: [DONE]") for text in ends), ends
+    began = time.monotonic()
+    _asleep(bed, namespace)
+    print(f"\nanswers of {took:.1f} s kept it awake; asleep {time.monotonic() - began:.1f} s later")
+
+    bed.apply(model("bot", namespace, weights["first"], scaling=scaling, engine=engine, suspend=True))
+    bed.until(lambda: bed.condition("bot", namespace, "Ready").get("reason") == "Suspended", 30, "Suspended")
+    who = caller(bed, "bot", namespace)
+    bed.until(lambda: "503" in who.burst(1)[0].error, 10, "503")
+    for _ in range(3):
+        answers = who.burst(4)
+        assert all("503" in a.error and a.first - a.sent < 1 for a in answers), answers
+        assert _replicas(bed, namespace) == 0
+    bed.until(lambda: not bed.items("pods", namespace, "smallmodel.dev/role=server"), 60, "pods gone")
+
+
+def _long_answers(bed: Bed, namespace: str) -> tuple[float, list[str]]:
+    """Streams that together take longer than the model may be idle; the Deployment keeps its replica all the while.
+
+    The engine has one slot, so they are answered one after the other, and each is in flight from the beginning.
+    """
+    key, address = bed.key("bot", namespace), bed.gateway()
+    began = time.monotonic()
+    with ThreadPoolExecutor(QUEUED) as pool:
+        asked = [pool.submit(_stream, address, f"bot.{namespace}.svc.cluster.local", key) for _ in range(QUEUED)]
+        while not all(a.done() for a in asked):
+            replicas = _replicas(bed, namespace)
+            assert replicas == 1 or all(a.done() for a in asked), "put to sleep while it answered"
+            time.sleep(0.5)
+        return time.monotonic() - began, [a.result() for a in asked]
+
+
+def _stream(address: str, host: str, key: str) -> str:
+    """The end of one answer as long as the context."""
+    connection = http.client.HTTPConnection(address, timeout=120)
+    body = {"model": "bot", "prompt": "Once", "max_tokens": 23000, "stream": True, "ignore_eos": True}
+    headers = {"Host": host, "Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    try:
+        connection.request("POST", "/v1/completions", json.dumps(body), headers)
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+        assert answer.status == 200, text
+        return text[-700:]
+    finally:
+        connection.close()
+
+
+@pytest.mark.long
+def test_swap_without_room(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
+    half = _more_than_half(bed)
+    spec: dict[str, Any] = {
+        "compute": {"resources": {"requests": {"memory": f"{half}Mi"}, "limits": {"memory": f"{half}Mi"}}},
+        "scaling": {"coldStart": {"maxWaitSeconds": 60, "maxQueuedRequests": 300}},
+    }
+    bed.apply(model("bot", namespace, weights["first"], **spec))
+    bed.ready("bot", namespace)
+    who = caller(bed, "bot", namespace)
+    with bed.load("bot", namespace, keep=True) as load:
+        bed.apply(model("bot", namespace, weights["second"], **spec))
+        condition = bed.until(lambda: bed.condition("bot", namespace, "NoRoomForSurge"), 90, "NoRoomForSurge")
+        answers = who.burst(HELD)
+        live = bed.ready("bot", namespace)
+    load.check()
+    assert not lost(answers), lost(answers)[:5]
+    assert condition["status"] == "True"
+    assert "MiB of memory are missing" in condition["message"]
+    assert live["status"]["weights"]["digest"] == weights["second"].rpartition("@")[2]
+    waits = sorted(a.first - a.sent for a in answers)
+    print(f"\nswap in place: {HELD} held, median {waits[HELD // 2]:.1f} s, longest {waits[-1]:.1f} s; {load.answered} "
+          f"requests of steady load; {condition['message']}")  # fmt: skip
+    assert waits[-1] > 1, "nothing was held: the burst missed the swap"
+    bed.until(lambda: _surge(bed, namespace) == 1, 30, "strategy back")
+    bed.until(lambda: not bed.condition("bot", namespace, "NoRoomForSurge"), 30, "condition gone")
+
+
+def _surge(bed: Bed, namespace: str) -> int:
+    return int(bed.get("deployment", "bot", namespace)["spec"]["strategy"]["rollingUpdate"]["maxSurge"])
+
+
+def _more_than_half(bed: Bed) -> int:
+    """MiB of which a second one has no room on the node."""
+    [node] = bed.items("nodes", "default")
+    return int(node["status"]["allocatable"]["memory"].removesuffix("Ki")) // 1024 * 6 // 10
