@@ -10,7 +10,7 @@ from typing import Any
 import kopf
 
 from smallmodel_operator.api.names import GROUP, LABEL_ARTIFACT, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR, VERSION
-from smallmodel_operator.cluster.children import pack
+from smallmodel_operator.cluster.children import Children, pack
 from smallmodel_operator.cluster.client import CHILD_KINDS, CONNECTIONS, KINDS, Client
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.control.loop import Loop
@@ -29,7 +29,7 @@ def register(
     _login(registry, client, WATCHES * max(1, namespaces) + CONNECTIONS)
     _models(registry, loop, observer)
     for kind in (*CHILD_KINDS, "Pod"):
-        _children(registry, kind, loop)
+        _children(registry, kind, loop, observer.children)
 
 
 def _login(registry: kopf.OperatorRegistry, client: Client, connections: int) -> None:
@@ -77,7 +77,7 @@ def _index(kind: str) -> str:
     return f"children_{kind.lower()}"
 
 
-def _children(registry: kopf.OperatorRegistry, kind: str, loop: Loop) -> None:
+def _children(registry: kopf.OperatorRegistry, kind: str, loop: Loop, children: Children) -> None:
     resource = KINDS[kind]
     group, _, version = resource.api_version.rpartition("/")
     where = (group, version, resource.plural)
@@ -93,9 +93,20 @@ def _children(registry: kopf.OperatorRegistry, kind: str, loop: Loop) -> None:
         async def jobs_by_artifact(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
             return {(namespace, labels[LABEL_ARTIFACT]): {"model": labels[LABEL_MODEL], "ended": _ended(body)}}
 
-    @kopf.on.event(*where, labels=ours, registry=registry)
-    async def changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
-        loop.pokes.poke((namespace or "", labels[LABEL_MODEL]))
+    @kopf.on.event(*where, labels={LABEL_MANAGED_BY: OPERATOR}, registry=registry)
+    async def changed(
+        event: kopf.RawEvent, namespace: str | None, name: str, uid: str | None, meta: Mapping[str, Any], **_: Any
+    ) -> None:
+        label = str((meta.get("labels") or {}).get(LABEL_MODEL, ""))
+        # Of its owner too: a label that was changed by hand names another model, or none.
+        for model in {label, *_owners(meta)}:
+            if event["type"] == "DELETED" or model != label:
+                children.vanished((namespace or "", model), (kind, name), uid or "")
+            loop.pokes.poke((namespace or "", model))
+
+
+def _owners(meta: Mapping[str, Any]) -> list[str]:
+    return [ref["name"] for ref in meta.get("ownerReferences") or () if ref["kind"] == "SmallModel"]
 
 
 def _ended(job: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from hack.cluster.controlplane import ControlPlane
 from tests.apiserver.conftest import NEWEST, Operator, apply, eventually, kubectl
 from tests.apiserver.objects import condition, model, profile, stands
 
-from smallmodel_operator.api.names import FINALIZER, LABEL_MODEL, OPERATOR
+from smallmodel_operator.api.names import FINALIZER, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR
 from smallmodel_operator.cluster.client import CHILD_KINDS, Client
 from smallmodel_operator.serving.revisions import LATEST
 
@@ -217,8 +217,56 @@ async def test_drift_is_repaired_and_then_it_is_quiet(api: Client, namespace: st
         await _rests(running.client, api, namespace)
 
 
+@pytest.mark.parametrize("label", [LABEL_MANAGED_BY, LABEL_MODEL])
+@pytest.mark.parametrize("value", ["other", None])
+async def test_a_label_that_was_changed_by_hand_is_healed_and_nothing_rolls(
+    api: Client, namespace: str, operator: Operator, label: str, value: str | None
+) -> None:
+    async with operator():
+        await apply(api, model(namespace))
+        await serving(api, namespace)
+        before = await api.get("Deployment", "bot", namespace)
+        assert before is not None
+        await api.merge("Deployment", "bot", namespace, {"metadata": {"labels": {label: value}}})
+
+        async def healed() -> None:
+            live = await api.get("Deployment", "bot", namespace)
+            assert live is not None
+            assert live["metadata"]["labels"] == before["metadata"]["labels"]
+            assert live["metadata"]["uid"] == before["metadata"]["uid"]
+            assert live["metadata"]["generation"] == before["metadata"]["generation"], "no pod was replaced"
+
+        await eventually(healed, timeout=10)
+        await serving(api, namespace)
+
+
+async def test_a_child_deleted_right_after_it_was_written_comes_back_at_once(
+    api: Client, namespace: str, operator: Operator
+) -> None:
+    async with operator():
+        await apply(api, model(namespace))
+
+        async def made() -> dict[str, Any]:
+            live = await api.get("Service", "bot", namespace)
+            assert live is not None
+            return live
+
+        for _ in range(3):
+            uid = (await eventually(made, timeout=10, every=0.005))["metadata"]["uid"]
+            await api.delete("Service", "bot", namespace, uid)
+        await eventually(made, timeout=10)
+        await serving(api, namespace)
+
+
 async def _rests(client: Client, api: Client, namespace: str) -> None:
     """Count for a while, by the operator's own counter and by the versions of all objects."""
+
+    async def inspected() -> None:  # pods do not wait for it, so that it may come after Ready
+        for body in await api.list("SmallModel", namespace):
+            assert "weights" in body["status"]
+        assert not [k for k in await children(api, namespace) if k[0] == "Job"]
+
+    await eventually(inspected)
     await asyncio.sleep(3)  # what is still under way ends
     writes, versions = client.writes, await _versions(api, namespace)
     await asyncio.sleep(REST_SECONDS)

@@ -74,6 +74,13 @@ class Children:
         """Remember our own deletion of exactly this object."""
         self._written.setdefault(model, {})[key] = (None, obj["metadata"]["uid"], self._clock())
 
+    def vanished(self, model: ModelKey, key: ObjectKey, uid: str) -> None:
+        """The watch says that exactly this object is gone, or out of its sight: our write is no longer the truth."""
+        written = self._written.get(model, {})
+        obj = written.get(key, (None, "", 0.0))[0]
+        if obj is not None and obj["metadata"]["uid"] == uid:
+            del written[key]
+
     def unconfirmed(self, model: ModelKey) -> bool:
         """Is there a write of ours the watch has not shown? Then what we believe may be gone already."""
         return bool(self._written.get(model))

@@ -79,6 +79,17 @@ def test_a_write_the_watch_never_shows_is_forgotten(children: Children, clock: C
     assert children.of(MODEL, "u") == {}
 
 
+def test_what_the_watch_saw_vanish_is_gone_at_once(children: Children) -> None:
+    watched(children)
+    children.wrote(MODEL, KEY, service(7))
+    assert children.unconfirmed(MODEL)
+    children.vanished(MODEL, KEY, "an earlier one")
+    assert children.of(MODEL, "u") == {KEY: service(7)}
+    children.vanished(MODEL, KEY, "s1")
+    assert children.of(MODEL, "u") == {}
+    assert not children.unconfirmed(MODEL)
+
+
 def test_forgetting_a_model(children: Children) -> None:
     watched(children)
     children.wrote(MODEL, KEY, service(7))

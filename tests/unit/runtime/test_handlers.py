@@ -1,0 +1,64 @@
+"""Events of children wake the loops of the models they belong to, by label and by owner."""
+
+from typing import Any
+from unittest.mock import Mock
+
+import kopf
+import pytest
+
+from smallmodel_operator.api.names import LABEL_MODEL
+from smallmodel_operator.cluster.children import Children
+from smallmodel_operator.handlers import register
+
+OWNERS = [{"kind": "SmallModel", "name": "bot", "uid": "u"}]
+KEY = ("Service", "bot")
+MODEL = ("support", "bot")
+
+
+class Watched:
+    """The handlers, with an overlay that holds one Service just written."""
+
+    def __init__(self) -> None:
+        self.children, self.loop = Children(), Mock()
+        registry, observer = kopf.OperatorRegistry(), Mock()
+        observer.children = self.children
+        register(registry, self.loop, observer, Mock())
+        handlers = registry._watching.get_all_handlers()
+        (self._changed,) = [h.fn for h in handlers if h.selector and h.selector.any_name == "services"]
+        meta = {"name": "bot", "uid": "s1", "resourceVersion": "5", "ownerReferences": OWNERS}
+        self.children.wrote(MODEL, KEY, {"kind": "Service", "metadata": meta})
+
+    async def event(self, kind: str, model: str | None, uid: str = "s1") -> set[Any]:
+        """Tell of the Service; the models that were poked."""
+        meta = {"labels": {LABEL_MODEL: model} if model else {}, "ownerReferences": OWNERS}
+        await self._changed(event={"type": kind}, namespace="support", name="bot", uid=uid, meta=meta)
+        return {call.args[0] for call in self.loop.pokes.poke.call_args_list}
+
+    @property
+    def believed(self) -> bool:
+        return KEY in self.children.of(MODEL, "u")
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+async def test_a_change_wakes_its_model(watched: Watched) -> None:
+    assert await watched.event("MODIFIED", "bot") == {MODEL}
+    assert watched.believed
+
+
+async def test_what_was_deleted_is_not_believed_in_because_we_wrote_it_a_moment_ago(watched: Watched) -> None:
+    await watched.event("DELETED", "bot", uid="an earlier one")
+    assert watched.believed
+    await watched.event("DELETED", "bot")
+    assert not watched.believed
+
+
+@pytest.mark.parametrize("label", ["other", None])
+async def test_a_changed_label_wakes_the_owner_who_looks_again(watched: Watched, label: str | None) -> None:
+    poked = await watched.event("MODIFIED", label)
+    assert MODEL in poked
+    assert (("support", "other") in poked) == (label == "other")
+    assert not watched.believed
