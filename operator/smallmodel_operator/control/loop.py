@@ -38,15 +38,21 @@ class Pokes:
     def __init__(self) -> None:
         self._events: dict[tuple[str, str], asyncio.Event] = {}
 
-    def of(self, model: tuple[str, str]) -> asyncio.Event:
-        return self._events.setdefault(model, asyncio.Event())
+    def begin(self, model: tuple[str, str]) -> asyncio.Event:
+        """The event of a loop that starts; it takes over from one that has not ended yet."""
+        self._events[model] = asyncio.Event()
+        return self._events[model]
 
     def poke(self, model: tuple[str, str]) -> None:
         if event := self._events.get(model):
             event.set()
 
-    def forget(self, model: tuple[str, str]) -> None:
-        self._events.pop(model, None)
+    def end(self, model: tuple[str, str], event: asyncio.Event) -> bool:
+        """A loop ended; False when another one for a model of the same name runs already."""
+        if self._events.get(model) is not event:
+            return False
+        del self._events[model]
+        return True
 
 
 class Loop:
@@ -69,7 +75,7 @@ class Loop:
         """Reconcile until cancelled. `body()` is the model as last seen."""
         first = body()
         model = (first["metadata"]["namespace"], first["metadata"]["name"])
-        poke = self.pokes.of(model)
+        poke = self.pokes.begin(model)
         failures, outage = 0, _Told()
         try:
             while True:
@@ -92,8 +98,7 @@ class Loop:
                     outage = await self._complain(body(), error, wait, outage)
                 await self._sleep(poke, wait, debounce=not failures)
         finally:
-            self.pokes.forget(model)
-            self._reconciler.forget(first)
+            self._reconciler.forget(first, succeeded=not self.pokes.end(model, poke))
 
     async def _sleep(self, poke: asyncio.Event, wait: float, *, debounce: bool) -> None:
         try:

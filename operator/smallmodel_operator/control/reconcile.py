@@ -94,17 +94,19 @@ class Reconciler:
         seen = verdict.judge(body, snapshot, Plan.of((), prune=False), None, message)
         await self._report(body, snapshot.previous_status, seen.status)
 
-    def forget(self, body: Object) -> None:
-        """The model is gone: drop what was cached for it."""
+    def forget(self, body: Object, *, succeeded: bool = False) -> None:
+        """The model is gone: drop what was cached for it, unless it is a successor's of the same name by now."""
         meta = body["metadata"]
+        self._writer.forget(meta["uid"])
+        self._events.forget(meta["uid"])
+        if succeeded:
+            return
         model = (meta["namespace"], meta["name"])
         self._applier.forget(model)
         self.observer.children.forget(model)
         self.observer.forget(model)
         self._secrets.forget(model)
         self._keys.forget(model)
-        self._writer.forget(meta["uid"])
-        self._events.forget(meta["uid"])
 
     async def _report(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         if status.equal(wanted, previous):

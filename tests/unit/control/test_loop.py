@@ -48,8 +48,8 @@ class FakeReconciler:
         if self.report_fails:
             raise RuntimeError("the API server is away")
 
-    def forget(self, body: Any) -> None:
-        self.forgotten.append(body["metadata"]["name"])
+    def forget(self, body: Any, *, succeeded: bool) -> None:
+        self.forgotten.append(body["metadata"]["name"] + (" (succeeded)" if succeeded else ""))
 
 
 class Running:
@@ -211,6 +211,21 @@ async def test_what_was_cached_for_a_model_goes_with_it(start: Start) -> None:
     running.poke()  # nobody listens, nothing happens
 
 
+async def test_a_model_made_anew_keeps_its_loop_when_the_old_one_ends_late(start: Start) -> None:
+    running = start(600.0)
+    await running.passes(1)
+    second = asyncio.create_task(running.loop.run(objects.model))
+    await running.passes(2)
+    running.task.cancel()
+    await asyncio.wait({running.task})
+    assert running.reconciler.forgotten == ["bot (succeeded)"]
+    running.poke()
+    await running.passes(3)
+    second.cancel()
+    await asyncio.wait({second})
+    assert running.reconciler.forgotten[1:] == ["bot"]
+
+
 async def test_only_so_many_models_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 3)
     reconciler = FakeReconciler(600.0)
@@ -228,9 +243,8 @@ async def test_only_so_many_models_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_pokes_are_for_one_model() -> None:
     pokes = Pokes()
-    mine, other = pokes.of(("a", "b")), pokes.of(("a", "c"))
+    mine, other = pokes.begin(("a", "b")), pokes.begin(("a", "c"))
     pokes.poke(("a", "b"))
     assert (mine.is_set(), other.is_set()) == (True, False)
-    assert pokes.of(("a", "b")) is mine
-    pokes.forget(("a", "b"))
-    assert pokes.of(("a", "b")) is not mine
+    assert pokes.end(("a", "b"), mine)
+    assert not pokes.end(("a", "b"), mine)

@@ -8,7 +8,7 @@ from tests.fakes.apiserver import FakeApiServer, kinds_written
 from tests.fakes.gateways import FakeSignals
 
 from smallmodel_operator.cluster.apply import Applier
-from smallmodel_operator.cluster.children import Children
+from smallmodel_operator.cluster.children import FORGET_SECONDS, Children
 from smallmodel_operator.cluster.client import ApiError
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.fence import Fence, NotLeader
@@ -216,6 +216,25 @@ async def test_forgetting_empties_every_cache(world: World) -> None:
     assert not reconciler._writer._written
     assert not reconciler._events._sent
     assert not world.children._written
+
+
+async def test_a_successors_caches_stay(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.reconciler.forget(world.body(), succeeded=True)
+    assert world.reconciler._applier._settled
+    assert world.children._written
+    assert not world.reconciler._events._sent, "that is kept by uid"
+
+
+async def test_what_the_watch_has_not_confirmed_is_looked_at_again_soon(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    result = await world.reconciler.reconcile(world.body())
+    assert result.look_again_seconds <= FORGET_SECONDS + 1, "its watch shows nothing of what was written"
+    await world.step()
+    assert (await world.reconciler.reconcile(world.body())).look_again_seconds > FORGET_SECONDS + 1
 
 
 async def test_while_others_wait_children_come_first_and_the_status_follows(api: FakeApiServer) -> None:
