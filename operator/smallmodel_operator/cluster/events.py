@@ -29,7 +29,8 @@ class Events:
         meta = body["metadata"]
         key = (meta["uid"], reason, short_hash(note))
         now = self._clock()
-        if now - self._sent.get(key, float("-inf")) < REPEAT_SECONDS:
+        self._drop_old(now)
+        if key in self._sent:
             return False
         self._sent[key] = now
         stamp = datetime.now(UTC)
@@ -61,6 +62,11 @@ class Events:
             self._sent.pop(key, None)
             return False
         return True
+
+    def _drop_old(self, now: float) -> None:
+        """Notes with numbers in them never repeat; the oldest stand first."""
+        while self._sent and now - next(iter(self._sent.values())) >= REPEAT_SECONDS:
+            del self._sent[next(iter(self._sent))]
 
     def forget(self, uid: str) -> None:
         """The model is gone."""

@@ -66,3 +66,11 @@ async def test_a_model_that_is_gone_is_forgotten(api: FakeApiServer, clock: Cloc
     await tell(events)
     events.forget(objects.UID)
     assert await tell(events)
+
+
+async def test_what_was_told_is_not_kept_for_ever(api: FakeApiServer, clock: Clock) -> None:
+    events = Events(api.client(), "me", clock)
+    for number in range(5):
+        await tell(events, note=f"{number} replicas broke")
+        clock.forward(REPEAT_SECONDS / 2)
+    assert len(events._sent) == 2
