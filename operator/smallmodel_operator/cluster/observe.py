@@ -1,9 +1,12 @@
 """Build the Snapshot a plan is made from: indices of the watches, plus the few reads that have no watch."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import aiohttp
 
 from smallmodel_operator.api.names import short_hash
 from smallmodel_operator.cluster.children import Children, ModelKey
@@ -53,6 +56,7 @@ class Observer:
         self.jobs: Mapping[Any, Iterable[Object]] = {}
         self._seats: dict[tuple[str, str], tuple[str, float]] = {}
         self._room: tuple[float, Room] = (float("-inf"), Room())
+        self._looking: asyncio.Task[None] | None = None
 
     def model_names(self) -> set[ModelKey] | None:
         """All models there are; None while that is not known."""
@@ -138,20 +142,26 @@ class Observer:
             del self._seats[key]
 
     async def _room_now(self) -> Room:
-        since, value = self._room
-        if time.monotonic() - since > ROOM_SECONDS:
-            try:
-                nodes, pods = await self._client.list("Node"), await self._all_pods()
-                value = room(nodes, pods)
-            except (ApiError, KeyError, ValueError):
-                value = Room()  # a hint in a message; without the right to read nodes there is none
-            self._room = (time.monotonic(), value)
-        return value
+        """Asked for by every model whose pod has no node, in a burst by all of them; answered by one look."""
+        if self._looking is None and time.monotonic() - self._room[0] > ROOM_SECONDS:
+            self._looking = asyncio.ensure_future(self._look())
+        if self._looking is not None:
+            await asyncio.shield(self._looking)
+        return self._room[1]
+
+    async def _look(self) -> None:
+        try:
+            value = room(await self._client.list("Node"), await self._all_pods())
+        except (ApiError, aiohttp.ClientError, TimeoutError, KeyError, ValueError):
+            value = Room()  # a hint in a message; without the right to read nodes there is none
+        finally:
+            self._looking = None
+        self._room = (time.monotonic(), value)
 
     async def _all_pods(self) -> list[dict[str, Any]] | None:
         try:
             return await self._client.list("Pod", resourceVersion="0")
-        except ApiError:
+        except (ApiError, aiohttp.ClientError, TimeoutError):
             return None
 
 

@@ -1,5 +1,6 @@
 """The snapshot holds what the indices and the few reads know, and nothing is read in vain."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -98,6 +99,14 @@ async def test_nodes_are_read_once_in_a_while_and_only_for_a_pod_without_one(
     for _ in range(3):
         snapshot = await observer.snapshot(objects.model(), profile=None)
         assert snapshot.largest_node_memory == 16 * 2**30
+    assert [s.path for s in api.sent] == ["/api/v1/nodes", "/api/v1/pods"]
+
+
+async def test_a_burst_of_models_without_a_node_shares_one_look(api: FakeApiServer, observer: Observer) -> None:
+    api.put(node("a", "4Gi"))
+    observer.children.indices = {"Pod": {("support", "bot"): [objects.unschedulable(5)]}}
+    seen = await asyncio.gather(*(observer.snapshot(objects.model(), profile=None) for _ in range(20)))
+    assert {s.largest_node_memory for s in seen} == {4 * 2**30}
     assert [s.path for s in api.sent] == ["/api/v1/nodes", "/api/v1/pods"]
 
 
