@@ -33,6 +33,7 @@ from smallmodel_operator.runtime.settings import Settings
 ROOT = Path(__file__).parents[2]
 NEWEST, OLDEST = "1.36", "1.34"
 COMPONENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
+CRDS = ("smallmodels.smallmodel.dev", "computeprofiles.smallmodel.dev")
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -70,7 +71,9 @@ def _started(folder: Path, minor: str) -> Iterator[ControlPlane]:
     )
     try:
         plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        # By name: `--all` may look before there are any.
+        for crd in CRDS:
+            plane.kubectl("wait", "--for=condition=Established", "crd", crd, "--timeout=30s")
         plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(NODE))
         plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(PROFILE))
         yield plane
