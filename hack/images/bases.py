@@ -25,6 +25,7 @@ class Base:
 
 PYTHON = Base("bookworm", ("python3-minimal", "python3-venv", "python3-pip", "ca-certificates"))
 ENGINE = Base("forky", ("llama.cpp-tools",))
+NODE = Base("forky", ("nodejs", "curl"))
 STATIC = Base("bookworm", ("busybox-static",))
 
 

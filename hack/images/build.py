@@ -16,11 +16,12 @@ REGISTRY = "slm.test"
 
 
 def build_image(name: str) -> oci.Image:
-    """pause, operator, gateway, llamacpp or toolbox."""
+    """pause, operator, gateway, llamacpp, toolbox or clients."""
     (cache() / "images").mkdir(parents=True, exist_ok=True)
     with (cache() / "images" / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made = {"pause": _pause, "operator": _operator, "gateway": _gateway, "llamacpp": _llamacpp, "toolbox": _toolbox}
+        made = {"pause": _pause, "operator": _operator, "gateway": _gateway, "llamacpp": _llamacpp, "toolbox": _toolbox,
+                "clients": _clients}  # fmt: skip
         return made[name]()
 
 
@@ -74,6 +75,13 @@ def _toolbox() -> oci.Image:
 
     folder = REPOSITORY / "hack" / "images" / "toolbox"
     return _from_file("toolbox", folder / "Containerfile", fetch(), bases.PYTHON)
+
+
+def _clients() -> oci.Image:
+    from hack.images.clients.npm import fetch
+
+    folder = REPOSITORY / "hack" / "images" / "clients"
+    return _from_file("clients", folder / "Containerfile", fetch(), bases.NODE)
 
 
 def _from_file(name: str, file: Path, context: Path, base: bases.Base, skip: tuple[str, ...] = ()) -> oci.Image:

@@ -8,7 +8,7 @@ from hack.cluster.binaries import BuildFailed, ensure
 from hack.images.build import build_image
 
 PROGRAMS = ("kube", "etcd", "containerd", "coredns", "helm", "kwok", "registry", "kube-1.34")
-IMAGES = ("pause", "llamacpp", "toolbox", "operator", "gateway")
+IMAGES = ("pause", "llamacpp", "toolbox", "clients", "operator", "gateway")
 
 
 def main() -> int:

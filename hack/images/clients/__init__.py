@@ -1,0 +1,1 @@
+"""The image of clients that are not Python."""
