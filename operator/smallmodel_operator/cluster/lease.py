@@ -41,6 +41,12 @@ class Lease:
         self._name = name
         self.identity = identity
         self._seen: tuple[str, float] | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def alive(self) -> bool:
+        """False when the thread that should hold the lease has died."""
+        return self._thread is None or self._thread.is_alive()
 
     async def acquire(self) -> None:
         """Return when this process leads."""
@@ -90,12 +96,13 @@ class Lease:
             except Exception:
                 logger.exception("the lease's thread failed; this process stops")
             finally:
+                self._client.fence.close()  # nobody renews any more
                 if not started.done():
                     started.set_exception(RuntimeError("the lease's thread did not start"))
                 with suppress(RuntimeError):  # the main loop is gone
                     main.call_soon_threadsafe(tell)
 
-        thread = threading.Thread(target=hold, name="lease", daemon=True)
+        self._thread = thread = threading.Thread(target=hold, name="lease", daemon=True)
         thread.start()
         end = await asyncio.wrap_future(started)
         try:
@@ -104,6 +111,7 @@ class Lease:
             with suppress(RuntimeError):  # it has ended already
                 end()
             await asyncio.to_thread(thread.join)
+            self._thread = None
 
     async def _hold_aside(self, started: "Future[Callable[[], object]]") -> None:
         loop, client = asyncio.get_running_loop(), self._client.twin()

@@ -10,7 +10,11 @@ async def serve(port: int, healthy: Callable[[], bool], before_scrape: Callable[
     """Listen on all addresses; the returned runner is cleaned up by the caller."""
 
     async def health(_: web.Request) -> web.Response:
-        return web.Response(text="ok") if healthy() else web.Response(status=503, text="the watches do not run")
+        return (
+            web.Response(text="ok")
+            if healthy()
+            else web.Response(status=503, text="the watches or the renewal of the lease do not run")
+        )
 
     async def metrics(_: web.Request) -> web.Response:
         before_scrape()

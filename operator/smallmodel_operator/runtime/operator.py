@@ -61,9 +61,11 @@ class _State:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.kopf: asyncio.Task[None] | None = None
+        self.lease: Lease | None = None
 
     def healthy(self) -> bool:
-        return self.kopf is None or not self.kopf.done()
+        """Whether what should run does: the watches, and the thread that renews the lease."""
+        return (self.kopf is None or not self.kopf.done()) and (self.lease is None or self.lease.alive)
 
     def scrape(self) -> None:
         metrics.API_REQUESTS.set(self._client.requests)
@@ -73,6 +75,7 @@ class _State:
 
 async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio.Event) -> int:
     lease = Lease(client, settings.namespace, settings.lease_name, settings.identity)
+    state.lease = lease
     if not await _unless(stop, lease.acquire()):
         return 0
     code = 0

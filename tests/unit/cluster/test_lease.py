@@ -268,12 +268,23 @@ async def test_a_holding_thread_that_dies_is_a_lost_lease(
     async def broken(_: Lease) -> None:
         raise MemoryError("no more")
 
-    lease, _, _ = candidate("a")
+    lease, fence, _ = candidate("a")
     await lease.acquire()
+    assert lease.alive
     monkeypatch.setattr(Lease, "hold", broken)
     async with lease.held() as lost, asyncio.timeout(5):
         await lost
+        await until(lambda: not lease.alive)
+        assert fence.remaining < 0
     assert "no more" in caplog.text
+
+
+async def test_while_the_thread_holds_it_is_alive(candidate: Candidate) -> None:
+    lease, fence, _ = candidate("a")
+    await lease.acquire()
+    async with lease.held():
+        assert lease.alive
+        assert fence.remaining > 0
 
 
 def test_the_fence_counts_the_sleep_of_the_machine() -> None:

@@ -83,6 +83,19 @@ async def test_losing_the_lease_ends_the_process_with_its_own_code(
     assert holder(api) == "other"
 
 
+async def test_a_dead_lease_thread_is_not_healthy(api: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: lease.Lease) -> None:
+        raise MemoryError("no more")
+
+    state = operator._State(api.client(Fence()))
+    assert state.healthy()
+    state.lease = lease.Lease(api.client(Fence()), "smallmodel-system", "smallmodel-operator", "a")
+    assert state.healthy(), "it stands by"
+    monkeypatch.setattr(lease.Lease, "hold", broken)
+    async with state.lease.held():
+        await until(lambda: not state.healthy())
+
+
 async def test_watches_that_die_end_the_process_and_free_the_lease(
     api: FakeApiServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
