@@ -22,13 +22,17 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(style: str, level: str) -> None:
-    """Set up the root logger; kopf's chatter about every event stays below warnings."""
+    """Set up the root logger; kopf's chatter about every event stays below warnings.
+
+    About objects it warns of what is no trouble here: at the end, of each model's loop that was cancelled. Errors of
+    handlers are errors there, and those of a model's loop never reach kopf.
+    """
     handler = logging.StreamHandler(sys.stderr)
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if style == "json" else text)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):
+    for noisy in ("kopf.activities", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("kopf.objects").setLevel(logging.ERROR)

@@ -43,10 +43,14 @@ def test_configuring(style: str, capsys: pytest.CaptureFixture[str], monkeypatch
     configure(style, "info")
     logging.getLogger("smallmodel_operator.x").info("hello")
     logging.getLogger("smallmodel_operator.x").debug("silence")
-    logging.getLogger("kopf.objects").info("chatter")
+    logging.getLogger("kopf.objects").warning("chatter: Daemon 'work' is exited; cancelled. Will escalate.")
+    logging.getLogger("kopf.objects").error("a handler failed")
+    logging.getLogger("kopf._core").warning("a watch failed")
     sys.stderr.flush()
     err = capsys.readouterr().err
     assert "hello" in err
     assert "silence" not in err
     assert "chatter" not in err
+    assert "a handler failed" in err
+    assert "a watch failed" in err
     assert err.startswith("{") == (style == "json")
