@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 
 from smallmodel_operator.api.names import FINALIZER
+from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.runtime.settings import Settings
 
@@ -17,7 +18,11 @@ OPERATOR_PODS = "app.kubernetes.io/name=smallmodel-operator,app.kubernetes.io/co
 
 async def release(namespace: str, deployment: str, timeout: float) -> int:
     """Scale the operator to 0, wait for its pods to go, take the finalizer off. Models and their pods stay."""
-    client = await Client.connect()
+    try:
+        client = await Client.connect()
+    except NoCluster as error:
+        print(error)
+        return 1
     try:
         async with asyncio.timeout(timeout):
             await _stop_operator(client, namespace, deployment)

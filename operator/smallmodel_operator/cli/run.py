@@ -5,6 +5,7 @@ import sys
 
 from pydantic import ValidationError
 
+from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.runtime import logging
 from smallmodel_operator.runtime.operator import run as run_operator
 from smallmodel_operator.runtime.settings import Settings
@@ -19,4 +20,8 @@ def run() -> int:
             print(f"SLM_{str(problem['loc'][0]).upper()}: {problem['msg']}", file=sys.stderr)
         return 2
     logging.configure(settings.log_format, settings.log_level)
-    return asyncio.run(run_operator(settings))
+    try:
+        return asyncio.run(run_operator(settings))
+    except NoCluster as error:
+        print(error, file=sys.stderr)
+        return 2

@@ -5,10 +5,12 @@ import json
 import time
 from typing import Any
 
+import aiohttp
 import yaml
 from rich.console import Console
 from rich.table import Table
 
+from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.units import human
 
@@ -17,12 +19,16 @@ POLL_SECONDS = 0.5
 
 async def show(name: str, namespace: str, output: str, wait: int) -> int:
     """Print; 0 when every model shown is Ready."""
-    client = await Client.connect()
+    try:
+        client = await Client.connect()
+    except NoCluster as error:
+        return _failed(str(error))
     try:
         models = await _wait(client, name, namespace, wait)
     except ApiError as error:
-        Console(stderr=True).print(f"[red]{error.message}[/red]")
-        return 1
+        return _failed(error.message)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return _failed(f"the API server does not answer: {str(error) or 'time is up'}")
     finally:
         await client.close()
     if output == "json":
@@ -32,6 +38,11 @@ async def show(name: str, namespace: str, output: str, wait: int) -> int:
     else:
         _table(models)
     return 0 if models and all(_condition(m, "Ready").get("status") == "True" for m in models) else 1
+
+
+def _failed(message: str) -> int:
+    Console(stderr=True).print(message, style="red", markup=False)
+    return 1
 
 
 async def _wait(client: Client, name: str, namespace: str, seconds: int) -> list[dict[str, Any]]:

@@ -8,19 +8,17 @@ same middlewares, so that its finalizer patches are fenced too.
 import asyncio
 import copy
 import json
-import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from smallmodel_operator.api.names import OPERATOR
+from smallmodel_operator.cluster.access import configuration
 from smallmodel_operator.cluster.fence import Fence, NotLeader
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
@@ -105,13 +103,12 @@ class Client:
 
     @classmethod
     async def connect(cls, fence: Fence | None = None) -> "Client":
-        """In-cluster credentials where there are some, else KUBECONFIG."""
-        configuration = Configuration()
-        if _in_cluster():
-            kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        return cls(configuration, fence or Fence.open())
+        """With the credentials this process has.
+
+        Raises:
+            NoCluster: there are none that are usable.
+        """
+        return cls(await configuration(), fence or Fence.open())
 
     def twin(self) -> "Client":
         """A client with the same credentials and the same fence, for another event loop."""
@@ -283,11 +280,6 @@ def _fenced(fence: Fence) -> type[aiohttp.ClientRequest]:
 
 def _is_fenced(request: aiohttp.ClientRequest) -> bool:
     return request.method not in SAFE_METHODS and not request.url.path.startswith(LEASES)
-
-
-def _in_cluster() -> bool:
-    token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")  # the standard place, no secret
-    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and token.exists()
 
 
 def _error(status: int, text: str) -> ApiError:

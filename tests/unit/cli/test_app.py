@@ -44,3 +44,11 @@ def test_a_wrong_setting_is_named_and_2(
     monkeypatch.setenv(name, value)
     assert run() == 2
     assert capsys.readouterr().err.startswith(f"{name}: ")
+
+
+def test_an_operator_without_a_cluster_says_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nonexistent")
+    assert run() == 2
+    assert "point KUBECONFIG at" in capsys.readouterr().err

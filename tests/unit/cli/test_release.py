@@ -77,6 +77,20 @@ async def test_a_refusal_is_told(connected: FakeApiServer, capsys: pytest.Captur
     assert "smallmodels is forbidden" in capsys.readouterr().out
 
 
+async def test_an_api_server_that_is_away_is_told(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    connected.down = True
+    assert await run() == 1
+    assert "does not answer" in capsys.readouterr().out
+
+
+async def test_without_a_cluster_the_way_out_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nonexistent")
+    assert await run() == 1
+    assert "point KUBECONFIG at" in capsys.readouterr().out
+
+
 async def test_with_named_namespaces_only_these_are_listed(
     connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

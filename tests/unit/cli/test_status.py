@@ -50,6 +50,20 @@ async def test_a_model_that_is_not_there(connected: FakeApiServer, capsys: pytes
     assert "'gone' does not exist in namespace 'support'" in " ".join(capsys.readouterr().err.split())
 
 
+async def test_an_api_server_that_is_away_is_told(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    connected.down = True
+    assert await show("", "support", "table", 0) == 1
+    assert "the API server does not answer" in " ".join(capsys.readouterr().err.split())
+
+
+async def test_without_a_cluster_the_way_out_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nonexistent")
+    assert await show("", "support", "table", 0) == 1
+    assert "point KUBECONFIG at" in " ".join(capsys.readouterr().err.split())
+
+
 async def test_an_empty_namespace_is_not_ready(connected: FakeApiServer) -> None:
     assert await show("", "support", "table", 0) == 1
 
