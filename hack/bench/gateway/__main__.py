@@ -1,7 +1,7 @@
 """The gateway beside a direct connection, a raw Envoy and LiteLLM's proxy: one run, one machine, one mock engine.
 
 Subjects take turns in short rounds, so that what else the machine does meets all of them. Progress goes to standard
-error; the last line of standard output is one JSON object. It takes about five minutes, plus installing LiteLLM once.
+error; the last line of standard output is one JSON object. It takes about four minutes, plus installing LiteLLM once.
 """
 
 import argparse
@@ -18,12 +18,13 @@ from typing import Any
 
 from hack.bench.gateway import release
 from hack.bench.gateway.load import engine
-from hack.bench.gateway.measure import Load, Measured, added, closed, open_loop, stream
+from hack.bench.gateway.measure import Load, Measured, added, closed, latency, stream
 from hack.bench.gateway.plot import draw
 from hack.bench.gateway.subjects import Subject, direct, gateway, litellm, raw_envoy
 
-LOADS = (Load(1, 20), Load(32, 50), Load(32, 1000, fast_only=True))
-"""What LiteLLM can do on a busy machine with one connection, with 32, and what it cannot."""
+LOADS = (Load(1, 0), Load(1, 20), Load(32, 50), Load(32, 1000, fast_only=True))
+"""One by one; what LiteLLM can do on a busy machine, with one connection and with 32; what it cannot."""
+CROWD = LOADS[2]
 BODY_BYTES = 1024
 STREAMS, TOKENS = 64, 100
 TARGET_ADDED_MS, TARGET_TIMES = 0.15, 10
@@ -51,7 +52,7 @@ def compare(subjects: Sequence[Subject], plain: Path, streamed: Path, args: argp
             say(f"round {turn + 1} of {args.rounds}: {load.name}")
             for subject in subjects:
                 if subject.name != "LiteLLM" or not load.fast_only:
-                    open_loop(found, subject, load, plain, args.seconds)
+                    latency(found, subject, load, plain, args.seconds)
     for connections in (1, 32):
         say(f"closed loop, {connections} connection(s)")
         for subject in subjects:
@@ -73,11 +74,11 @@ def judge(rows: list[dict[str, Any]]) -> dict[str, Any]:
         return {x.name: round(row("our gateway", x)[key] - row("raw Envoy", x)[key], 3) for x in LOADS}
 
     p50 = over("added_p50_ms")
-    ours, peer = (row(name, LOADS[1])["rps_per_cpu_second"] for name in ("our gateway", "LiteLLM"))
+    ours, peer = (row(name, CROWD)["rps_per_cpu_second"] for name in ("our gateway", "LiteLLM"))
     return {
         "over_raw_envoy_p50_ms": p50,
         "over_raw_envoy_quietest_round_ms": over("quietest_p50_ms"),
-        "over_raw_envoy_met": max(p50.values()) <= TARGET_ADDED_MS,
+        "over_raw_envoy_met": {load: added <= TARGET_ADDED_MS for load, added in p50.items()},
         "times_litellm_per_cpu_second": round(ours / peer, 1),
         "times_litellm_met": ours / peer >= TARGET_TIMES,
     }

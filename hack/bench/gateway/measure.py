@@ -16,7 +16,7 @@ DIRECT = "direct"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Open loop: requests a second over so many connections."""
+    """Requests a second over so many connections (open loop); 0: each as soon as the one before is answered."""
 
     connections: int
     per_second: int
@@ -26,7 +26,8 @@ class Load:
     @property
     def name(self) -> str:
         plural = "s" if self.connections > 1 else ""
-        return f"{self.connections} connection{plural}, {self.per_second}/s"
+        speed = f"{self.per_second}/s" if self.per_second else "one after the other"
+        return f"{self.connections} connection{plural}, {speed}"
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ def at(values: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] / 1000
 
 
-def open_loop(found: Measured, subject: Subject, load: Load, body: Path, seconds: float) -> None:
+def latency(found: Measured, subject: Subject, load: Load, body: Path, seconds: float) -> None:
     found.subjects[subject.name] = None
     seen = rate(Request(subject.url, body, subject.headers), load.connections, load.per_second, seconds)["latencies_us"]
     found.latencies[subject.name, load.name].append((at(seen, 50), at(seen, 99)))

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any, Final
 
 COLOURS: Final = {"raw Envoy": "#8a8f98", "our gateway": "#2f6fde", "LiteLLM": "#d9822b"}
-WIDTH, LABELS, BAR, GAP = 760, 300, 18, 12
+WIDTH, LABELS, BAR, GAP = 760, 320, 18, 6
 
 
 def draw(result: dict[str, Any]) -> str:

@@ -138,8 +138,9 @@ func open(l *line, at time.Time, pause time.Duration, end time.Time) (r rated) {
 }
 
 func closed(l *line, end time.Time) (r rated) {
-	for time.Now().Before(end) {
+	for at := time.Now(); at.Before(end); at = time.Now() {
 		r.count(l.ask())
+		r.Latencies = append(r.Latencies, micros(time.Since(at)))
 	}
 	return r
 }

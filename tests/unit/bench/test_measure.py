@@ -32,6 +32,10 @@ def measured(ours_ms: float, cpu: int) -> Measured:
     return found
 
 
+def test_names_of_loads() -> None:
+    assert (Load(1, 20).name, Load(32, 0).name) == ("1 connection, 20/s", "32 connections, one after the other")
+
+
 def test_percentiles_are_milliseconds() -> None:
     values = list(range(1000, 101_000, 1000))
     assert (at(values, 50), at(values, 99), at([7000], 99)) == (51, 100, 7)
@@ -49,7 +53,8 @@ def test_added_is_the_difference_in_each_round_so_a_busy_round_changes_nothing()
 @pytest.mark.parametrize(("ours", "cpu", "near", "times"), [(0.35, 1000, True, True), (0.36, 999, False, False)])
 def test_targets(ours: float, cpu: int, near: bool, times: bool) -> None:
     verdict = judge(added(measured(ours, cpu), LOADS)[0])
-    assert (verdict["over_raw_envoy_met"], verdict["times_litellm_met"]) == (near, times)
+    assert set(verdict["over_raw_envoy_met"].values()) == {near}
+    assert verdict["times_litellm_met"] == times
 
 
 def test_a_picture_has_a_bar_for_each_row_of_a_proxy() -> None:
@@ -113,4 +118,3 @@ def test_used_counts_a_process_and_what_it_started() -> None:
     after = used([os.getpid()])
     assert after.cpu - before.cpu >= 0.05
     assert after.rss > 1
-    assert Load(1, 20).name == "1 connection, 20/s"
