@@ -83,14 +83,14 @@ def test_a_minute_of_kills(bed: Bed, namespace: str, weights: dict[str, str]) ->
     for gateway in (first, second):
         assert max(a.sent for a in good if a.gateway == gateway) > began + 58, "it answers to the end"
     refused = [a for a in cut if "Refused" in a.error]
-    back = max(a.first for a in cut) - when["Envoy"]
+    back = max((a.first for a in cut), default=when["Envoy"]) - when["Envoy"]
     to_dead = _given_to(bed, dead, began)
     late = [at for at in to_dead if at > when["model pod"] + PASSED_ON_SECONDS]
     assert to_dead, "the pod was never asked: nothing is proven"
     assert not late, f"{len(late)} requests, the last {late[-1] - when['model pod']:.1f} s after its deletion"
     worst = max(a.first - a.sent for a in good)
-    print(f"\n{len(good)} answered, {len(cut) - len(refused)} cut off with the killed Envoy, {len(refused)} refused until "
-          f"it was back {back:.1f} s later; longest wait {worst:.2f} s; last request to the deleted pod "
+    print(f"\n{len(good)} answered, {len(cut) - len(refused)} cut off with the killed Envoy, {len(refused)} refused "
+          f"until it was back {back:.1f} s later; longest wait {worst:.2f} s; last request to the deleted pod "
           f"{max(to_dead) - when['model pod']:+.2f} s; {({k: round(v - began) for k, v in when.items()})}")  # fmt: skip
 
 
