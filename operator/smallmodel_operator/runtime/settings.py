@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     )
     image: str = Field("smallmodel-operator:0.1.0", description="The operator's own image; its Jobs run it.")
     lease_name: str = Field(OPERATOR, description="Lease that says who leads.")
-    identity: str = Field(default_factory=_identity, description="Name of this process in the Lease.")
+    identity: str = Field(
+        default_factory=_identity, description="Name of this process in the Lease; no two may have the same."
+    )
     http_port: int = Field(8081, ge=0, le=65535, description="/healthz, /readyz and /metrics; 0 for any free port.")
     log_format: Literal["json", "text"] = Field("text", description="Form of the log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
