@@ -54,7 +54,7 @@ def decide(request: SleepRequest, current: int | None, available: int, traffic: 
         return Count(0, _asleep(request), asleep=True)
     if not available:
         # One is enough for those who wait; the others follow once it answers, and do not compete for its start.
-        return Count(min(current, awake), "waking: a request waits", waking=True)
+        return Count(min(current, awake), "a replica starts", waking=True)
     return _awake(request, traffic)
 
 

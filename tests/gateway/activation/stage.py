@@ -130,7 +130,7 @@ class Gateway:
                 str(binary()), "-c", str(self.folder / "bootstrap.json"), "--concurrency", "1", "-l", "warning",
                 "--disable-hot-restart", stdout=log, stderr=log,
             )  # fmt: skip
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while True:
                 try:
                     async with session.get(self.url + "/v1/models", headers=headers()) as answer:

@@ -37,7 +37,7 @@ def start(
 
 
 async def held(to: list[Gateway], count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while sum([await g.held() for g in to]) != count:  # noqa: ASYNC110 - asked of other processes
             await asyncio.sleep(0.02)
 
