@@ -41,6 +41,11 @@ def status(node: Node) -> dict[str, object]:
     return found
 
 
+def dead(node: Node) -> list[str]:
+    """Components that ended although nobody stopped them."""
+    return [c for c in COMPONENTS if process.ended(c, node.folder)]
+
+
 def _status(node: Node, output: str) -> int:
     found = status(node)
     if output == "json":
@@ -51,15 +56,20 @@ def _status(node: Node, output: str) -> int:
             print(f"  {name:<26}{'running' if runs else 'stopped'}")
         if "pods" in found:
             print(f"  pods: {found['pods']}")
+    for name in dead(node):
+        print(f"{name} ended by itself; {process.last_words(name, node.folder)}", file=sys.stderr)
     return 0 if found["ready"] else 1
 
 
 def _env(node: Node) -> int:
-    tools = [str(Path(program("kube", "kubectl")).parent)]
+    tools = [str(Path(program("kube", "kubectl")).parent), str(Path(program("containerd", "ctr")).parent)]
     if any(Path(program("kube")).parent.parent.glob("helm-*")):
         tools.append(str(Path(program("helm")).parent))
     print(f"export KUBECONFIG={node.kubeconfig}")
     print(f"export PATH={':'.join(tools)}:$PATH")
+    # For `ctr`, which otherwise speaks to the host's containerd, and of a namespace without Kubernetes' images.
+    print(f"export CONTAINERD_ADDRESS={node.socket}")
+    print("export CONTAINERD_NAMESPACE=k8s.io")
     print(f"export SLM_ENTER='{' '.join(node.prefix)}'")
     return 0
 

@@ -68,6 +68,26 @@ def up(name: str, addresses: Addresses) -> None:
         _ip("route", "replace", network, "via", addresses.node, "dev", outside)
     for setting in ("net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1"):
         subprocess.run([*prefix(name), "sysctl", "-qw", setting], check=False, capture_output=True)
+    _answer_names(name, addresses)
+
+
+def _answer_names(name: str, addresses: Addresses) -> None:
+    """Questions of the node's own programs go to the cluster's DNS, which knows at once what does not exist.
+
+    They read the host's resolv.conf, whose servers nothing here can reach: each image of an unknown registry
+    would take a minute to fail.
+    """
+    rules = "".join(
+        f"    {kind} dport 53 ip daddr != {{ {addresses.node}, {addresses.dns} }} dnat to {addresses.node}:53\n"
+        for kind in ("udp", "tcp")
+    )
+    table = (
+        "table ip slm-names {}\ndelete table ip slm-names\n"
+        "table ip slm-names {\n  chain output {\n    type nat hook output priority -100;\n" + rules + "  }\n}\n"
+    )
+    done = subprocess.run([*prefix(name), "nft", "-f", "-"], input=table, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"nft: {done.stderr.strip()}")
 
 
 def down(name: str, addresses: Addresses) -> None:

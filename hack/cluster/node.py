@@ -1,9 +1,11 @@
 """A real node: containerd, kubelet, kube-proxy, CoreDNS and the policy enforcer in a namespace with no way out."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from hack.cluster.paths import REPOSITORY, cache
 from hack.images import oci
 
 VOLUMES = 10
+TOOLS = ("kube", "etcd", "containerd", "coredns")
 
 
 @dataclass(slots=True)
@@ -32,6 +35,11 @@ class Node:
     def run(self) -> Path:
         """Sockets live here: their paths may have at most 107 characters."""
         return Path(f"/run/slm-{self.name}")
+
+    @property
+    def socket(self) -> Path:
+        """Where containerd listens."""
+        return self.run / "containerd.sock"
 
     @property
     def addresses(self) -> network.Addresses:
@@ -66,10 +74,22 @@ class Node:
         return self.plane
 
     def up(self) -> "Node":
-        """Bring everything up that is not; safe to call again, also after an interruption."""
-        for tool in ("kube", "etcd", "containerd", "coredns"):
+        """Bring everything up that is not; safe to call again, also after an interruption.
+
+        A cluster made from other programs or another configuration is made anew.
+        """
+        for tool in TOOLS:
             ensure(tool)
+        with registry.alone(self.name):
+            return self._up()
+
+    def _up(self) -> "Node":
+        known = self.folder / "recipe"
+        if known.exists() and known.read_text() != self._recipe():
+            print(f"cluster {self.name!r} was made from another recipe and is made anew", file=sys.stderr)
+            self._down()
         self.folder.mkdir(parents=True, exist_ok=True)
+        known.write_text(self._recipe())
         self.run.mkdir(exist_ok=True)
         network.up(self.name, self.addresses)
         plane = self.plane.start()
@@ -83,6 +103,20 @@ class Node:
         self._wait_ready(plane)
         return self
 
+    def _recipe(self) -> str:
+        """What the cluster is made from: its programs by their hash, and their settings."""
+        folder, run, addresses = self.folder, self.run, self.addresses
+        parts = (
+            [ensure(tool).name for tool in TOOLS],
+            self.plane._apiserver(),
+            node_config.bridge(addresses.pods, folder),
+            node_config.containerd_config(folder, run, folder / "cni"),
+            node_config.kubelet_config(self.name, folder, run, addresses),
+            node_config.proxy_config(self.kubeconfig, addresses),
+            node_config.COREFILE,
+        )
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
     def running(self) -> bool:
         return process.pid_of("kubelet", self.folder) is not None and self.plane_ready()
 
@@ -95,6 +129,10 @@ class Node:
 
     def down(self) -> None:
         """End everything by its recorded pid, unmount, remove. What was half-made goes too."""
+        with registry.alone(self.name):
+            self._down()
+
+    def _down(self) -> None:
         for name in process.names(self.folder):
             if name != "containerd":
                 process.stop(name, self.folder)
@@ -111,7 +149,7 @@ class Node:
 
     def ctr(self, *words: str, check: bool = True) -> str:
         """containerd's own client, in Kubernetes' namespace."""
-        command = [program("containerd", "ctr"), "-a", str(self.run / "containerd.sock"), "-n", "k8s.io", *words]
+        command = [program("containerd", "ctr"), "-a", str(self.socket), "-n", "k8s.io", *words]
         done = subprocess.run(command, capture_output=True, text=True)
         if check and done.returncode:
             raise RuntimeError(f"ctr {' '.join(words)}: {done.stderr.strip()}")
@@ -195,16 +233,7 @@ class Node:
         )  # fmt: skip
 
     def _proxy(self) -> None:
-        config = {
-            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-            "kind": "KubeProxyConfiguration",
-            "mode": "nftables",
-            "clientConnection": {"kubeconfig": str(self.kubeconfig)},
-            "clusterCIDR": self.addresses.pods,
-            "hostnameOverride": node_config.NODE,
-            "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-            "nftables": {"minSyncPeriod": "100ms"},
-        }
+        config = node_config.proxy_config(self.kubeconfig, self.addresses)
         # kube-proxy ends itself when its file is written, even with the same text.
         if self._written("kube-proxy.json", json.dumps(config, indent=1)):
             process.stop("kube-proxy", self.folder)

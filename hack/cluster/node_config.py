@@ -51,6 +51,19 @@ state = "{run}/state"
 """
 
 
+def proxy_config(kubeconfig: Path, addresses: network.Addresses) -> dict[str, object]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clientConnection": {"kubeconfig": str(kubeconfig)},
+        "clusterCIDR": addresses.pods,
+        "hostnameOverride": NODE,
+        "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        "nftables": {"minSyncPeriod": "100ms"},
+    }
+
+
 def kubelet_config(name: str, folder: Path, run: Path, addresses: network.Addresses) -> dict[str, object]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -92,8 +105,12 @@ COREFILE = """.:53 {{
         pods insecure
         ttl 5
     }}
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
 }}
 """
+"""Every name that is not the cluster's does not exist, and the answer says so at once."""
 
 
 def dns_objects(addresses: network.Addresses) -> dict[str, object]:

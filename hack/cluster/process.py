@@ -2,22 +2,46 @@
 
 import contextlib
 import os
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+# The program records itself before it becomes what it is to run (its pid and start time stay the same through exec):
+# whoever is interrupted while starting it leaves no process that nobody knows of.
+_RECORD = """set -e
+start=$(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f20)
+echo "$$ $start" >"$1.new"
+mv "$1.new" "$1"
+shift
+exec "$@"
+"""
+
 
 def start(name: str, command: Sequence[str], folder: Path, env: dict[str, str] | None = None) -> int:
-    """Start a program detached, its output in `<folder>/logs/<name>.log`; records and returns its pid."""
+    """Start a program detached, its output in `<folder>/logs/<name>.log`; records and returns its pid.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+        RuntimeError: it could not be recorded, as on a full disk; it does not run then.
+    """
+    if shutil.which(command[0]) is None:
+        raise FileNotFoundError(f"{command[0]} is not installed")
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     (folder / "pids").mkdir(exist_ok=True)
+    record = folder / "pids" / name
+    if ended(name, folder):
+        # It is brought back, but that it went is never silent.
+        print(f"{name} had ended and is started again; {last_words(name, folder)}", file=sys.stderr)
+    record.unlink(missing_ok=True)
     log = os.open(folder / "logs" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
     try:
-        pid = os.posix_spawnp(
-            command[0],
-            list(command),
+        pid = os.posix_spawn(
+            "/bin/sh",
+            ["/bin/sh", "-c", _RECORD, "start", str(record), *command],
             {**os.environ, **(env or {})},
             file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
             setsid=True,
@@ -25,8 +49,22 @@ def start(name: str, command: Sequence[str], folder: Path, env: dict[str, str] |
     finally:
         os.close(log)
         os.close(null)
-    (folder / "pids" / name).write_text(f"{pid} {_started(pid)}")
+    while not record.exists():
+        if not _started(pid) and not record.exists():
+            _reap(pid)
+            raise RuntimeError(f"{name} could not be recorded in {record}; {last_words(name, folder)}")
+        time.sleep(0.005)
     return pid
+
+
+def ended(name: str, folder: Path) -> bool:
+    """Did a recorded process end by itself? One that was stopped is no longer recorded."""
+    return (folder / "pids" / name).exists() and pid_of(name, folder) is None
+
+
+def last_words(name: str, folder: Path) -> str:
+    """The end of a program's log, to be shown when it is found dead."""
+    return f"the end of its log:\n{log_tail(name, folder) or '(empty)'}"
 
 
 def pid_of(name: str, folder: Path) -> int | None:
@@ -59,7 +97,8 @@ def names(folder: Path) -> list[str]:
     pids = folder / "pids"
     if not pids.is_dir():
         return []
-    return [p.name for p in sorted(pids.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)]
+    records = [p for p in pids.iterdir() if p.suffix != ".new"]  # not those being written
+    return [p.name for p in sorted(records, key=lambda p: p.stat().st_mtime, reverse=True)]
 
 
 def log_tail(name: str, folder: Path, lines: int = 15) -> str:

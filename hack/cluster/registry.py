@@ -6,6 +6,7 @@ The list is in /run, like the namespaces it speaks of: a reboot takes both.
 import contextlib
 import fcntl
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,19 @@ def forget(name: str) -> None:
     """The cluster is gone; with the last one the list goes too."""
     with _list() as known:
         known.pop(name, None)
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Whoever brings a cluster up or takes it down does so alone; others say that they wait, and wait."""
+    FILE.parent.mkdir(exist_ok=True)
+    with (FILE.parent / f".{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"cluster {name!r} is being brought up or taken down elsewhere; waiting for it", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

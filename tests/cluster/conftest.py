@@ -4,16 +4,17 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hack.cluster import packages
-from hack.cluster.__main__ import status
+from hack.cluster import packages, process
+from hack.cluster.__main__ import dead, status
 from hack.cluster.node import Node
 from hack.images.build import build_image, pack_weights
 from hack.images.oci import Image
@@ -23,6 +24,7 @@ from tests.cluster.load import Load
 
 NAME = os.environ.get("SLM_TEST_CLUSTER", "slm-test")
 WEIGHTS = example.WEIGHTS
+LOGS = Path("build/test-reports/logs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,6 +32,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("cluster")
             item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure says which components of the node had ended by then, with the end of their logs."""
+    report = yield
+    node = Node(NAME)
+    if report.failed and node.folder.exists():
+        gone = [f"{name} had ended; {process.last_words(name, node.folder)}" for name in dead(node)]
+        report.sections.append(("components of the node", "\n".join(gone) or "all that were started run"))
+    return report
+
+
+def keep_logs(node: Node) -> None:
+    """The components' logs outlive the cluster when a test failed."""
+    target = LOGS / node.name
+    shutil.rmtree(target, ignore_errors=True)
+    if (node.folder / "logs").is_dir():
+        shutil.copytree(node.folder / "logs", target)
 
 
 @dataclass(slots=True)
@@ -117,21 +138,31 @@ def install_operator() -> None:
 
 
 @pytest.fixture(scope="session")
-def bed() -> Iterator[Bed]:
+def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
     """One cluster for the whole run, new every time; SLM_REUSE_CLUSTER=1 takes one that runs, to try a test again."""
     packages.ensure()
     os.environ["CLUSTER_NAME"] = NAME
     node = Node(NAME)
-    if os.environ.get("SLM_REUSE_CLUSTER") != "1" or not status(node)["ready"]:
-        node.down()
-        node.up()
-        testbed.place()
-        install_operator()
-        for image in (build_image("toolbox"), *weights_images().values()):
-            node.load_image(image.archive)
+    try:
+        if os.environ.get("SLM_REUSE_CLUSTER") != "1" or not status(node)["ready"]:
+            _new(node)
+    except BaseException:
+        keep_logs(node)
+        raise
     yield Bed(node)
+    if request.session.testsfailed:
+        keep_logs(node)
     if os.environ.get("SLM_KEEP_CLUSTER") != "1":
         node.down()
+
+
+def _new(node: Node) -> None:
+    node.down()
+    node.up()
+    testbed.place()
+    install_operator()
+    for image in (build_image("toolbox"), *weights_images().values()):
+        node.load_image(image.archive)
 
 
 def weights_images() -> dict[str, Image]:

@@ -1,5 +1,6 @@
 """Clusters of one machine: numbers never clash, names of another cache folder are refused."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,22 @@ def test_there_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     registry.number("b")
     with pytest.raises(registry.Taken, match="cluster-down"):
         registry.number("c")
+
+
+def test_the_second_says_that_it_waits_and_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with registry.alone("demo"):
+            order.append("second")
+
+    other = threading.Thread(target=second)
+    with registry.alone("demo"):
+        with registry.alone("another"):
+            order.append("another name is free")
+        other.start()
+        other.join(0.3)
+        order.append("first")
+    other.join(10)
+    assert order == ["another name is free", "first", "second"]
+    assert "'demo' is being brought up or taken down elsewhere" in capsys.readouterr().err

@@ -13,10 +13,11 @@ import (
 	_ "github.com/coredns/coredns/plugin/log"
 	_ "github.com/coredns/coredns/plugin/loop"
 	_ "github.com/coredns/coredns/plugin/ready"
+	_ "github.com/coredns/coredns/plugin/template"
 )
 
 func main() {
 	// The order in which plugins handle a query.
-	dnsserver.Directives = []string{"bind", "errors", "log", "health", "ready", "cache", "loop", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "errors", "log", "health", "ready", "cache", "loop", "kubernetes", "template"}
 	coremain.Run()
 }
