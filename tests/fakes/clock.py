@@ -10,7 +10,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._ahead = 0.0
-        self._start = time.monotonic()
+        self._start = float(int(time.monotonic()))  # a whole number: sums of it stay exact
 
     def __call__(self) -> float:
         return self._start + self._ahead

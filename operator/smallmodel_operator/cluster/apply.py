@@ -15,8 +15,10 @@ from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan, key_of
 from smallmodel_operator.core.pod import owner_reference
 
-NAMES_SECONDS: Final = 2.0
-"""How long a namespace's list of names answers for; bursts of new models share one list."""
+NAMES_SECONDS: Final = (2.0, 15.0)
+"""How long a namespace's list of names answers for, at least and at most; bursts of new models share one list."""
+NAMES_SHARE: Final = 0.02
+"""The part of the time that may go into such lists: one that took a tenth of a second answers for five."""
 MUST_NOT_EXIST: Final = "1"
 """As the resourceVersion of an apply: no object has it (etcd's first write is 2), so only a free name passes."""
 
@@ -27,7 +29,7 @@ class Applier:
     def __init__(self, client: Client, children: Children) -> None:
         self._client = client
         self._children = children
-        self._names: dict[tuple[str, str], tuple[float, asyncio.Task[dict[str, Mapping[str, Any]]]]] = {}
+        self._names: dict[tuple[str, str], asyncio.Task[dict[str, Mapping[str, Any]]]] = {}
         self._settled: dict[ModelKey, dict[ObjectKey, tuple[str, str, str]]] = {}
         """What was sent last for a child, and what uid and version that made."""
 
@@ -129,10 +131,7 @@ class Applier:
         stranger = (await self._taken_names(kind, model[0])).get(name)
         if stranger is None:
             return
-        if owned({"metadata": stranger}, uid):  # as the list says, which may be old
-            await self._explain_taken(model, kind, name, uid)
-            return
-        raise _refused(stranger, kind, name)
+        await self._explain_taken(model, kind, name, uid)  # the list may be old
 
     async def _explain_taken(self, model: ModelKey, kind: str, name: str, uid: str) -> None:
         """Say what it is that has the name; nothing when it is free (again).
@@ -148,21 +147,20 @@ class Applier:
         raise NotYet(Reason.PROGRESSING, f"{kind} {name!r} lost its labels; they are restored.", after_seconds=0.1)
 
     async def _taken_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
-        key, now = (kind, namespace), time.monotonic()
-        since, task = self._names.get(key, (0.0, None))
-        if task is None or now - since > NAMES_SECONDS or (task.done() and (task.cancelled() or task.exception())):
-            task = asyncio.ensure_future(self._list_names(kind, namespace))
-            self._names[key] = (now, task)
-            asyncio.get_running_loop().call_later(NAMES_SECONDS, self._drop_names, key, task)
+        key = (kind, namespace)
+        task = self._names.get(key)
+        if task is None:
+            task = self._names[key] = asyncio.ensure_future(self._list_names(kind, namespace))
         return await asyncio.shield(task)
-
-    def _drop_names(self, key: tuple[str, str], task: object) -> None:
-        if self._names.get(key, (0.0, None))[1] is task:
-            del self._names[key]
 
     async def _list_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
         wanted = ("ownerReferences", "deletionTimestamp")  # the rest of 3,000 objects is tens of MiB
-        found = await self._client.list_metadata(kind, namespace)
+        started, keep = time.monotonic(), 0.0
+        try:
+            found = await self._client.list_metadata(kind, namespace)
+            keep = min(max(NAMES_SECONDS[0], (time.monotonic() - started) / NAMES_SHARE), NAMES_SECONDS[1])
+        finally:
+            asyncio.get_running_loop().call_later(keep, self._names.pop, (kind, namespace), None)
         return {meta["name"]: {k: meta[k] for k in wanted if k in meta} for meta in found}
 
     async def _ensure(self, claim: Object) -> None:

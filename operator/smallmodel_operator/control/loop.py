@@ -18,8 +18,8 @@ GATHER_SECONDS: Final = 0.1
 FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 30.0
 """An API server that returns after a minute is noticed within this long even without a watch event."""
-AT_ONCE: Final = 32
-"""Models reconciled at the same time; more only queue inside the API server."""
+AT_ONCE: Final = 64
+"""Models reconciled at the same time; more only queue inside the API server, and each holds its objects meanwhile."""
 
 logger = logging.getLogger(__name__)
 
