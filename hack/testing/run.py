@@ -2,11 +2,14 @@
 
 Output of a tier is written to build/test-reports/<tier>.log and shown when it fails; progress lines go to the
 terminal meanwhile. The last line is `N passed, N failed, N skipped`. A tier that could run here and did not counts
-as failed when CI is set.
+as failed when CI is set; one that overran its limit, or found no tests where it has some, always does.
 """
 
 import argparse
+import contextlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,8 +21,12 @@ from pathlib import Path
 from hack.testing.tiers import Tier, tiers
 
 REPORTS = Path("build/test-reports")
-NO_TESTS = 5
 PROGRESS_SECONDS = 20
+GRACE_SECONDS = 30
+"""For a tier that is ended to take down what it started."""
+
+_running: dict[str, subprocess.Popen[bytes]] = {}
+"""By tier; they lead process groups of their own, so a Ctrl-C in the terminal has to be passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,48 +46,89 @@ def run(tier: Tier) -> Count:
     started = time.monotonic()
     if tier.needs:
         return Count(tier.name, 0, 0, 1, 0.0, "; ".join(tier.needs))
-    paths = [p for p in tier.paths if any(Path(p).rglob("test_*.py"))]
-    if not paths:
-        return Count(tier.name, 0, 0, 0, 0.0, "no tests")
+    missing = [p for p in tier.paths if not any(Path(p).rglob("test_*.py"))]
+    if missing:
+        return Count(tier.name, 0, len(missing), 0, 0.0, f"no test files in {', '.join(missing)}")
     report, log = REPORTS / f"{tier.name}.xml", REPORTS / f"{tier.name}.log"
     workers = ["-n", str(tier.workers), "--dist", "loadgroup"] if tier.workers > 1 else []
-    command = [sys.executable, "-m", "pytest", "-q", *workers, "-m", tier.markers, f"--junitxml={report}", *paths]
+    command = [sys.executable, "-m", "pytest", "-q", *workers, "-m", tier.markers, f"--junitxml={report}", *tier.paths]
     with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-        while True:
-            try:
-                code = process.wait(PROGRESS_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                print(f"  {tier.name}: {time.monotonic() - started:.0f} s, {_last_line(log)}", flush=True)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        _running[tier.name] = process
+        code = _wait(tier, process, log, started)
+        del _running[tier.name]
     return _count(tier, code, report, log, time.monotonic() - started)
 
 
-def _count(tier: Tier, code: int, report: Path, log: Path, seconds: float) -> Count:
-    if code == NO_TESTS:
-        return Count(tier.name, 0, 0, 0, seconds, "no tests")
+def _wait(tier: Tier, process: subprocess.Popen[bytes], log: Path, started: float) -> int | None:
+    """The exit code; None: it was ended at its limit."""
+    end = started + tier.limit_seconds
+    while True:
+        try:
+            return process.wait(max(0.0, min(PROGRESS_SECONDS, end - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            print(f"  {tier.name}: {time.monotonic() - started:.0f} s, {_last_line(log)}", flush=True)
+        if time.monotonic() >= end:
+            _end(process)
+            return None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asked first, as by Ctrl-C, so that fixtures take down what they made; then killed, with all it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _count(tier: Tier, code: int | None, report: Path, log: Path, seconds: float) -> Count:
+    note, skipped = "", 0
     try:
-        suites = list(ET.parse(report).getroot().iter("testsuite"))
+        root = ET.parse(report).getroot()
+        suites = list(root.iter("testsuite"))
         total, bad, skipped = (
             sum(int(s.get(k, 0)) for s in suites for k in keys)
             for keys in (("tests",), ("failures", "errors"), ("skipped",))
         )
+        empty = _empty(tier, [case.get("classname", "") for case in root.iter("testcase")])
     except (OSError, ET.ParseError):
-        total, bad, skipped = 1, 1, 0
-    if code and not bad:
-        bad = 1
-        total = max(total, 1)
+        total, bad, empty = 1, 1, []
+    if code is None:
+        note = f"ended at its limit of {tier.limit_seconds:g} s"
+        bad, total = bad + 1, total + 1
+    elif empty:
+        note = f"no tests were collected in {', '.join(empty)}"
+        bad, total = bad + len(empty), total + len(empty)
+    elif code and not bad:
+        bad, total = 1, max(total, 1)
     if bad:
-        print(f"----- {tier.name} -----\n{log.read_text()[-20000:]}", flush=True)
+        print(f"----- {tier.name} ----- {note}\n{log.read_text(errors='replace')[-20000:]}", flush=True)
     elif skipped:
-        lines = [line for line in log.read_text().splitlines() if line.startswith("SKIPPED")]
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("SKIPPED")]
         print("\n".join(f"  {tier.name}: {line}" for line in lines), flush=True)
-    return Count(tier.name, max(0, total - bad - skipped), bad, skipped, seconds)
+    return Count(tier.name, max(0, total - bad - skipped), bad, skipped, seconds, note)
+
+
+def _empty(tier: Tier, classes: list[str]) -> list[str]:
+    """Paths that should have had a test and had none: each of them, or all together where one test is enough."""
+    empty = [p for p in tier.paths if not any(f"{c}.".startswith(p.replace("/", ".") + ".") for c in classes)]
+    return empty if tier.each_path or len(empty) == len(tier.paths) else []
 
 
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1][-90:] if lines else "starting"
+
+
+def _clear(folder: Path) -> None:
+    for old in folder.iterdir():
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
 
 
 def main() -> int:
@@ -90,11 +138,16 @@ def main() -> int:
     parser.add_argument("--only", default="", help="run only this tier")
     args = parser.parse_args()
     REPORTS.mkdir(parents=True, exist_ok=True)
-    for old in REPORTS.iterdir():
-        old.unlink()
+    _clear(REPORTS)
     chosen = [t for t in tiers(args.long) if args.only in ("", t.name)]
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
-        counts = list(pool.map(run, chosen))
+        try:
+            counts = list(pool.map(run, chosen))
+        except KeyboardInterrupt:
+            for process in list(_running.values()):
+                _end(process)
+            return 130
     ci = os.environ.get("CI", "").lower() in ("1", "true")
     print(f"\n{'tier':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for c in counts:

@@ -7,15 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One pytest run. `needs` are reasons why it cannot run here; empty means it can, and then it must."""
+    """One pytest run. `needs` are reasons why it cannot run here; empty means it can, and then it must.
+
+    After `limit_seconds` it is taken to hang and ended. `each_path` says that the markers select tests in every one of
+    the paths; otherwise one test in any of them is enough.
+    """
 
     name: str
     paths: tuple[str, ...]
     markers: str
     workers: int
-    after: str = ""
+    limit_seconds: float
+    each_path: bool = True
     needs: tuple[str, ...] = ()
 
+
+MINUTE = 60.0
 
 FAST = (
     "tests/unit",
@@ -39,9 +46,10 @@ def tiers(long: bool) -> tuple[Tier, ...]:
     go = _missing("go")
     marker = "long" if long else "not long"
     real = (
-        Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, needs=go),
-        Tier("cluster", ("tests/cluster",), marker, 1, needs=(*go, *root)),
+        Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, (40 if long else 25) * MINUTE, needs=go),
+        Tier("cluster", ("tests/cluster",), marker, 1, (40 if long else 30) * MINUTE, needs=(*go, *root)),
     )
     if long:
-        return (*real, Tier("argocd", ("tests/argocd", "tests/chart", "tests/docs"), marker, 1, needs=(*go, *root)))
-    return (Tier("fast", FAST, "not long and not apiserver and not cluster", 2), *real)
+        chart = ("tests/argocd", "tests/chart", "tests/docs")
+        return (*real, Tier("argocd", chart, marker, 1, 40 * MINUTE, each_path=False, needs=(*go, *root)))
+    return (Tier("fast", FAST, "not long and not apiserver and not cluster", 2, 25 * MINUTE), *real)

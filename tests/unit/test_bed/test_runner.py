@@ -1,0 +1,101 @@
+"""The runner of the tiers: what must not pass for a success."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hack.testing import run as module
+from hack.testing.run import run
+from hack.testing.tiers import Tier, tiers
+
+CONFIG = "[pytest]\naddopts = --import-mode=importlib\nmarkers =\n    long: long\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pytest.ini").write_text(CONFIG)
+    module.REPORTS.mkdir(parents=True)
+    for name, text in (
+        ("one", "def test_x(): pass\n"),
+        ("two", "import pytest\n@pytest.mark.long\ndef test_y(): pass\n"),
+    ):
+        (tmp_path / "tests" / name).mkdir(parents=True)
+        (tmp_path / "tests" / name / "test_it.py").write_text(text)
+    return tmp_path
+
+
+def tier(*paths: str, limit: float = 60, each: bool = True, markers: str = "not long") -> Tier:
+    return Tier("t", paths, markers, 1, limit, each)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_tier_that_passes() -> None:
+    count = run(tier("tests/one"))
+    assert (count.passed, count.failed, count.note) == (1, 0, "")
+
+
+@pytest.mark.usefixtures("place")
+def test_a_path_without_a_collected_test_fails() -> None:
+    count = run(tier("tests/one", "tests/two"))
+    assert (count.passed, count.failed) == (1, 1)
+    assert count.note == "no tests were collected in tests/two"
+
+
+@pytest.mark.usefixtures("place")
+def test_where_one_test_is_enough_an_empty_path_is_no_failure_and_two_are() -> None:
+    assert run(tier("tests/one", "tests/two", each=False)).failed == 0
+    assert run(tier("tests/one", each=False, markers="long")).failed == 1
+
+
+@pytest.mark.usefixtures("place")
+def test_a_path_that_is_not_there_fails() -> None:
+    count = run(tier("tests/one", "tests/gone"))
+    assert count.failed == 1
+    assert "tests/gone" in count.note
+
+
+def test_a_tier_that_hangs_is_ended_with_its_children_and_its_log_is_shown(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", 2)
+    (place / "tests/one/test_it.py").write_text(
+        "import signal, subprocess, time\n"
+        "def test_x():\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "    child = subprocess.Popen(['sleep', '600'])\n"
+        "    open('child', 'w').write(str(child.pid))\n"
+        "    time.sleep(600)\n"
+    )
+    began = time.monotonic()
+    count = run(tier("tests/one", limit=6))
+    assert time.monotonic() - began < 30
+    assert count.failed >= 1
+    assert "limit of 6 s" in count.note
+    assert "----- t -----" in capsys.readouterr().out
+    child = int((place / "child").read_text())
+    assert _gone(child)
+
+
+def _gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_reports_of_the_last_run_go_folders_too(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "slm").mkdir(parents=True)
+    (tmp_path / "logs" / "slm" / "kubelet.log").touch()
+    (tmp_path / "fast.xml").touch()
+    module._clear(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_every_tier_has_a_limit_and_paths_that_exist(long: bool) -> None:
+    for each in tiers(long):
+        assert 20 * 60 <= each.limit_seconds <= 40 * 60
+        assert all(any(Path(p).rglob("test_*.py")) for p in each.paths)
