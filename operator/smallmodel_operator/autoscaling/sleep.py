@@ -34,7 +34,9 @@ class Count:
     look_again_seconds: float | None = None
 
 
-def decide(request: SleepRequest, current: int | None, available: int, traffic: Traffic) -> Count:
+def decide(
+    request: SleepRequest, current: int | None, available: int, traffic: Traffic, up_seconds: float = 0.0
+) -> Count:
     """The number of replicas.
 
     Args:
@@ -42,6 +44,8 @@ def decide(request: SleepRequest, current: int | None, available: int, traffic: 
         current: `spec.replicas` of its Deployment; None: there is none yet.
         available: replicas that answer.
         traffic: what the gateways say.
+        up_seconds: for how long the model has answered. A start that took longer than the idle time is no idleness:
+            who applied the model, or woke it, gets the whole of it.
     """
     awake = request.replicas
     if not awake:
@@ -55,15 +59,15 @@ def decide(request: SleepRequest, current: int | None, available: int, traffic: 
     if not available:
         # One is enough for those who wait; the others follow once it answers, and do not compete for its start.
         return Count(min(current, awake), "a replica starts", waking=True)
-    return _awake(request, traffic)
+    return _awake(request, traffic, up_seconds)
 
 
-def _awake(request: SleepRequest, traffic: Traffic) -> Count:
+def _awake(request: SleepRequest, traffic: Traffic, up_seconds: float) -> Count:
     # One sentence for all of it: a status that followed the traffic would be written with every request.
     why = f"awake: it sleeps once every gateway says that no request came for {request.idle_seconds:g} s"
     if not traffic.complete or traffic.busy:
         return Count(request.replicas, why, look_again_seconds=LOOK_AGAIN_SECONDS)
-    left = request.idle_seconds - traffic.idle
+    left = request.idle_seconds - min(traffic.idle, up_seconds)
     if left > 0:
         return Count(request.replicas, why, look_again_seconds=max(LEAST_LOOK_SECONDS, left))
     return Count(0, _asleep(request), asleep=True)

@@ -1,9 +1,10 @@
 """The concerns in their order: each reads what the ones before it found. Pure; a new concern is a line here."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from smallmodel_operator.api.conditions import Condition
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
@@ -68,7 +69,17 @@ def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.C
     live = snapshot.child("Deployment", name)
     current = None if live is None else int(live.get("spec", {}).get("replicas", 1))
     available = 0 if live is None else int(live.get("status", {}).get("availableReplicas", 0))
-    return sleep.decide(request, current, available, snapshot.traffic)
+    return sleep.decide(request, current, available, snapshot.traffic, up_seconds(snapshot))
+
+
+def up_seconds(snapshot: Snapshot) -> float:
+    """For how long the model has answered, by its own conditions: Ready alone stays True through a sleep."""
+    known = {c["type"]: c for c in snapshot.previous_status.get("conditions") or []}
+    since = [known.get(kind, {}) for kind in (Condition.READY, Condition.AVAILABLE)]
+    if any(c.get("status") != "True" or not c.get("lastTransitionTime") for c in since):
+        return 0.0
+    latest = max(datetime.fromisoformat(c["lastTransitionTime"].replace("Z", "+00:00")) for c in since)
+    return max(0.0, (snapshot.now - latest).total_seconds())
 
 
 def _credentials(resolved: Resolved, snapshot: Snapshot) -> credentials.Credentials:

@@ -18,8 +18,14 @@ QUIET = Traffic((said(301, name="g-0"), said(900, name="g-1")))
 
 
 def test_it_sleeps_when_all_gateways_say_so() -> None:
-    count = decide(SLEEPY, 2, 2, QUIET)
+    count = decide(SLEEPY, 2, 2, QUIET, up_seconds=301)
     assert (count.replicas, count.asleep) == (0, True)
+
+
+def test_idle_time_counts_from_the_first_ready_not_from_before_a_slow_start() -> None:
+    count = decide(SLEEPY, 2, 2, QUIET, up_seconds=100)
+    assert (count.replicas, count.asleep) == (2, False)
+    assert count.look_again_seconds == 200
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ def test_it_sleeps_when_all_gateways_say_so() -> None:
     ids=["no gateway", "one is silent", "in flight", "held", "not idle for long"],
 )
 def test_it_stays_awake(traffic: Traffic) -> None:
-    count = decide(SLEEPY, 2, 2, traffic)
+    count = decide(SLEEPY, 2, 2, traffic, up_seconds=1000)
     assert count.replicas == 2
     assert not count.asleep
     assert count.look_again_seconds is not None, "somebody has to look again"
@@ -76,12 +82,16 @@ reports = st.lists(
 )
 
 
-@given(reports, st.integers(1, 5), st.integers(0, 5))
+@given(reports, st.integers(1, 5), st.integers(0, 5), st.floats(0, 1000))
 def test_a_model_somebody_may_be_using_is_never_put_to_sleep(
-    found: list[GatewayReport], current: int, available: int
+    found: list[GatewayReport], current: int, available: int, up_seconds: float
 ) -> None:
     traffic = Traffic(tuple(found))
-    count = decide(SLEEPY, current, available, traffic)
-    if any(not r.fresh or r.in_flight or r.held or r.idle < SLEEPY.idle_seconds for r in found) or not found:
+    count = decide(SLEEPY, current, available, traffic, up_seconds)
+    if (
+        any(not r.fresh or r.in_flight or r.held or r.idle < SLEEPY.idle_seconds for r in found)
+        or not found
+        or up_seconds < 300
+    ):
         assert count.replicas > 0
     assert 0 <= count.replicas <= max(SLEEPY.replicas, current)

@@ -1,5 +1,6 @@
 """The order of the concerns, and what is planned while one of them holds the rest back."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -100,3 +101,23 @@ def test_only_a_download_gets_a_way_out() -> None:
         [o["metadata"]["name"] for o in d.plan.objects if o["kind"] == "NetworkPolicy"] for d in (download, inspection)
     ]
     assert names == [["bot", "bot-download"], ["bot"]]
+
+
+@pytest.mark.parametrize(
+    ("ready", "available", "seconds"),
+    [(("True", 90), ("True", 20), 20.0), (("True", 90), ("False", 20), 0.0), (("False", 5), ("True", 20), 0.0)],
+    ids=["woken: Ready stayed True", "asleep or starting", "not reachable yet"],
+)
+def test_up_seconds_are_those_it_has_answered_for(
+    ready: tuple[str, int], available: tuple[str, int], seconds: float
+) -> None:
+    conditions = [
+        {
+            "type": kind,
+            "status": status,
+            "lastTransitionTime": (objects.NOW - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        for kind, (status, ago) in (("Ready", ready), ("Available", available))
+    ]
+    assert concerns.up_seconds(snapshot(previous_status={"conditions": conditions})) == pytest.approx(seconds, abs=1)
+    assert concerns.up_seconds(snapshot()) == 0
