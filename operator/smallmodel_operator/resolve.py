@@ -17,6 +17,8 @@ from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.units import to_cores
 
 DEFAULT_IDLE_SECONDS: Final = 300
+DEFAULT_CONTEXT_SIZE: Final = 4096
+"""Tokens for one request, where neither the user nor the model says less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Resolved:
     engine: str
     engine_image: str
     context_size: int
+    context_given: bool
+    """Written by the user; otherwise it is lowered to what the model was trained for."""
     parallel_slots: int
     args: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
@@ -125,7 +129,8 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         source=spec.source,
         engine=spec.engine.name,
         engine_image=spec.engine.image or _image(spec, hardware),
-        context_size=spec.engine.context_size,
+        context_size=spec.engine.context_size or DEFAULT_CONTEXT_SIZE,
+        context_given=spec.engine.context_size is not None,
         parallel_slots=spec.engine.parallel_slots,
         args=tuple(spec.engine.args),
         env=tuple((e.name, e.value) for e in spec.engine.env),

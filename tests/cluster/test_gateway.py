@@ -68,7 +68,7 @@ def test_first_byte_after_ready(bed: Bed, namespace: str, weights: dict[str, str
 
 def test_sleep_waits_for_the_last_answer_and_off_is_off(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     scaling = {**SLEEPY, "idleSeconds": 1}
-    engine = {"contextSize": 24576, "parallelSlots": 1}
+    engine = {"parallelSlots": 1}
     bed.apply(model("bot", namespace, weights["first"], scaling=scaling, engine=engine))
     bed.ready("bot", namespace)
     took, ends = _long_answers(bed, namespace)

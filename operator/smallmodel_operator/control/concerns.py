@@ -1,10 +1,10 @@
 """The concerns in their order: each reads what the ones before it found. Pure; a new concern is a line here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from smallmodel_operator.api.conditions import Condition
+from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
@@ -125,6 +125,7 @@ def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
 
 
 def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> list[Part]:
+    resolved = replace(resolved, context_size=_context(resolved, verdict, snapshot))
     memory = quantization.fit(
         verdict.facts,
         context_size=resolved.context_size,
@@ -150,6 +151,28 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     }
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
     return [memory.part, served, Part(status=status, look_again_seconds=wanted.look_again_seconds)]
+
+
+def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> int:
+    """Tokens of context per request; the engine would silently give less than asked for beyond the training.
+
+    Raises:
+        Refused: the user asks for more than the model was trained for.
+    """
+    wanted, trained = resolved.context_size, verdict.facts.context_length if verdict.facts else 0
+    if not trained or wanted <= trained:
+        return wanted
+    if resolved.context_given:
+        raise Refused(
+            Reason.INVALID_SPEC,
+            f"`spec.engine.contextSize` is {wanted}, but the model was trained for a context of {trained} tokens and "
+            f"the engine gives no request more. Set it to {trained} or less, leave it out, or take other weights.",
+        )
+    # Pods that started with the default, before the header was known (their memory is declared) or under an operator
+    # that did not look at it, are not replaced for this alone.
+    live = snapshot.child("Deployment", resolved.name)
+    as_it_runs = _serving_request(resolved, verdict, 0, 0)
+    return wanted if revisions.made_from(as_it_runs, live) else trained
 
 
 def _digest(artifact: str) -> str:

@@ -111,6 +111,12 @@ def inputs(request: ServingRequest) -> str:
     return digest(_plain(wish))
 
 
+def made_from(request: ServingRequest, live: Object | None) -> bool:
+    """Whether the running template was made from this wish."""
+    recorded = live["metadata"].get("annotations") or {} if live else {}
+    return recorded.get(ANNOTATION_INPUTS) == inputs(request)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}

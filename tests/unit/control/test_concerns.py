@@ -1,5 +1,6 @@
 """The order of the concerns, and what is planned while one of them holds the rest back."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -121,3 +122,45 @@ def test_up_seconds_are_those_it_has_answered_for(
     ]
     assert concerns.up_seconds(snapshot(previous_status={"conditions": conditions})) == pytest.approx(seconds, abs=1)
     assert concerns.up_seconds(snapshot()) == 0
+
+
+def ctx_size(decision: concerns.Decision) -> int:
+    (deployment,) = (o for o in decision.plan.objects if o["kind"] == "Deployment")
+    args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    return int(args[args.index("--ctx-size") + 1])
+
+
+ONE_SLOT = {"parallelSlots": 1}
+
+
+@pytest.mark.parametrize(("trained", "used"), [(1024, 1024), (4096, 4096), (32768, 4096), (0, 4096)])
+def test_a_context_nobody_asked_for_is_never_more_than_the_model_was_trained_for(trained: int, used: int) -> None:
+    known = snapshot(replace(FACTS, context_length=trained))
+    assert ctx_size(concerns.decide(resolved(engine=ONE_SLOT), known)) == used
+
+
+@pytest.mark.parametrize("compute", [{}, DECLARED])
+def test_a_context_beyond_the_training_is_refused_before_any_pod(compute: dict[str, Any]) -> None:
+    decision = concerns.decide(resolved(engine={"contextSize": 4096}, compute=compute), snapshot(FACTS))
+    assert isinstance(decision.hold, Refused)
+    assert decision.hold.reason is Reason.INVALID_SPEC
+    for said in ("`spec.engine.contextSize` is 4096", "trained for a context of 2048 tokens", "Set it to 2048 or less"):
+        assert said in decision.hold.message
+    assert "Deployment" not in kinds(decision)
+    assert facts_of(decision.plan.status) == FACTS
+    assert not decision.plan.prune
+
+
+def test_a_context_up_to_the_training_is_served_as_asked() -> None:
+    engine = {**ONE_SLOT, "contextSize": 2048}
+    assert ctx_size(concerns.decide(resolved(engine=engine), snapshot(FACTS))) == 2048
+
+
+def test_pods_that_started_before_the_header_was_known_are_not_replaced_for_their_context() -> None:
+    wish = resolved(engine=ONE_SLOT, compute=DECLARED)
+    first = concerns.decide(wish, snapshot())
+    assert ctx_size(first) == 4096
+    children = {key_of(o): o for o in first.plan.objects if o["kind"] == "Deployment"}
+    assert ctx_size(concerns.decide(wish, snapshot(FACTS, children=children))) == 4096
+    edited = resolved(engine={"parallelSlots": 2}, compute=DECLARED)
+    assert ctx_size(concerns.decide(edited, snapshot(FACTS, children=children))) == 2 * 2048

@@ -59,8 +59,14 @@ class Engine(ApiModel):
     image: ImageReference | None = Field(
         default=None, description="Image of the engine. Unset takes the profile's, which is the usual case."
     )
-    context_size: int = Field(
-        default=4096, ge=128, le=1048576, description="Tokens of context one request may use (prompt and answer)."
+    context_size: int | None = Field(
+        default=None,
+        ge=128,
+        le=1048576,
+        description=(
+            "Tokens of context one request may use (prompt and answer). Unset: 4096, or the context the model was "
+            "trained for where that is less. More than it was trained for is refused."
+        ),
     )
     parallel_slots: int = Field(
         default=4, ge=1, le=256, description="Requests one replica works on at once; each slot has its own context."
