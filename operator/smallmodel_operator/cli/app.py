@@ -33,7 +33,9 @@ def version() -> None:
 
 
 @app.command()
-def lint(files: Annotated[list[str], typer.Argument(help="Manifests; - reads standard input.")]) -> None:
+def lint(
+    files: Annotated[list[str], typer.Argument(help="Manifests, or folders of them; - reads standard input.")],
+) -> None:
     """Check manifests without a cluster: schema and rules, as the API server would."""
     from smallmodel_operator.cli.lint import lint as lint_files
 
@@ -55,13 +57,16 @@ def render(
 def status(
     name: Annotated[str, typer.Argument(help="SmallModel; empty lists all of the namespace.")] = "",
     namespace: Namespace = "default",
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
     output: Output = "table",
     wait: Annotated[int, typer.Option(help="Seconds to wait for Ready, with progress.")] = 0,
 ) -> None:
     """Show how models stand and what to do. Exit code 0 only when all are Ready."""
     from smallmodel_operator.cli.status import show
 
-    raise typer.Exit(asyncio.run(show(name, namespace, output, wait)))
+    if all_namespaces and name:
+        raise typer.BadParameter("a name is of one namespace: say -n NAMESPACE, or leave the name out.")
+    raise typer.Exit(asyncio.run(show(name, None if all_namespaces else namespace, output, wait)))
 
 
 @app.command()

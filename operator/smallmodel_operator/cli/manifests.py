@@ -1,4 +1,4 @@
-"""Read manifests: files of one or more YAML or JSON documents, or standard input."""
+"""Read manifests: files of one or more YAML or JSON documents, folders of them, or standard input."""
 
 import sys
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 _MAX_BYTES = 8 * 2**20
+_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
 class Unreadable(Exception):  # noqa: N818
@@ -15,23 +16,36 @@ class Unreadable(Exception):  # noqa: N818
 
 
 def read(files: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(where, object) of every document; lists are taken apart.
+    """(where, object) of every document; lists are taken apart, folders searched to the bottom.
 
     Raises:
-        Unreadable: no such file, not YAML, or not a Kubernetes object.
+        Unreadable: no such file, a folder without manifests, not YAML, or not a Kubernetes object.
     """
-    for name in files:
+    named = set(files)
+    for name in (found for file in files for found in _expand(file)):
         for number, document in enumerate(_documents(name), start=1):
             where = f"{name}#{number}"
             if document is None:
                 continue
             if not isinstance(document, dict) or "kind" not in document:
+                if name not in named:
+                    continue  # a folder also holds values files and the like; only a file named is meant as a manifest
                 raise Unreadable(f"{where}: not a Kubernetes object (a map with apiVersion and kind)")
             items = document.get("items") if str(document["kind"]).endswith("List") else [document]
             for item in items or []:
                 if not isinstance(item, dict):
                     raise Unreadable(f"{where}: an item is not an object")
                 yield where, item
+
+
+def _expand(name: str) -> list[str]:
+    """A folder's files that may be manifests, in a stable order; anything else is itself."""
+    if name == "-" or not Path(name).is_dir():
+        return [name]
+    found = sorted(str(p) for p in Path(name).rglob("*") if p.suffix in _SUFFIXES and p.is_file())
+    if not found:
+        raise Unreadable(f"{name}: a folder without a file that ends in {', '.join(sorted(_SUFFIXES))}")
+    return found
 
 
 def _documents(name: str) -> list[Any]:

@@ -17,8 +17,8 @@ from smallmodel_operator.core.units import human
 POLL_SECONDS = 0.5
 
 
-async def show(name: str, namespace: str, output: str, wait: int) -> int:
-    """Print; 0 when every model shown is Ready."""
+async def show(name: str, namespace: str | None, output: str, wait: int) -> int:
+    """Print; 0 when there are models and every one shown is Ready. Without a namespace: those of all."""
     try:
         client = await Client.connect()
     except NoCluster as error:
@@ -35,8 +35,12 @@ async def show(name: str, namespace: str, output: str, wait: int) -> int:
         print(json.dumps(models, indent=2))
     elif output == "yaml":
         print(yaml.safe_dump(models, sort_keys=False), end="")
-    else:
-        _table(models)
+    elif models:
+        _table(models, everywhere=namespace is None)
+    if not models:
+        where = "this cluster" if namespace is None else f"namespace {namespace!r}"
+        hint = "apply one (examples/01-first-model)" if namespace is None else "`-n NAMESPACE` names another, `-A` all"
+        return _failed(f"There is no SmallModel in {where}: {hint}.")
     return 0 if models and all(_condition(m, "Ready").get("status") == "True" for m in models) else 1
 
 
@@ -45,7 +49,7 @@ def _failed(message: str) -> int:
     return 1
 
 
-async def _wait(client: Client, name: str, namespace: str, seconds: int) -> list[dict[str, Any]]:
+async def _wait(client: Client, name: str, namespace: str | None, seconds: int) -> list[dict[str, Any]]:
     end, told = time.monotonic() + seconds, ""
     while True:
         models = await _read(client, name, namespace)
@@ -59,7 +63,7 @@ async def _wait(client: Client, name: str, namespace: str, seconds: int) -> list
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _read(client: Client, name: str, namespace: str) -> list[dict[str, Any]]:
+async def _read(client: Client, name: str, namespace: str | None) -> list[dict[str, Any]]:
     if not name:
         return await client.list("SmallModel", namespace)
     model = await client.get("SmallModel", name, namespace)
@@ -81,15 +85,25 @@ def _sentence(model: dict[str, Any]) -> str:
     return str(_condition(model, "Ready").get("message", "not seen by the operator yet; is it running?"))
 
 
-def _table(models: list[dict[str, Any]]) -> None:
+def _table(models: list[dict[str, Any]], *, everywhere: bool) -> None:
     table = Table(box=None, pad_edge=False)
-    for column in ("NAME", "READY", "REASON", "REPLICAS", "QUANT", "MEMORY", "MESSAGE"):
+    for column in (
+        *(["NAMESPACE"] if everywhere else []),
+        "NAME",
+        "READY",
+        "REASON",
+        "REPLICAS",
+        "QUANT",
+        "MEMORY",
+        "MESSAGE",
+    ):
         table.add_column(column, overflow="fold")
     for model in models:
         status = model.get("status") or {}
         ready = _condition(model, "Ready")
         memory = (status.get("memory") or {}).get("requestedBytes", 0)
         table.add_row(
+            *([model["metadata"]["namespace"]] if everywhere else []),
             model["metadata"]["name"],
             ready.get("status", "Unknown"),
             ready.get("reason", ""),

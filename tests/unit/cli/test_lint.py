@@ -1,5 +1,7 @@
 """`slm lint`: what the API server would refuse, said before it is asked."""
 
+from pathlib import Path
+
 import pytest
 from tests.fakes import objects
 from tests.unit.cli.conftest import Write
@@ -42,3 +44,20 @@ def test_a_problem_is_named_by_its_field(
 def test_an_unreadable_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert lint(["gone.yaml"]) == 1
     assert "gone.yaml" in capsys.readouterr().err
+
+
+def test_a_folder_is_searched_to_the_bottom(write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    write(user_model(), name="good.yml")
+    write(user_model(replica=2), name="deep/er/bad.yaml")
+    (tmp_path / "README.md").write_text("# no manifest")
+    (tmp_path / "values.yaml").write_text("replicas: 2\n")
+    assert lint([str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "bad.yaml#1 SmallModel/bot: " in out
+    assert "2 object(s) checked" in out
+
+
+def test_a_folder_without_manifests_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint([str(tmp_path)]) == 1
+    assert "a folder without a file that ends in" in capsys.readouterr().err

@@ -64,8 +64,27 @@ async def test_without_a_cluster_the_way_out_is_told(
     assert "point KUBECONFIG at" in " ".join(capsys.readouterr().err.split())
 
 
-async def test_an_empty_namespace_is_not_ready(connected: FakeApiServer) -> None:
-    assert await show("", "support", "table", 0) == 1
+@pytest.mark.parametrize(("namespace", "says"), [("support", "`-A` all"), (None, "examples/01-first-model")])
+async def test_an_empty_namespace_is_not_ready_and_says_where_to_look(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], namespace: str | None, says: str
+) -> None:
+    assert await show("", namespace, "table", 0) == 1
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
+async def test_all_namespaces(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    place(connected, "a", "True")
+    body = objects.model("b")
+    body["metadata"].update(namespace="legal", uid="b")
+    body["status"] = {"conditions": [{"type": "Ready", "status": "True", "reason": "R", "message": ""}]}
+    connected.put(body)
+    assert await show("", None, "table", 0) == 0
+    head, *rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert head == ["NAMESPACE", "NAME"]
+    assert sorted(rows) == [["legal", "b"], ["support", "a"]]
 
 
 async def test_waiting_ends_when_it_is_ready(connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
