@@ -23,6 +23,8 @@ from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 RECHECK_SECONDS: Final = 600.0
 """Bad weights in a claim may have been replaced; they are read again after this long."""
 CLAIM_RECHECK_SECONDS: Final = 15.0
+UNFILLED_SECONDS: Final = 120.0
+"""Somebody is likely to fill the claim right now, and a look that finds nothing costs a short pod."""
 FIRST_PAUSE: Final = timedelta(seconds=10)
 LONGEST_PAUSE: Final = timedelta(minutes=10)
 _FINAL: Final = frozenset(
@@ -177,8 +179,9 @@ def _ended(
     if isinstance(said, result.Failure) and not said.passing:
         if not _may_heal(where, said):
             return _Work((this,), None, obstacles.refused(said.reason, said.message))
-        rest = RECHECK_SECONDS - passed
-        healing = obstacles.refused(said.reason, said.message, recheck_seconds=max(1.0, rest))
+        rest = (UNFILLED_SECONDS if said.reason is Reason.WEIGHTS_NOT_FOUND else RECHECK_SECONDS) - passed
+        message = obstacles.with_way(where, said.reason, said.message)
+        healing = obstacles.refused(said.reason, message, recheck_seconds=max(1.0, rest))
         return _Work((this if rest > 0 else again,), None, healing)
     rest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds() - passed
     if rest <= 0:

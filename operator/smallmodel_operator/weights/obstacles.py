@@ -60,6 +60,18 @@ def _unpulled(where: source.Source, said: str) -> Refused:
     )
 
 
+def with_way(where: source.Source, reason: Reason, message: str) -> str:
+    """A claim that lacks the file is usually one that nobody filled yet: what goes where, and that it is seen."""
+    if not isinstance(where, source.ClaimSource) or reason is not Reason.WEIGHTS_NOT_FOUND:
+        return message
+    target = f"as {where.path!r}" if where.path.endswith(".gguf") else f"under {where.path or '/'!r}"
+    return (
+        f"{message} If the claim is not filled yet: put the GGUF file into PersistentVolumeClaim {where.claim!r} "
+        f"{target} (`kubectl cp` through a pod that mounts it; examples/02-weights-on-a-claim has one). It is looked at again "
+        "every two minutes by itself."
+    )
+
+
 def overdue(pods: list[Object], now: datetime, seconds: int) -> bool:
     """Whether the youngest pod's container has run for longer than this: what was pulled before it is not counted."""
     for state in pods[0].get("status", {}).get("containerStatuses", []) if pods else []:

@@ -15,7 +15,7 @@ from smallmodel_operator.core.facts import Capabilities, Object, Snapshot, Weigh
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
 from smallmodel_operator.weights import jobs, result
-from smallmodel_operator.weights.decide import RECHECK_SECONDS, artifact, claims, decide
+from smallmodel_operator.weights.decide import RECHECK_SECONDS, UNFILLED_SECONDS, artifact, claims, decide
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 PVC = "pvc://models/m.gguf"
@@ -395,3 +395,20 @@ def test_another_operator_image_makes_another_job_and_no_second_attempt() -> Non
     world.step()
     assert world.job["metadata"]["name"] != first
     assert world.job["metadata"]["annotations"]["smallmodel.dev/attempt"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"), [(PVC, "PersistentVolumeClaim 'models' as 'm.gguf'"), ("pvc://models/bots", "under 'bots'")]
+)
+def test_a_claim_nobody_filled_says_what_goes_where_and_is_looked_at_soon(uri: str, says: str) -> None:
+    world = World(request(uri=uri, path=""), claims={"models": {"metadata": {"uid": "uid-1"}}})
+    world.step()
+    world.end(result.Failure(Reason.WEIGHTS_NOT_FOUND, "There is no file 'm.gguf' in the source (it is empty)."))
+    problem = world.step(10).problem
+    assert isinstance(problem, Refused)
+    assert "it is empty" in problem.message
+    assert says in problem.message
+    assert "kubectl cp" in problem.message
+    first = world.job["metadata"]["name"]
+    world.step(UNFILLED_SECONDS)
+    assert world.job["metadata"]["name"] != first
