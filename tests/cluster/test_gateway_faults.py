@@ -1,9 +1,12 @@
 """A minute of load on two gateways while one part after the other is killed: nothing a living gateway took is lost."""
 
 import asyncio
+import contextlib
 import json
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -92,6 +95,44 @@ def test_a_minute_of_kills(bed: Bed, namespace: str, weights: dict[str, str]) ->
     print(f"\n{len(good)} answered, {len(cut) - len(refused)} cut off with the killed Envoy, {len(refused)} refused "
           f"until it was back {back:.1f} s later; longest wait {worst:.2f} s; last request to the deleted pod "
           f"{max(to_dead) - when['model pod']:+.2f} s; {({k: round(v - began) for k, v in when.items()})}")  # fmt: skip
+
+
+SILENT_SECONDS = 5.0
+"""A node that stopped answering has lost its endpoints by then."""
+
+
+def test_a_node_that_fell_silent_loses_its_endpoints(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
+    """Kubernetes still says Ready: packets between the gateways and one of two pods are dropped, and nothing else."""
+    bed.apply(model("bot", namespace, weights["first"], replicas=2))
+    bed.ready("bot", namespace)
+    silent = bed.items("pods", namespace, "smallmodel.dev/role=server")[0]["status"]["podIP"]
+    began = time.time()
+    with Steady(caller(bed, "bot", namespace)) as load:
+        _at(began, 4)
+        with _dropped(bed, silent):
+            fell = time.time()
+            _at(fell, 20)
+    assert not [a.error for a in load.answers if a.error], "each was asked of the other pod before its first byte"
+    after = [a.first - a.sent for a in load.answers if a.sent > fell + SILENT_SECONDS]
+    assert len(after) > 50
+    reached = [at for at in _given_to(bed, silent, began) if at < fell]
+    assert reached, "the pod was never asked: nothing is proven"
+    worst = max(a.first - a.sent for a in load.answers)
+    assert max(after) < 1.0, "a second is what a try to connect may take: none is made any more"
+    print(f"\n{len(load.answers)} answered; longest wait {worst:.2f} s, after {SILENT_SECONDS:.0f} s {max(after):.2f} s")
+
+
+@contextlib.contextmanager
+def _dropped(bed: Bed, address: str) -> Iterator[None]:
+    """Packets the node's bridge passes between pods, to and from one of them, vanish."""
+    rules = "".join(f"    ip {way} {address} drop\n" for way in ("saddr", "daddr"))
+    chain = f"  chain passed {{\n    type filter hook forward priority -10;\n{rules}  }}\n"
+    table = f"table bridge slm-silent {{\n{chain}}}\n"
+    subprocess.run([*bed.node.prefix, "nft", "-f", "-"], input=table, check=True, capture_output=True, text=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*bed.node.prefix, "nft", "delete", "table", "bridge", "slm-silent"], check=True)
 
 
 def _at(began: float, seconds: float) -> None:
