@@ -10,7 +10,9 @@ export CLUSTER ?= testbed
 .PHONY: help setup check generate clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  \033[1m%-20s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | sort
+	@bold=; plain=; if [ -t 1 ]; then bold=$$(printf '\033[1m'); plain=$$(printf '\033[0m'); fi; \
+	  awk -v b="$$bold" -v p="$$plain" 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / \
+	    {gsub(/[$$][$$]/, "$$", $$2); printf "  %s%-20s%s %s\n", b, $$1, p, $$2}' $(MAKEFILE_LIST) | sort
 
 setup: $(VENV)/.stamp ## Create the virtual environment with pinned packages
 

@@ -67,8 +67,8 @@ def with_way(where: source.Source, reason: Reason, message: str) -> str:
     target = f"as {where.path!r}" if where.path.endswith(".gguf") else f"under {where.path or '/'!r}"
     return (
         f"{message} If the claim is not filled yet: put the GGUF file into PersistentVolumeClaim {where.claim!r} "
-        f"{target} (`kubectl cp` through a pod that mounts it; examples/02-weights-on-a-claim has one). It is looked at again "
-        "every two minutes by itself."
+        f"{target} (`kubectl cp` through a pod that mounts it; examples/02-weights-on-a-claim has one). It is "
+        "looked at again every two minutes by itself."
     )
 
 

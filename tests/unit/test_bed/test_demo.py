@@ -1,0 +1,55 @@
+"""What the demo and `make help` print."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hack.demo.run import beginning
+from hack.demo.ticker import working
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def test_a_long_step_says_that_it_goes_on_and_how_long_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("the node", tick_seconds=0.05):
+        time.sleep(0.18)
+    first, *ticks, last = capsys.readouterr().out.splitlines()
+    assert first.strip() == "the node ..."
+    assert len(ticks) >= 2
+    assert all(t.strip().startswith("the node ... ") for t in ticks)
+    assert last.strip() == "the node: 0.2 s"
+
+
+def test_a_step_that_fails_stops_ticking_and_claims_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="no"), working("the node", tick_seconds=0.02):
+        raise ValueError("no")
+    time.sleep(0.1)
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["the node ..."]
+
+
+def test_help_in_a_pipe_is_plain_and_can_be_copied() -> None:
+    out = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert "\033" not in out
+    assert "eval $(make -s cluster-env)" in out
+    assert "$$" not in out
+    assert any(line.split()[:1] == ["demo"] for line in out.splitlines())
+
+
+def test_the_demo_counts_from_the_moment_make_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_BEGAN", "1700000000")
+    assert beginning() == 1700000000
+    monkeypatch.delenv("DEMO_BEGAN")
+    assert abs(beginning() - time.time()) < 5
+
+
+def test_make_says_when_it_began(tmp_path: Path) -> None:
+    """With a Python that only prints what it was given."""
+    shim = tmp_path / "bin" / "python"
+    shim.parent.mkdir()
+    shim.write_text("#!/bin/sh\necho began=$DEMO_BEGAN\n")
+    shim.chmod(0o755)
+    (tmp_path / ".stamp").touch()
+    command = ["make", "-s", "demo", f"VENV={tmp_path}"]
+    out = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert abs(int(out.strip().rpartition("began=")[2]) - time.time()) < 30
