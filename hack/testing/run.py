@@ -51,7 +51,8 @@ def run(tier: Tier) -> Count:
         return Count(tier.name, 0, len(missing), 0, 0.0, f"no test files in {', '.join(missing)}")
     report, log = REPORTS / f"{tier.name}.xml", REPORTS / f"{tier.name}.log"
     workers = ["-n", str(tier.workers), "--dist", "loadgroup"] if tier.workers > 1 else []
-    command = [sys.executable, "-m", "pytest", "-q", *workers, "-m", tier.markers, f"--junitxml={report}", *tier.paths]
+    said = ["-o", "junit_logging=system-out", f"--junitxml={report}"]  # what tests print are figures
+    command = [sys.executable, "-m", "pytest", "-q", *workers, "-m", tier.markers, *said, *tier.paths]
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         _running[tier.name] = process
@@ -96,6 +97,8 @@ def _count(tier: Tier, code: int | None, report: Path, log: Path, seconds: float
         empty = _empty(tier, [case.get("classname", "") for case in root.iter("testcase")])
     except (OSError, ET.ParseError):
         total, bad, empty = 1, 1, []
+    if tier.markers == "long":
+        _figures(tier, report)
     if code is None:
         note = f"ended at its limit of {tier.limit_seconds:g} s"
         bad, total = bad + 1, total + 1
@@ -110,6 +113,15 @@ def _count(tier: Tier, code: int | None, report: Path, log: Path, seconds: float
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("SKIPPED")]
         print("\n".join(f"  {tier.name}: {line}" for line in lines), flush=True)
     return Count(tier.name, max(0, total - bad - skipped), bad, skipped, seconds, note)
+
+
+def _figures(tier: Tier, report: Path) -> None:
+    """What the long tests measured."""
+    with contextlib.suppress(OSError, ET.ParseError):
+        for case in ET.parse(report).getroot().iter("testcase"):
+            lines = [line for line in (case.findtext("system-out") or "").splitlines() if not line.startswith("---")]
+            for line in filter(None, lines):
+                print(f"  {tier.name}: {case.get('name')}: {line}", flush=True)
 
 
 def _empty(tier: Tier, classes: list[str]) -> list[str]:

@@ -99,3 +99,10 @@ def test_every_tier_has_a_limit_and_paths_that_exist(long: bool) -> None:
     for each in tiers(long):
         assert 20 * 60 <= each.limit_seconds <= 40 * 60
         assert all(any(Path(p).rglob("test_*.py")) for p in each.paths)
+
+
+def test_figures_of_long_tests_are_shown(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "import pytest\n@pytest.mark.long\ndef test_y(): print('half of it in 3.1 s')\n"
+    (place / "tests/two/test_it.py").write_text(text)
+    assert run(tier("tests/two", markers="long")).passed == 1
+    assert "t: test_y: half of it in 3.1 s" in capsys.readouterr().out
