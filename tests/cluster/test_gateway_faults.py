@@ -119,7 +119,9 @@ def test_a_node_that_fell_silent_loses_its_endpoints(bed: Bed, namespace: str, w
     assert reached, "the pod was never asked: nothing is proven"
     worst = max(a.first - a.sent for a in load.answers)
     assert max(after) < 1.0, "a second is what a try to connect may take: none is made any more"
-    print(f"\n{len(load.answers)} answered; longest wait {worst:.2f} s, after {SILENT_SECONDS:.0f} s {max(after):.2f} s")
+    print(
+        f"\n{len(load.answers)} answered; longest wait {worst:.2f} s, after {SILENT_SECONDS:.0f} s {max(after):.2f} s"
+    )
 
 
 @contextlib.contextmanager
