@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.gateway import agent, config
 from smallmodel_operator.gateway.accesslog.part import read_log
 from smallmodel_operator.gateway.activate.part import activate
@@ -35,7 +36,11 @@ def _with_settings(work: Callable[[GatewaySettings], int]) -> int:
             print(f"SLM_{str(problem['loc'][0]).upper()}: {problem['msg']}", file=sys.stderr)
         return 2
     logging.configure(settings.log_format, settings.log_level)
-    return work(settings)
+    try:
+        return work(settings)
+    except NoCluster as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def _prepare(settings: GatewaySettings) -> int:

@@ -35,3 +35,16 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setenv("SLM_GATEWAY_HTTP_PORT", "many")
     assert gateway.prepare() == 2
     assert "SLM_GATEWAY_HTTP_PORT" in capsys.readouterr().err
+
+
+def test_without_a_cluster_one_sentence_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLM_GATEWAY_DIR", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert gateway.run() == 2
+    said = capsys.readouterr().err
+    assert "no cluster to talk to" in said
+    assert "KUBECONFIG" in said
+    assert "Traceback" not in said

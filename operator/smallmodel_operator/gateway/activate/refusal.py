@@ -23,8 +23,8 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
     message = {
         Outcome.GONE: f"model {name!r} does not exist in namespace {namespace!r}",
         Outcome.OFF: (
-            f"model {target!r} is switched off: its owner set suspend or 0 replicas "
-            f"(kubectl -n {namespace} get smallmodel {name})"
+            f"model {target!r} is switched off: its owner suspended it (spec.suspend: false resumes it) "
+            f"or set spec.replicas to 0; see kubectl -n {namespace} get smallmodel {name}"
         ),
         Outcome.EXPIRED: (
             f"model {target!r} was not ready after {waited:.0f} s, the longest a request waits for it "
