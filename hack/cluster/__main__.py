@@ -10,6 +10,7 @@ from hack.cluster import packages, process
 from hack.cluster.binaries import RECIPES, BuildFailed, ensure, program
 from hack.cluster.controlplane import NotReady
 from hack.cluster.node import Node
+from hack.cluster.paths import REPOSITORY
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "kubelet",
               "kube-proxy", "coredns", "netpol")  # fmt: skip
@@ -66,7 +67,8 @@ def _env(node: Node) -> int:
     if any(Path(program("kube")).parent.parent.glob("helm-*")):
         tools.append(str(Path(program("helm")).parent))
     print(f"export KUBECONFIG={node.kubeconfig}")
-    print(f"export PATH={':'.join(tools)}:$PATH")
+    # Last, for it has a Python of its own too: slm, and kubectl's plugin of that name.
+    print(f"export PATH={':'.join(tools)}:$PATH:{REPOSITORY / '.venv' / 'bin'}")
     # For `ctr`, which otherwise speaks to the host's containerd, and of a namespace without Kubernetes' images.
     print(f"export CONTAINERD_ADDRESS={node.socket}")
     print("export CONTAINERD_NAMESPACE=k8s.io")

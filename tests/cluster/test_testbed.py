@@ -51,7 +51,7 @@ def test_env_is_what_a_shell_needs(bed: Bed) -> None:
     command = [sys.executable, "-m", "hack.cluster", "env", "--name", NAME]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     done = subprocess.run(
-        ["bash", "-c", f"{out}\n$SLM_ENTER kubectl get nodes -o name\nctr images list -q"],
+        ["bash", "-c", f"{out}\n$SLM_ENTER kubectl get nodes -o name\nctr images list -q\nslm version"],
         check=True,
         capture_output=True,
         text=True,
