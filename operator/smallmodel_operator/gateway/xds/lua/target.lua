@@ -62,7 +62,8 @@ local function allowed(handle, call, target, model)
       cause = "off",
       type = "server_error",
       code = "model_off",
-      message = "Model " .. target .. " is switched off (spec.suspend or spec.replicas: 0). It is not woken by requests.",
+      message = "Model " .. target .. " is switched off and not woken by requests: it is suspended (spec.suspend: false"
+        .. " resumes it) or has no replicas (spec.replicas: 1 starts it).",
     })
     return false
   end
