@@ -33,11 +33,12 @@ def notes() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def gateway(folder: Path, bot: Engine, notes: Engine) -> Iterator[Gateway]:
-    """support/bot (open to one partner key), crm/notes, support/off, support/old (TGI), support/tight (2 a minute)."""
+    """In support: bot (open to one partner key), off, broken (cannot start), old (TGI), tight (2/min); crm/notes."""
     models = (
         model("support/bot", allow=("key:support/bot/partner",)),
         model("crm/notes", max_body_bytes=2048),
         model("support/off", off=True),
+        model("support/broken", stalled="NotGguf: the file is not GGUF"),
         model("support/old", engine="TGI"),
         model("support/tight", requests_per_minute=2),
     )

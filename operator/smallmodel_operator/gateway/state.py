@@ -12,6 +12,8 @@ DEFAULT_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_WAIT_SECONDS: Final = 120
 DEFAULT_MAX_QUEUED: Final = 100
+LONGEST_REASON: Final = 400
+"""Characters of what a caller is told of a model that cannot start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Model:
     engine: str = "LlamaCpp"
     off: bool = False
     """Suspended or scaled to 0 by its user: never woken."""
+    stalled: str = ""
+    """Why it cannot start until its owner acts; empty while it can, or while a replica answers all the same."""
     may_sleep: bool = False
     replicas: int = 1
     max_wait: float = DEFAULT_MAX_WAIT_SECONDS
@@ -61,11 +65,23 @@ class Model:
             digest=str(weights.get("digest") or weights.get("artifact") or ""),
             engine=spec.get("engine", {}).get("name", "LlamaCpp"),
             off=bool(spec.get("suspend", False)) or replicas == 0,
+            stalled=_stalled(meta, status),
             may_sleep=scaling.get("minReplicas") == 0,
             replicas=replicas,
             max_wait=float(cold.get("maxWaitSeconds", DEFAULT_MAX_WAIT_SECONDS)),
             max_queued=int(cold.get("maxQueuedRequests", DEFAULT_MAX_QUEUED)),
         )
+
+
+def _stalled(meta: Object, status: Object) -> str:
+    """The operator's word on this very generation: after an edit nobody knows yet."""
+    if status.get("observedGeneration") != meta.get("generation") or status.get("readyReplicas"):
+        return ""
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    condition = conditions.get("Stalled", {})
+    if condition.get("status") != "True":
+        return ""
+    return f"{condition.get('reason', '')}: {condition.get('message', '')}"[:LONGEST_REASON]
 
 
 def _access(namespace: str, name: str, access: Mapping[str, Any]) -> Access:

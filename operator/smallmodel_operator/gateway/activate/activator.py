@@ -171,7 +171,9 @@ class Activator:
         burst, now = self._bursts.get(target), self.clock()
         waited = 0.0 if since is None else now - since
         passed = now - burst.start.began if burst else waited
-        return refusal(outcome, target, self._cold_starts.retry_after(target, passed), waited)
+        model = self._ports.model(target)
+        why = model.stalled if model else ""
+        return refusal(outcome, target, self._cold_starts.retry_after(target, passed), waited, why)
 
     # -- bursts ------------------------------------------------------------------------------------------------
 
@@ -179,7 +181,9 @@ class Activator:
         model = self._ports.model(target)
         if model is None:
             return Outcome.GONE if self._ports.synced() else None
-        return Outcome.OFF if model.off else None
+        if model.off:
+            return Outcome.OFF
+        return Outcome.STALLED if model.stalled else None
 
     def _burst(self, target: str) -> None:
         if target not in self._bursts:

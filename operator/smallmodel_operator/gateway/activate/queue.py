@@ -23,6 +23,8 @@ class Outcome(StrEnum):
     EXPIRED = "held-too-long"
     GONE = "model-not-found"
     OFF = "off"
+    STALLED = "stalled"
+    """It cannot start until its owner acts."""
     QUEUE_FULL = "queue-full"
     """As many are held for this model as its `maxQueuedRequests` allows."""
     GATEWAY_FULL = "gateway-full"

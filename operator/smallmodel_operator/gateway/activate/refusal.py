@@ -16,8 +16,8 @@ class Refusal:
     body: bytes
 
 
-def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0) -> Refusal:
-    """The answer for an outcome that is a refusal; `retry_after` and `waited` in seconds."""
+def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0, why: str = "") -> Refusal:
+    """The answer for an outcome that is a refusal; `retry_after` and `waited` in seconds, `why` the model stalls."""
     namespace, _, name = target.partition("/")
     status = 404 if outcome is Outcome.GONE else 503
     message = {
@@ -25,6 +25,10 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
         Outcome.OFF: (
             f"model {target!r} is switched off: its owner suspended it (spec.suspend: false resumes it) "
             f"or set spec.replicas to 0; see kubectl -n {namespace} get smallmodel {name}"
+        ),
+        Outcome.STALLED: (
+            f"model {target!r} cannot start until its owner acts; {why or 'its condition Stalled says why'} "
+            f"(kubectl -n {namespace} get smallmodel {name})"
         ),
         Outcome.EXPIRED: (
             f"model {target!r} was not ready after {waited:.0f} s, the longest a request waits for it "

@@ -50,8 +50,10 @@ def _facts(state: State, keys: bool) -> Iterator[str]:
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
-    for target in sorted(state.models):
-        yield _model(state.models[target])
+    for model in (state.models[target] for target in sorted(state.models)):
+        # The door only lists models; one that cannot start is still asked for, and its answer says why.
+        if not (keys and model.stalled):
+            yield _model(model)
 
 
 def _model(model: Model) -> str:

@@ -9,7 +9,7 @@ from tests.fakes.activation import FakePorts, RushLoop, model
 
 from smallmodel_operator.gateway.activate.activator import Activator, Waiting
 from smallmodel_operator.gateway.activate.queue import Limits, Outcome
-from smallmodel_operator.gateway.state import Endpoint
+from smallmodel_operator.gateway.state import Endpoint, Model
 
 BOT = "support/bot"
 
@@ -102,17 +102,28 @@ def test_too_long_is_told_what_a_cold_start_takes() -> None:
     simulate(story, deaf=True)
 
 
-@pytest.mark.parametrize(("now", "outcome"), [(None, Outcome.GONE), (model(off=True), Outcome.OFF)])
-def test_a_model_that_goes_or_is_switched_off_lets_nobody_wait(now: object, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("now", "outcome"),
+    [
+        (None, Outcome.GONE),
+        (model(off=True), Outcome.OFF),
+        (model(stalled="ImagePullFailed: no such image"), Outcome.STALLED),
+    ],
+)
+def test_a_model_that_goes_is_switched_off_or_cannot_start_lets_nobody_wait(
+    now: Model | None, outcome: Outcome
+) -> None:
     async def story(ports: FakePorts, activator: Activator) -> None:
         waiting = enter(activator)
         await asyncio.sleep(0.2)
         if now is None:
             del ports.models[BOT]
         else:
-            ports.models[BOT] = model(off=True)
+            ports.models[BOT] = now
         assert await waiting.ended is outcome
         assert activator.enter(BOT, "a", 0, foreign=False) is outcome
+        if now is not None and now.stalled:
+            assert b"no such image" in activator.refusal(BOT, outcome).body
 
     simulate(story)
 

@@ -44,6 +44,7 @@ def test_retry_after_is_the_median_of_the_last_ten_less_what_has_passed() -> Non
     [
         (Outcome.GONE, 404, None),
         (Outcome.OFF, 503, None),
+        (Outcome.STALLED, 503, "7"),
         (Outcome.EXPIRED, 503, "7"),
         (Outcome.QUEUE_FULL, 503, "7"),
         (Outcome.GATEWAY_FULL, 503, "7"),
