@@ -115,7 +115,7 @@ def _answering(o: Outcome) -> Report:
         reason = Reason.ASLEEP
         text = "Asleep: the next request wakes the model and is held until a replica answers."
     if pending := _pending(o):
-        text += f" The newest change is not in effect: {pending}"
+        text += f" Not all that is declared is in effect yet: {pending}"
     return Report(Condition.READY, True, reason, text)
 
 

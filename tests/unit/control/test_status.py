@@ -117,7 +117,7 @@ def test_a_deployment_just_written_is_not_said_to_be_new_already() -> None:
 def test_ready_beside_a_broken_change_says_so() -> None:
     made = status.summarise(outcome(ROLLING, trouble=STUCK), {}, NOW)
     message = status.find(made, Condition.READY)["message"]
-    assert message == "2 of 2 replica(s) answer. The newest change is not in effect: it crashes"
+    assert message == "2 of 2 replica(s) answer. Not all that is declared is in effect yet: it crashes"
 
 
 def test_numbers_and_selector() -> None:
