@@ -23,7 +23,7 @@ from smallmodel_operator.core.facts import Capabilities, Object, ObjectKey, Snap
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Plan, key_of
-from smallmodel_operator.core.traffic import GatewayReport, Traffic
+from smallmodel_operator.core.traffic import ColdStart, GatewayReport, Traffic
 from smallmodel_operator.resolve import Site
 from smallmodel_operator.serving.revisions import ANNOTATION_MEMORY
 from smallmodel_operator.weights import result
@@ -120,7 +120,12 @@ def world(body: Object, facts: dict[str, Any], before: Outcome | None, artifact:
 def traffic(facts: dict[str, Any]) -> Traffic:
     """What the gateways say; without a word about them there is one, and it has nothing to tell."""
     told = facts.get("gateways", [{}])
-    return Traffic(tuple(GatewayReport(f"g-{n}", **{"age": 0.5, "routes": True, **t}) for n, t in enumerate(told)))
+    reports = []
+    for number, words in enumerate(told):
+        starts = tuple(ColdStart(*stages) for stages in words.get("coldStarts", ()))
+        said = {"age": 0.5, "routes": True, **{k: v for k, v in words.items() if k != "coldStarts"}}
+        reports.append(GatewayReport(f"g-{number}", **said, cold_starts=starts))
+    return Traffic(tuple(reports))
 
 
 def recorded(deployment: dict[str, Any], *, revision: str, memory: str) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.cluster.children import ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
-from smallmodel_operator.core.traffic import GatewayReport, Traffic
+from smallmodel_operator.core.traffic import ColdStart, GatewayReport, Traffic
 
 SIGNALS_PORT: Final = 10091
 ASK_SECONDS: Final = 1.0
@@ -20,6 +20,7 @@ ASK_SECONDS: Final = 1.0
 WHO_SECONDS: Final = 5.0
 """How long the list of gateway pods answers for."""
 TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
+STAGES: Final = ("schedule", "container", "load")
 NEVER: Final = float("-inf")
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ logger = logging.getLogger(__name__)
 @dataclass(slots=True)
 class _Gateway:
     at: float = NEVER
-    models: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
-    """In flight, held, idle seconds; by `<namespace>/<name>`."""
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Words of a GatewayReport by `<namespace>/<name>`."""
 
 
 class Signals:
@@ -112,9 +113,14 @@ def _report(name: str, gateway: _Gateway, target: str, now: float) -> GatewayRep
     said = gateway.models.get(target)
     if said is None:
         return GatewayReport(name, now - gateway.at, routes=False)
-    in_flight, held, idle = said
-    return GatewayReport(name, now - gateway.at, routes=True, in_flight=in_flight, held=held, idle=idle)
+    return GatewayReport(name, now - gateway.at, routes=True, **said)
 
 
-def _numbers(said: Mapping[str, Any]) -> tuple[int, int, float]:
-    return int(said["inFlight"]), int(said["held"]), max(0.0, float(said["idleSeconds"]))
+def _numbers(said: Mapping[str, Any]) -> dict[str, Any]:
+    starts = [[max(0.0, float(start[stage])) for stage in STAGES] for start in said.get("coldStarts", ())]
+    return {
+        "in_flight": int(said["inFlight"]),
+        "held": int(said["held"]),
+        "idle": max(0.0, float(said["idleSeconds"])),
+        "cold_starts": tuple(ColdStart(*stages) for stages in starts),
+    }

@@ -1,6 +1,6 @@
 """The concerns in their order: each reads what the ones before it found. Pure; a new concern is a line here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -142,7 +142,7 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     status: dict[str, Any] = {
         "endpoint": {"url": resolved.url, "model": resolved.name},
         "engineRevision": revision,
-        "scaling": {"desired": wanted.replicas, "why": wanted.why},
+        "scaling": {"desired": wanted.replicas, "why": wanted.why, **_cold_start(snapshot)},
         "memory": {
             "estimatedBytes": memory.estimated_bytes,
             "requestedBytes": to_bytes(recorded.memory_request),
@@ -151,6 +151,17 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     }
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
     return [memory.part, served, Part(status=status, look_again_seconds=wanted.look_again_seconds)]
+
+
+def _cold_start(snapshot: Snapshot) -> dict[str, Any]:
+    """What a wake usually takes; gateways forget it when they restart, the status does not."""
+    start = snapshot.traffic.cold_start
+    if start is None:
+        kept = (snapshot.previous_status.get("scaling") or {}).get("coldStart")
+        return {"coldStart": kept} if kept else {}
+    stages = {stage: round(seconds, 2) for stage, seconds in asdict(start).items()}  # what repeats is no news
+    stages["total"] = sum(stages.values())
+    return {"coldStart": {f"{stage}Milliseconds": round(seconds * 1000) for stage, seconds in stages.items()}}
 
 
 def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> int:

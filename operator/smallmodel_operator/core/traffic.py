@@ -1,10 +1,31 @@
 """What the gateways say about one model: values, made by cluster/signals from `GET /signals`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 FRESH_SECONDS: Final = 4.0
 """An older report says nothing about now; gateways are asked at most a second before each decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """From asleep to answering, in seconds: until the pod has an address (scheduled, sandbox), until its container
+    takes connections, until the engine has loaded and says so."""
+
+    schedule: float
+    container: float
+    load: float
+
+    @property
+    def total(self) -> float:
+        return self.schedule + self.container + self.load
+
+
+def typical(starts: Iterable[ColdStart]) -> ColdStart | None:
+    """The one in the middle by its total, so that its stages add up; None of none."""
+    ranked = sorted(starts, key=lambda s: s.total)
+    return ranked[len(ranked) // 2] if ranked else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +38,8 @@ class GatewayReport:
     in_flight: int = 0
     held: int = 0
     idle: float = 0.0
+    cold_starts: tuple[ColdStart, ...] = ()
+    """The last ones it saw."""
 
     @property
     def fresh(self) -> bool:
@@ -43,6 +66,11 @@ class Traffic:
     def idle(self) -> float:
         """Seconds since the last request anywhere; 0 while it is not known."""
         return min((r.idle for r in self.reports), default=0.0) if self.complete and not self.busy else 0.0
+
+    @property
+    def cold_start(self) -> ColdStart | None:
+        """What waking the model usually takes; None where no gateway remembers one."""
+        return typical(start for r in self.reports for start in r.cold_starts)
 
     @property
     def routed(self) -> int:

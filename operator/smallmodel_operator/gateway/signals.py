@@ -4,19 +4,20 @@ Absent is not idle: a model that was just seen for the first time counts as used
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from smallmodel_operator.core.traffic import ColdStart
 from smallmodel_operator.gateway.admin import Passing
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One model at this gateway's activator: requests held now, wakes and the last cold starts (seconds)."""
+    """One model at this gateway's activator: requests held now, wakes and the last cold starts."""
 
     held: int = 0
     wakes: int = 0
-    cold_starts: Sequence[float] = ()
+    cold_starts: Sequence[ColdStart] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,6 @@ def report(
             "endpoints": endpoints.get(target, 0),
             "requests": activity.passing.total,
             "wakes": own.wakes,
-            "coldStartSeconds": [round(s, 3) for s in own.cold_starts[-10:]],
+            "coldStarts": [{k: round(s, 3) for k, s in asdict(start).items()} for start in own.cold_starts[-10:]],
         }
     return {"gateway": gateway, "at": at, "synced": synced, "models": models}

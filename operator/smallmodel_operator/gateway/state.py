@@ -42,6 +42,8 @@ class Model:
     """Why it cannot start until its owner acts; empty while it can, or while a replica answers all the same."""
     may_sleep: bool = False
     replicas: int = 1
+    cold_start: float = 0.0
+    """Seconds a wake usually takes, as all gateways saw it; 0 while unknown."""
     max_wait: float = DEFAULT_MAX_WAIT_SECONDS
     max_queued: int = DEFAULT_MAX_QUEUED
 
@@ -68,6 +70,7 @@ class Model:
             stalled=_stalled(meta, status),
             may_sleep=scaling.get("minReplicas") == 0,
             replicas=replicas,
+            cold_start=(status.get("scaling") or {}).get("coldStart", {}).get("totalMilliseconds", 0) / 1000,
             max_wait=float(cold.get("maxWaitSeconds", DEFAULT_MAX_WAIT_SECONDS)),
             max_queued=int(cold.get("maxQueuedRequests", DEFAULT_MAX_QUEUED)),
         )

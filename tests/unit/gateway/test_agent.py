@@ -16,6 +16,7 @@ from tests.fakes.renderer import PlainRenderer
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.core.keys import Identity
+from smallmodel_operator.core.traffic import ColdStart
 from smallmodel_operator.gateway import agent as module
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.files import CDS, Files, dump
@@ -132,18 +133,18 @@ async def test_an_old_configuration_serves_and_what_is_wrong_is_said(tmp_path: P
 async def test_signals_are_envoys_numbers(tmp_path: Path) -> None:
     on_disk(tmp_path)
     async with EnvoyAdmin(tmp_path), running(tmp_path) as (agent, _):
-        agent.held = lambda: {BOT: Held(1, 2, (0.5,))}
+        agent.held = lambda: {BOT: Held(1, 2, (ColdStart(0.1, 0.2, 0.2),))}
         status, text = await get(agent, "/signals")
         assert status == 200
         said = json.loads(text)
         assert (said["gateway"], said["synced"]) == ("gateway-0", False)
         bot = said["models"][BOT]
-        assert {k: bot[k] for k in ("inFlight", "held", "requests", "wakes", "coldStartSeconds")} == {
+        assert {k: bot[k] for k in ("inFlight", "held", "requests", "wakes", "coldStarts")} == {
             "inFlight": 2,
             "held": 1,
             "requests": 40,
             "wakes": 2,
-            "coldStartSeconds": [0.5],
+            "coldStarts": [{"schedule": 0.1, "container": 0.2, "load": 0.2}],
         }
         assert bot["idleSeconds"] < 2
 

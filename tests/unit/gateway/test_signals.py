@@ -2,6 +2,7 @@
 
 import pytest
 
+from smallmodel_operator.core.traffic import ColdStart
 from smallmodel_operator.gateway.admin import Passing, refused, traffic_of, versions_of
 from smallmodel_operator.gateway.signals import Activity, Held, look, report
 
@@ -38,7 +39,7 @@ def test_models_that_left_are_forgotten() -> None:
 
 
 def test_a_held_request_is_counted_once() -> None:
-    held = {BOT: Held(3, 2, [1.0, 1.23456])}
+    held = {BOT: Held(3, 2, [ColdStart(0.5, 0.5, 1.23456)])}
     known = look({}, [BOT], {BOT: Passing(4, 10)}, held, 5.0)
     said = report("gateway-0", "now", True, known, held, {BOT: 2}, 5.0)
     assert said == {
@@ -53,7 +54,7 @@ def test_a_held_request_is_counted_once() -> None:
                 "endpoints": 2,
                 "requests": 10,
                 "wakes": 2,
-                "coldStartSeconds": [1.0, 1.235],
+                "coldStarts": [{"schedule": 0.5, "container": 0.5, "load": 1.235}],
             }
         },
     }

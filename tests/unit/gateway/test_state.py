@@ -37,3 +37,11 @@ def test_the_reason_is_bounded() -> None:
     long = body()
     long["status"]["conditions"][0]["message"] = "x" * 10_000
     assert len(Model.of(long).stalled) == LONGEST_REASON
+
+
+def test_what_a_wake_usually_takes_comes_from_the_status() -> None:
+    """So that a gateway that was just started says something better than a default."""
+    known = body()
+    known["status"]["scaling"] = {"desired": 0, "coldStart": {"totalMilliseconds": 1360}}
+    assert Model.of(known).cold_start == 1.36
+    assert Model.of(body()).cold_start == 0.0

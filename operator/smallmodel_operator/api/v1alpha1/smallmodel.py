@@ -225,11 +225,21 @@ class AccessStatus(ApiModel):
     )
 
 
+class ColdStartStatus(ApiModel):
+    """A usual wake, the middle one of those the gateways remember, in milliseconds."""
+
+    total_milliseconds: int = Field(default=0, ge=0, description="From asleep to answering.")
+    schedule_milliseconds: int = Field(default=0, ge=0, description="Until the pod has a node and an address.")
+    container_milliseconds: int = Field(default=0, ge=0, description="Then until its container takes connections.")
+    load_milliseconds: int = Field(default=0, ge=0, description="Then until the engine has loaded the weights.")
+
+
 class ScalingStatus(ApiModel):
     """How many replicas are wanted now."""
 
     desired: int = Field(default=0, ge=0, description="Replicas wanted now.")
     why: str = Field(default="", max_length=512, description="Why, in one sentence.")
+    cold_start: ColdStartStatus | None = Field(default=None, description="How long a wake takes, and where it goes.")
 
 
 class MemoryStatus(ApiModel):

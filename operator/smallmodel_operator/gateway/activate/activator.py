@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from smallmodel_operator.core.traffic import ColdStart
 from smallmodel_operator.gateway.activate import metrics
 from smallmodel_operator.gateway.activate.burst import Burst
-from smallmodel_operator.gateway.activate.coldstart import ColdStarts, Stages
+from smallmodel_operator.gateway.activate.coldstart import ColdStarts
 from smallmodel_operator.gateway.activate.peers import Peers
 from smallmodel_operator.gateway.activate.ports import Ports
 from smallmodel_operator.gateway.activate.probe import HttpProbe, Probe
@@ -107,7 +108,7 @@ class Activator:
             target: Held(
                 counts.get(target, 0),
                 self._wakes.get(target, 0),
-                [s.total for s in self._cold_starts.last(target)],
+                self._cold_starts.last(target),
             )
             for target in {*counts, *self._wakes, *self._cold_starts.targets()}
         }
@@ -172,8 +173,8 @@ class Activator:
         waited = 0.0 if since is None else now - since
         passed = now - burst.start.began if burst else waited
         model = self._ports.model(target)
-        why = model.stalled if model else ""
-        return refusal(outcome, target, self._cold_starts.retry_after(target, passed), waited, why)
+        why, told = (model.stalled, model.cold_start) if model else ("", 0.0)
+        return refusal(outcome, target, self._cold_starts.retry_after(target, passed, told), waited, why)
 
     # -- bursts ------------------------------------------------------------------------------------------------
 
@@ -219,20 +220,20 @@ class Activator:
             return
         self._finish(self.queue.expired(target, self.clock()), Outcome.EXPIRED)
         if await burst.ready():
-            if stages := burst.measured():
-                self._started(target, stages)
+            if start := burst.measured():
+                self._started(target, start)
             batch = self.queue.take(target, burst.batch, self.clock())
             self._finish(batch, Outcome.RELEASED)
         if self.queue.count(target):
             await burst.pause()
 
-    def _started(self, target: str, stages: Stages) -> None:
-        self._cold_starts.add(target, stages)
+    def _started(self, target: str, start: ColdStart) -> None:
+        self._cold_starts.add(target, start)
         for stage in ("schedule", "container", "load", "total"):
-            metrics.COLD_START_SECONDS.labels(stage).observe(getattr(stages, stage))
+            metrics.COLD_START_SECONDS.labels(stage).observe(getattr(start, stage))
         logger.info(
             "%s was ready after %.3f s: %.3f until its pod had an address, %.3f until it took connections, "
-            "%.3f until the engine had loaded", target, stages.total, stages.schedule, stages.container, stages.load,
+            "%.3f until the engine had loaded", target, start.total, start.schedule, start.container, start.load,
         )  # fmt: skip
 
     # -- ends --------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from smallmodel_operator.gateway.activate.coldstart import Answer, Stages, Start
+from smallmodel_operator.core.traffic import ColdStart
+from smallmodel_operator.gateway.activate.coldstart import Answer, Start
 from smallmodel_operator.gateway.activate.ports import Ports
 from smallmodel_operator.gateway.activate.probe import Probe
 from smallmodel_operator.gateway.activate.wake import keep_waking
@@ -64,7 +65,7 @@ class Burst:
             self._look()
         return bool(self._ports.usable(self.target))
 
-    def measured(self) -> Stages | None:
+    def measured(self) -> ColdStart | None:
         """The cold start, once, when it was seen whole."""
         if not self._cold:
             return None

@@ -1,11 +1,12 @@
 """How long models take from asleep to answering, stage by stage, and what that says to who cannot wait. Pure."""
 
 import math
-import statistics
 from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
+
+from smallmodel_operator.core.traffic import ColdStart, typical
 
 REMEMBERED: Final = 10
 DEFAULT_SECONDS: Final = 30.0
@@ -19,20 +20,6 @@ class Answer(IntEnum):
     LOADING = 1
     """It takes connections, and is not ready."""
     READY = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """One cold start, in seconds: until the pod has an address (scheduled, sandbox), until its container takes
-    connections, until the engine has loaded and says so."""
-
-    schedule: float
-    container: float
-    load: float
-
-    @property
-    def total(self) -> float:
-        return self.schedule + self.container + self.load
 
 
 @dataclass(slots=True)
@@ -52,22 +39,22 @@ class Start:
         if answer is not Answer.NOTHING and self.connected is None:
             self.connected = now
 
-    def done(self, now: float) -> Stages:
+    def done(self, now: float) -> ColdStart:
         addressed = now if self.addressed is None else self.addressed
         connected = now if self.connected is None else self.connected
-        return Stages(addressed - self.began, connected - addressed, now - connected)
+        return ColdStart(addressed - self.began, connected - addressed, now - connected)
 
 
 @dataclass(slots=True)
 class ColdStarts:
     """The last ones of each model."""
 
-    _by_target: dict[str, deque[Stages]] = field(default_factory=dict)
+    _by_target: dict[str, deque[ColdStart]] = field(default_factory=dict)
 
-    def add(self, target: str, stages: Stages) -> None:
+    def add(self, target: str, stages: ColdStart) -> None:
         self._by_target.setdefault(target, deque(maxlen=REMEMBERED)).append(stages)
 
-    def last(self, target: str) -> tuple[Stages, ...]:
+    def last(self, target: str) -> tuple[ColdStart, ...]:
         return tuple(self._by_target.get(target, ()))
 
     def targets(self) -> tuple[str, ...]:
@@ -76,11 +63,13 @@ class ColdStarts:
     def forget(self, target: str) -> None:
         self._by_target.pop(target, None)
 
-    def retry_after(self, target: str, elapsed: float = 0.0) -> int:
-        """Whole seconds after which asking again is likely to work: the median less what has passed, at least 1.
+    def retry_after(self, target: str, elapsed: float = 0.0, told: float = 0.0) -> int:
+        """Whole seconds after which asking again is likely to work: the usual time less what has passed, at least 1.
 
-        A start that takes longer than the median is told the median again: nothing better is known.
+        A start that takes longer than usual is told the usual time again: nothing better is known. `told`: what the
+        model's status says it usually takes, for a gateway that has seen no start of it; 0 where it says nothing.
         """
-        usual = statistics.median([s.total for s in self.last(target)] or [DEFAULT_SECONDS])
+        own = typical(self.last(target))
+        usual = own.total if own else told or DEFAULT_SECONDS
         left = usual - elapsed
         return max(1, math.ceil(left if left > 0 else usual))

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from smallmodel_operator.gateway.activate.coldstart import Answer, ColdStarts, Stages, Start
+from smallmodel_operator.core.traffic import ColdStart
+from smallmodel_operator.gateway.activate.coldstart import Answer, ColdStarts, Start
 from smallmodel_operator.gateway.activate.queue import Outcome
 from smallmodel_operator.gateway.activate.refusal import refusal
 
@@ -29,14 +30,16 @@ def test_retry_after_is_the_median_of_the_last_ten_less_what_has_passed() -> Non
     known = ColdStarts()
     assert known.retry_after("a/b") == 30, "nothing measured yet"
     for seconds in (100, 100, *range(1, 11)):
-        known.add("a/b", Stages(0, 0, seconds))
+        known.add("a/b", ColdStart(0, 0, seconds))
     assert len(known.last("a/b")) == 10
     assert known.retry_after("a/b") == 6
     assert known.retry_after("a/b", 3.2) == 3
     assert known.retry_after("a/b", 5.4) == 1
     assert known.retry_after("a/b", 60) == 6, "longer than usual: nothing better is known"
+    assert known.retry_after("a/b", 3.2, told=100) == 3, "its own eyes before what it is told"
     known.forget("a/b")
     assert known.retry_after("a/b") == 30
+    assert known.retry_after("a/b", 1.0, told=4.5) == 4, "what the other gateways saw, out of the status"
 
 
 @pytest.mark.parametrize(
