@@ -31,7 +31,10 @@ def _body_model() -> dict[str, Any]:
 
 
 def _tokens(issuer: Issuer) -> dict[str, Any]:
-    """ServiceAccount tokens. None or a bad one is no refusal here: the door decides, keys are credentials too."""
+    """ServiceAccount tokens. None or a bad one is no refusal here: the door decides, keys are credentials too.
+
+    Only where the header has a dot, as every token has: a key without one is not tried as a token.
+    """
     provider = {
         "issuer": issuer.issuer,
         "audiences": [GATEWAY],
@@ -44,12 +47,13 @@ def _tokens(issuer: Issuer) -> dict[str, Any]:
         "clock_skew_seconds": 10,
         "jwt_cache_config": {"jwt_cache_size": 1000},
     }
+    dotted = {"name": "authorization", "string_match": {"contains": "."}}
     either = {"requires_any": {"requirements": [{"provider_name": "cluster"}, {"allow_missing_or_failed": {}}]}}
     return extension(
         "envoy.filters.http.jwt_authn",
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         providers={"cluster": provider},
-        rules=[{"match": {"prefix": "/"}, "requires": either}],
+        rules=[{"match": {"prefix": "/", "headers": [dotted]}, "requires": either}],
     )
 
 
