@@ -35,15 +35,14 @@ class Decision:
 def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     """What should exist for this model now, and why not more."""
     parts: list[Part] = []
-    refused: Refused | None = None
     try:
         opened = _credentials(resolved, snapshot)
-        refused = next(iter(opened.problems), None)
         parts.append(
             Part(
                 secrets=opened.secrets,
                 keys=opened.keys,
                 status=opened.status,
+                problems=opened.problems,
                 look_again_seconds=opened.look_again_seconds,
             )
         )
@@ -61,7 +60,7 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
         return _held(resolved, parts, hold)
     # With declared memory the pods need not wait for the inspection, but what it found wrong is still said.
     found = verdict.problem if isinstance(verdict.problem, Refused) else None
-    return Decision(Plan.of(parts), found or refused)
+    return Decision(Plan.of(parts), found)
 
 
 def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.Count:

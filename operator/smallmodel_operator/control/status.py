@@ -29,6 +29,8 @@ class Outcome:
     count: Replicas
     reports: tuple[Report, ...]
     hold: Hold = None
+    problem: Refused | None = None
+    """What the user has to mend, although the rest of the wish takes effect without it."""
     trouble: Trouble | None = None
     outage: str = ""
     fields: Mapping[str, Any] | None = None
@@ -120,9 +122,8 @@ def _answering(o: Outcome) -> Report:
 
 
 def _pending(o: Outcome) -> str:
-    if o.hold:
-        return o.hold.message
-    return o.trouble.message if o.trouble else ""
+    found = o.hold or o.problem or o.trouble
+    return found.message if found else ""
 
 
 def _stalled(o: Outcome) -> Report:
@@ -130,6 +131,8 @@ def _stalled(o: Outcome) -> Report:
         return Report(Condition.STALLED, True, o.hold.reason, o.hold.message)
     if o.trouble and o.trouble.stuck:
         return Report(Condition.STALLED, True, o.trouble.reason, o.trouble.message)
+    if o.problem:
+        return Report(Condition.STALLED, True, o.problem.reason, o.problem.message)
     return Report(Condition.STALLED, False, Reason.SETTLED, "Nothing needs the user.")
 
 

@@ -93,6 +93,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
         asleep=now.asleep,
         waking=now.waking,
         hold=hold,
+        problem=next(iter(plan.problems), None),
         trouble=trouble,
         outage=outage,
         fields=plan.status,

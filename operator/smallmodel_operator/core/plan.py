@@ -7,6 +7,7 @@ from typing import Any
 from smallmodel_operator.api.conditions import Report
 from smallmodel_operator.core.facts import Object, ObjectKey
 from smallmodel_operator.core.keys import Identity
+from smallmodel_operator.core.outcome import Refused
 
 
 def key_of(obj: Object) -> ObjectKey:
@@ -29,6 +30,8 @@ class Part:
     """Hashes of the keys that open the model, and whose they are."""
     reports: tuple[Report, ...] = ()
     status: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[Refused, ...] = ()
+    """What the user has to mend, although the rest of the wish takes effect without it."""
     look_again_seconds: float | None = None
 
 
@@ -42,6 +45,7 @@ class Plan:
     keys: Mapping[str, Identity]
     reports: tuple[Report, ...]
     status: Mapping[str, Any]
+    problems: tuple[Refused, ...]
     look_again_seconds: float | None
     prune: bool = True
     """False while something is refused or waited for: then nothing that runs is taken away."""
@@ -59,6 +63,7 @@ class Plan:
         if len(set(keys)) != len(keys):
             raise ValueError(f"planned twice: {sorted({k for k in keys if keys.count(k) > 1})}")
         again = [p.look_again_seconds for p in parts if p.look_again_seconds is not None]
+        again += [r.recheck_seconds for p in parts for r in p.problems if r.recheck_seconds is not None]
         return cls(
             objects=tuple(objects),
             kept=tuple(o for p in parts for o in p.kept),
@@ -66,6 +71,7 @@ class Plan:
             keys={sha: who for p in parts for sha, who in p.keys.items()},
             reports=tuple(r for p in parts for r in p.reports),
             status={k: v for p in parts for k, v in p.status.items()},
+            problems=tuple(r for p in parts for r in p.problems),
             look_again_seconds=min(again, default=None),
             prune=prune,
         )

@@ -77,12 +77,18 @@ class Model:
 
 
 def _stalled(meta: Object, status: Object) -> str:
-    """The operator's word on this very generation: after an edit nobody knows yet."""
+    """The operator's word on this very generation: after an edit nobody knows yet.
+
+    Not every Stalled keeps a model from starting: it does where the same is why the model is not Ready.
+    """
     if status.get("observedGeneration") != meta.get("generation") or status.get("readyReplicas"):
         return ""
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
-    condition = conditions.get("Stalled", {})
-    if condition.get("status") != "True":
+    condition, ready = conditions.get("Stalled", {}), conditions.get("Ready", {})
+    if condition.get("status") != "True" or (ready.get("status"), ready.get("reason")) != (
+        "False",
+        condition.get("reason"),
+    ):
         return ""
     return f"{condition.get('reason', '')}: {condition.get('message', '')}"[:LONGEST_REASON]
 
