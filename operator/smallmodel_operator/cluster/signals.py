@@ -1,4 +1,4 @@
-"""What the gateways say: `GET /signals` of every ready gateway pod, asked for when somebody needs to know."""
+"""What the gateways say: `GET /signals` of every gateway pod, asked for when somebody needs to know."""
 
 import asyncio
 import logging
@@ -19,6 +19,8 @@ ASK_SECONDS: Final = 1.0
 """Answers younger than this serve everyone who asks."""
 WHO_SECONDS: Final = 5.0
 """How long the list of gateway pods answers for."""
+GONE_SECONDS: Final = 900.0
+"""A gateway that is to end and silent for so long is gone with its node: its grace period (630 s) is long over."""
 TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
 STAGES: Final = ("schedule", "container", "load")
 NEVER: Final = float("-inf")
@@ -31,6 +33,15 @@ class _Gateway:
     at: float = NEVER
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Words of a GatewayReport by `<namespace>/<name>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pod:
+    """A gateway's pod in the EndpointSlices of its Service."""
+
+    url: str
+    ready: bool = True
+    terminating: bool = False
 
 
 class Signals:
@@ -47,7 +58,9 @@ class Signals:
         self._namespace = namespace
         self._fixed = addresses
         self._clock = clock
-        self._who: dict[str, str] = dict(addresses or {})
+        self._who = {name: _Pod(url) for name, url in (addresses or {}).items()}
+        self._ending: dict[str, float] = {}
+        """Those that are to end, and since when as seen from here."""
         self._who_at = NEVER
         self._gateways: dict[str, _Gateway] = {}
         self._asked_at = NEVER
@@ -55,13 +68,17 @@ class Signals:
         self._session: aiohttp.ClientSession | None = None
 
     async def traffic(self, model: ModelKey) -> Traffic:
-        """Every ready gateway's word on a model, at most about a second old where the gateway answers."""
+        """Every gateway's word on a model, at most about a second old where the gateway answers."""
         if self._clock() - self._asked_at > ASK_SECONDS:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
             await asyncio.shield(self._asking)
         now, target = self._clock(), f"{model[0]}/{model[1]}"
-        return Traffic(tuple(_report(name, self._gateways.get(name, _Gateway()), target, now) for name in self._who))
+        said = {name: _report(name, self._gateways.get(name, _Gateway()), target, now) for name in self._who}
+        return Traffic(
+            tuple(report for name, report in said.items() if self._who[name].ready),
+            tuple(report for name, report in said.items() if not self._who[name].ready and not self._gone(name, now)),
+        )
 
     async def close(self) -> None:
         if self._asking is not None:
@@ -72,7 +89,7 @@ class Signals:
     async def _ask(self) -> None:
         await self._find()
         self._session = self._session or aiohttp.ClientSession(timeout=TIMEOUT)
-        await asyncio.gather(*(self._hear(name, url, self._session) for name, url in self._who.items()))
+        await asyncio.gather(*(self._hear(name, pod.url, self._session) for name, pod in self._who.items()))
         self._gateways = {name: self._gateways[name] for name in self._who if name in self._gateways}
         self._asked_at = self._clock()
 
@@ -85,7 +102,14 @@ class Signals:
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.debug("gateways cannot be listed, those known are kept: %s", error)
             return
-        self._who, self._who_at = _ready(slices), self._clock()
+        self._who, self._who_at = _pods(slices), self._clock()
+        ending = [name for name, pod in self._who.items() if pod.terminating]
+        self._ending = {name: self._ending.get(name, self._who_at) for name in ending}
+
+    def _gone(self, name: str, now: float) -> bool:
+        """A dead node's pod stays in the slices until somebody removes it: it must not keep models awake for ever."""
+        heard = self._gateways.get(name, _Gateway()).at
+        return name in self._ending and now - max(heard, self._ending[name]) > GONE_SECONDS
 
     async def _hear(self, name: str, url: str, session: aiohttp.ClientSession) -> None:
         try:
@@ -97,15 +121,18 @@ class Signals:
             logger.debug("gateway %s does not say how it stands: %s", name, error)
 
 
-def _ready(slices: list[dict[str, Any]]) -> dict[str, str]:
-    """Ready gateway pods, name to base URL."""
-    found = {}
+def _pods(slices: list[dict[str, Any]]) -> dict[str, _Pod]:
+    """All gateway pods by name, also those that are not ready or about to end: their streams may be open."""
+    found: dict[str, _Pod] = {}
     for part in slices:
         for endpoint in part.get("endpoints") or ():
-            if endpoint.get("conditions", {}).get("ready"):
-                address = endpoint["addresses"][0]
-                host = f"[{address}]" if ":" in address else address
-                found[endpoint.get("targetRef", {}).get("name", address)] = f"http://{host}:{SIGNALS_PORT}"
+            address, conditions = endpoint["addresses"][0], endpoint.get("conditions", {})
+            host = f"[{address}]" if ":" in address else address
+            name = endpoint.get("targetRef", {}).get("name", address)
+            ready, terminating = bool(conditions.get("ready")), bool(conditions.get("terminating"))
+            pod = _Pod(f"http://{host}:{SIGNALS_PORT}", ready, terminating)
+            if name not in found or pod.ready:  # two slices may name one that moves between them
+                found[name] = pod
     return dict(sorted(found.items()))
 
 

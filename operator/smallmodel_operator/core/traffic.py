@@ -48,31 +48,38 @@ class GatewayReport:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """All gateways that are ready to carry traffic, each with its last report; a silent one has an old report."""
+    """All gateways, each with its last report; a silent one has an old report."""
 
     reports: tuple[GatewayReport, ...] = ()
+    """Of those that are ready: new requests go there."""
+    leaving: tuple[GatewayReport, ...] = ()
+    """Of those that are not, or not any more: nothing new goes there, but streams may be open for minutes."""
 
     @property
     def complete(self) -> bool:
-        """There is a gateway, and every one has spoken lately."""
-        return bool(self.reports) and all(r.fresh for r in self.reports)
+        """A gateway is ready, and every one there is has spoken lately."""
+        return bool(self.reports) and all(r.fresh for r in self._all)
 
     @property
     def busy(self) -> bool:
         """Some gateway has a request of the model in flight or held."""
-        return any(r.in_flight or r.held for r in self.reports)
+        return any(r.in_flight or r.held for r in self._all)
 
     @property
     def idle(self) -> float:
         """Seconds since the last request anywhere; 0 while it is not known."""
-        return min((r.idle for r in self.reports), default=0.0) if self.complete and not self.busy else 0.0
+        return min((r.idle for r in self._all), default=0.0) if self.complete and not self.busy else 0.0
 
     @property
     def cold_start(self) -> ColdStart | None:
         """What waking the model usually takes; None where no gateway remembers one."""
-        return typical(start for r in self.reports for start in r.cold_starts)
+        return typical(start for r in self._all for start in r.cold_starts)
 
     @property
     def routed(self) -> int:
-        """Gateways that route to the model."""
+        """Ready gateways that route to the model."""
         return sum(1 for r in self.reports if r.fresh and r.routes)
+
+    @property
+    def _all(self) -> tuple[GatewayReport, ...]:
+        return (*self.reports, *self.leaving)

@@ -9,7 +9,8 @@ from aiohttp import web
 from tests.fakes.apiserver import FakeApiServer
 from tests.fakes.clock import Clock
 
-from smallmodel_operator.cluster.signals import ASK_SECONDS, Signals
+from smallmodel_operator.cluster import signals as module
+from smallmodel_operator.cluster.signals import ASK_SECONDS, GONE_SECONDS, Signals
 
 MODEL = ("support", "bot")
 
@@ -70,22 +71,72 @@ async def test_a_gateway_that_stops_answering_is_not_idle(
         await signals.close()
 
 
+def slice_of(*endpoints: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "g-1", "namespace": "smallmodel-system",
+                     "labels": {"kubernetes.io/service-name": "smallmodel-gateway-pods"}},
+        "endpoints": list(endpoints),
+    }  # fmt: skip
+
+
+def endpoint(name: str, address: str, **conditions: bool) -> dict[str, Any]:
+    return {"addresses": [address], "conditions": conditions, "targetRef": {"name": name}}
+
+
 async def test_gateways_are_found_by_their_slices(clock: Clock) -> None:
     async with FakeApiServer() as api:
         signals = Signals(api.client(), "smallmodel-system", None, clock)
         assert not (await signals.traffic(MODEL)).reports
-        part = {
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": "g-1", "namespace": "smallmodel-system",
-                         "labels": {"kubernetes.io/service-name": "smallmodel-gateway-pods"}},
-            "endpoints": [
-                {"addresses": ["127.0.0.1"], "conditions": {"ready": True}, "targetRef": {"name": "g-0"}},
-                {"addresses": ["127.0.0.2"], "conditions": {"ready": False}, "targetRef": {"name": "g-1"}},
-            ],
-        }  # fmt: skip
-        api.put(part)
+        api.put(slice_of(endpoint("g-0", "127.0.0.1", ready=True), endpoint("g-1", "127.0.0.2", ready=False)))
         clock.forward(ASK_SECONDS + 10)
         traffic = await signals.traffic(MODEL)
         assert [r.gateway for r in traffic.reports] == ["g-0"], "a gateway that is not ready carries nothing new"
         assert not traffic.complete, "nothing listens there: it has not spoken"
+        await signals.close()
+
+
+@pytest.mark.parametrize("conditions", [{"ready": False}, {"ready": False, "serving": False, "terminating": True}])
+async def test_no_gateway_that_is_not_ready_is_left_out_of_a_sleep(
+    gateway: tuple[Gateway, str], clock: Clock, monkeypatch: pytest.MonkeyPatch, conditions: dict[str, bool]
+) -> None:
+    """It drains, or its agent fails its probe, while its Envoy carries streams."""
+    _, url = gateway
+    monkeypatch.setattr(module, "SIGNALS_PORT", int(url.rsplit(":", 1)[1]))
+    ready, leaving = endpoint("g-0", "127.0.0.1", ready=True), endpoint("g-1", "127.0.0.1", **conditions)
+    async with FakeApiServer() as api:
+        signals = Signals(api.client(), "smallmodel-system", None, clock)
+        api.put(slice_of(ready, leaving))
+        traffic = await signals.traffic(MODEL)
+        assert ([r.gateway for r in traffic.reports], [r.gateway for r in traffic.leaving]) == (["g-0"], ["g-1"])
+        assert traffic.complete
+        assert traffic.leaving[0].in_flight == 1, "its stream is told"
+
+        silent = endpoint("g-1", "127.0.0.2", **conditions)
+        api.put(slice_of(ready, silent))
+        clock.forward(60)
+        assert not (await signals.traffic(MODEL)).complete, "its silence is not idleness"
+
+        api.put(slice_of(ready))
+        clock.forward(60)
+        traffic = await signals.traffic(MODEL)
+        assert (traffic.complete, traffic.leaving) == (True, ()), "gone for good"
+        await signals.close()
+
+
+async def test_a_gateway_whose_node_died_keeps_nothing_awake_for_ever(
+    gateway: tuple[Gateway, str], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pod stays in the slices, about to end, until somebody removes it."""
+    _, url = gateway
+    monkeypatch.setattr(module, "SIGNALS_PORT", int(url.rsplit(":", 1)[1]))
+    dead = endpoint("g-1", "127.0.0.2", ready=False, terminating=True)
+    async with FakeApiServer() as api:
+        signals = Signals(api.client(), "smallmodel-system", None, clock)
+        api.put(slice_of(endpoint("g-0", "127.0.0.1", ready=True), dead))
+        assert not (await signals.traffic(MODEL)).complete
+        clock.forward(GONE_SECONDS - 10)
+        assert not (await signals.traffic(MODEL)).complete, "it may drain for so long"
+        clock.forward(20)
+        assert (await signals.traffic(MODEL)).complete
         await signals.close()
