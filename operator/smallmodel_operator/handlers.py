@@ -40,7 +40,7 @@ def _login(registry: kopf.OperatorRegistry, client: Client, connections: int) ->
 
 
 def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> None:
-    @kopf.index(*MODELS, id="models", registry=registry)
+    @kopf.index(*MODELS, id="models", when=_stays, registry=registry)
     async def models(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
         profile = ((body["spec"].get("compute") or {}).get("profileRef") or {}).get("name", "default")
         return {profile: (namespace or "", name)}
@@ -71,6 +71,11 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
         with metrics.MODELS.track_inprogress():
             await loop.run(lambda: dict(body))  # a plain dict: kopf's view resolves every access anew
+
+
+def _stays(meta: Mapping[str, Any], **_: Any) -> bool:
+    """Whoever waits for its dependents to be deleted is gone: nothing may be opened by its keys any more."""
+    return not meta.get("deletionTimestamp")
 
 
 def _index(kind: str) -> str:

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
@@ -21,6 +22,8 @@ MASTER_BYTES: Final = 32
 GATHER_SECONDS: Final = 0.5
 """Models come in bursts; one write serves all whose keys became known meanwhile."""
 RETRY_SECONDS: Final = 5.0
+RESYNC_SECONDS: Final = 60.0
+"""How often the Secrets and the table are compared with what should be there though nobody offered anything."""
 LARGEST_BYTES: Final = 900_000
 """A Secret holds 1 MiB, base64 included."""
 
@@ -30,26 +33,32 @@ logger = logging.getLogger(__name__)
 class KeyTable:
     """Collects the key hashes of all models and writes them; the one writer of both Secrets.
 
-    `models` says which models exist, or None while that is not known: then nothing is taken out of the table.
+    `models` says which models exist and are not being deleted, or None while the watch has not told of any: then
+    nothing is taken out of the table at first, and at the next resync they are listed.
     """
 
-    def __init__(self, client: Client, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str, places: Sequence[str | None] = (None,)) -> None:
+        """`places`: the namespaces models are served in; (None,): everywhere."""
         self._client = client
         self._namespace = namespace
+        self._places = places
+        self._masters = Masters(b"", b"")
         self._offered: dict[ModelKey, dict[str, Identity]] = {}
+        self._written: dict[str, Identity] = {}
+        """What the Secret held when it could last be read, should it be lost."""
         self._changed = asyncio.Event()
-        self._text = ""
         self.models: Callable[[], Iterable[ModelKey] | None] = lambda: None
 
     async def masters(self) -> Masters:
-        """What keys are made of; made at the first start, never changed after.
+        """What keys are made of; made at the first start, never changed after. To be asked before `run`.
 
         Raises:
             ApiError: the Secrets cannot be read or created.
         """
         client = await self._master(OPERATOR_KEYS, CLIENT_MASTER)
         engine = await self._master(GATEWAY_KEYS, ENGINE_MASTER)
-        return Masters(client=client, engine=engine)
+        self._masters = Masters(client=client, engine=engine)
+        return self._masters
 
     async def _master(self, secret: str, entry: str) -> bytes:
         live = await self._client.get("Secret", secret, self._namespace)
@@ -60,7 +69,7 @@ class KeyTable:
                 if error.status != 409:
                     raise
                 live = await self._client.get("Secret", secret, self._namespace) or {}
-        known = base64.b64decode((live.get("data") or {}).get(entry, ""))
+        known = _entry(live, entry)
         if len(known) >= MASTER_BYTES:
             return known
         made = secrets.token_bytes(MASTER_BYTES)
@@ -84,30 +93,55 @@ class KeyTable:
             self._changed.set()
 
     async def run(self) -> None:
-        """Write whenever something changed, until cancelled."""
+        """Write at the start, whenever something changed and what is not right at a resync, until cancelled."""
+        first = True
         while True:
-            await self._changed.wait()
-            await asyncio.sleep(GATHER_SECONDS)
             self._changed.clear()
             try:
-                await self._write()
-            except NotLeader:
-                return
-            except (ApiError, aiohttp.ClientError, TimeoutError, ValueError) as error:
+                await self._settle(await self._alive(ask=not first))
+            except (ApiError, aiohttp.ClientError, TimeoutError, ValueError, NotLeader) as error:
+                # Not the leader: the process ends, or a late renewal arrives, and then this must still be here.
                 logger.warning("the gateways' key table could not be written, trying again: %s", error)
-                self._changed.set()
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
+            first = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RESYNC_SECONDS):
+                    await self._changed.wait()
+                await asyncio.sleep(GATHER_SECONDS)
 
-    async def _write(self) -> None:
+    async def _alive(self, *, ask: bool) -> set[ModelKey] | None:
+        """The models there are. The watch tells with the first one: with none left only a list knows that."""
+        told = self.models()
+        if told is not None or not ask:
+            return None if told is None else set(told)
+        found = [model for place in self._places for model in await self._client.list("SmallModel", place)]
+        metas = [m["metadata"] for m in found if not m["metadata"].get("deletionTimestamp")]
+        return {(m["namespace"], m["name"]) for m in metas}
+
+    async def _settle(self, alive: set[ModelKey] | None) -> None:
+        callers = await self._client.get("Secret", OPERATOR_KEYS, self._namespace)
+        await self._write(OPERATOR_KEYS, callers, {CLIENT_MASTER: self._masters.client})
         live = await self._client.get("Secret", GATEWAY_KEYS, self._namespace)
-        stored = base64.b64decode(((live or {}).get("data") or {}).get(TABLE, "")).decode()
-        text = dump(merged(_read(stored), self._offered, self.models()))
-        if text == stored:
-            return
+        stored = _read(_entry(live, TABLE))
+        table = merged(self._written if stored is None else stored, self._offered, alive)
+        text = dump(table)
         if len(text) > LARGEST_BYTES:
             raise ValueError(f"{len(text)} bytes of key hashes do not fit into one Secret")
-        data = {TABLE: base64.b64encode(text.encode()).decode()}
-        await self._client.merge("Secret", GATEWAY_KEYS, self._namespace, {"data": data})
+        await self._write(GATEWAY_KEYS, live, {ENGINE_MASTER: self._masters.engine, TABLE: text.encode()})
+        self._written = table
+
+    async def _write(self, name: str, live: Object | None, wanted: Mapping[str, bytes]) -> None:
+        """Make these entries of a Secret what they should be; nothing is sent when they are."""
+        data = {entry: base64.b64encode(value).decode() for entry, value in wanted.items()}
+        if live is None:
+            logger.warning("Secret %s is gone, it is made again", name)
+            await self._client.create({**self._secret(name), "data": data})
+            return
+        have = live.get("data") or {}
+        wrong = {entry: value for entry, value in data.items() if have.get(entry) != value}
+        if wrong:
+            await self._client.merge("Secret", name, self._namespace, {"data": wrong})
 
 
 def merged(
@@ -139,9 +173,14 @@ def _model(who: Identity) -> ModelKey:
     return namespace, rest.partition("/")[0]
 
 
-def _read(text: str) -> dict[str, Identity]:
+def _entry(secret: Object | None, entry: str) -> bytes:
+    return base64.b64decode(((secret or {}).get("data") or {}).get(entry, ""))
+
+
+def _read(text: bytes) -> dict[str, Identity] | None:
+    """The table as it stands; None: there is none that can be read."""
     try:
-        return load(text) if text else {}
+        return load(text.decode()) if text else None
     except ValueError as error:
         logger.warning("%s; it is written anew", error)
-        return {}
+        return None

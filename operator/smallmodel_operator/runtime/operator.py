@@ -80,7 +80,7 @@ async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio
         return 0
     code = 0
     async with lease.held() as lost:
-        keys = KeyTable(client, settings.namespace)
+        keys = KeyTable(client, settings.namespace, settings.watch_namespaces or (None,))
         start = await _unless(stop, _discover(client, settings, keys), lost)
         if isinstance(start, _Start):
             metrics.BUILD.info({"version": __version__, "cluster": start.capabilities.version})

@@ -1,7 +1,20 @@
 """Which keys the gateways are told: nobody's key is lost in between, and nobody's outlives the model."""
 
-from smallmodel_operator.cluster.key_table import merged
-from smallmodel_operator.core.keys import Identity
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.fakes import objects
+from tests.fakes.apiserver import FakeApiServer
+from tests.fakes.clock import until
+
+from smallmodel_operator.api.names import GATEWAY_KEYS, OPERATOR_KEYS
+from smallmodel_operator.cluster import key_table as module
+from smallmodel_operator.cluster.children import ModelKey
+from smallmodel_operator.cluster.key_table import KeyTable, merged
+from smallmodel_operator.core.keys import ENGINE_MASTER, TABLE, Identity, dump, load
 
 BOT, CRM = ("support", "bot"), ("crm", "bot")
 
@@ -33,3 +46,141 @@ def test_nothing_is_taken_out_while_models_are_unknown() -> None:
 def test_a_namespace_that_begins_alike_is_another() -> None:
     stored = table(a="support/bot", b="support/bot2")
     assert merged(stored, {}, [("support", "bot2")]) == table(b="support/bot2")
+
+
+# -- against a fake API server -----------------------------------------------------------------------------------
+
+SYSTEM = "smallmodel-system"
+
+
+class Keeper:
+    """A table at work, with short waits. `models` is what the watch knows."""
+
+    def __init__(self, api: FakeApiServer, models: set[ModelKey] | None) -> None:
+        self.api = api
+        self.known = models
+        self.table = KeyTable(api.client(), SYSTEM)
+        self.table.models = lambda: self.known
+
+    def data(self) -> dict[str, bytes]:
+        found = self.api.get("Secret", GATEWAY_KEYS, SYSTEM) or {}
+        return {k: base64.b64decode(v) for k, v in (found.get("data") or {}).items()}
+
+    def stored(self) -> dict[str, Identity] | None:
+        text = self.data().get(TABLE)
+        return None if text is None else load(text.decode())
+
+    def put(self, keys: dict[str, Identity]) -> None:
+        """The table as an operator before us left it."""
+        live = self.api.objects[("Secret", SYSTEM, GATEWAY_KEYS)]
+        self.edit({**live["data"], TABLE: base64.b64encode(dump(keys).encode()).decode()})
+
+    def edit(self, data: dict[str, str]) -> None:
+        live = self.api.objects[("Secret", SYSTEM, GATEWAY_KEYS)]
+        self.api.put({**live, "data": data})
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.table.run())
+        try:
+            yield
+            assert not task.done()
+        finally:
+            task.cancel()
+
+
+@pytest.fixture
+async def keeper(api: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> Keeper:
+    for name in ("GATHER_SECONDS", "RETRY_SECONDS", "RESYNC_SECONDS"):
+        monkeypatch.setattr(module, name, 0.02)
+    made = Keeper(api, {BOT, CRM})
+    await made.table.masters()
+    return made
+
+
+async def test_a_fresh_install_without_models_has_a_table_at_once(keeper: Keeper) -> None:
+    keeper.known = None
+    async with keeper.running():
+        await until(lambda: keeper.stored() == {})
+
+
+async def test_a_model_whose_deletion_ends_after_its_loop_takes_its_keys_with_it(keeper: Keeper) -> None:
+    keeper.table.offer(BOT, table(a="support/bot"))
+    async with keeper.running():
+        await until(lambda: keeper.stored() == table(a="support/bot"))
+        keeper.table.forget(BOT)
+        await asyncio.sleep(0.1)
+        keeper.known = {CRM}
+        await until(lambda: keeper.stored() == {})
+
+
+@pytest.mark.parametrize("known", [{CRM}, None])
+async def test_a_model_deleted_while_no_operator_ran_takes_its_keys_with_it(
+    keeper: Keeper, known: set[ModelKey] | None
+) -> None:
+    """With no model left at all the watch never tells of one."""
+    keeper.put(table(a="support/bot"))
+    keeper.known = known
+    async with keeper.running():
+        await until(lambda: keeper.stored() == {})
+
+
+async def test_a_list_counts_the_models_that_stay(keeper: Keeper) -> None:
+    keeper.put(table(a="support/bot", b="crm/bot"))
+    keeper.known = None
+    keeper.api.put(objects.model())
+    leaving = objects.model()
+    leaving["metadata"] = {**leaving["metadata"], "namespace": "crm", "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    keeper.api.put(leaving)
+    async with keeper.running():
+        await until(lambda: keeper.stored() == table(a="support/bot"))
+
+
+async def test_at_rest_nothing_is_written(keeper: Keeper) -> None:
+    keeper.table.offer(BOT, table(a="support/bot"))
+    async with keeper.running():
+        await until(lambda: keeper.stored() == table(a="support/bot"))
+        await asyncio.sleep(0.05)
+        keeper.api.sent.clear()
+        await asyncio.sleep(0.2)
+        assert keeper.api.sent, "it looks"
+        assert not keeper.api.writes
+
+
+async def test_a_deleted_secret_comes_back_with_the_same_master_and_all_keys(keeper: Keeper) -> None:
+    """Keys of a model that has nothing to offer (its spec is refused) are remembered, too."""
+    keeper.put(table(b="crm/bot"))
+    keeper.table.offer(BOT, table(a="support/bot"))
+    async with keeper.running():
+        await until(lambda: keeper.stored() == table(a="support/bot", b="crm/bot"))
+        before = keeper.data()
+        del keeper.api.objects[("Secret", SYSTEM, GATEWAY_KEYS)]
+        await until(lambda: keeper.data() == before)
+
+
+@pytest.mark.parametrize("broken", ["e30=", "/w==", ""])
+async def test_an_edited_secret_is_put_right(keeper: Keeper, broken: str) -> None:
+    keeper.table.offer(BOT, table(a="support/bot"))
+    async with keeper.running():
+        await until(lambda: keeper.stored() == table(a="support/bot"))
+        before = keeper.data()
+        keeper.edit({TABLE: broken, ENGINE_MASTER: broken})
+        await until(lambda: keeper.data() == before)
+
+
+async def test_the_master_of_callers_keys_comes_back(keeper: Keeper) -> None:
+    """Or the next start would change every app's key."""
+    key = ("Secret", SYSTEM, OPERATOR_KEYS)
+    before = keeper.api.objects[key]["data"]
+    async with keeper.running():
+        await until(lambda: keeper.stored() == {})
+        del keeper.api.objects[key]
+        await until(lambda: keeper.api.objects.get(key, {}).get("data") == before)
+
+
+async def test_an_outage_is_waited_for(keeper: Keeper) -> None:
+    keeper.api.refuse("GET", "/secrets/", 503, "ServiceUnavailable", "starting")
+    async with keeper.running():
+        await asyncio.sleep(0.1)
+        keeper.api.heal()
+        await until(lambda: keeper.stored() == {})

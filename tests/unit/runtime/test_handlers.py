@@ -62,3 +62,13 @@ async def test_a_changed_label_wakes_the_owner_who_looks_again(watched: Watched,
     assert MODEL in poked
     assert (("support", "other") in poked) == (label == "other")
     assert not watched.believed
+
+
+def test_a_model_that_is_being_deleted_is_not_counted_any_more() -> None:
+    """With foreground deletion it stays until its dependents are gone; its keys must not."""
+    registry = kopf.OperatorRegistry()
+    register(registry, Mock(), Mock(), Mock())
+    (handler,) = [h for h in registry._indexing.get_all_handlers() if h.id == "models"]
+    assert handler.when is not None
+    assert handler.when(meta={"name": "bot"})
+    assert not handler.when(meta={"name": "bot", "deletionTimestamp": "2026-01-01T00:00:00Z"})
