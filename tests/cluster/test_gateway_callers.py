@@ -39,6 +39,33 @@ print("tools", answer.finish_reason == "stop", "17:30" in answer.message.content
 print("models", [m.id for m in client.models.list().data] == [name])
 """
 
+TOOLS = """
+import json, os
+from openai import OpenAI
+client = OpenAI(max_retries=0)
+shape = {"type": "object", "properties": {"open": {"type": "boolean"}}, "required": ["open"]}
+look = {"name": "look_up", "description": "look something up", "parameters": shape}
+same = {"model": os.environ["MODEL"], "temperature": 0, "max_tokens": 60, "tool_choice": "required",
+        "messages": [{"role": "user", "content": "when do you close?"}],
+        "tools": [{"type": "function", "function": look}]}
+call = client.chat.completions.create(**same).choices[0]
+asked = call.message.tool_calls[0].function
+print("called", call.finish_reason, asked.name, isinstance(json.loads(asked.arguments)["open"], bool))
+name = text = ""
+for piece in client.chat.completions.create(**same, stream=True):
+    for part in (piece.choices[0].delta.tool_calls or []) if piece.choices else []:
+        name += part.function.name or ""
+        text += part.function.arguments or ""
+print("streamed", name, json.loads(text) == json.loads(asked.arguments))
+"""
+
+TOOL_TEMPLATE = (
+    "{%- if tools %}<tools>{% for tool in tools %}{{ tool | tojson }}{% endfor %}</tools> Reply with "
+    '<tool_call>{"name": name, "arguments": arguments}</tool_call>{% endif %}'
+    "{% for m in messages %}{{ m.content }}{% if m.tool_calls %}<tool_call>{% endif %}\n{% endfor %}"
+)
+"""A place for tools, in the notation of Hermes and Qwen models, which llama.cpp knows by its `<tool_call>`."""
+
 EMBEDDINGS = """
 import os
 from openai import OpenAI
@@ -79,13 +106,17 @@ def test_clients_with_nothing_but_env_from(bed: Bed, namespace: str, weights: di
             engine={"contextSize": 512, "args": ["--embeddings", "--pooling", "mean"]},
         )
     )
-    bed.ready("bot", namespace)
-    bed.ready("vec", namespace)
+    template = ["--jinja", "--chat-template", TOOL_TEMPLATE]
+    bed.apply(model("agent", namespace, weights["first"], engine={"contextSize": 1024, "args": template}))
+    for name in ("bot", "vec", "agent"):
+        bed.ready(name, namespace)
     python = _client(bed, namespace, PYTHON, name="python", secret="bot-client")
     good = ("sync True", "stream True", "async True", "json_schema True", "tools True True", "models True")
     assert all(line in python.splitlines() for line in good), python
     vectors = _client(bed, namespace, EMBEDDINGS, name="vectors", secret="vec-client")
     assert "embeddings [256, 256]" in vectors, vectors
+    agent = _client(bed, namespace, TOOLS, name="agent", secret="agent-client")
+    assert {"called tool_calls look_up True", "streamed look_up True"} <= set(agent.splitlines()), agent
     curl = _client(bed, namespace, "", name="curl", secret="bot-client", image=image, command=["sh", "-c", CURL])
     assert "17:30" in json.loads(curl)["choices"][0]["message"]["content"]
     words = ["node", "--input-type=module", "-e", JAVASCRIPT]
