@@ -84,6 +84,17 @@ def test_keys_work_beside_tokens(guarded: Gateway, signer: Signer) -> None:
     assert answer.status == 200
 
 
+def test_a_limit_set_later_holds(guarded: Gateway) -> None:
+    before = guarded.state
+    (bot,) = before.models.values()
+    assert guarded.post(CHAT, ASK, SUPPORT).status == 200
+    limited = replace(bot, access=replace(bot.access, requests_per_minute=1))
+    guarded.apply(replace(before, models={bot.target: limited}))
+    assert [guarded.post(CHAT, ASK, SUPPORT).status for _ in range(2)] == [200, 429]
+    guarded.apply(before)
+    assert [guarded.post(CHAT, ASK, SUPPORT).status for _ in range(2)] == [200, 200]
+
+
 def test_new_signing_keys(guarded: Gateway, signer: Signer, folder: Path) -> None:
     other = Signer(folder, "three")
     before = guarded.state

@@ -58,9 +58,9 @@ def _tokens(issuer: Issuer) -> dict[str, Any]:
 
 
 def _rate() -> dict[str, Any]:
-    """Does nothing by itself: models with a limit bring one with their route."""
+    """Models with a limit bring one with their route; where no model has one the dispatch route leaves it out."""
     kind = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-    return extension(RATE_LIMIT, kind, stat_prefix="callers")
+    return {**extension(RATE_LIMIT, kind, stat_prefix="callers"), "disabled": True}
 
 
 def _router() -> dict[str, Any]:

@@ -126,11 +126,15 @@ def _retries() -> dict[str, Any]:
 
 
 def _dispatch(state: State) -> dict[str, Any]:
+    brought = {name: _lua(name, state) for name in (scripts.DOOR, scripts.TARGET)}
+    if any(model.access.requests_per_minute for model in state.models.values()):
+        # Envoy picks a request's filters by its first route, which is this one; the model's brings the limit itself.
+        brought[RATE_LIMIT] = typed("envoy.config.route.v3.FilterConfig", config={})
     return {
         "match": {"prefix": "/"},
         # To nowhere, 404: that header is never there. (A direct response would not raise the limit of buffered bodies.)
         "route": {"cluster_header": NOWHERE, "cluster_not_found_response_code": "NOT_FOUND"},
-        "typed_per_filter_config": {name: _lua(name, state) for name in (scripts.DOOR, scripts.TARGET)},
+        "typed_per_filter_config": brought,
         "request_body_buffer_limit": LARGEST_BODY_BYTES,
     }
 
