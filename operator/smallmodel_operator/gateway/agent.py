@@ -71,6 +71,7 @@ class Agent:
         self._refused: frozenset[str] = frozenset()
         self._said: frozenset[str] = frozenset()
         self._stopping = False
+        self._waiting = ""
 
     # -- for the activator -------------------------------------------------------------------------------------
 
@@ -188,6 +189,9 @@ class Agent:
 
     async def _tick(self) -> None:
         self.world.expire()
+        if (waiting := self.world.waiting_for_keys) != self._waiting:
+            self._waiting = waiting
+            logger.warning("%s", waiting or "the keys are there: this gateway takes requests")
         since = time.monotonic() - self._checked
         if since < CHECK_SECONDS and self._checked > self.writer.replaced + CLOSELY_SECONDS:
             return

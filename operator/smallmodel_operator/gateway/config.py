@@ -19,6 +19,8 @@ DEBOUNCE_SECONDS: Final = 0.005
 MOST_SECONDS: Final = 1.0
 """Longest pause between two whole configurations while changes keep coming."""
 RETRY_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.05
+"""How often is looked whether everything is known: without an operator that takes as long as it takes."""
 CONFIGURED: Final = (CDS, RDS, LDS)
 
 logger = logging.getLogger(__name__)
@@ -111,6 +113,7 @@ class Writer:
             # In a burst the pause grows with the work, so that at most half of a core goes into it.
             await asyncio.sleep(min(MOST_SECONDS, max(DEBOUNCE_SECONDS, self._took)))
             if not self._world().complete:
+                await asyncio.sleep(LOOK_SECONDS)
                 continue
             self._dirty.clear()
             try:

@@ -97,8 +97,16 @@ class World:
     @property
     def complete(self) -> bool:
         """All that a configuration cannot do without has been seen; before that the files stay as they are."""
-        keys = self._secret.synced or self.keys is not None
-        return self.models.synced and self.slices.synced and keys and (self.tokens.asked or bool(self.tokens.issuer))
+        listed = self.models.synced and self.slices.synced and self.keys is not None
+        return listed and (self.tokens.asked or bool(self.tokens.issuer))
+
+    @property
+    def waiting_for_keys(self) -> str:
+        """Why no key is known though the Secret was looked for; else empty. Only the operator can help."""
+        if self.keys is not None or not self._secret.synced:
+            return ""
+        what = self._keys_problem or f"Secret {GATEWAY_KEYS} is missing in namespace {self._settings.namespace}"
+        return f"this gateway takes no requests until the operator has written it: {what}"
 
     def problems(self) -> list[str]:
         """What is not as it should be, in sentences."""
@@ -108,12 +116,16 @@ class World:
             for i in self.informers
             if not i.problem and i.age > OLD_SECONDS
         ]
+        if waiting := self.waiting_for_keys:
+            found.append(waiting)
+        elif self._keys_problem:
+            found.append(f"{self._keys_problem}; the last keys are kept")
+        elif self._secret.synced and not self._secret.objects:
+            missing = f"Secret {GATEWAY_KEYS} is missing in namespace {self._settings.namespace}"
+            found.append(f"{missing}: the last keys are kept")
         if not self.complete and not found:
             found.append("not everything has been listed yet, the last configuration is kept")
-        if self._secret.synced and not self._secret.objects and not self._keys_problem:
-            kept = "the last keys are kept" if self.keys else "no key opens a model until the operator writes it"
-            found.append(f"Secret {GATEWAY_KEYS} is missing in namespace {self._settings.namespace}: {kept}")
-        return [*found, *filter(None, (self._keys_problem, self.tokens.problem))]
+        return [*found, *filter(None, (self.tokens.problem,))]
 
     # -- questions ---------------------------------------------------------------------------------------------
 
@@ -180,7 +192,7 @@ class World:
         try:
             keys = keys_of(secret)
         except ValueError as error:
-            self._keys_problem = f"Secret {GATEWAY_KEYS} cannot be used, the last keys are kept: {error}"
+            self._keys_problem = f"Secret {GATEWAY_KEYS} cannot be used: {error}"
             raise
         self._keys_problem = ""
         return keys

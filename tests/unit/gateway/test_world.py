@@ -1,0 +1,103 @@
+"""When a gateway knows enough to be one: keys above all, for without them it would refuse every caller."""
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from kubernetes.aio.client import Configuration
+
+from smallmodel_operator.api.names import GATEWAY_KEYS
+from smallmodel_operator.cluster.client import Client
+from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.core.keys import ENGINE_MASTER, TABLE, Identity, dump
+from smallmodel_operator.gateway.settings import GatewaySettings
+from smallmodel_operator.gateway.view import Keys
+from smallmodel_operator.gateway.world import World
+
+MASTER = b"m" * 32
+WHOLE = {
+    TABLE: base64.b64encode(dump({}).encode()).decode(),
+    ENGINE_MASTER: base64.b64encode(MASTER).decode(),
+}
+
+
+class Listed:
+    """A world whose first lists have come; the Secret of keys is what a test says."""
+
+    def __init__(self, client: Client, known: Keys | None) -> None:
+        self.changes = 0
+        self.world = World(client, GatewaySettings(), (known, None), (), self._changed, lambda _: None)
+        self.world.tokens.asked = True
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def list(self, data: dict[str, str] | None) -> None:
+        """The first lists; None: there is no Secret."""
+        for informer in self.world.informers:
+            informer.synced = True
+        self.watch(data)
+
+    def watch(self, data: dict[str, str] | None) -> None:
+        if data is not None:
+            meta = {"name": GATEWAY_KEYS, "namespace": "smallmodel-system"}
+            self.world._secret._take((meta["namespace"], meta["name"]), {"metadata": meta, "data": data})
+
+    def said(self) -> str:
+        return "\n".join(self.world.problems())
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    made = Client(Configuration(host="http://127.0.0.1:1"), Fence.open())
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "is missing in namespace smallmodel-system"),
+        ({}, "it has no entry 'keys.json'"),
+        ({k: v for k, v in WHOLE.items() if k != TABLE}, "it has no entry 'keys.json'"),
+        ({**WHOLE, TABLE: "e30="}, "the key table cannot be read"),
+    ],
+)
+async def test_a_gateway_that_never_saw_keys_waits_for_the_operator(
+    client: Client, data: dict[str, str] | None, said: str
+) -> None:
+    """Ready, it would answer 401 to callers whose keys are right."""
+    listed = Listed(client, None)
+    listed.list(data)
+    assert not listed.world.complete
+    assert said in listed.said()
+    assert "takes no requests until the operator has written it" in listed.said()
+    assert "kept" not in listed.said(), "there is nothing to keep"
+    assert listed.world.waiting_for_keys
+    listed.watch(WHOLE)
+    assert listed.world.complete
+    assert listed.changes
+    assert not listed.said()
+    assert not listed.world.waiting_for_keys
+
+
+async def test_a_table_without_keys_is_a_table(client: Client) -> None:
+    """A fresh cluster without models: the gateway is there before the first of them."""
+    listed = Listed(client, None)
+    listed.list(WHOLE)
+    assert listed.world.complete
+    assert listed.world.state().engine_master == MASTER
+
+
+@pytest.mark.parametrize(("data", "said"), [(None, "is missing"), ({}, "it has no entry 'keys.json'")])
+async def test_a_gateway_that_knew_keys_goes_on_with_them(
+    client: Client, data: dict[str, Any] | None, said: str
+) -> None:
+    listed = Listed(client, Keys({"a" * 64: Identity("support", "key:support/bot")}, MASTER))
+    listed.list(data)
+    assert listed.world.complete
+    assert said in listed.said()
+    assert "the last keys are kept" in listed.said()
+    assert list(listed.world.state().keys) == ["a" * 64]
+    assert not listed.world.waiting_for_keys
