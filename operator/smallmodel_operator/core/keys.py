@@ -43,6 +43,11 @@ def engine_key(master: bytes, uid: str) -> str:
     return hmac.new(master, f"engine:{uid}".encode(), hashlib.sha256).hexdigest()
 
 
+def peer_key(master: bytes) -> str:
+    """The key gateways show each other, 64 hex digits."""
+    return hmac.new(master, b"gateways", hashlib.sha256).hexdigest()
+
+
 def client_key(master: bytes, uid: str, generation: int) -> str:
     """The key in Secret `<model>-client`: made again from the same values at any time, so nothing has to be kept."""
     made = hmac.new(master, f"client:{uid}:{generation}".encode(), hashlib.sha256).digest()

@@ -27,6 +27,7 @@ from smallmodel_operator.gateway.xds.renderer import EnvoyRenderer
 from smallmodel_operator.gateway.xds.site import Site
 
 WATCH_SECONDS = 0.01
+MASTER = b"m" * 32
 
 
 class StagePorts:
@@ -55,7 +56,7 @@ class StagePorts:
             models={self.one.target: self.one},
             endpoints={self.one.target: usable} if usable else {},
             keys={sha: Identity(*who) for sha, who in self.config["keys"].items()},
-            engine_master=b"m" * 32,
+            engine_master=MASTER,
             peers=tuple(self.config["peers"]),
         )
 
@@ -118,7 +119,8 @@ async def main(config: dict[str, Any]) -> None:
         ports.write()
         ports.tell()
         await ports.discovery.start()
-        activator = Activator(ports, Path(ports.site.agent_socket), config["activator_port"], host=config["address"])
+        socket, port = Path(ports.site.agent_socket), config["activator_port"]
+        activator = Activator(ports, socket, port, lambda: MASTER, host=config["address"])
         tasks = [asyncio.create_task(activator.run()), asyncio.create_task(ports.watch())]
         await activator.listening.wait()
         (ports.site.folder / "agent.pid").write_text(str(os.getpid()))

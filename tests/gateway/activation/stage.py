@@ -18,6 +18,9 @@ from aiohttp import web
 from hack.cluster.paths import REPOSITORY
 from hack.images.gateway.envoy import binary
 from tests.fakes.clock import until
+from tests.gateway.activation.agent import MASTER
+
+from smallmodel_operator.core.keys import peer_key
 
 KEY = "slm-test-key"
 TARGET = "support/bot"
@@ -157,7 +160,8 @@ class Gateway:
     async def held(self) -> int:
         """As its activator says."""
         url = f"http://{self.config['address']}:{self.config['activator_port']}/held"
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        known = {"Authorization": f"Bearer {peer_key(MASTER)}"}
+        async with aiohttp.ClientSession(headers=known) as session, session.get(url) as answer:
             return int((await answer.json())["held"].get(TARGET, 0))
 
 

@@ -1,11 +1,12 @@
 """The activator: where requests wait whose model has no usable pod, and what wakes it.
 
-    activator = Activator(ports, socket, port)
+    activator = Activator(ports, socket, port, master)
     await activator.run()            # serves until cancelled
     activator.held()                 # {target: Held(held, wakes, cold_starts)} for GET /signals
 
 `ports` is the agent (see ports.Ports), `socket` the path for the own Envoy (agent.sock), `port` the TCP port for the
-other gateways' Envoys (10090; 0 takes a free one, see `bound`). Optional: `host` to listen on, `limits` over all
+other gateways' Envoys (10090; 0 takes a free one, see `bound`), `master` gives the key they have to know (see trust).
+Optional: `host` to listen on, `limits` over all
 models, `probe` and `clock` for tests, `peer_port` where it is not `port`.
 
 For each model that holds requests runs one burst: it wakes the model, probes its pods every 20 ms, hands the first
@@ -31,6 +32,7 @@ from smallmodel_operator.gateway.activate.probe import HttpProbe, Probe
 from smallmodel_operator.gateway.activate.queue import Limits, Outcome, Queue, Ticket
 from smallmodel_operator.gateway.activate.refusal import Refusal, refusal
 from smallmodel_operator.gateway.activate.server import Listeners, serve
+from smallmodel_operator.gateway.activate.trust import Trust
 from smallmodel_operator.gateway.signals import Held
 from smallmodel_operator.gateway.state import DEFAULT_MAX_QUEUED, DEFAULT_MAX_WAIT_SECONDS
 
@@ -58,6 +60,7 @@ class Activator:
         ports: Ports,
         socket: Path,
         port: int,
+        master: Callable[[], bytes],
         *,
         host: str | None = None,
         limits: Limits | None = None,
@@ -70,7 +73,8 @@ class Activator:
         self._probe = probe
         self.clock = clock
         self._peer_port = peer_port
-        self._peers = Peers(ports.peers, clock)
+        self.trust = Trust(ports, master)
+        self._peers = Peers(ports.peers, self.trust.introduction, clock)
         self.queue = Queue(limits)
         self._waiting: dict[int, Waiting] = {}
         self._bursts: dict[str, Burst] = {}

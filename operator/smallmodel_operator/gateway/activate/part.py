@@ -6,6 +6,10 @@ from smallmodel_operator.gateway.agent import Agent
 
 async def activate(agent: Agent) -> None:
     """Hold and wake for this agent, until cancelled. For `Agent.run(stop, parts=[activate])`."""
-    activator = Activator(agent, agent.settings.agent_socket, agent.settings.gateway_activator_port)
+
+    def master() -> bytes:
+        return agent.world.keys.engine_master if agent.world.keys else b""
+
+    activator = Activator(agent, agent.settings.agent_socket, agent.settings.gateway_activator_port, master)
     agent.held = activator.held
     await activator.run()

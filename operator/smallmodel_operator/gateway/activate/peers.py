@@ -21,8 +21,14 @@ class Peers:
     """Asks while this gateway holds something itself. Two gateways that fill up within ASK_SECONDS may overshoot a
     model's bound together by what they admit in that time; each alone never does."""
 
-    def __init__(self, addresses: Callable[[], tuple[str, ...]], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        addresses: Callable[[], tuple[str, ...]],
+        introduction: Callable[[], Mapping[str, str]],
+        clock: Callable[[], float],
+    ) -> None:
         self._addresses = addresses
+        self._introduction = introduction
         self._clock = clock
         self._heard: dict[str, tuple[float, Mapping[str, int]]] = {}
         self.busy = asyncio.Event()
@@ -46,7 +52,8 @@ class Peers:
 
     async def _ask(self, session: aiohttp.ClientSession, peer: str, port: int) -> None:
         try:
-            async with session.get(f"http://{host(peer)}:{port}{PATH}") as response:
+            url = f"http://{host(peer)}:{port}{PATH}"
+            async with session.get(url, headers=self._introduction()) as response:
                 answer = await response.json()
                 self._heard[peer] = (self._clock(), {str(t): int(n) for t, n in answer["held"].items()})
         except aiohttp.ClientConnectorError as error:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from smallmodel_operator.gateway.activate.peers import PATH
 from smallmodel_operator.gateway.activate.queue import Outcome
+from smallmodel_operator.gateway.activate.trust import Verdict
 
 if TYPE_CHECKING:
     from smallmodel_operator.gateway.activate.activator import Activator, Waiting
@@ -70,15 +71,31 @@ async def serve(activator: "Activator", listeners: Listeners) -> AsyncIterator[i
 async def _handle(activator: "Activator", request: web.BaseRequest, foreign: bool) -> web.StreamResponse:
     target = request.headers.get(TARGET, "")
     if target:
-        return await _hold(activator, request, target, foreign)
+        verdict = activator.trust.envoy(target, _shown(request)) if foreign else Verdict.TRUSTED
+        if verdict is Verdict.UNKNOWN:  # unheld, and the marker makes that Envoy try again
+            return web.Response(status=503, headers={ACTIVATED: "1"})
+        return await _hold(activator, request, target, foreign) if verdict is Verdict.TRUSTED else _stranger()
     if request.path == "/health":  # Envoy's health check of this host, with the path it asks models for
         return web.Response(text="ok")
     if request.path == PATH:
+        if foreign and activator.trust.peer(_shown(request)) is not Verdict.TRUSTED:
+            return _stranger()
         return web.json_response({"held": activator.queue.counts()})
-    return web.json_response(
-        {"error": {"message": f"no {TARGET} header", "type": "invalid_request_error", "param": None, "code": None}},
-        status=400,
-    )
+    return _error(400, f"no {TARGET} header", None)
+
+
+def _shown(request: web.BaseRequest) -> str:
+    return request.headers.get("Authorization", "")
+
+
+def _stranger() -> web.Response:
+    message = "only gateways that know this model are answered here; applications call the model's own address"
+    return _error(401, message, "not_a_gateway")
+
+
+def _error(status: int, message: str, code: str | None) -> web.Response:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return web.json_response({"error": error}, status=status)
 
 
 async def _hold(activator: "Activator", request: web.BaseRequest, target: str, foreign: bool) -> web.Response:

@@ -23,7 +23,7 @@ def simulate(
         loop = asyncio.get_running_loop()
         known = {BOT: model(), "support/other": model("other")}
         fake = FakePorts(loop.time, known, **ports)  # type: ignore[arg-type]
-        activator = Activator(fake, Path("/nowhere"), 0, clock=loop.time, probe=fake.probe, limits=limits)
+        activator = Activator(fake, Path("/nowhere"), 0, bytes, clock=loop.time, probe=fake.probe, limits=limits)
         await story(fake, activator)
         await asyncio.sleep(0.1)
         assert len(activator.queue) == 0

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client import generate_latest
 from tests.fakes.activation import FakePorts, model
 from tests.fakes.clock import until
 
+from smallmodel_operator.core.keys import engine_key, peer_key
 from smallmodel_operator.gateway.activate.activator import Activator
 from smallmodel_operator.gateway.activate.probe import HttpProbe
 from smallmodel_operator.gateway.activate.queue import Limits
@@ -19,12 +21,17 @@ from smallmodel_operator.gateway.state import Endpoint
 
 BOT = "support/bot"
 HEADERS = {"x-slm-target": BOT, "x-slm-caller-namespace": "crm"}
+MASTER = b"m" * 32
 URL = "http://activator/v1/chat/completions"
 
 
 @asynccontextmanager
 async def running(
-    folder: Path, limits: Limits | None = None, peer_port: int | None = None, **values: object
+    folder: Path,
+    limits: Limits | None = None,
+    peer_port: int | None = None,
+    master: bytes = MASTER,
+    **values: object,
 ) -> AsyncIterator[tuple[FakePorts, Activator, aiohttp.ClientSession]]:
     """An activator that listens, and a client on its Unix socket."""
     ports = FakePorts(asyncio.get_running_loop().time, {BOT: model()}, **values)  # type: ignore[arg-type]
@@ -32,6 +39,7 @@ async def running(
         ports,
         folder / "agent.sock",
         0,
+        lambda: master,
         host="127.0.0.1",
         probe=ports.probe,
         limits=limits,
@@ -138,6 +146,66 @@ async def test_the_bound_is_over_both_gateways(tmp_path: Path) -> None:
         for task in held:
             task.cancel()
         await asyncio.gather(*held, return_exceptions=True)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {**HEADERS, "Authorization": f"Bearer {key}"}
+
+
+async def test_who_comes_over_the_network_needs_the_models_key(tmp_path: Path) -> None:
+    """Any pod may reach that port where no policies are enforced."""
+    key = engine_key(MASTER, "uid-bot")
+    before = generate_latest()
+    async with (
+        running(tmp_path, schedule=0.0, container=0.0, load=0.0) as (ports, activator, _),
+        aiohttp.ClientSession() as session,
+    ):
+        url = f"http://127.0.0.1:{activator.bound}/v1/chat/completions"
+        wrong = [HEADERS, bearer(""), bearer(engine_key(MASTER, "uid-other")), bearer(engine_key(b"", "uid-bot"))]
+        wrong += [{**bearer(key), "x-slm-target": "support/none"}, {**HEADERS, "Authorization": "Bearer ä"}]
+        for headers in wrong:
+            async with session.post(url, headers=headers, data=b"{}") as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (401, "not_a_gateway"), headers
+        assert (ports.asked, len(activator.queue), activator.held()) == (0, 0, {})
+        assert b"support" not in b"".join(set(generate_latest().splitlines()) - set(before.splitlines()))
+        async with session.post(url, headers=bearer(key), data=b"{}") as answer:
+            assert (answer.status, answer.headers["x-slm-activated"]) == (503, "1")
+        assert ports.wakes == [BOT]
+
+
+@pytest.mark.parametrize("unknown", ["master", "models"])
+async def test_before_keys_can_be_told_another_gateways_envoy_is_sent_on_unheld(tmp_path: Path, unknown: str) -> None:
+    master = b"" if unknown == "master" else MASTER
+    async with (
+        running(tmp_path, master=master, complete=False) as (ports, activator, _),
+        aiohttp.ClientSession() as session,
+    ):
+        if unknown == "models":
+            ports.models.clear()
+        url = f"http://127.0.0.1:{activator.bound}/v1/chat/completions"
+        async with session.post(url, headers=bearer(engine_key(master, "uid-bot"))) as answer:
+            assert (answer.status, answer.headers["x-slm-activated"]) == (503, "1")
+        assert (ports.asked, len(activator.queue)) == (0, 0)
+
+
+async def test_only_gateways_learn_what_is_held(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, activator, _), aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{activator.bound}"
+        for key in ("", engine_key(MASTER, "uid-bot"), peer_key(b"")):
+            async with session.get(url + "/held", headers={"Authorization": f"Bearer {key}"}) as answer:
+                assert answer.status == 401
+        async with session.get(url + "/held", headers={"Authorization": f"Bearer {peer_key(MASTER)}"}) as answer:
+            assert await answer.json() == {"held": {}}
+        async with session.get(url + "/health") as answer:
+            assert answer.status == 200
+    async with (
+        running(tmp_path, master=b"") as (_, activator, _),
+        aiohttp.ClientSession() as session,
+        session.get(
+            f"http://127.0.0.1:{activator.bound}/held", headers={"Authorization": f"Bearer {peer_key(b'')}"}
+        ) as answer,
+    ):
+        assert answer.status == 401, "what is made of no master everybody can make"
 
 
 async def test_probes_tell_nothing_from_loading_from_ready() -> None:
