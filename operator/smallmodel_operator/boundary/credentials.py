@@ -14,6 +14,8 @@ from smallmodel_operator.core.outcome import Refused
 
 LEAST_KEY_LENGTH: Final = 16
 """A key shorter than this is guessed; one of ours has 47 characters."""
+GIVEN_LOOK_SECONDS: Final = 45.0
+"""How often users' Secrets are looked at, which nobody watches: with what a look may be old, within a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,11 @@ def decide(
     own = f"key:{request.namespace}/{request.name}"
     keys = {hashed(key): Identity(request.namespace, own)}
     rotated = _rotated(request, previous, now)
-    again: float | None = None
+    again: float | None = GIVEN_LOOK_SECONDS if request.entries else None
     if rotated is not None and (left := (rotated + request.overlap - now).total_seconds()) > 0:
         before = client_key(masters.client, request.uid, request.generation - 1)
         keys[hashed(before)] = Identity(request.namespace, own)
-        again = left
+        again = min(left, again or left)
     problems = []
     for entry in request.entries:
         try:

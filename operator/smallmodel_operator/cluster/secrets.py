@@ -13,7 +13,9 @@ from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.pod import owner_reference
 
 READ_SECONDS: Final = 60.0
-"""How long what was read or written answers for."""
+"""How long what was written answers for."""
+GIVEN_SECONDS: Final = 15.0
+"""How long what users gave answers for: passes come in bursts, and none of them needs to ask again."""
 
 
 class Secrets:
@@ -26,13 +28,13 @@ class Secrets:
         self._read: dict[ModelKey, dict[str, tuple[Object | None, float]]] = {}
 
     async def read(self, model: ModelKey, names: Iterable[str]) -> dict[str, Object | None]:
-        """The Secrets of these names in the model's namespace, at most a minute old; None: there is none."""
+        """The Secrets of these names in the model's namespace, at most GIVEN_SECONDS old; None: there is none."""
         kept = self._read.setdefault(model, {})
         found: dict[str, Object | None] = {}
         for name in names:
             secret, since = kept.get(name, (None, float("-inf")))
             # One that is missing is looked for each time: its creation is what the model waits for.
-            if secret is None or self._clock() - since > READ_SECONDS:
+            if secret is None or self._clock() - since >= GIVEN_SECONDS:
                 secret = await self._client.get("Secret", name, model[0])
                 kept[name] = (secret, self._clock())
             found[name] = secret

@@ -8,6 +8,7 @@ import pytest
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.boundary.credentials import CredentialRequest, Credentials, KeyEntry, decide
+from smallmodel_operator.cluster.secrets import GIVEN_SECONDS
 from smallmodel_operator.core.keys import Identity, Masters, client_key, dump, engine_key, hashed, load
 
 MASTERS = Masters(client=b"c" * 32, engine=b"e" * 32)
@@ -87,6 +88,20 @@ def test_a_given_key_opens_this_model_only() -> None:
     made = decided(entries=(KeyEntry("crm", "crm-key", "key"),), given={"crm-key": secret(key="0123456789abcdef\n")})
     assert made.keys[hashed("0123456789abcdef")] == Identity("", "key:support/bot/crm")
     assert not made.problems
+
+
+def test_a_given_key_that_is_changed_or_taken_back_counts_within_a_minute() -> None:
+    """The age of the copy that is looked at counts, too."""
+    entries, given = (KeyEntry("crm", "crm-key", "key"),), {"crm-key": secret(key="0123456789abcdef")}
+    again = decided(entries=entries, given=given).look_again_seconds
+    assert again is not None
+    assert again + GIVEN_SECONDS <= 60
+    assert again >= 30, "no steady load for nothing"
+    assert decided().look_again_seconds is None, "a model without entries is left alone"
+    turned = decided({"keyGeneration": 1}, generation=2, entries=entries, given=given)
+    assert turned.look_again_seconds == again, "an overlap of a day does not put it off"
+    ending = {"keyGeneration": 2, "keyRotatedAt": "2026-01-01T03:04:15Z"}
+    assert decided(ending, generation=2, entries=entries, given=given).look_again_seconds == 10
 
 
 @pytest.mark.parametrize(
