@@ -95,6 +95,24 @@ async def test_everything_is_written_once_it_is_complete(tmp_path: Path) -> None
         assert running.addresses() == ["10.0.0.1"]
 
 
+async def test_waiting_for_what_is_not_known_yet_is_no_spinning(tmp_path: Path) -> None:
+    """Without an operator it takes as long as it takes."""
+    running, asked = Running(tmp_path), 0
+
+    class Never(World):
+        complete = property(lambda _: count(), lambda *_: None)  # type: ignore[assignment]
+
+    def count() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    running.world = Never()
+    async with running():
+        await asyncio.sleep(0.5)
+    assert 1 <= asked <= 12
+
+
 async def test_moved_endpoints_are_written_at_once(tmp_path: Path) -> None:
     running = Running(tmp_path)
     async with running():

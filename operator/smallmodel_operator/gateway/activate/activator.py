@@ -81,6 +81,8 @@ class Activator:
         self._tasks: set[asyncio.Task[None]] = set()
         self._cold_starts = ColdStarts()
         self._wakes: dict[str, int] = {}
+        self._seen: set[str] = set()
+        """Models that there is anything of, be it series of metrics only."""
         self.bound = 0
         """The TCP port, once it listens."""
         self.listening = asyncio.Event()
@@ -104,7 +106,7 @@ class Activator:
 
     def held(self) -> dict[str, Held]:
         """What is held now, and what is remembered, for every model with either."""
-        for target in {*self._wakes, *self._cold_starts.targets()} - set(self._bursts):
+        for target in self._seen - set(self._bursts):
             if self._ports.synced() and self._ports.model(target) is None:
                 self._forget(target)
         counts = self.queue.counts()
@@ -118,6 +120,7 @@ class Activator:
         }
 
     def _forget(self, target: str) -> None:
+        self._seen.discard(target)
         self._wakes.pop(target, None)
         self._cold_starts.forget(target)
         metrics.forget(target)
@@ -150,9 +153,11 @@ class Activator:
             cause = admission.cause
         if cause is not None:
             if cause is not Outcome.GONE:  # names that do not exist must not fill the metrics
+                self._seen.add(target)
                 metrics.REFUSED.labels(*metrics.of(target), cause.value).inc()
             return cause
         assert admission.ticket is not None
+        self._seen.add(target)
         waiting = Waiting(admission.ticket, asyncio.get_running_loop().create_future())
         self._waiting[admission.ticket.id] = waiting
         self._changed(target)

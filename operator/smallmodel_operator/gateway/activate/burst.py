@@ -51,8 +51,6 @@ class Burst:
 
     async def ready(self) -> bool:
         """Is there a pod, and has Envoy heard of it?"""
-        if self._waker.done() and not self._waker.cancelled():
-            self._waker.result()  # it never ends but by a bug, and that must be heard
         if usable := self._ports.usable(self.target):
             if usable != self._told:  # once for each set: an Envoy that does not answer must not slow every batch
                 await self._ports.settled(self.target)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 async def keep_waking(ports: Ports, target: str, woke: Callable[[], None]) -> None:
     """Until cancelled: scale 0 -> 1 now, and again whenever it is at 0. `woke` is told of each time it was ours."""
-    failures = 0
+    failures, told = 0, False
     while True:
         try:
             if await ports.wake(target):
@@ -31,6 +31,11 @@ async def keep_waking(ports: Ports, target: str, woke: Callable[[], None]) -> No
         except NotWoken as error:
             pause, failures = backoff(failures), failures + 1
             (logger.warning if failures == 1 else logger.debug)("%s; trying again", error)
+        except Exception:  # a bug, told once: who waits still waits, and the next try may do
+            pause, failures = backoff(failures), failures + 1
+            if not told:
+                logger.exception("waking %s goes on after an error", target)
+            told = True
         await asyncio.sleep(pause)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from tests.fakes.activation import FakePorts, RushLoop, model
 
 from smallmodel_operator.gateway.activate.activator import Activator, Waiting
+from smallmodel_operator.gateway.activate.metrics import REFUSED
 from smallmodel_operator.gateway.activate.queue import Limits, Outcome
 from smallmodel_operator.gateway.state import Endpoint, Model
 
@@ -216,6 +218,40 @@ def test_nothing_is_remembered_of_models_that_are_gone() -> None:
         assert activator.held() == {}
 
     simulate(story)
+
+
+@pytest.mark.parametrize("now", [model(off=True), model(stalled="ImagePullFailed: no such image")])
+def test_series_of_models_that_never_woke_go_with_them(now: Model) -> None:
+    async def story(ports: FakePorts, activator: Activator) -> None:
+        ports.models[BOT] = now
+        activator.enter(BOT, "a", 0, foreign=False)
+        activator.held()
+        assert b'model="bot"' in generate_latest(REFUSED), "as long as it is there"
+        del ports.models[BOT]
+        activator.held()
+        assert b'model="bot"' not in generate_latest(REFUSED)
+
+    simulate(story)
+
+
+def test_a_bug_while_waking_ends_no_waking(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(ports: FakePorts, activator: Activator) -> None:
+        wake, calls = ports.wake, 0
+
+        async def broken(target: str) -> bool:
+            nonlocal calls
+            calls += 1
+            if calls < 4:
+                raise RuntimeError("a bug")
+            return await wake(target)
+
+        ports.wake = broken  # type: ignore[method-assign]
+        assert await enter(activator).ended is Outcome.RELEASED
+        assert calls >= 4
+        assert 1.5 + 0.5 < activator.clock() < 4, "later each time, but it goes on"
+
+    assert simulate(story).wakes == [BOT]
+    assert len([r for r in caplog.records if r.exc_info]) == 1, "said once"
 
 
 def test_a_thousand_sleeps_and_wakes_leave_nothing_behind() -> None:
