@@ -83,7 +83,8 @@ def decide(
     problems = []
     for entry in request.entries:
         try:
-            keys[hashed(_given(entry, given.get(entry.secret)))] = Identity("", f"{own}/{entry.name}")
+            # The model's own key, brought once more, opens no less than before.
+            keys.setdefault(hashed(_given(entry, given.get(entry.secret))), Identity("", f"{own}/{entry.name}"))
         except Refused as problem:
             problems.append(problem)
     status: dict[str, Any] = {"secret": f"{request.name}-client", "keyGeneration": request.generation}

@@ -162,10 +162,17 @@ def merged(
         for sha, who in stored.items()
         if (model := _model(who)) not in offered and (alive is None or model in alive)
     }
-    given = {
-        sha: who for model, keys in offered.items() if alive is None or model in alive for sha, who in keys.items()
-    }
-    return kept | given
+    found = dict(kept)
+    for model, keys in offered.items():
+        if alive is None or model in alive:
+            for sha, who in keys.items():
+                found[sha] = min(who, found.get(sha, who), key=_precedence)
+    return found
+
+
+def _precedence(who: Identity) -> tuple[bool, str]:
+    """Whose a key is that two models give: a model's own before one somebody brings, then always the same."""
+    return not who.namespace, who.name
 
 
 def _model(who: Identity) -> ModelKey:

@@ -90,6 +90,12 @@ def test_a_given_key_opens_this_model_only() -> None:
     assert not made.problems
 
 
+def test_the_models_own_key_brought_once_more_keeps_its_namespace() -> None:
+    own = client_key(MASTERS.client, "u-1", 1)
+    made = decided(entries=(KeyEntry("crm", "crm-key", "key"),), given={"crm-key": secret(key=own)})
+    assert made.keys == {hashed(own): Identity("support", OWN)}
+
+
 def test_a_given_key_that_is_changed_or_taken_back_counts_within_a_minute() -> None:
     """The age of the copy that is looked at counts, too."""
     entries, given = (KeyEntry("crm", "crm-key", "key"),), {"crm-key": secret(key="0123456789abcdef")}

@@ -48,6 +48,21 @@ def test_a_namespace_that_begins_alike_is_another() -> None:
     assert merged(stored, {}, [("support", "bot2")]) == table(b="support/bot2")
 
 
+@pytest.mark.parametrize("first", [BOT, CRM])
+def test_who_brings_another_models_key_takes_it_from_nobody(first: ModelKey) -> None:
+    own, brought = {"a": Identity("support", "key:support/bot")}, {"a": Identity("", "key:crm/bot/partner")}
+    offers = {BOT: own, CRM: brought} if first == BOT else {CRM: brought, BOT: own}
+    assert merged({}, offers, [BOT, CRM]) == own
+    assert merged(own, {CRM: brought}, [BOT, CRM]) == own, "though its model has still to offer it"
+    assert merged(own, {CRM: brought}, [CRM]) == brought
+
+
+def test_a_key_brought_by_two_models_does_not_change_hands() -> None:
+    one, other = {"a": Identity("", "key:support/bot/x")}, {"a": Identity("", "key:crm/bot/x")}
+    assert merged({}, {BOT: one, CRM: other}, None) == merged({}, {CRM: other, BOT: one}, None)
+    assert merged(one, {CRM: other}, None) == merged(other, {BOT: one}, None)
+
+
 # -- against a fake API server -----------------------------------------------------------------------------------
 
 SYSTEM = "smallmodel-system"
