@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -214,8 +214,10 @@ class Agent:
                 return
             traffic: Mapping[str, Passing] = await self.admin.traffic()
             now = time.monotonic()
-            self._activities = signals.look(self._activities, self.writer.targets, traffic, self.held(), now)
+            held = self.held()
+            self._activities = signals.look(self._activities, self.writer.targets, traffic, held, now)
             self._looked = now
+            metrics.passing({t: signals.in_flight(a, held.get(t)) for t, a in self._activities.items()})
 
     async def signals(self) -> dict[str, Any]:
         """The answer of `GET /signals`.
@@ -252,8 +254,10 @@ class Agent:
             problems.append("no configuration has been written yet")
         return http.Readiness(envoy and self.writer.written and not self._stopping, problems)
 
-    def scrape(self) -> None:
+    async def scrape(self) -> None:
         """Bring gauges up to date."""
+        with suppress(Unreachable):  # what Envoy last said stays
+            await self._look()
         metrics.SYNCED.set(self.world.complete)
         for kind in {i.kind.plural for i in self.world.informers}:
             age = max(i.age for i in self.world.informers if i.kind.plural == kind)

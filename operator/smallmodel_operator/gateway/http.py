@@ -28,7 +28,7 @@ async def serve(
     healthy: Callable[[], bool],
     readiness: Callable[[], Awaitable[Readiness]],
     signals: Callable[[], Awaitable[dict[str, Any]]],
-    before_scrape: Callable[[], None],
+    before_scrape: Callable[[], Awaitable[None]],
 ) -> web.AppRunner:
     """Listen on all addresses; the returned runner is cleaned up by the caller."""
 
@@ -40,7 +40,7 @@ async def serve(
         return web.Response(status=200 if now.ready else 503, text=now.text)
 
     async def metrics(_: web.Request) -> web.Response:
-        before_scrape()
+        await before_scrape()
         # In a thread: a thousand models that are asked take most of a second, and held requests wait meanwhile.
         text = await asyncio.to_thread(generate_latest)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,5 +1,7 @@
 """Metrics of a gateway's agent. They live here so that logic never counts."""
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram, Info
 
 SYNCED = Gauge("smallmodel_gateway_synced", "1 while what is listed and watched has been listed at least once.")
@@ -8,6 +10,9 @@ STALE_SECONDS = Gauge(
 )
 MODELS = Gauge("smallmodel_gateway_models", "Models in the configuration.")
 ENDPOINTS = Gauge("smallmodel_gateway_endpoints", "Endpoints requests may go to, over all models.")
+IN_FLIGHT = Gauge(
+    "smallmodel_gateway_requests_in_flight", "Requests that pass to pods of a model now.", ["namespace", "model"]
+)
 KEYS = Gauge("smallmodel_gateway_keys", "Callers' keys that are known.")
 WRITES = Counter("smallmodel_gateway_config_writes", "Configuration files replaced, by file.", ["file"])
 WRITE_FAILURES = Counter("smallmodel_gateway_config_write_failures", "Configurations that could not be written.")
@@ -22,6 +27,13 @@ ENVOY_READY = Gauge("smallmodel_gateway_envoy_ready", "1 while this gateway's En
 WAKES = Counter("smallmodel_gateway_wakes", "Deployments scaled from 0 to 1 by this gateway.")
 WAKE_FAILURES = Counter("smallmodel_gateway_wake_failures", "Wakes the API server did not take.")
 BUILD = Info("smallmodel_gateway_build", "Version of the gateway's agent.")
+
+
+def passing(requests: Mapping[str, int]) -> None:
+    """What passes now, by target; models that are gone leave no series."""
+    IN_FLIGHT.clear()
+    for target, number in requests.items():
+        IN_FLIGHT.labels(*target.split("/", 1)).set(number)
 
 
 def file_of(name: str) -> str:

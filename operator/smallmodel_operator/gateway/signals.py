@@ -47,6 +47,11 @@ def look(
     return found
 
 
+def in_flight(activity: Activity, held: Held | None) -> int:
+    """Requests with the model's pods: a held one passes to the activator, and is counted as held."""
+    return max(0, activity.passing.active - (held or Held()).held)
+
+
 def report(
     gateway: str,
     at: str,
@@ -61,8 +66,7 @@ def report(
     for target, activity in sorted(activities.items()):
         own = held.get(target, Held())
         models[target] = {
-            # A held request is one that passes to the activator: counted once, as held.
-            "inFlight": max(0, activity.passing.active - own.held),
+            "inFlight": in_flight(activity, own),
             "held": own.held,
             "idleSeconds": round(max(0.0, now - activity.last), 3),
             "endpoints": endpoints.get(target, 0),

@@ -147,6 +147,8 @@ async def test_signals_are_envoys_numbers(tmp_path: Path) -> None:
             "coldStarts": [{"schedule": 0.1, "container": 0.2, "load": 0.2}],
         }
         assert bot["idleSeconds"] < 2
+        text = (await get(agent, "/metrics"))[1]
+        assert 'smallmodel_gateway_requests_in_flight{model="bot",namespace="support"} 2.0' in text
 
 
 async def test_an_envoy_that_cannot_be_asked_is_not_called_idle(tmp_path: Path) -> None:
