@@ -66,3 +66,5 @@ def test_a_gateway_changes_nothing_but_a_scale(render: Render) -> None:
         if verb not in ("get", "list", "watch")
     ]
     assert writes == [("deployments/scale", "patch")]
+    read = {resource for o in mine for rule in o.get("rules", ()) for resource in rule["resources"]}
+    assert read == {"smallmodels", "endpointslices", "deployments/scale", "secrets"}, "nothing it does not use"

@@ -57,9 +57,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   resources: [endpointslices]
   verbs: [get, list, watch]
 - apiGroups: [apps]
-  resources: [deployments]
-  verbs: [get]
-- apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [get, patch]
 {{- end -}}
