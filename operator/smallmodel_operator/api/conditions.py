@@ -128,7 +128,10 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),
     Reason.SECRET_NOT_FOUND: (_USER, "A Secret the spec names does not exist, or lacks the entry."),
     Reason.SECRET_INVALID: (_USER, "A Secret the spec names holds nothing usable."),
-    Reason.QUOTA_EXCEEDED: (_PLATFORM, "A ResourceQuota refuses the pods or objects."),
+    Reason.QUOTA_EXCEEDED: (
+        _PLATFORM,
+        "A ResourceQuota refuses the pods or objects, or the gateways' key table is full.",
+    ),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
     Reason.IMAGE_PULL_FAILED: (_USER, "An image cannot be pulled."),
     Reason.CRASH_LOOP: (_USER, "The engine ends again and again."),

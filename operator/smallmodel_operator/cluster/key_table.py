@@ -4,18 +4,22 @@ import asyncio
 import base64
 import logging
 import secrets
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 import aiohttp
 
+from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import GATEWAY_KEYS, OPERATOR_KEYS
 from smallmodel_operator.cluster.children import ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.fence import NotLeader
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.keys import ENGINE_MASTER, TABLE, Identity, Masters, dump, load
+from smallmodel_operator.core.outcome import Refused
 
 CLIENT_MASTER: Final = "client-master"
 MASTER_BYTES: Final = 32
@@ -25,7 +29,7 @@ RETRY_SECONDS: Final = 5.0
 RESYNC_SECONDS: Final = 60.0
 """How often the Secrets and the table are compared with what should be there though nobody offered anything."""
 LARGEST_BYTES: Final = 900_000
-"""A Secret holds 1 MiB, base64 included."""
+"""A Secret holds 1 MiB."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +50,11 @@ class KeyTable:
         self._offered: dict[ModelKey, dict[str, Identity]] = {}
         self._written: dict[str, Identity] = {}
         """What the Secret held when it could last be read, should it be lost."""
+        self._left_out: dict[ModelKey, int] = {}
+        self.size = 0
+        """Bytes of the table as last compared."""
+        self.compared = 0.0
+        """When the table was last known to be as it should be, in seconds since 1970; 0: never."""
         self._changed = asyncio.Event()
         self.models: Callable[[], Iterable[ModelKey] | None] = lambda: None
 
@@ -92,6 +101,18 @@ class KeyTable:
         if self._offered.pop(model, None) is not None:
             self._changed.set()
 
+    def problem(self, model: ModelKey) -> Refused | None:
+        """Why not all keys of a model are in force; it is known a moment after they were offered."""
+        count = self._left_out.get(model, 0)
+        if not count:
+            return None
+        return Refused(
+            Reason.QUOTA_EXCEEDED,
+            f"{count} of this model's keys do not fit into the gateways' table any more ({LARGEST_BYTES} bytes for all "
+            "models) and open nothing. Remove entries of `spec.access.apiKeys` here or in other models.",
+            recheck_seconds=RESYNC_SECONDS,
+        )
+
     async def run(self) -> None:
         """Write at the start, whenever something changed and what is not right at a resync, until cancelled."""
         first = True
@@ -124,12 +145,20 @@ class KeyTable:
         await self._write(OPERATOR_KEYS, callers, {CLIENT_MASTER: self._masters.client})
         live = await self._client.get("Secret", GATEWAY_KEYS, self._namespace)
         stored = _read(_entry(live, TABLE))
-        table = merged(self._written if stored is None else stored, self._offered, alive)
+        before = self._written if stored is None else stored
+        wanted = merged(before, self._offered, alive)
+        table = fitting(wanted, before, LARGEST_BYTES)
+        self._tell_left_out([who for sha, who in wanted.items() if sha not in table])
         text = dump(table)
-        if len(text) > LARGEST_BYTES:
-            raise ValueError(f"{len(text)} bytes of key hashes do not fit into one Secret")
         await self._write(GATEWAY_KEYS, live, {ENGINE_MASTER: self._masters.engine, TABLE: text.encode()})
-        self._written = table
+        self._written, self.size, self.compared = table, len(text), time.time()
+
+    def _tell_left_out(self, who: Iterable[Identity]) -> None:
+        now = dict(Counter(map(_model, who)))
+        if now != self._left_out:
+            names = ", ".join(f"{namespace}/{name}" for namespace, name in sorted(now)[:10])
+            logger.warning("%d keys do not fit into the gateways' table: %s", sum(now.values()), names or "none")
+        self._left_out = now
 
     async def _write(self, name: str, live: Object | None, wanted: Mapping[str, bytes]) -> None:
         """Make these entries of a Secret what they should be; nothing is sent when they are."""
@@ -167,6 +196,31 @@ def merged(
         if alive is None or model in alive:
             for sha, who in keys.items():
                 found[sha] = min(who, found.get(sha, who), key=_precedence)
+    return found
+
+
+def fitting(table: dict[str, Identity], before: Mapping[str, Identity], most: int) -> dict[str, Identity]:
+    """As much of a table as there is room for, so that a full one stops neither rotation nor revocation.
+
+    Models' own keys come first, then those brought that are there already, then new ones; each model's first before
+    any model's second, so that who brings many loses first.
+    """
+    if len(dump(table)) <= most:
+        return table
+    brought: Counter[ModelKey] = Counter()
+    ranked: list[tuple[tuple[bool, bool, int, str], str]] = []
+    for sha, who in sorted(table.items(), key=lambda item: (item[0] not in before, item[1].name)):
+        if not who.namespace:
+            brought[_model(who)] += 1
+        turn = brought[_model(who)] if not who.namespace else 0
+        ranked.append(((not who.namespace, sha not in before, turn, who.name), sha))
+    empty = len(dump({}))
+    found, left = {}, most - empty + 1
+    for _, sha in sorted(ranked):
+        left -= len(dump({sha: table[sha]})) - empty + 1  # and a comma, but before the first
+        if left < 0:
+            break
+        found[sha] = table[sha]
     return found
 
 

@@ -79,7 +79,11 @@ class Reconciler:
             snapshot = replace(snapshot, children=after)
         except (Refused, NotYet) as error:
             hold = error
-        seen = verdict.judge(body, snapshot, decision.plan, hold)
+        plan = decision.plan
+        if unfit := self._keys.problem(model):
+            again = min(s for s in (plan.look_again_seconds, unfit.recheck_seconds) if s is not None)
+            plan = replace(plan, problems=(*plan.problems, unfit), look_again_seconds=again)
+        seen = verdict.judge(body, snapshot, plan, hold)
         if only_created and not isinstance(hold, Refused) and self.busy():
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))

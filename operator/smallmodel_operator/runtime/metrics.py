@@ -11,6 +11,13 @@ API_REQUESTS = Gauge("smallmodel_operator_apiserver_requests", "Requests sent to
 API_WRITES = Gauge("smallmodel_operator_apiserver_writes", "Writes sent to the API server since start, Lease excluded.")
 LEADING = Gauge("smallmodel_operator_leading", "1 while this process leads and may write, else 0.")
 MODELS = Gauge("smallmodel_operator_managed_models", "SmallModels this process works on.")
+KEY_TABLE_BYTES = Gauge(
+    "smallmodel_operator_key_table_size_bytes", "Size of the gateways' table of callers' keys; 900,000 is full."
+)
+KEY_TABLE_TIME = Gauge(
+    "smallmodel_operator_key_table_last_success_timestamp_seconds",
+    "When the table was last known to hold what it should, written or found so; each minute while all is well.",
+)
 BUILD = Info("smallmodel_operator_build", "Version of the operator and of the cluster it talks to.")
 
 

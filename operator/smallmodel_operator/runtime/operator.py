@@ -62,6 +62,7 @@ class _State:
         self._client = client
         self.kopf: asyncio.Task[None] | None = None
         self.lease: Lease | None = None
+        self.keys: KeyTable | None = None
 
     def healthy(self) -> bool:
         """Whether what should run does: the watches, and the thread that renews the lease."""
@@ -71,6 +72,9 @@ class _State:
         metrics.API_REQUESTS.set(self._client.requests)
         metrics.API_WRITES.set(self._client.writes)
         metrics.LEADING.set(1 if self._client.fence.remaining > 0 else 0)
+        if self.keys is not None:
+            metrics.KEY_TABLE_BYTES.set(self.keys.size)
+            metrics.KEY_TABLE_TIME.set(self.keys.compared)
 
 
 async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio.Event) -> int:
@@ -80,7 +84,7 @@ async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio
         return 0
     code = 0
     async with lease.held() as lost:
-        keys = KeyTable(client, settings.namespace, settings.watch_namespaces or (None,))
+        state.keys = keys = KeyTable(client, settings.namespace, settings.watch_namespaces or (None,))
         start = await _unless(stop, _discover(client, settings, keys), lost)
         if isinstance(start, _Start):
             metrics.BUILD.info({"version": __version__, "cluster": start.capabilities.version})

@@ -13,7 +13,7 @@ from tests.fakes.clock import until
 from smallmodel_operator.api.names import GATEWAY_KEYS, OPERATOR_KEYS
 from smallmodel_operator.cluster import key_table as module
 from smallmodel_operator.cluster.children import ModelKey
-from smallmodel_operator.cluster.key_table import KeyTable, merged
+from smallmodel_operator.cluster.key_table import KeyTable, fitting, merged
 from smallmodel_operator.core.keys import ENGINE_MASTER, TABLE, Identity, dump, load
 
 BOT, CRM = ("support", "bot"), ("crm", "bot")
@@ -61,6 +61,36 @@ def test_a_key_brought_by_two_models_does_not_change_hands() -> None:
     one, other = {"a": Identity("", "key:support/bot/x")}, {"a": Identity("", "key:crm/bot/x")}
     assert merged({}, {BOT: one, CRM: other}, None) == merged({}, {CRM: other, BOT: one}, None)
     assert merged(one, {CRM: other}, None) == merged(other, {BOT: one}, None)
+
+
+def brought(model: str, *shas: str) -> dict[str, Identity]:
+    return {sha: Identity("", f"key:{model}/{sha}") for sha in shas}
+
+
+def room_for(keys: dict[str, Identity]) -> int:
+    return len(dump(keys))
+
+
+def test_in_a_full_table_models_own_keys_come_first() -> None:
+    own, extra = table(z="support/bot"), brought("crm/bot", "a", "b")
+    assert fitting(own | extra, extra, room_for(own | brought("crm/bot", "a"))) == own | brought("crm/bot", "a")
+
+
+def test_in_a_full_table_what_is_there_stays_before_what_is_new() -> None:
+    old, new = brought("support/bot", "x"), brought("crm/bot", "a")
+    assert fitting(old | new, old, room_for(old)) == old
+
+
+def test_in_a_full_table_who_brings_many_loses_first() -> None:
+    many, one = brought("crm/bot", "a", "b", "c"), brought("support/bot", "x")
+    first = brought("crm/bot", "a") | one
+    assert fitting(many | one, {}, room_for(first)) == first
+    assert fitting(many | one, many | one, room_for(first)) == first
+
+
+def test_a_table_that_fits_is_left_alone() -> None:
+    keys = brought("crm/bot", "a", "b")
+    assert fitting(keys, {}, room_for(keys)) == keys
 
 
 # -- against a fake API server -----------------------------------------------------------------------------------
@@ -199,3 +229,27 @@ async def test_an_outage_is_waited_for(keeper: Keeper) -> None:
         await asyncio.sleep(0.1)
         keeper.api.heal()
         await until(lambda: keeper.stored() == {})
+
+
+async def test_a_full_table_stops_neither_rotation_nor_revocation(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One tenant's many keys are that tenant's problem."""
+    many = brought("crm/bot", "a", "b", "c")
+    monkeypatch.setattr(module, "LARGEST_BYTES", room_for(table(old="support/bot") | many) - 1)
+    keeper.table.offer(BOT, table(old="support/bot"))
+    keeper.table.offer(CRM, many)
+    async with keeper.running():
+        await until(lambda: keeper.stored() == table(old="support/bot") | brought("crm/bot", "a", "b"))
+        refused = keeper.table.problem(CRM)
+        assert refused is not None
+        assert "1 of this model's keys do not fit" in refused.message
+        assert keeper.table.problem(BOT) is None
+        keeper.table.offer(BOT, table(new="support/bot"))
+        await until(lambda: "new" in (keeper.stored() or {}))
+        assert "old" not in (keeper.stored() or {})
+        keeper.table.offer(CRM, brought("crm/bot", "c"))
+        await until(lambda: keeper.stored() == table(new="support/bot") | brought("crm/bot", "c"))
+        await until(lambda: keeper.table.problem(CRM) is None)
+        assert keeper.table.size == room_for(keeper.stored() or {})
+        assert keeper.table.compared

@@ -7,6 +7,7 @@ from tests.fakes import objects
 from tests.fakes.apiserver import FakeApiServer, kinds_written
 from tests.fakes.gateways import FakeSignals
 
+from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cluster.apply import Applier
 from smallmodel_operator.cluster.children import FORGET_SECONDS, Children
 from smallmodel_operator.cluster.client import ApiError
@@ -19,6 +20,7 @@ from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.core.facts import Capabilities
+from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.resolve import Site
 
 DECLARED = {"resources": {"requests": {"memory": "1Gi"}}}
@@ -252,3 +254,19 @@ async def test_what_is_refused_is_said_at_once(api: FakeApiServer) -> None:
     world.reconciler.busy = lambda: True
     world.create(compute={"profileRef": {"name": "missing"}})
     assert "SmallModel" in await world.step()
+
+
+async def test_keys_that_find_no_room_are_the_models_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    await world.step()
+    unfit = Refused(Reason.QUOTA_EXCEEDED, "1 of this model's keys do not fit.", recheck_seconds=60)
+    monkeypatch.setattr(world.keys, "problem", lambda model: unfit if model == ("support", "bot") else None)
+    await world.step()
+    assert world.condition("Stalled") == ("True", "QuotaExceeded")
+    assert world.condition("Ready") == ("True", "Serving"), "the others open it"
+    assert (await world.reconciler.reconcile(world.body())).look_again_seconds <= 60
+    monkeypatch.undo()
+    await world.step()
+    assert world.condition("Stalled")[0] == "False"

@@ -5,6 +5,7 @@ import logging
 
 import kopf
 import pytest
+from prometheus_client import generate_latest
 from tests.fakes.apiserver import FakeApiServer
 from tests.fakes.clock import until
 
@@ -12,6 +13,7 @@ from smallmodel_operator.api.names import FINALIZER
 from smallmodel_operator.cluster import lease
 from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS
 from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.runtime import operator
 from smallmodel_operator.runtime.settings import Settings
 
@@ -109,6 +111,17 @@ async def test_watches_that_die_end_the_process_and_free_the_lease(
         assert await operator.run(settings, api.client(Fence()), asyncio.Event()) == 1
     assert "kopf fell over" in caplog.text
     assert holder(api) == ""
+
+
+async def test_a_scrape_tells_how_the_key_table_stands(api: FakeApiServer) -> None:
+    state = operator._State(api.client(Fence()))
+    state.scrape()
+    state.keys = KeyTable(api.client(Fence()), "smallmodel-system")
+    state.keys.size, state.keys.compared = 123, 1e9
+    state.scrape()
+    text = generate_latest().decode()
+    assert "smallmodel_operator_key_table_size_bytes 123.0" in text
+    assert "smallmodel_operator_key_table_last_success_timestamp_seconds 1e+09" in text
 
 
 def test_kopf_is_told_everything_we_depend_on() -> None:
