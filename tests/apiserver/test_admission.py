@@ -48,3 +48,25 @@ async def test_scale_is_bounded_and_ruled(api: Client) -> None:
         assert (await scale(3))["spec"]["replicas"] == 3
     finally:
         await api.request("DELETE", KINDS["SmallModel"].path("default", "scaled"))
+
+
+async def test_the_generation_of_the_client_key_only_grows(api: Client) -> None:
+    """An older generation would bring back a key that was rotated away, be it lowered or dropped from a manifest."""
+    path = KINDS["SmallModel"].path("default", "rotated")
+
+    async def access(value: dict[str, Any] | None) -> dict[str, Any]:
+        return await api.request(
+            "PATCH", path, body={"spec": {"access": value}}, content_type="application/merge-patch+json"
+        )
+
+    await api.create(model("rotated"))
+    try:
+        for generation in (3, 3, 4):
+            await access({"clientKey": {"generation": generation}})
+        for value in ({"clientKey": {"generation": 3}}, {"clientKey": None}, None):
+            with pytest.raises(ApiError, match=r"`spec.access.clientKey.generation` must not be lowered .* raise it"):
+                await access(value)
+        kept = await access({"clientKey": {"overlapHours": 0}})
+        assert kept["spec"]["access"]["clientKey"] == {"generation": 4, "overlapHours": 0}
+    finally:
+        await api.request("DELETE", path)

@@ -217,8 +217,8 @@ def test_envoys_own_refusal(logged: Gateway) -> None:
 def test_the_engines_own_error(logged: Gateway) -> None:
     line = ask(logged, fake_status=500)
     fits(line)
-    assert (line["slm.cause"], line["error.type"]) == (None, "engine")
-    assert seen(line).ending is Ending.FAILED
+    assert (line["slm.cause"], line["error.type"]) == ("engine", "engine")
+    assert (seen(line).cause, seen(line).ending) == ("", Ending.FAILED)
 
 
 def test_a_list_of_models_is_no_error(logged: Gateway) -> None:

@@ -175,6 +175,7 @@ def test_larger_than_any_model_takes(gateway: Gateway) -> None:
 def test_engines_errors_pass(gateway: Gateway) -> None:
     answer = gateway.post(CHAT, {**ASK, "fake_status": 500}, SUPPORT)
     assert (answer.status, answer.json["error"]["message"]) == (500, "engine says no")
+    assert answer.headers["x-slm-cause"] == "engine"
 
 
 def test_limit_of_each_caller(gateway: Gateway) -> None:

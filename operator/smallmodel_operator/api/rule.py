@@ -23,6 +23,16 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeRule:
+    """A rule about a change: its CEL sees `oldSelf`, too. No twin: a manifest does not know what it replaces."""
+
+    kind: str
+    at: str
+    cel: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Violation:
     """What is wrong in an object and where."""
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from smallmodel_operator.api.change_rules import ALL_RULES
 from smallmodel_operator.api.names import GROUP, VERSION
-from smallmodel_operator.api.rules import RULES
+from smallmodel_operator.api.rule import Rule
 from smallmodel_operator.api.v1alpha1.common import ApiModel
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel
@@ -111,11 +112,11 @@ def schema(info: KindInfo) -> Schema:
         "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 253}}},
     }
     made["properties"] = {**header, **made["properties"]}
-    for rule in RULES:
+    for rule in ALL_RULES:
         if rule.kind == info.kind:
             place = _place(made, rule.at)
             entry = {"rule": rule.cel, "message": rule.message}
-            if rule.expression:
+            if isinstance(rule, Rule) and rule.expression:
                 entry["messageExpression"] = rule.expression
             place.setdefault("x-kubernetes-validations", []).append(entry)
     return made

@@ -55,7 +55,7 @@ class ClientKey(ApiModel):
         default=1,
         ge=1,
         le=1_000_000,
-        description="Raise it to rotate the key. The one before works on for `overlapHours`.",
+        description="Raise it to rotate the key; it cannot be lowered. The one before works on for `overlapHours`.",
     )
     overlap_hours: int = Field(
         default=24, ge=0, le=720, description="How long the key of the generation before works after a rotation."

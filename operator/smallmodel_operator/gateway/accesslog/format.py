@@ -75,7 +75,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
             _known("call:caller_namespace"), "namespace of the caller; empty for keys without one"
         ),
         "slm.digest": Field("%RESP(x-slm-model-digest):128%", "digest of the model's weights, when it was asked"),
-        "slm.cause": Field("%RESP(x-slm-cause):64%", "why the gateway refused; null when the engine answered"),
+        "slm.cause": Field("%RESP(x-slm-cause):64%", "why it failed; `engine`: the engine said so"),
         "slm.attempts": Field(
             "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "times it was sent on; at least 2 when it was held", int
         ),

@@ -14,6 +14,8 @@ FAILURES: Final = frozenset({"UC", "UF", "UR", "LR", "UPE", "URX", "UT", "SI", "
 """Envoy's response flags for an upstream that broke off, could not be reached or fell silent."""
 RESETS: Final = frozenset({"UC", "UF", "UR", "LR", "UPE"})
 LEFT: Final = "DC"
+ENGINE: Final = "engine"
+"""The cause back.lua gives an engine's own error."""
 MICRO, MILLI = 1e-6, 1e-3
 
 
@@ -81,7 +83,7 @@ def observe(line: bytes) -> Observation:
         caller_class=caller_class(_text(value, "slm.caller")),
         status=status,
         ending=ending,
-        cause=_text(value, "slm.cause") if status >= 400 else "",
+        cause=_cause(value) if status >= 400 else "",
         hold=(_number(value, "slm.hold_us") or 0) * MICRO if (_number(value, "slm.attempts") or 0) > 1 else 0.0,
         first_token=first * MICRO if counted and first is not None else None,
         inter_token=_inter_token(first, last, output) if streamed and whole else None,
@@ -101,6 +103,12 @@ def caller_class(caller: str) -> str:
     if caller.startswith("key:"):
         return "api-key" if caller.count("/") > 1 else "client-key"
     return "none"
+
+
+def _cause(value: Mapping[str, Any]) -> str:
+    """Why the gateway refused; empty when it was the engine that did."""
+    cause = _text(value, "slm.cause")
+    return "" if cause == ENGINE else cause
 
 
 def _ending(status: int, flags: frozenset[str]) -> Ending:

@@ -83,7 +83,12 @@ function envoy_on_response(handle)
   end
   local status = headers:get(":status")
   if status >= "400" then
-    remember(handle, "error", headers:get("x-slm-cause") or "engine")
+    local cause = headers:get("x-slm-cause")
+    if not cause then
+      cause = "engine"
+      headers:add("x-slm-cause", cause)
+    end
+    remember(handle, "error", cause)
     return
   end
   local kind = headers:get("content-type") or ""

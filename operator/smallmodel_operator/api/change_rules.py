@@ -1,0 +1,19 @@
+"""Rules about changes, which only the API server can judge: it knows the object there was. `slm lint` does not."""
+
+from typing import Final
+
+from smallmodel_operator.api.rule import ChangeRule, Rule
+from smallmodel_operator.api.rules import RULES
+
+CHANGE_RULES: Final[tuple[ChangeRule, ...]] = (
+    ChangeRule(
+        "SmallModel",
+        "spec.access.clientKey.generation",
+        "self >= oldSelf",
+        "`spec.access.clientKey.generation` must not be lowered (unset is 1): a key that was rotated away would "
+        "open the model again. Keep the number, or raise it to rotate the key.",
+    ),
+)
+
+ALL_RULES: Final[tuple[Rule | ChangeRule, ...]] = (*RULES, *CHANGE_RULES)
+"""All that the API server judges by."""
