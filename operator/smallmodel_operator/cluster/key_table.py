@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import aiohttp
@@ -186,17 +187,26 @@ def merged(
         models: those that exist; None: not known yet, so nothing is taken out.
     """
     alive = None if models is None else set(models)
-    kept = {
-        sha: who
-        for sha, who in stored.items()
-        if (model := _model(who)) not in offered and (alive is None or model in alive)
-    }
-    found = dict(kept)
+    found: dict[str, set[Identity]] = {}
+    for sha, shared in stored.items():
+        for who in _apart(shared):
+            if (model := _model(who)) not in offered and (alive is None or model in alive):
+                found.setdefault(sha, set()).add(who)
     for model, keys in offered.items():
         if alive is None or model in alive:
             for sha, who in keys.items():
-                found[sha] = min(who, found.get(sha, who), key=_precedence)
-    return found
+                found.setdefault(sha, set()).add(who)
+    return {sha: _together(identities) for sha, identities in found.items()}
+
+
+def _apart(shared: Identity) -> list[Identity]:
+    return [replace(shared, also=()), *(Identity("", name) for name in shared.also)]
+
+
+def _together(identities: Iterable[Identity]) -> Identity:
+    """Whose a key is that several models give: a model's own before those somebody brings, then always the same."""
+    first, *others = sorted(identities, key=lambda who: (not who.namespace, who.name))
+    return replace(first, also=tuple(who.name for who in others))
 
 
 def fitting(table: dict[str, Identity], before: Mapping[str, Identity], most: int) -> dict[str, Identity]:
@@ -222,11 +232,6 @@ def fitting(table: dict[str, Identity], before: Mapping[str, Identity], most: in
             break
         found[sha] = table[sha]
     return found
-
-
-def _precedence(who: Identity) -> tuple[bool, str]:
-    """Whose a key is that two models give: a model's own before one somebody brings, then always the same."""
-    return not who.namespace, who.name
 
 
 def _model(who: Identity) -> ModelKey:

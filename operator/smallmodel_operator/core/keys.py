@@ -20,11 +20,13 @@ class Identity:
     """Who a credential belongs to. `namespace` is empty for a key that opens only the models that list it.
 
     `name` is `key:<namespace>/<model>` (the key in Secret `<model>-client`), `key:<namespace>/<model>/<entry>` (an
-    entry of `spec.access.apiKeys`) or `sa:<namespace>/<name>`.
+    entry of `spec.access.apiKeys`) or `sa:<namespace>/<name>`. `also` are the names the same key has at other models:
+    it opens those, too, and its holder is called by `name` everywhere.
     """
 
     namespace: str
     name: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def hashed(key: str) -> str:
 def dump(table: Mapping[str, Identity]) -> str:
     """The table as it stands in the Secret."""
     keys = {sha: [who.namespace, who.name] for sha, who in sorted(table.items())}
-    return json.dumps({"version": VERSION, "keys": keys}, separators=(",", ":"))
+    also = {sha: list(who.also) for sha, who in sorted(table.items()) if who.also}
+    # Beside the keys: a gateway that does not know of it reads all the rest.
+    return json.dumps({"version": VERSION, "keys": keys} | ({"also": also} if also else {}), separators=(",", ":"))
 
 
 def load(text: str) -> dict[str, Identity]:
@@ -74,7 +78,8 @@ def load(text: str) -> dict[str, Identity]:
     try:
         value: Any = json.loads(text)
         version, keys = value["version"], value["keys"].items()
-        table = {str(sha): Identity(str(namespace), str(name)) for sha, (namespace, name) in keys}
+        also = {sha: tuple(map(str, names)) for sha, names in value.get("also", {}).items()}
+        table = {str(sha): Identity(str(place), str(name), also.get(sha, ())) for sha, (place, name) in keys}
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"the key table cannot be read: {error}") from None
     if version != VERSION:

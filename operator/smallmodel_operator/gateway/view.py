@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_MODEL
@@ -29,6 +29,11 @@ class Keys:
 
     table: Mapping[str, Identity] = field(default_factory=dict)
     engine_master: bytes = b""
+    called: Mapping[str, Collection[str]] = field(init=False, compare=False, default_factory=dict)
+    """For the name of a key that several models list: what its holder is called everywhere."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "called", _called(self.table.values()))  # once, not with every endpoint that moves
 
     def __repr__(self) -> str:
         return f"Keys({len(self.table)} keys)"  # hashes and the master never reach a log
@@ -129,7 +134,7 @@ def state_of(
     around: Surroundings,
 ) -> State:
     """Put everything together. Endpoints of a target without a model are left out."""
-    by_target = {m.target: m for m in sorted(models, key=lambda m: m.target)}
+    by_target = {m.target: _opened(m, keys.called) for m in sorted(models, key=lambda m: m.target)}
     return State(
         models=by_target,
         endpoints={t: usable(endpoints.get(t, ()), proved.get(t, ())) for t in by_target},
@@ -140,3 +145,17 @@ def state_of(
         cluster_domain=around.cluster_domain,
         tls=around.tls,
     )
+
+
+def _called(identities: Iterable[Identity]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for who in identities:
+        for name in who.also:
+            found.setdefault(name, set()).add(who.name)
+    return found
+
+
+def _opened(model: Model, called: Mapping[str, Collection[str]]) -> Model:
+    """The model with those let in, too, who bring a key that it lists under another name."""
+    more = {who for name in model.access.allow & called.keys() for who in called[name]}
+    return replace(model, access=replace(model.access, allow=model.access.allow | more)) if more else model

@@ -49,18 +49,25 @@ def test_a_namespace_that_begins_alike_is_another() -> None:
 
 
 @pytest.mark.parametrize("first", [BOT, CRM])
-def test_who_brings_another_models_key_takes_it_from_nobody(first: ModelKey) -> None:
-    own, brought = {"a": Identity("support", "key:support/bot")}, {"a": Identity("", "key:crm/bot/partner")}
-    offers = {BOT: own, CRM: brought} if first == BOT else {CRM: brought, BOT: own}
-    assert merged({}, offers, [BOT, CRM]) == own
-    assert merged(own, {CRM: brought}, [BOT, CRM]) == own, "though its model has still to offer it"
-    assert merged(own, {CRM: brought}, [CRM]) == brought
+def test_who_brings_another_models_key_shares_it_and_takes_it_from_nobody(first: ModelKey) -> None:
+    own, theirs = {"a": Identity("support", "key:support/bot")}, {"a": Identity("", "key:crm/bot/partner")}
+    offers = {BOT: own, CRM: theirs} if first == BOT else {CRM: theirs, BOT: own}
+    both = {"a": Identity("support", "key:support/bot", also=("key:crm/bot/partner",))}
+    assert merged({}, offers, [BOT, CRM]) == both
+    assert merged(own, {CRM: theirs}, [BOT, CRM]) == both, "though its model has still to offer it"
+    assert merged(both, {}, [BOT, CRM]) == both
+    assert merged(both, {CRM: {}}, [BOT, CRM]) == own
+    assert merged(both, {}, [BOT]) == own
+    assert merged(both, {}, [CRM]) == theirs
 
 
-def test_a_key_brought_by_two_models_does_not_change_hands() -> None:
+def test_a_key_brought_by_two_models_opens_both_and_its_name_does_not_change() -> None:
     one, other = {"a": Identity("", "key:support/bot/x")}, {"a": Identity("", "key:crm/bot/x")}
-    assert merged({}, {BOT: one, CRM: other}, None) == merged({}, {CRM: other, BOT: one}, None)
-    assert merged(one, {CRM: other}, None) == merged(other, {BOT: one}, None)
+    both = {"a": Identity("", "key:crm/bot/x", also=("key:support/bot/x",))}
+    assert merged({}, {BOT: one, CRM: other}, None) == both
+    assert merged(one, {CRM: other}, None) == both
+    assert merged(other, {BOT: one}, None) == both
+    assert load(dump(both)) == both
 
 
 def brought(model: str, *shas: str) -> dict[str, Identity]:

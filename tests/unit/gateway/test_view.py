@@ -25,6 +25,7 @@ from smallmodel_operator.gateway.view import (
     usable,
     waiting,
 )
+from smallmodel_operator.gateway.xds.scripts import DOOR, script
 
 
 def endpoint(address: str = "10.0.0.1", ready: bool = True, terminating: bool = False) -> Endpoint:
@@ -151,3 +152,21 @@ def test_the_state_has_models_and_their_usable_endpoints_only() -> None:
     assert state.endpoints == {"support/bot": (endpoint(),)}
     assert list(state.models) == ["support/bot"]
     assert (state.peers, state.cluster_domain) == (("10.0.0.7",), "c.l")
+
+
+def test_a_key_that_two_models_list_opens_both_and_nothing_else() -> None:
+    def model(namespace: str, name: str, *keys: str) -> Model:
+        access = {"apiKeys": [{"name": key, "secretRef": {"name": "s"}} for key in keys]}
+        return Model.of({"metadata": {"namespace": namespace, "name": name, "uid": name}, "spec": {"access": access}})
+
+    shared = Identity("", "key:crm/notes/partner", also=("key:support/bot/partner",))
+    models = [
+        model("support", "bot", "partner"),
+        model("crm", "notes", "partner"),
+        model("support", "other", "partner"),
+    ]
+    state = state_of(models, {}, {}, Keys({"a" * 64: shared}), Surroundings())
+    opened = {t for t, m in state.models.items() if shared.name in m.access.allow}
+    assert opened == {"support/bot", "crm/notes"}
+    assert "key:support/bot/partner" in state.models["support/bot"].access.allow
+    assert "m support/bot 8388608 0 - key:crm/notes/partner,key:support/bot/partner,ns:support" in script(DOOR, state)
