@@ -1,0 +1,66 @@
+"""The gateways' key table on a real API server: a key ends with the deletion of its model, not with its last trace."""
+
+import base64
+from collections.abc import Mapping
+
+import pytest
+from hack.cluster.controlplane import ControlPlane
+from tests.apiserver.conftest import Operator, apply, eventually, kubectl
+from tests.apiserver.objects import model
+
+from smallmodel_operator.api.names import GATEWAY_KEYS
+from smallmodel_operator.cluster import key_table
+from smallmodel_operator.cluster.client import Client
+from smallmodel_operator.core.keys import TABLE, Identity, load
+
+
+async def known(api: Client, namespace: str) -> Mapping[str, Identity]:
+    """What the table holds; the operator of these tests lives where its models do."""
+    secret = await api.get("Secret", GATEWAY_KEYS, namespace)
+    assert secret is not None
+    return load(base64.b64decode(secret["data"][TABLE]).decode())
+
+
+async def test_a_model_that_takes_long_to_go_opens_nothing_meanwhile(
+    api: Client, plane: ControlPlane, namespace: str, operator: Operator
+) -> None:
+
+    async def has_key() -> None:
+        assert await known(api, namespace)
+
+    async def has_none() -> None:
+        assert not await known(api, namespace)
+
+    slow = model(namespace)
+    slow["metadata"]["finalizers"] = ["test.smallmodel.dev/slow"]
+    async with operator():
+        await apply(api, slow)
+        await eventually(has_key)
+        await kubectl(plane, "delete", "smallmodel/bot", "-n", namespace, "--cascade=foreground", "--wait=false")
+        await eventually(has_none, timeout=10)
+        assert await api.get("SmallModel", "bot", namespace), "it is still there"
+        await kubectl(
+            plane, "patch", "smallmodel/bot", "-n", namespace, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
+        )
+
+
+async def test_a_lost_secret_comes_back_as_it_was(
+    api: Client, plane: ControlPlane, namespace: str, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the rights the chart gives: the engines' keys stay the same."""
+    monkeypatch.setattr(key_table, "RESYNC_SECONDS", 1.0)
+
+    async def has_key() -> None:
+        assert await known(api, namespace)
+
+    async with operator():
+        await apply(api, model(namespace))
+        await eventually(has_key)
+        before = await api.get("Secret", GATEWAY_KEYS, namespace)
+        assert before is not None
+        await kubectl(plane, "delete", "secret", GATEWAY_KEYS, "-n", namespace)
+        await eventually(has_key, timeout=10)
+        after = await api.get("Secret", GATEWAY_KEYS, namespace)
+        assert after is not None
+        assert after["data"] == before["data"]
+        assert after["metadata"]["uid"] != before["metadata"]["uid"]
