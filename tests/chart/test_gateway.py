@@ -73,7 +73,10 @@ def test_envoy_drains_for_less_than_the_grace(render: Render) -> None:
 def test_settings_are_those_the_agent_knows(render: Render, profile: str) -> None:
     from smallmodel_operator.gateway.settings import GatewaySettings
 
-    env = {e["name"]: e.get("value", "from-a-field") for e in containers(render(profile))["agent"]["env"]}
+    env = {
+        e["name"]: e.get("value", "1" if "resourceFieldRef" in e.get("valueFrom", {}) else "from-a-field")
+        for e in containers(render(profile))["agent"]["env"]
+    }
     given = {name.removeprefix("SLM_").lower(): value for name, value in env.items()}
     assert set(given) <= set(GatewaySettings.model_fields)
     settings = GatewaySettings(**given)

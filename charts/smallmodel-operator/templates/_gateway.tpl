@@ -26,6 +26,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: SLM_POD_IP
   valueFrom: {fieldRef: {fieldPath: status.podIP}}
+- name: SLM_GATEWAY_ENVOY_MEMORY
+  valueFrom: {resourceFieldRef: {containerName: envoy, resource: limits.memory}}
 - name: SLM_CLUSTER_DOMAIN
   value: {{ .Values.clusterDomain }}
 {{- with .Values.watchNamespaces }}

@@ -59,5 +59,6 @@ def _renderer(settings: GatewaySettings) -> EnvoyRenderer:
         data=settings.gateway_data_dir,
         pod=settings.identity,
         activator_port=settings.gateway_activator_port,
+        memory=settings.gateway_envoy_memory,
     )
     return EnvoyRenderer(site)

@@ -33,6 +33,9 @@ class GatewaySettings(BaseSettings):
     gateway_activator_port: int = Field(
         10090, ge=0, le=65535, description="The activator, for the other gateways; 0 for any free port."
     )
+    gateway_envoy_memory: int = Field(
+        1 << 30, gt=0, description="Bytes Envoy may use; it refuses requests before its container is killed for memory."
+    )
     gateway_relist_seconds: float = Field(
         60.0, gt=0, le=3600, description="Everything watched is also listed again this often."
     )

@@ -9,6 +9,17 @@ from smallmodel_operator.gateway.xds.words import extension, file_source, typed
 CONNECTIONS: Final = 20_000
 """Most callers' connections; a connection costs Envoy some 30 KiB."""
 AGENT: Final = "agent"
+HEAP: Final = "envoy.resource_monitors.fixed_heap"
+FULL: Final = 0.75
+"""Share of the memory from which new requests are answered 503."""
+CUT: Final = 0.8
+"""Share from which a body is read no further, whichever it is: what is open already goes on being answered."""
+LARGEST: Final = (0.7, 0.9)
+"""Shares between which requests over HTTP/2 are cut, those that keep most first (Envoy counts none of HTTP/1's)."""
+SMALLEST: Final = 18
+"""A request that keeps less than 2 to this many bytes is never among them. Eight sizes, up to 32 MiB."""
+WATCH: Final = "0.05s"
+"""How often memory is looked at: meanwhile a fast network brings less than what is left above `CUT`."""
 RECONNECT: Final = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"}}
 """An agent that restarted is found at once (the default waits up to 30 s): requests held meanwhile wait for it."""
 
@@ -30,17 +41,40 @@ def bootstrap(site: Site) -> dict[str, Any]:
             },
         },
         "static_resources": {"clusters": [_agent(site)]},
-        "overload_manager": {
-            "resource_monitors": [
-                extension(
-                    "envoy.resource_monitors.global_downstream_max_connections",
-                    "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    max_active_downstream_connections=CONNECTIONS,
-                )
-            ]
-        },
+        "overload_manager": _overload(site.memory),
         "stats_config": {"use_all_default_tags": False},
     }
+
+
+def _overload(memory: int) -> dict[str, Any]:
+    """One caller's large bodies end before the container does; what the kernel would kill is everybody's."""
+    connections = extension(
+        "envoy.resource_monitors.global_downstream_max_connections",
+        "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        max_active_downstream_connections=CONNECTIONS,
+    )
+    kind = "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig"
+    start, end = LARGEST
+    return {
+        "refresh_interval": WATCH,
+        "resource_monitors": [connections, extension(HEAP, kind, max_heap_size_bytes=memory)],
+        "actions": [
+            # What was freed goes back to the system: to it, kept pages count as used.
+            _action("shrink_heap", threshold={"value": start}),
+            _action("reset_high_memory_stream", scaled={"scaling_threshold": start, "saturation_threshold": end}),
+            _action("stop_accepting_requests", threshold={"value": FULL}),
+        ],
+        "loadshed_points": [_when("envoy.load_shed_points.http1_server_abort_dispatch", threshold={"value": CUT})],
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": SMALLEST},
+    }
+
+
+def _action(name: str, **trigger: Any) -> dict[str, Any]:
+    return _when(f"envoy.overload_actions.{name}", **trigger)
+
+
+def _when(name: str, **trigger: Any) -> dict[str, Any]:
+    return {"name": name, "triggers": [{"name": HEAP, **trigger}]}
 
 
 def _agent(site: Site) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from smallmodel_operator.gateway.xds.words import CLUSTER, resources, typed
 PLENTY: Final = 100_000
 """Above anything that can be held: the activator bounds the queue, not Envoy's breakers (their default allows three
 retries at once, and a released burst retries all at once)."""
+BUFFER: Final = 64 * 1024
+"""Bytes kept of what a pod says faster than its caller reads; beyond them the engine waits."""
 IDLE: Final = "4s"
 """Engines close idle connections after 5 s; closing first avoids the race."""
 
@@ -26,6 +28,7 @@ def _cluster(target: str) -> dict[str, Any]:
         "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}, "service_name": target},
         "lb_policy": "LEAST_REQUEST",
         "connect_timeout": "1s",
+        "per_connection_buffer_limit_bytes": BUFFER,
         "circuit_breakers": {"thresholds": [limits]},
         # A pod that left the list gets nothing more, however healthy it says it is.
         "ignore_health_on_host_removal": True,

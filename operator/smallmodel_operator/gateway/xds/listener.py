@@ -13,7 +13,7 @@ from smallmodel_operator.gateway.xds.words import CERTIFICATES, LISTENER, extens
 
 OWN_PREFIXES: Final = ("x-slm-", "x-envoy-")
 """Headers that steer the gateway: a caller's are dropped before anything reads them."""
-BUFFER: Final = 1024 * 1024
+BUFFER: Final = 384 * 1024
 """Bytes kept for a connection that reads slowly; bodies to be read whole have their own limit on their route."""
 CERTIFICATE: Final = "door"
 

@@ -1,10 +1,10 @@
 """Envoy's own answers as OpenAI error objects. What the Lua filters answered stays as it is."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from smallmodel_operator.gateway.xds.words import METADATA, header
+from smallmodel_operator.gateway.xds.words import METADATA, extension, header
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,23 @@ class Reply:
     code: str | None = None
     flags: tuple[str, ...] = ()
     retry_after: int | None = None
+    details: str = ""
+    """Envoy's word for why, where no flag is set yet when the answer is made."""
+    said: int | None = None
+    """What the caller gets, where Envoy's own status says less."""
 
 
 BAD: Final = "invalid_request_error"
+NO_MEMORY: Final = Reply(
+    503,
+    "overloaded",
+    "The gateway has too little memory for this request now.",
+    details="overload",
+    code="overloaded",
+    retry_after=1,
+    said=503,
+)
+"""New requests, and (Envoy says 500) bodies it reads no further: see bootstrap.py."""
 REPLIES: Final = (
     Reply(400, "bad-request", "This is not a request the gateway can read.", BAD, "bad_request"),
     Reply(404, "unknown-model", "There is no such model.", BAD, "model_not_found"),
@@ -35,6 +49,8 @@ REPLIES: Final = (
         "rate_limit_exceeded",
     ),
     Reply(431, "headers-too-large", "The request's headers are too large.", BAD, "headers_too_large"),
+    NO_MEMORY,
+    replace(NO_MEMORY, status=500),
     Reply(503, "no-endpoint", "No pod of the model can answer.", flags=("UH",), code="unavailable", retry_after=1),
     Reply(503, "model-new", "The model is being added.", flags=("NC",), code="unavailable", retry_after=1),
     Reply(503, "overloaded", "The gateway has too many requests.", flags=("UO",), code="overloaded", retry_after=1),
@@ -71,10 +87,19 @@ def _mapper(reply: Reply) -> dict[str, Any]:
     condition = _status("EQ", reply.status)
     if reply.flags:
         condition = {"and_filter": {"filters": [condition, {"response_flag_filter": {"flags": list(reply.flags)}}]}}
+    if reply.details:
+        condition = {"and_filter": {"filters": [condition, _details(reply.details)]}}
     headers = [header("x-slm-cause", reply.cause)]
     if reply.retry_after is not None:
         headers.append(header("retry-after", str(reply.retry_after)))
-    return {"filter": condition, "headers_to_add": headers, "body_format_override": _body(reply)}
+    found = {"filter": condition, "headers_to_add": headers, "body_format_override": _body(reply)}
+    return found | ({"status_code": reply.said} if reply.said else {})
+
+
+def _details(word: str) -> dict[str, Any]:
+    kind = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+    cel = extension("envoy.access_loggers.extension_filters.cel", kind, expression=f"response.code_details == '{word}'")
+    return {"extension_filter": cel}
 
 
 def _rest() -> dict[str, Any]:

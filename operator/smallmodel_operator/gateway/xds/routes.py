@@ -25,6 +25,8 @@ TARGET: Final = "x-slm-target"
 NOWHERE: Final = "x-slm-nowhere"
 CALLERS: Final = 10_000
 """Callers of one model whose rate is remembered at a time."""
+SMALL_BODY: Final = 1024 * 1024
+"""Kept whole even where every model takes less: their own answer is better than Envoy's."""
 UPLOAD_SILENCE: Final = "60s"
 TIMING: Final = (
     "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:us)% %COMMON_DURATION(DS_RX_END:US_TX_BEG:us)% "
@@ -135,7 +137,7 @@ def _dispatch(state: State) -> dict[str, Any]:
         # To nowhere, 404: that header is never there. (A direct response would not raise the limit of buffered bodies.)
         "route": {"cluster_header": NOWHERE, "cluster_not_found_response_code": "NOT_FOUND"},
         "typed_per_filter_config": brought,
-        "request_body_buffer_limit": LARGEST_BODY_BYTES,
+        "request_body_buffer_limit": max(scripts.largest_body(state), SMALL_BODY),
     }
 
 

@@ -32,6 +32,11 @@ def default(name: str) -> str:
     return "".join(map(_text, PARTS[f"{name}-default"]))
 
 
+def largest_body(state: State) -> int:
+    """Bytes of the largest body any model takes: no more is kept of any, whatever it asks for."""
+    return max((model.access.max_body_bytes for model in state.models.values()), default=LARGEST_BODY_BYTES)
+
+
 def script(name: str, state: State) -> str:
     """What a filter does with a request that has no route yet, with all it has to know.
 
@@ -41,7 +46,7 @@ def script(name: str, state: State) -> str:
     facts = "\n".join(_facts(state, keys=name == DOOR))
     if "]" in facts or "]" in state.cluster_domain:
         raise ValueError("a name of a model, key or caller contains ']'")
-    head = f"DOMAIN = [[{state.cluster_domain}]]\nLARGEST = {LARGEST_BODY_BYTES}\nDATA = [[\n{facts}\n]]\n"
+    head = f"DOMAIN = [[{state.cluster_domain}]]\nLARGEST = {largest_body(state)}\nDATA = [[\n{facts}\n]]\n"
     return head + "".join(map(_text, PARTS[name]))
 
 

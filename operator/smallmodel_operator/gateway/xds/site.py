@@ -22,6 +22,8 @@ class Site:
     https_port: int = 10443
     activator_port: int = 10090
     """Where the other gateways' activators listen."""
+    memory: int = 1 << 30
+    """Bytes Envoy may use: beyond them its container is killed, with everybody's streams."""
     silence: float = 300.0
     """Seconds an engine may say nothing before the caller gets 504; a held request may wait its maxWait longer."""
 

@@ -1,5 +1,5 @@
 -- The door: address, credential, path and size from headers alone, before any byte of a body is kept.
--- DOMAIN and LARGEST are set in front of this text, KEYS and LISTS made by data.lua.
+-- DOMAIN and LARGEST are set in front of this text, KEYS, MODELS and LISTS made by data.lua.
 
 local POSTS = {
   ["/v1/chat/completions"] = true,
@@ -11,6 +11,9 @@ local POSTS = {
 
 -- Keys that opened something since this text was loaded: hashed once, not with every request.
 local RECENT = {}
+
+-- Bytes of the longest Authorization header read: a credential is hashed here, on a worker all callers share.
+local LONGEST = 16384
 
 local function unauthorized(handle, cause, problem, namespace, name)
   local where = namespace ~= "" and namespace or "<namespace>"
@@ -31,6 +34,11 @@ local function caller(handle, headers, namespace, name)
   local sent = headers:get("authorization")
   if not sent or sent == "" then
     unauthorized(handle, "no-credential", "This request carries no credential.", namespace, name)
+    return nil
+  end
+  if #sent > LONGEST then
+    local why = "The Authorization header is longer than " .. LONGEST .. " bytes."
+    unauthorized(handle, "bad-credential", why, namespace, name)
     return nil
   end
   local token = sent:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+) *$")
@@ -130,8 +138,8 @@ local function wrong_method(handle, call, path, method, right)
   })
 end
 
--- True when a body may follow.
-local function fit(handle, call, headers)
+-- True when a body may follow. target: the model the address names, if it names one.
+local function fit(handle, call, headers, target)
   local kind = (headers:get("content-type") or ""):lower()
   if not kind:match("^application/json *$") and not kind:match("^application/json *;") then
     local sent = kind == "" and "no content type" or "content type " .. shown(kind)
@@ -152,12 +160,15 @@ local function fit(handle, call, headers)
     })
     return false
   end
-  if (tonumber(headers:get("content-length") or "0") or 0) > LARGEST then
+  local model = MODELS[target]
+  local most = model and model.cap or LARGEST
+  if (tonumber(headers:get("content-length") or "0") or 0) > most then
     refuse(handle, call, {
       status = 413,
       cause = "body-too-large",
       code = "request_too_large",
-      message = "The body is larger than " .. LARGEST .. " bytes, the most any model takes.",
+      message = "The body is larger than " .. most .. " bytes, the most "
+        .. (model and "model " .. target .. " takes (spec.access.limits.maxBodyBytes)." or "any model takes."),
     })
     return false
   end
@@ -198,7 +209,7 @@ function envoy_on_request(handle)
   if method ~= "POST" then
     return wrong_method(handle, call, path, method, "POST")
   end
-  if not fit(handle, call, headers) then
+  if not fit(handle, call, headers, namespace .. "/" .. name) then
     return
   end
   if prefix ~= "" then
