@@ -29,8 +29,9 @@ from hack.cluster.binaries import program
 from hack.cluster.controlplane import ControlPlane, control_plane, free_port
 from hack.cluster.paths import REPOSITORY
 from hack.testing.fake_gateway import FakeGateway
-from smallmodel_operator.cluster.client import KINDS, Client
+from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.cluster.kinds import KINDS
 from smallmodel_operator.control import verdict
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.resolve import Site

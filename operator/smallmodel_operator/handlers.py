@@ -11,7 +11,8 @@ import kopf
 
 from smallmodel_operator.api.names import GROUP, LABEL_ARTIFACT, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR, VERSION
 from smallmodel_operator.cluster.children import Children, pack
-from smallmodel_operator.cluster.client import CHILD_KINDS, CONNECTIONS, KINDS, Client
+from smallmodel_operator.cluster.client import CONNECTIONS, Client
+from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.control.loop import Loop
 from smallmodel_operator.runtime import metrics

@@ -286,7 +286,7 @@ async def apply(api: Client, *objects: dict[str, Any], manager: str = "kubectl")
 
 
 async def _apply(api: Client, obj: dict[str, Any], manager: str) -> dict[str, Any]:
-    from smallmodel_operator.cluster.client import KINDS
+    from smallmodel_operator.cluster.kinds import KINDS
 
     meta = obj["metadata"]
     return await api.request(

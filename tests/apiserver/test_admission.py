@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from tests.api.cases import BAD, GOOD, Case, model
 
-from smallmodel_operator.cluster.client import KINDS, ApiError, Client
+from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.kinds import KINDS
 
 pytestmark = pytest.mark.both_minors
 

@@ -6,7 +6,8 @@ import pytest
 from tests.apiserver.objects import ENGINE
 
 from smallmodel_operator.cluster.apply import MUST_NOT_EXIST
-from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS, ApiError, Client
+from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 
 LABELS = {"app": "mine"}
 

@@ -10,8 +10,9 @@ from hack.cluster.controlplane import ControlPlane
 from tests.apiserver.conftest import connect, eventually
 from tests.apiserver.rights import GATEWAY, as_operator, gateway_rights
 
-from smallmodel_operator.cluster.client import KINDS, ApiError, Client
+from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.cluster.kinds import KINDS
 from smallmodel_operator.gateway.scale import NotWoken, wake
 
 pytestmark = pytest.mark.both_minors

@@ -10,7 +10,8 @@ from tests.apiserver.conftest import NEWEST, Operator, apply, eventually, kubect
 from tests.apiserver.objects import condition, model, profile, stands
 
 from smallmodel_operator.api.names import FINALIZER, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR
-from smallmodel_operator.cluster.client import CHILD_KINDS, Client
+from smallmodel_operator.cluster.client import Client
+from smallmodel_operator.cluster.kinds import CHILD_KINDS
 from smallmodel_operator.serving.revisions import LATEST
 
 REST_SECONDS = 15

@@ -15,8 +15,9 @@ from typing import Any
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from smallmodel_operator.cluster.client import KINDS, Client, Kind
+from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.cluster.kinds import KINDS, Kind
 
 Key = tuple[str, str, str]
 """(kind, namespace, name)."""
@@ -139,7 +140,7 @@ class FakeApiServer:
         if request.method == "POST":
             return self._create(kind, namespace, body, dry="dryRun" in request.query)
         if not name:
-            return self._list(kind, namespace, request.headers.get("Accept", ""))
+            return self._list(kind, namespace, request.query, request.headers.get("Accept", ""))
         key = (kind.kind, namespace, name)
         if request.method == "PATCH" and request.content_type == "application/apply-patch+yaml":
             return self._apply(key, body, request.query, subresource)
@@ -159,13 +160,17 @@ class FakeApiServer:
             return _status(409, "AlreadyExists", f'{kind.plural} "{key[2]}" already exists')
         return web.json_response(body if dry else self._store(key, body, {}), status=201)
 
-    def _list(self, kind: Kind, namespace: str, accept: str) -> web.Response:
+    def _list(self, kind: Kind, namespace: str, query: Any, accept: str) -> web.Response:
         items = [
             o for k, o in sorted(self.objects.items()) if k[0] == kind.kind and (not namespace or k[1] == namespace)
         ]
-        if "PartialObjectMetadataList" in accept:
-            items = [{"metadata": o["metadata"]} for o in items]
-        return web.json_response({"kind": "List", "metadata": {"resourceVersion": str(self.version)}, "items": items})
+        if "as=Table" in accept:
+            rows = [{"cells": [o["metadata"]["name"]], "object": None} for o in items] or None
+            return web.json_response({"columnDefinitions": [{"name": "Name", "format": "name"}], "rows": rows})
+        first = int(query.get("continue") or 0)
+        last = first + int(query.get("limit") or len(items))
+        meta = {"resourceVersion": str(self.version), **({"continue": str(last)} if last < len(items) else {})}
+        return web.json_response({"kind": "List", "metadata": meta, "items": items[first:last]})
 
     def _replace(self, key: Key, body: dict[str, Any]) -> web.Response:
         if stale := self._stale(key, body):

@@ -29,7 +29,7 @@ class Applier:
     def __init__(self, client: Client, children: Children) -> None:
         self._client = client
         self._children = children
-        self._names: dict[tuple[str, str], asyncio.Task[dict[str, Mapping[str, Any]]]] = {}
+        self._names: dict[tuple[str, str], asyncio.Task[frozenset[str]]] = {}
         self._settled: dict[ModelKey, dict[ObjectKey, tuple[str, str, str]]] = {}
         """What was sent last for a child, and what uid and version that made."""
 
@@ -128,10 +128,8 @@ class Applier:
         return error
 
     async def _require_free(self, model: ModelKey, kind: str, name: str, uid: str) -> None:
-        stranger = (await self._taken_names(kind, model[0])).get(name)
-        if stranger is None:
-            return
-        await self._explain_taken(model, kind, name, uid)  # the list may be old
+        if name in await self._taken_names(kind, model[0]):
+            await self._explain_taken(model, kind, name, uid)  # the list may be old
 
     async def _explain_taken(self, model: ModelKey, kind: str, name: str, uid: str) -> None:
         """Say what it is that has the name; nothing when it is free (again).
@@ -146,22 +144,21 @@ class Applier:
         self._children.wrote(model, (kind, name), live)
         raise NotYet(Reason.PROGRESSING, f"{kind} {name!r} lost its labels; they are restored.", after_seconds=0.1)
 
-    async def _taken_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
+    async def _taken_names(self, kind: str, namespace: str) -> frozenset[str]:
         key = (kind, namespace)
         task = self._names.get(key)
         if task is None:
             task = self._names[key] = asyncio.ensure_future(self._list_names(kind, namespace))
         return await asyncio.shield(task)
 
-    async def _list_names(self, kind: str, namespace: str) -> dict[str, Mapping[str, Any]]:
-        wanted = ("ownerReferences", "deletionTimestamp")  # the rest of 3,000 objects is tens of MiB
+    async def _list_names(self, kind: str, namespace: str) -> frozenset[str]:
         started, keep = time.monotonic(), 0.0
         try:
-            found = await self._client.list_metadata(kind, namespace)
+            found = await self._client.names(kind, namespace)
             keep = min(max(NAMES_SECONDS[0], (time.monotonic() - started) / NAMES_SHARE), NAMES_SECONDS[1])
         finally:
             asyncio.get_running_loop().call_later(keep, self._names.pop, (kind, namespace), None)
-        return {meta["name"]: {k: meta[k] for k in wanted if k in meta} for meta in found}
+        return found
 
     async def _ensure(self, claim: Object) -> None:
         kind, name = key_of(claim)

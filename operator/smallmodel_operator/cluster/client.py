@@ -9,7 +9,6 @@ import asyncio
 import copy
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 from urllib.request import getproxies
@@ -21,10 +20,11 @@ from kubernetes.aio.client.rest import RESTClientObject
 from smallmodel_operator.api.names import OPERATOR
 from smallmodel_operator.cluster.access import configuration
 from smallmodel_operator.cluster.fence import Fence, NotLeader
+from smallmodel_operator.cluster.kinds import KINDS
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
-CONNECTIONS: Final = 24
-"""Open at once. Each TLS connection takes 300 KiB here, and more of them only queue inside the API server."""
+CONNECTIONS: Final = 36
+"""Open at once. Each TLS connection takes 300 KiB here; fewer leave the API server to others in a burst."""
 CLOSING_SECONDS: Final = 0.05
 """TLS connections say goodbye after their session is closed; a loop that ends at once would cut them off."""
 SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
@@ -40,51 +40,6 @@ class ApiError(Exception):
         self.status = status
         self.reason = reason
         self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How a kind is addressed. `plural` is the path segment."""
-
-    api_version: str
-    kind: str
-    plural: str
-    namespaced: bool = True
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
-        root = "/api/" if "/" not in self.api_version else "/apis/"
-        path = root + self.api_version
-        if self.namespaced and namespace:
-            path += f"/namespaces/{namespace}"
-        path += f"/{self.plural}"
-        if name:
-            path += f"/{name}"
-        return f"{path}/{subresource}" if subresource else path
-
-
-KINDS: Final[Mapping[str, Kind]] = {
-    k.kind: k
-    for k in (
-        Kind("smallmodel.dev/v1alpha1", "SmallModel", "smallmodels"),
-        Kind("smallmodel.dev/v1alpha1", "ComputeProfile", "computeprofiles", namespaced=False),
-        Kind("apps/v1", "Deployment", "deployments"),
-        Kind("v1", "Service", "services"),
-        Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-        Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
-        Kind("batch/v1", "Job", "jobs"),
-        Kind("v1", "Pod", "pods"),
-        Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
-        Kind("v1", "Secret", "secrets"),
-        Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
-        Kind("v1", "Node", "nodes", namespaced=False),
-        Kind("events.k8s.io/v1", "Event", "events"),
-        Kind("coordination.k8s.io/v1", "Lease", "leases"),
-    )
-}
-"""Every kind the operator touches; the chart's RBAC is tested against this table."""
-
-CHILD_KINDS: Final = ("Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "Job")
-"""Kinds that are owned by a SmallModel and pruned when they leave the plan."""
 
 
 class Client:
@@ -209,15 +164,30 @@ class Client:
                 return None
             raise
 
-    async def list_metadata(self, kind: str, namespace: str) -> Sequence[Mapping[str, Any]]:
-        """metadata of every object of a kind in a namespace, from the API server's cache."""
-        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-        answer = await self.request("GET", KINDS[kind].path(namespace), query={"resourceVersion": "0"}, accept=accept)
-        return [item["metadata"] for item in answer.get("items") or ()]  # an empty list comes as null here
+    async def names(self, kind: str, namespace: str) -> frozenset[str]:
+        """Names of all objects of a kind in a namespace, from the API server's cache.
+
+        As the table kubectl prints: a tenth of the bytes of the objects' metadata.
+        """
+        query = {"resourceVersion": "0", "includeObject": "None"}
+        accept = "application/json;as=Table;g=meta.k8s.io;v=v1"
+        table = await self.request("GET", KINDS[kind].path(namespace), query=query, accept=accept)
+        column = next(at for at, c in enumerate(table["columnDefinitions"]) if c["format"] == "name")
+        return frozenset(row["cells"][column] for row in table["rows"] or ())  # no rows come as null
 
     async def list(self, kind: str, namespace: str | None = None, **query: str) -> list[dict[str, Any]]:
         answer = await self.request("GET", KINDS[kind].path(namespace), query=query)
         return cast(list[dict[str, Any]], answer.get("items") or [])
+
+    async def pages(self, kind: str, size: int, **query: str) -> AsyncGenerator[Sequence[dict[str, Any]], None]:
+        """All objects of a kind in the cluster, at most `size` at a time."""
+        token = ""
+        while True:
+            asked = {**query, "limit": str(size), **({"continue": token} if token else {})}
+            answer = await self.request("GET", KINDS[kind].path(None), query=asked)
+            yield answer.get("items") or []
+            if not (token := answer["metadata"].get("continue", "")):
+                return
 
     async def apply(self, obj: Mapping[str, Any], *, force: bool, subresource: str = "") -> dict[str, Any]:
         """Server-side apply under our field manager."""

@@ -17,7 +17,8 @@ from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
 
-from smallmodel_operator.cluster.client import ApiError, Client, Kind
+from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.kinds import Kind
 from smallmodel_operator.core.facts import Object
 
 Key = tuple[str, str]

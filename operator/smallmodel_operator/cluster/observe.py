@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,9 +18,10 @@ from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.core.facts import Capabilities, Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
-from smallmodel_operator.core.room import Room, room
+from smallmodel_operator.core.room import Room, room, taken_by
 
 ROOM_SECONDS: Final = 10.0
+PODS_A_PAGE: Final = 200
 SEAT_SECONDS: Final = 30.0
 """How long a model may take from deciding to read weights until its Job is seen; then another one does it."""
 SETTLE_SECONDS: Final = 10.0
@@ -151,18 +153,22 @@ class Observer:
 
     async def _look(self) -> None:
         try:
-            value = room(await self._client.list("Node"), await self._all_pods())
+            value = room(await self._client.list("Node"), await self._taken())
         except (ApiError, aiohttp.ClientError, TimeoutError, KeyError, ValueError):
             value = Room()  # a hint in a message; without the right to read nodes there is none
         finally:
             self._looking = None
         self._room = (time.monotonic(), value)
 
-    async def _all_pods(self) -> list[dict[str, Any]] | None:
+    async def _taken(self) -> Counter[str] | None:
+        """Page by page: all pods of a cluster at once would be more memory than everything else here."""
+        found: Counter[str] = Counter()
         try:
-            return await self._client.list("Pod", resourceVersion="0")
+            async for page in self._client.pages("Pod", PODS_A_PAGE, fieldSelector="spec.nodeName!="):
+                found.update(taken_by(page))
         except (ApiError, aiohttp.ClientError, TimeoutError):
             return None
+        return found
 
 
 def _any_unscheduled(pods: Iterable[Object]) -> bool:

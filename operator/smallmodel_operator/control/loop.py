@@ -15,6 +15,8 @@ from smallmodel_operator.core.facts import Object
 
 GATHER_SECONDS: Final = 0.1
 """Pokes come in bursts (a Deployment's status moves with each pod); one pass answers them all."""
+BUSY_GATHER_SECONDS: Final = 1.0
+"""The same while models wait for their turn: a pass less for each of a thousand models is room for the others."""
 FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 30.0
 """An API server that returns after a minute is noticed within this long even without a watch event."""
@@ -106,7 +108,8 @@ class Loop:
                 await poke.wait()
         except TimeoutError:
             return
-        await asyncio.sleep(GATHER_SECONDS if debounce else FIRST_BACKOFF)
+        gather = BUSY_GATHER_SECONDS if self._room.locked() else GATHER_SECONDS
+        await asyncio.sleep(gather if debounce else FIRST_BACKOFF)
 
     async def _complain(self, body: Object, error: Exception, wait: float, told: _Told) -> _Told:
         """Log an outage once per message, and show it in the status as soon as the API server lets us."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.cluster.apply import Applier
-from smallmodel_operator.cluster.children import FORGET_SECONDS
+from smallmodel_operator.cluster.children import FORGET_SECONDS, ModelKey
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.observe import Observer
@@ -14,7 +15,7 @@ from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control import status, verdict
 from smallmodel_operator.control.verdict import Verdict
-from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
 from smallmodel_operator.resolve import Site
@@ -26,7 +27,9 @@ _EXPECTED = {
 """Why a model may be not Ready without anything being wrong."""
 
 BUSY_SECONDS: Final = 0.5
-"""When to say what was done, if other models were waiting for their first children."""
+"""When to look whether it is time to say what was done, if other models wait for their first children."""
+UNSAID_SECONDS: Final = 5.0
+"""How long a new model may wait for its first status then; many are Ready before, and one write says it all."""
 
 
 class Reconciler:
@@ -51,6 +54,8 @@ class Reconciler:
         self._site = site
         self.busy: Callable[[], bool] = lambda: False
         """Are models waiting for their turn? The loop knows and sets it."""
+        self._unsaid: dict[ModelKey, datetime] = {}
+        """New models, and since when nothing was said of them."""
 
     async def reconcile(self, body: Object) -> Verdict:
         """Bring one model a step closer to its spec and say how it stands.
@@ -67,7 +72,7 @@ class Reconciler:
         decision = verdict.decide(body, wish, snapshot, self._site)
         hold: status.Hold = decision.hold
         model = (meta["namespace"], meta["name"])
-        only_created = False
+        nothing_removed = False
         try:
             # Before the pods, which mount one of them.
             await self._secrets.publish(model, meta["uid"], decision.plan.secrets, fresh=not snapshot.children)
@@ -75,7 +80,7 @@ class Reconciler:
                 self._keys.offer(model, decision.plan.keys)
             after = await self._applier.apply(model, meta["uid"], decision.plan, snapshot.children)
             # Nothing may be removed: a finished inspection's result lives only in the status about to be written.
-            only_created = set(snapshot.children) < set(after)
+            nothing_removed = set(snapshot.children) <= set(after)
             snapshot = replace(snapshot, children=after)
         except (Refused, NotYet) as error:
             hold = error
@@ -84,13 +89,24 @@ class Reconciler:
             again = min(s for s in (plan.look_again_seconds, unfit.recheck_seconds) if s is not None)
             plan = replace(plan, problems=(*plan.problems, unfit), look_again_seconds=again)
         seen = verdict.judge(body, snapshot, plan, hold)
-        if only_created and not isinstance(hold, Refused) and self.busy():
+        if nothing_removed and not isinstance(hold, Refused) and self._may_wait(model, snapshot, seen):
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
         await self._report(body, snapshot.previous_status, seen.status)
         if self.observer.children.unconfirmed(model):
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, FORGET_SECONDS + 1))
         return seen
+
+    def _may_wait(self, model: ModelKey, snapshot: Snapshot, seen: Verdict) -> bool:
+        """Nothing was ever said of a model, there is no good news of it yet, and others want the API server."""
+        silent = not snapshot.previous_status.get("conditions")
+        since = self._unsaid.setdefault(model, snapshot.now)
+        long = (snapshot.now - since).total_seconds() >= UNSAID_SECONDS
+        good = status.find(seen.status, Condition.READY).get("status") == "True"
+        if silent and not long and not good and self.busy():
+            return True
+        del self._unsaid[model]
+        return False
 
     async def report_outage(self, body: Object, message: str) -> None:
         """Show a failure in the status, without planning anything."""
@@ -106,6 +122,7 @@ class Reconciler:
         if succeeded:
             return
         model = (meta["namespace"], meta["name"])
+        self._unsaid.pop(model, None)
         self._applier.forget(model)
         self.observer.children.forget(model)
         self.observer.forget(model)

@@ -1,6 +1,7 @@
 """Room on nodes: what is allocatable and not yet requested. Pure; bytes of memory."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from smallmodel_operator.core.facts import Object
@@ -15,15 +16,15 @@ class Room:
     freest: int | None = None
 
 
-def room(nodes: Iterable[Object], pods: Iterable[Object] | None) -> Room:
+def room(nodes: Iterable[Object], taken: Mapping[str, int] | None) -> Room:
     """Room for one more pod.
 
     Args:
         nodes: all nodes.
-        pods: all pods of the cluster; None when they may not be listed.
+        taken: bytes that pods request by name of their node; None when pods may not be listed.
 
     Raises:
-        KeyError, ValueError: a node or pod is not as Kubernetes writes it.
+        KeyError, ValueError: a node is not as Kubernetes writes it.
     """
     allocatable = {
         n["metadata"]["name"]: to_bytes(n["status"]["allocatable"]["memory"])
@@ -31,14 +32,23 @@ def room(nodes: Iterable[Object], pods: Iterable[Object] | None) -> Room:
         if not n.get("spec", {}).get("unschedulable")
     }
     largest = max(allocatable.values(), default=None)
-    if pods is None:
+    if taken is None:
         return Room(largest)
-    free = dict(allocatable)
+    return Room(largest, max((size - taken.get(name, 0) for name, size in allocatable.items()), default=None))
+
+
+def taken_by(pods: Iterable[Object]) -> Counter[str]:
+    """Bytes of memory that pods request, by name of the node they are on; the counts of several pages add up.
+
+    Raises:
+        ValueError: a pod's request is no quantity.
+    """
+    found: Counter[str] = Counter()
     for pod in pods:
         node = pod.get("spec", {}).get("nodeName", "")
-        if node in free and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
-            free[node] -= requested(pod)
-    return Room(largest, max(free.values(), default=None))
+        if node and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+            found[node] += requested(pod)
+    return found
 
 
 def requested(pod: Object) -> int:

@@ -4,7 +4,8 @@ import logging
 
 import aiohttp
 
-from smallmodel_operator.cluster.client import KINDS, ApiError, Client
+from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.kinds import KINDS
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from smallmodel_operator.api.names import GATEWAY, GATEWAY_KEYS, LABEL_MODEL
-from smallmodel_operator.cluster.client import KINDS, Client, Kind
+from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.informer import Informer, Key
+from smallmodel_operator.cluster.kinds import KINDS, Kind
 from smallmodel_operator.gateway.gathered import Gathered
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, Object, State, endpoints_of

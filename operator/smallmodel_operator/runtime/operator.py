@@ -1,6 +1,7 @@
 """The operator process: stand by, lead, run kopf, stop. Losing the lease ends the process: a fresh one is safe."""
 
 import asyncio
+import gc
 import logging
 import signal
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from smallmodel_operator.api.names import FINALIZER, LABEL_MANAGED_BY, OPERATOR
 from smallmodel_operator.cluster.apply import Applier
 from smallmodel_operator.cluster.capabilities import NotInstalled, discover
 from smallmodel_operator.cluster.children import Children
-from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS, ApiError, Client
+from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.cluster.key_table import KeyTable
+from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 from smallmodel_operator.cluster.lease import Lease
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
@@ -148,6 +150,8 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     registry = kopf.OperatorRegistry()
     register(registry, Loop(reconciler, metrics.reconciled), observer, client, len(settings.watch_namespaces))
     table = asyncio.create_task(keys.run())
+    gc.collect()
+    gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
     try:
         await _kopf(registry, settings, stop)
     finally:

@@ -5,7 +5,8 @@ import pytest
 from tests.fakes import objects
 from tests.fakes.apiserver import FakeApiServer
 
-from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS, ApiError
+from smallmodel_operator.cluster.client import ApiError
+from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 
 
 @pytest.mark.parametrize(
@@ -34,11 +35,21 @@ async def test_objects_go_there_and_back(api: FakeApiServer) -> None:
     )
     assert await client.get("Service", "x", "support") == made
     assert await client.list("Service", "support") == [made]
-    assert [m["name"] for m in await client.list_metadata("Service", "support")] == ["x"]
+    assert await client.names("Service", "support") == {"x"}
+    assert await client.names("Service", "elsewhere") == set()
     changed = await client.merge("Service", "x", "support", {"spec": {"type": "ClusterIP"}})
     assert changed["spec"] == {"type": "ClusterIP"}
     await client.delete("Service", "x", "support", made["metadata"]["uid"])
     assert api.get("Service", "x") is None
+
+
+async def test_a_long_list_comes_in_pages(api: FakeApiServer) -> None:
+    assert [page async for page in api.client().pages("Pod", 2)] == [[]]
+    for name in "abc":
+        api.put({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "support"}})
+    pages = [page async for page in api.client().pages("Pod", 2, fieldSelector="spec.nodeName!=")]
+    assert [[p["metadata"]["name"] for p in page] for page in pages] == [["a", "b"], ["c"]]
+    assert {s.query["fieldSelector"] for s in api.sent[1:]} == {"spec.nodeName!="}
 
 
 async def test_every_request_says_who_we_are(api: FakeApiServer) -> None:

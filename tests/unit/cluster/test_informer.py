@@ -10,9 +10,10 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from smallmodel_operator.cluster import informer as module
-from smallmodel_operator.cluster.client import KINDS, Client
+from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.cluster.informer import Informer, Key
+from smallmodel_operator.cluster.kinds import KINDS
 
 PATH = "/apis/smallmodel.dev/v1alpha1/smallmodels"
 

@@ -18,6 +18,7 @@ from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
+from smallmodel_operator.control import reconcile as module
 from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.core.facts import Capabilities
 from smallmodel_operator.core.outcome import Refused
@@ -246,7 +247,21 @@ async def test_while_others_wait_children_come_first_and_the_status_follows(api:
     first = await world.step()
     assert "Deployment" in first
     assert "SmallModel" not in first
-    assert "SmallModel" in await world.step(), "said in the next pass, busy or not"
+    assert "SmallModel" not in await world.step(), "nothing has come of it yet"
+    world.controllers(**READY)
+    assert "SmallModel" in await world.step(), "good news are said, busy or not"
+
+
+async def test_no_model_waits_for_its_first_status_for_ever(
+    api: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(api)
+    world.create(compute=DECLARED)
+    world.reconciler.busy = lambda: True
+    await world.step()
+    monkeypatch.setattr(module, "UNSAID_SECONDS", 0.0)
+    assert "SmallModel" in await world.step()
+    assert not world.reconciler._unsaid
 
 
 async def test_what_is_refused_is_said_at_once(api: FakeApiServer) -> None:

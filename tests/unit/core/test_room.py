@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from smallmodel_operator.core.room import Room, requested, room
+from smallmodel_operator.core.room import Room, requested, room, taken_by
 
 GI = 2**30
 
@@ -21,20 +21,20 @@ def pod(node_name: str, *memory: str, phase: str = "Running", init: str = "") ->
 
 def test_what_pods_request_is_not_free() -> None:
     nodes = [node("a", "8Gi"), node("b", "4Gi")]
-    assert room(nodes, [pod("a", "5Gi", "1Gi"), pod("b", "1Gi")]) == Room(8 * GI, 3 * GI)
+    assert room(nodes, taken_by([pod("a", "5Gi", "1Gi"), pod("b", "1Gi")])) == Room(8 * GI, 3 * GI)
 
 
 def test_finished_and_unplaced_pods_take_nothing() -> None:
-    assert room([node("a", "8Gi")], [pod("a", "5Gi", phase="Succeeded"), pod("", "3Gi")]).freest == 8 * GI
+    assert room([node("a", "8Gi")], taken_by([pod("a", "5Gi", phase="Succeeded"), pod("", "3Gi")])).freest == 8 * GI
 
 
 def test_a_cordoned_node_has_no_room() -> None:
-    assert room([node("a", "8Gi", unschedulable=True), node("b", "1Gi")], []) == Room(GI, GI)
+    assert room([node("a", "8Gi", unschedulable=True), node("b", "1Gi")], {}) == Room(GI, GI)
 
 
 def test_without_the_right_to_list_pods_only_the_size_is_known() -> None:
     assert room([node("a", "8Gi")], None) == Room(8 * GI, None)
-    assert room([], []) == Room(None, None)
+    assert room([], {}) == Room(None, None)
 
 
 def test_the_largest_init_container_counts() -> None:

@@ -11,9 +11,9 @@ from tests.fakes.clock import until
 
 from smallmodel_operator.api.names import FINALIZER
 from smallmodel_operator.cluster import lease
-from smallmodel_operator.cluster.client import CHILD_KINDS, KINDS
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.cluster.key_table import KeyTable
+from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 from smallmodel_operator.runtime import operator
 from smallmodel_operator.runtime.settings import Settings
 
