@@ -83,6 +83,42 @@ def test_refusals(gateway: Gateway, path: str, body: Any, key: str, host: str, s
     assert (answer.status, answer.error["code"]) == (status, code), answer
 
 
+NESTED = b'{"model":"bot","x":' + b"[" * 100 + b"]" * 100 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("body", "cause", "says"),
+    [
+        (b"", "no-body", "Send a JSON object with the key `model`"),
+        (b'[{"model":"bot"}]', "bad-body", "does not begin with {"),
+        (b"model=bot", "bad-body", "does not begin with {"),
+        (b'\n {"messages":[]}', "no-model", 'has no key `model`. Add "model"'),
+        (b'{"messages":[{"content":"which model?"}]}', "no-model", 'has no key `model`. Add "model"'),
+        (b'{"x":{"model":"bot"}}', "bad-body", "no `model` at its top level"),
+        (b'{"model":""}', "bad-body", "or an empty one"),
+        (b'{"model":"bot"', "bad-body", "cut off"),
+        (b'{"x":1 "model":"bot"}', "bad-body", "a comma missing"),
+        (b'{"model":"bot","x":{"y":1,"y":2}}', "bad-body", "a key twice"),
+        (b'{"model":"bot","x":"\xff"}', "bad-body", "not UTF-8"),
+        (b'{"model":"bot","x":NaN}', "bad-body", "NaN"),
+        (NESTED, "bad-body", "more than 100 levels"),
+        (b'{"x":"' + b"y" * 100_000 + b'"}', "bad-body", "no `model` at its top level"),
+        (iter([]), "no-body", "Send a JSON object"),
+        (iter([b'{"mess', b'ages":[]}']), "no-model", 'has no key `model`. Add "model"'),
+    ],
+)
+def test_a_body_without_a_model_is_told_what_is_wrong_with_it(
+    gateway: Gateway, body: Any, cause: str, says: str
+) -> None:
+    answer = gateway.post(CHAT, body, SUPPORT)
+    assert (answer.status, answer.error["code"], answer.headers["x-slm-cause"]) == (400, "invalid_body", cause), answer
+    assert says in answer.error["message"]
+
+
+def test_the_deepest_body_there_may_be(gateway: Gateway) -> None:
+    assert gateway.post(CHAT, NESTED.replace(b"[]", b""), SUPPORT).status == 200
+
+
 @pytest.mark.parametrize("path", ["/slots", "/props", "/metrics", "/lora-adapters", "/health", "/v1", "/", "/tokenize"])
 @pytest.mark.parametrize("host", ["", "bot.support"])
 def test_engines_other_paths_do_not_exist(gateway: Gateway, bot: Engine, path: str, host: str) -> None:

@@ -20,14 +20,33 @@ local function unknown(handle, call, wanted, namespace)
   })
 end
 
+-- Bytes of a bad body that are looked at to say what is wrong with it; nothing of a good one is.
+local LOOKED_AT = 65536
+
+-- Returns cause and message for a body in which Envoy found no model. Envoy does not say why: this is what a look at
+-- the bytes can tell.
+local function without_model(text, length)
+  if length == 0 then
+    return "no-body", "The request has no body. Send a JSON object with the key `model`."
+  end
+  if not text:find("^%s*{") then
+    return "bad-body", "The body is not a JSON object: it does not begin with {. Send one, with the key `model`."
+  end
+  if #text == length and not text:find("model[\"']?%s*:") then
+    return "no-model", 'The body has no key `model`. Add "model": "<name>"; GET /v1/models lists the names you may use.'
+  end
+  return "bad-body",
+    "No model can be read from the body. Either it has no `model` at its top level, or an empty one, or it is not JSON"
+      .. " the gateway takes: cut off, a comma missing, not UTF-8, a key twice in one object, NaN or too big a number,"
+      .. " more than 100 levels deep. Send what a JSON library writes, with `model` at the top."
+end
+
 local function unreadable(handle, call)
-  refuse(handle, call, {
-    status = 400,
-    cause = "no-model",
-    code = "invalid_body",
-    param = "model",
-    message = "The body must be a JSON object with the key `model` exactly once, a string.",
-  })
+  local body = handle:body(true)
+  local length = body and body:length() or 0
+  local text = length > 0 and body:getBytes(0, math.min(length, LOOKED_AT)) or ""
+  local cause, message = without_model(text, length)
+  refuse(handle, call, { status = 400, cause = cause, code = "invalid_body", param = "model", message = message })
 end
 
 -- Bytes of the body; only a body of unknown length (chunked) has to be asked.
