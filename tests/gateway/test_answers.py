@@ -9,6 +9,8 @@ from tests.gateway.running import Gateway
 from tests.gateway.states import CRM, MASTER, PARTNER, SUPPORT
 
 from smallmodel_operator.core.keys import engine_key
+from smallmodel_operator.gateway.activate.queue import Outcome
+from smallmodel_operator.gateway.activate.refusal import refusal
 
 CHAT = "/v1/chat/completions"
 ASK = {"model": "bot", "messages": [{"role": "user", "content": "hi"}]}
@@ -117,6 +119,14 @@ def test_a_body_without_a_model_is_told_what_is_wrong_with_it(
 
 def test_the_deepest_body_there_may_be(gateway: Gateway) -> None:
     assert gateway.post(CHAT, NESTED.replace(b"[]", b""), SUPPORT).status == 200
+
+
+def test_off_is_said_alike_by_the_door_and_by_who_holds(gateway: Gateway) -> None:
+    """A model may be switched off before a request comes and while one is held: the app sees one thing."""
+    answer, held = gateway.post(CHAT, {"model": "off"}, SUPPORT), refusal(Outcome.OFF, "support/off", 1)
+    assert (answer.status, answer.headers["x-slm-cause"]) == (held.status, held.headers["x-slm-cause"]) == (503, "off")
+    assert answer.json == json.loads(held.body)
+    assert answer.error["code"] == "model_off"
 
 
 @pytest.mark.parametrize("path", ["/slots", "/props", "/metrics", "/lora-adapters", "/health", "/v1", "/", "/tokenize"])

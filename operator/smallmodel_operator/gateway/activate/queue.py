@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     LEFT = "left"
     """Its client gave up."""
     EXPIRED = "held-too-long"
-    GONE = "model-not-found"
+    GONE = "unknown-model"
     OFF = "off"
     STALLED = "stalled"
     """It cannot start until its owner acts."""

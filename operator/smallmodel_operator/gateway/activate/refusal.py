@@ -3,8 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from smallmodel_operator.gateway.activate.queue import Outcome
+
+CODES: Final = {Outcome.GONE: "model_not_found", Outcome.OFF: "model_off"}
+"""Where the cause is not the code: those Envoy's Lua gives for the same, see target.lua."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +25,11 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
     namespace, _, name = target.partition("/")
     status = 404 if outcome is Outcome.GONE else 503
     message = {
-        Outcome.GONE: f"model {name!r} does not exist in namespace {namespace!r}",
+        Outcome.GONE: f"There is no model '{name}' in namespace {namespace} any more.",
+        # As in target.lua: it may be switched off before a request comes, or while one is held.
         Outcome.OFF: (
-            f"model {target!r} is switched off: its owner suspended it (spec.suspend: false resumes it) "
-            f"or set spec.replicas to 0; see kubectl -n {namespace} get smallmodel {name}"
+            f"Model {target} is switched off and not woken by requests: it is suspended (spec.suspend: false resumes "
+            "it) or has no replicas (spec.replicas: 1 starts it)."
         ),
         Outcome.STALLED: (
             f"model {target!r} cannot start until its owner acts; {why or 'its condition Stalled says why'} "
@@ -47,7 +52,7 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
         "message": message,
         "type": "invalid_request_error" if status == 404 else "server_error",
         "param": "model" if status == 404 else None,
-        "code": outcome.value.replace("-", "_"),
+        "code": CODES.get(outcome, outcome.value.replace("-", "_")),
     }
     headers = {"Content-Type": "application/json", "x-slm-cause": outcome.value}
     if status == 503 and outcome is not Outcome.OFF:

@@ -43,21 +43,23 @@ def test_retry_after_is_the_median_of_the_last_ten_less_what_has_passed() -> Non
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status", "again"),
+    ("outcome", "status", "code", "again"),
     [
-        (Outcome.GONE, 404, None),
-        (Outcome.OFF, 503, None),
-        (Outcome.STALLED, 503, "7"),
-        (Outcome.EXPIRED, 503, "7"),
-        (Outcome.QUEUE_FULL, 503, "7"),
-        (Outcome.GATEWAY_FULL, 503, "7"),
+        (Outcome.GONE, 404, "model_not_found", None),
+        (Outcome.OFF, 503, "model_off", None),
+        (Outcome.STALLED, 503, "stalled", "7"),
+        (Outcome.EXPIRED, 503, "held_too_long", "7"),
+        (Outcome.QUEUE_FULL, 503, "queue_full", "7"),
+        (Outcome.GATEWAY_FULL, 503, "gateway_full", "7"),
     ],
 )
-def test_refusals_are_openai_errors_with_their_cause(outcome: Outcome, status: int, again: str | None) -> None:
+def test_refusals_are_openai_errors_with_their_cause(
+    outcome: Outcome, status: int, code: str, again: str | None
+) -> None:
     answer = refusal(outcome, "support/bot", 7, 12.0)
     error = json.loads(answer.body)["error"]
     assert (answer.status, answer.headers.get("Retry-After")) == (status, again)
     assert answer.headers["x-slm-cause"] == outcome.value
     assert set(error) == {"message", "type", "param", "code"}
     assert "bot" in error["message"]
-    assert error["code"] == outcome.value.replace("-", "_")
+    assert error["code"] == code
