@@ -174,9 +174,9 @@ def test_time_counts_from_the_last_byte_in(logged: Gateway) -> None:
 
     line = line_of(logged, logged.post(CHAT, slowly(), SUPPORT))
     fits(line)
-    assert line["slm.receive_us"] >= 300_000
+    assert line["slm.receive_us"] >= 290_000, "the two pieces leave here 0.3 s apart"
     assert line["slm.ttft_us"] < line["slm.end_to_end_us"] < 250_000
-    assert line["slm.duration_ms"] >= 300
+    assert line["slm.duration_ms"] >= 290
 
 
 def test_tokens_of_llama_streams_without_usage(logged: Gateway) -> None:

@@ -124,7 +124,7 @@ class Gateway:
                 sys.executable, "-m", "tests.gateway.activation.agent", str(self.folder / "config.json"),
                 cwd=REPOSITORY, stdout=log, stderr=log,
             )  # fmt: skip
-        await until((self.folder / "agent.pid").exists, 20)
+        await until((self.folder / "agent.pid").exists, 60)
 
     async def start(self) -> None:
         await self.start_agent()
