@@ -49,6 +49,10 @@ BAD = (
     Case("name-of-46", model("a" * 46), "at most 45 characters", "at most 45 characters"),
     Case("name-of-63", model("a" * 63), "at most 45 characters", "at most 45 characters"),
     Case("name-begins-with-a-digit", model("3b"), "begins with a letter", "begins with a letter"),
+    *(
+        Case(f"name-{name}", model(name), "choose another name", "choose another name")
+        for name in ("smallmodel-gateway", "smallmodel-gateway-pods")
+    ),
     Case("unknown-engine", model(engine={"name": "Foo"}), "supported values: \"LlamaCpp\"", "engine.name"),
     Case("negative-replicas", model(replicas=-1), "greater than or equal to 0", "replicas"),
     Case("too-many-replicas", model(replicas=101), "less than or equal to 100", "replicas"),
@@ -136,6 +140,7 @@ BAD = (
 GOOD = (
     Case("smallest", model()),
     Case("longest-name", model("a" * 45)),
+    Case("name-like-the-gateways", model("smallmodel-gateway-2")),
     Case("tag-and-digest", model(source={"uri": f"oci://registry.internal:5000/slm/w:v1@{DIGEST}"})),
     Case("claim", model(source={"uri": "pvc://models/a/b.gguf"})),
     Case("claim-root", model(source={"uri": "pvc://models", "path": "b.gguf", "sha256": HEX})),

@@ -30,6 +30,8 @@ ROLE_DOWNLOAD: Final = "download"
 
 GATEWAY: Final = "smallmodel-gateway"
 """Service, StatefulSet and ServiceAccount of the gateway, and the audience of tokens for it."""
+RESERVED_NAMES: Final = (GATEWAY, f"{GATEWAY}-pods")
+"""The gateway's two Services: a host that begins with one is the gateway itself, in whatever namespace."""
 GATEWAY_KEYS: Final = "smallmodel-gateway-keys"
 """Secret with the hashes of all callers' keys: the only one a gateway reads."""
 OPERATOR_KEYS: Final = "smallmodel-operator-keys"

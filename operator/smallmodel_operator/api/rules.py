@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
-from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME
+from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
 
@@ -87,6 +87,12 @@ RULES: Final[tuple[Rule, ...]] = (
         lambda o: _matches(_NAME, _name(o)),
         f"self.metadata.name.contains('.') ? '{_NAME_DOT}' + self.metadata.name.replace('.', '-') : '{_NAME_RULE}'",
         lambda o: _NAME_DOT + _name(o).replace(".", "-") if "." in _name(o) else _NAME_RULE,
+    ),
+    Rule(
+        "SmallModel", "", f"!(self.metadata.name in {_cel_list(RESERVED_NAMES)})", "metadata.name",
+        f"`metadata.name` must not be {' or '.join(RESERVED_NAMES)}: addresses that begin so are the gateway's own, "
+        "the model's would lead nowhere; choose another name.",
+        lambda o: _name(o) not in RESERVED_NAMES,
     ),
     Rule(
         "SmallModel", _SOURCE,

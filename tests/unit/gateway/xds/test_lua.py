@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from lupa.luajit21 import LuaRuntime
 
+from smallmodel_operator.api.names import RESERVED_NAMES
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.xds.scripts import DOOR, TARGET, default, script
 
@@ -69,6 +70,11 @@ def test_sha256_of_every_length(door: Any) -> None:
 )
 def test_addressed(door: Any, host: str, found: tuple[str, str]) -> None:
     assert tuple(part.decode() for part in door.addressed(host.encode(), b"cluster.local")) == found
+
+
+@pytest.mark.parametrize("name", RESERVED_NAMES)
+def test_reserved_names_are_the_gateways_in_any_namespace(door: Any, name: str) -> None:
+    assert tuple(door.addressed(f"{name}.support.svc".encode(), b"cluster.local")) == (b"", b"")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ function addressed(host, domain)
     return "", ""
   end
   local first, rest = host:match("^([^.]+)%.?(.*)$")
+  -- No SmallModel may have these names (RESERVED_NAMES in api/names.py).
   if not first or first == "smallmodel-gateway" or first == "smallmodel-gateway-pods" then
     return "", ""
   end
