@@ -123,3 +123,6 @@ GARBAGE: Final = Counter(
     ["reason"],
 )  # fmt: skip
 UNREAD: Final = Gauge("smallmodel_gateway_log_unread_bytes", "Bytes of the access log that wait to be read.")
+PROBLEM: Final = Gauge(
+    "smallmodel_gateway_log_problem", "1 while the access log cannot be read, or not be kept within bounds.", ["work"]
+)

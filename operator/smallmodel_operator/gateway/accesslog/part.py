@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from smallmodel_operator.gateway.accesslog.metrics import GARBAGE, LINES, UNREAD, RequestMetrics
+from smallmodel_operator.gateway.accesslog.metrics import GARBAGE, LINES, PROBLEM, UNREAD, RequestMetrics
 from smallmodel_operator.gateway.accesslog.observe import observe
 from smallmodel_operator.gateway.accesslog.read import LogReader
 from smallmodel_operator.gateway.accesslog.rotate import Rotator
@@ -37,6 +37,9 @@ async def read_log(agent: Agent) -> None:
             if agent.synced():
                 REQUESTS.keep_only(frozenset(agent.writer.targets))
             UNREAD.set(reader.unread)
+            # Not a matter of readiness: a gateway whose log is in trouble serves all the same.
+            for name, doer in (("read", reader), ("rotate", rotator)):
+                PROBLEM.labels(name).set(bool(doer.problem))
             await asyncio.sleep(TIDY_SECONDS)
 
     async with asyncio.TaskGroup() as group:

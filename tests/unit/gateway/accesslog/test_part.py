@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +11,8 @@ from typing import Any, cast
 from prometheus_client import REGISTRY
 from tests.fakes.clock import until
 
-from smallmodel_operator.gateway.accesslog import part
+from smallmodel_operator.gateway.accesslog import part, rotate
+from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 
 LINE = {
@@ -26,19 +29,34 @@ def value(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(f"smallmodel_gateway_{name}", labels)
 
 
+@asynccontextmanager
+async def reading(agent: SimpleNamespace) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(part.read_log(cast(Agent, agent)))
+    try:
+        yield task
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def agent_of(folder: Path, **fields: Any) -> SimpleNamespace:
+    base: dict[str, Any] = {
+        "settings": SimpleNamespace(gateway_data_dir=folder),
+        "admin": SimpleNamespace(reopen_logs=lambda: asyncio.sleep(0)),
+        "writer": SimpleNamespace(targets=()),
+        "synced": lambda: True,
+    }
+    return SimpleNamespace(**{**base, **fields})
+
+
 async def test_counts_and_forgets(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(part, "TIDY_SECONDS", 0.01)
     targets, synced = {"part/bot"}, True
-    agent = SimpleNamespace(
-        settings=SimpleNamespace(gateway_data_dir=tmp_path),
-        admin=SimpleNamespace(reopen_logs=lambda: asyncio.sleep(0)),
-        writer=SimpleNamespace(targets=targets),
-        synced=lambda: synced,
-    )
+    agent = agent_of(tmp_path, writer=SimpleNamespace(targets=targets), synced=lambda: synced)
     bot = {"namespace": "part", "model": "bot"}
     garbage = value("log_garbage_total", reason="unreadable") or 0
-    task = asyncio.create_task(part.read_log(cast(Agent, agent)))
-    try:
+    async with reading(agent):
         (tmp_path / "access.log").write_bytes(json.dumps(LINE).encode() + b"\nno line\n")
         await until(
             lambda: (
@@ -55,8 +73,32 @@ async def test_counts_and_forgets(tmp_path: Path, monkeypatch: Any) -> None:
         assert value("end_to_end_seconds_count", **bot) == 1
         synced = True
         await until(lambda: value("end_to_end_seconds_count", **bot) is None, 5)
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
     assert json.loads((tmp_path / "access.log.position").read_text())["offset"] > 0
+
+
+async def test_trouble_is_told_while_it_lasts(tmp_path: Path, monkeypatch: Any) -> None:
+    """No disk fails on demand, so a folder stands where the position should be saved, and Envoy hears nothing."""
+    for module, name in ((part, "TIDY_SECONDS"), (rotate, "LOOK_SECONDS")):
+        monkeypatch.setattr(module, name, 0.01)
+    in_the_way = tmp_path / "access.log.position"
+    in_the_way.mkdir()
+    (tmp_path / "access.log").write_bytes(json.dumps(LINE).encode() + b"\n")
+    deaf = True
+
+    async def reopen() -> None:
+        if deaf:
+            raise Unreachable("Envoy does not answer")
+        (tmp_path / "access.log").touch()
+
+    def troubled(work: str) -> bool:
+        return value("log_problem", work=work) == 1
+
+    async with reading(agent_of(tmp_path, admin=SimpleNamespace(reopen_logs=reopen))):
+        await until(lambda: troubled("read") and not troubled("rotate"), 5)
+        in_the_way.rmdir()
+        await until(lambda: not troubled("read"), 5)
+        (tmp_path / "access.log").rename(tmp_path / "access.log.1")
+        await until(lambda: troubled("rotate"), 5)
+        deaf = False
+        await until(lambda: not troubled("rotate"), 5)
+        assert not troubled("read")
