@@ -46,10 +46,10 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         profile = ((body["spec"].get("compute") or {}).get("profileRef") or {}).get("name", "default")
         return {profile: (namespace or "", name)}
 
-    @kopf.index(*MODELS, id="weights", registry=registry)
+    @kopf.index(*MODELS, id="weights", when=_knows_weights, registry=registry)
     async def weights(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
-        known = (body.get("status") or {}).get("weights") or {}
-        return {(namespace, known["artifact"]): dict(known)} if known.get("artifact") else None
+        known = body["status"]["weights"]
+        return {(namespace, known["artifact"]): dict(known)}
 
     @kopf.index(*PROFILES, id="profiles", registry=registry)
     async def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
@@ -77,6 +77,11 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
 def _stays(meta: Mapping[str, Any], **_: Any) -> bool:
     """Whoever waits for its dependents to be deleted is gone: nothing may be opened by its keys any more."""
     return not meta.get("deletionTimestamp")
+
+
+def _knows_weights(body: Mapping[str, Any], **_: Any) -> bool:
+    """A filter, not an answer of None: for that kopf would keep what it has of the model."""
+    return bool(((body.get("status") or {}).get("weights") or {}).get("artifact"))
 
 
 def _index(kind: str) -> str:

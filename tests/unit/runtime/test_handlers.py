@@ -1,12 +1,15 @@
 """Events of children wake the loops of the models they belong to, by label and by owner."""
 
+import logging
 from typing import Any
 from unittest.mock import Mock
 
 import kopf
 import pytest
+from kopf._cogs.structs.references import Resource
+from kopf._core.engines.indexing import IndexingMemory, OperatorIndexers, index_resource
 
-from smallmodel_operator.api.names import LABEL_MODEL
+from smallmodel_operator.api.names import GROUP, LABEL_MODEL, VERSION
 from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.handlers import register
 
@@ -72,3 +75,39 @@ def test_a_model_that_is_being_deleted_is_not_counted_any_more() -> None:
     assert handler.when is not None
     assert handler.when(meta={"name": "bot"})
     assert not handler.when(meta={"name": "bot", "deletionTimestamp": "2026-01-01T00:00:00Z"})
+
+
+class Indexed:
+    """kopf's own indexing of one SmallModel (its inside, there is no other way in): None keeps what was there."""
+
+    def __init__(self) -> None:
+        self._registry, self._memory, self._indexers = kopf.OperatorRegistry(), IndexingMemory(), OperatorIndexers()
+        register(self._registry, Mock(), Mock(), Mock())
+        self._indexers.ensure(self._registry._indexing.get_all_handlers())
+
+    async def weights(self, status: dict[str, Any]) -> dict[Any, list[Any]]:
+        """What is known of weights after the model is seen with a status."""
+        meta = {"namespace": "support", "name": "bot", "uid": "u"}
+        body: Any = {"metadata": meta, "spec": {}, "status": status}
+        await index_resource(
+            indexers=self._indexers,
+            registry=self._registry,
+            settings=kopf.OperatorSettings(),
+            resource=Resource(GROUP, VERSION, "smallmodels", kind="SmallModel", namespaced=True),
+            raw_event={"type": "MODIFIED", "object": body},
+            memory=self._memory,
+            logger=logging.getLogger(__name__),
+            memo=kopf.Memo(),
+            body=kopf.Body(body),
+        )
+        return {key: list(found) for key, found in self._indexers.indices["weights"].items()}
+
+
+@pytest.mark.parametrize("later", [{}, {"weights": {"state": "Inspecting"}}, {"weights": {"artifact": ""}}])
+async def test_weights_a_model_knows_no_more_are_not_told_to_its_peers(later: dict[str, Any]) -> None:
+    indexed, known = Indexed(), {"artifact": "sha256:a", "bytes": 1}
+    assert await indexed.weights({"weights": known}) == {("support", "sha256:a"): [known]}
+    other = {"artifact": "sha256:b", "bytes": 2}
+    assert await indexed.weights({"weights": other}) == {("support", "sha256:b"): [other]}
+    assert await indexed.weights(later) == {}
+    assert await indexed.weights({"weights": known}) == {("support", "sha256:a"): [known]}
