@@ -22,6 +22,8 @@ WHO_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 900.0
 """A gateway that is to end and silent for so long is gone with its node: its grace period (630 s) is long over."""
 TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
+SILENT_SECONDS: Final = 0.1
+"""How long everybody waits for a gateway that did not answer last time; it is given the whole TIMEOUT all the same."""
 STAGES: Final = ("schedule", "container", "load")
 NEVER: Final = float("-inf")
 
@@ -65,6 +67,10 @@ class Signals:
         self._gateways: dict[str, _Gateway] = {}
         self._asked_at = NEVER
         self._asking: asyncio.Task[None] | None = None
+        self._hearing: dict[str, asyncio.Task[None]] = {}
+        """Questions under way, by gateway."""
+        self._silent: set[str] = set()
+        """Those that did not answer the last question."""
         self._session: aiohttp.ClientSession | None = None
 
     async def traffic(self, model: ModelKey) -> Traffic:
@@ -81,16 +87,28 @@ class Signals:
         )
 
     async def close(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
+        for task in (self._asking, *self._hearing.values()):
+            if task is not None:
+                task.cancel()
         if self._session is not None:
             await self._session.close()
 
     async def _ask(self) -> None:
         await self._find()
         self._session = self._session or aiohttp.ClientSession(timeout=TIMEOUT)
-        await asyncio.gather(*(self._hear(name, pod.url, self._session) for name, pod in self._who.items()))
+        now = self._clock()
+        for name, pod in self._who.items():
+            if name not in self._hearing and not self._gone(name, now):
+                task = self._hearing[name] = asyncio.create_task(self._hear(name, pod.url, self._session))
+                task.add_done_callback(lambda _, name=name: self._hearing.pop(name))  # type: ignore[misc]
+        # A dead gateway takes the whole TIMEOUT, and every pass of every model would wait for it.
+        awaited = {task for name, task in self._hearing.items() if name not in self._silent}
+        if self._hearing:
+            await asyncio.wait(self._hearing.values(), timeout=SILENT_SECONDS)
+        if left := {task for task in awaited if not task.done()}:
+            await asyncio.wait(left)
         self._gateways = {name: self._gateways[name] for name in self._who if name in self._gateways}
+        self._silent &= self._who.keys()
         self._asked_at = self._clock()
 
     async def _find(self) -> None:
@@ -117,7 +135,9 @@ class Signals:
                 answer = await response.json() if response.status == 200 else {}
             models = {target: _numbers(said) for target, said in answer["models"].items()}
             self._gateways[name] = _Gateway(self._clock(), models)
+            self._silent.discard(name)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._silent.add(name)
             logger.debug("gateway %s does not say how it stands: %s", name, error)
 
 

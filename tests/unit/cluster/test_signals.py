@@ -1,9 +1,13 @@
 """What gateways say reaches the decision; silence does not pass for idleness."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from tests.fakes.apiserver import FakeApiServer
@@ -140,3 +144,73 @@ async def test_a_gateway_whose_node_died_keeps_nothing_awake_for_ever(
         clock.forward(20)
         assert (await signals.traffic(MODEL)).complete
         await signals.close()
+
+
+@contextmanager
+def deaf() -> Iterator[tuple[str, Callable[[], int]]]:
+    """A dead node's address: who asks there hears nothing. With the number of questions since it was last looked at."""
+    with socket.create_server(("127.0.0.2", 0), backlog=64) as listener:
+        listener.setblocking(False)
+
+        def asked() -> int:
+            number = 0
+            with suppress(BlockingIOError):
+                while True:
+                    listener.accept()[0].close()
+                    number += 1
+            return number
+
+        yield f"http://127.0.0.2:{listener.getsockname()[1]}", asked
+
+
+async def test_a_gateway_that_does_not_answer_keeps_nobody_waiting(gateway: tuple[Gateway, str], clock: Clock) -> None:
+    """Every pass of every model asks: with a dead gateway each would take the whole time a question may take."""
+    fake, url = gateway
+    with deaf() as (dead, asked):
+        async with FakeApiServer() as api:
+            signals = Signals(api.client(), "smallmodel-system", {"g-0": url, "g-1": dead}, clock)
+            assert not (await signals.traffic(MODEL)).complete, "waited for once: it may only be slow"
+            began, rounds = time.monotonic(), 10
+            for number in range(rounds):
+                clock.forward(ASK_SECONDS + 1)
+                fake.answer = {"models": {"support/bot": {"inFlight": number, "held": 0, "idleSeconds": 0}}}
+                traffic = await signals.traffic(MODEL)
+                assert traffic.reports[0].in_flight == number, "who answers is heard now"
+                assert not traffic.complete, "its silence is not idleness"
+            assert time.monotonic() - began < rounds * module.TIMEOUT.total / 3  # type: ignore[operator]
+            assert 1 < asked() < rounds, "it is asked again, one question at a time"
+            await signals.close()
+
+
+async def test_a_gateway_that_answers_again_is_heard_at_once(gateway: tuple[Gateway, str], clock: Clock) -> None:
+    fake, url = gateway
+    async with FakeApiServer() as api:
+        signals = Signals(api.client(), "smallmodel-system", {"g-0": url}, clock)
+        fake.status = 503
+        assert not (await signals.traffic(MODEL)).complete
+        fake.status = 200
+        clock.forward(ASK_SECONDS + 1)
+        assert (await signals.traffic(MODEL)).complete
+        fake.delay = 3 * module.SILENT_SECONDS
+        clock.forward(60)
+        assert (await signals.traffic(MODEL)).complete, "one that answers slowly is waited for"
+        await signals.close()
+
+
+async def test_a_gateway_that_is_gone_is_asked_no_more(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    with deaf() as (dead, asked):
+        async with FakeApiServer() as api:
+            monkeypatch.setattr(module, "SIGNALS_PORT", int(dead.rsplit(":", 1)[1]))
+            monkeypatch.setattr(module, "TIMEOUT", aiohttp.ClientTimeout(total=0.05))
+            signals = Signals(api.client(), "smallmodel-system", None, clock)
+            api.put(slice_of(endpoint("g-1", "127.0.0.2", ready=False, terminating=True)))
+            await signals.traffic(MODEL)
+            assert asked() == 1
+            clock.forward(GONE_SECONDS - 10)
+            await signals.traffic(MODEL)
+            assert asked() == 1, "it may drain for so long"
+            for _ in range(3):
+                clock.forward(20)
+                assert not (await signals.traffic(MODEL)).leaving
+            assert asked() == 0
+            await signals.close()
