@@ -57,6 +57,9 @@ class KeyTable:
         self.compared = 0.0
         """When the table was last known to be as it should be, in seconds since 1970; 0: never."""
         self._changed = asyncio.Event()
+        self._patient_until = float("inf")
+        """Until when a lost table waits for all models to offer their keys again."""
+        self._awaited: set[ModelKey] | None = None
         self.models: Callable[[], Iterable[ModelKey] | None] = lambda: None
 
     async def masters(self) -> Masters:
@@ -117,6 +120,7 @@ class KeyTable:
     async def run(self) -> None:
         """Write at the start, whenever something changed and what is not right at a resync, until cancelled."""
         first = True
+        self._patient_until = time.monotonic() + RESYNC_SECONDS
         while True:
             self._changed.clear()
             try:
@@ -137,9 +141,20 @@ class KeyTable:
         told = self.models()
         if told is not None or not ask:
             return None if told is None else set(told)
+        return await self._listed()
+
+    async def _listed(self) -> set[ModelKey]:
         found = [model for place in self._places for model in await self._client.list("SmallModel", place)]
         metas = [m["metadata"] for m in found if not m["metadata"].get("deletionTimestamp")]
         return {(m["namespace"], m["name"]) for m in metas}
+
+    async def _unheard(self) -> bool:
+        """Is there a model that has still to offer its keys? Not asked for ever: one may be held for long."""
+        if time.monotonic() > self._patient_until:
+            return False
+        if self._awaited is None:
+            self._awaited = await self._listed()
+        return bool(self._awaited - set(self._offered))
 
     async def _settle(self, alive: set[ModelKey] | None) -> None:
         callers = await self._client.get("Secret", OPERATOR_KEYS, self._namespace)
@@ -147,9 +162,13 @@ class KeyTable:
         live = await self._client.get("Secret", GATEWAY_KEYS, self._namespace)
         stored = _read(_entry(live, TABLE))
         before = self._written if stored is None else stored
+        if not before and stored is None and await self._unheard():
+            # Gateways go on with the table they have until this one can take its place.
+            await self._write(GATEWAY_KEYS, live, {ENGINE_MASTER: self._masters.engine})
+            return
         wanted = merged(before, self._offered, alive)
         table = fitting(wanted, before, LARGEST_BYTES)
-        self._tell_left_out([who for sha, who in wanted.items() if sha not in table])
+        self._tell_left_out([one for sha, who in wanted.items() if sha not in table for one in _apart(who)])
         text = dump(table)
         await self._write(GATEWAY_KEYS, live, {ENGINE_MASTER: self._masters.engine, TABLE: text.encode()})
         self._written, self.size, self.compared = table, len(text), time.time()

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
@@ -22,6 +22,9 @@ from smallmodel_operator.serving import revisions
 from smallmodel_operator.serving.types import ServingRequest
 from smallmodel_operator.weights import decide as weights
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
+
+FORMER_DEFAULT_CONTEXT: Final = 4096
+"""Once the CRD's default, so it stands in objects whose users never wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,8 @@ def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
 
 
 def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> list[Part]:
-    resolved = replace(resolved, context_size=_context(resolved, verdict, snapshot))
+    context, problems = _context(resolved, verdict, snapshot)
+    resolved = replace(resolved, context_size=context)
     memory = quantization.fit(
         verdict.facts,
         context_size=resolved.context_size,
@@ -149,7 +153,8 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         },
     }
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
-    return [memory.part, served, Part(status=status, look_again_seconds=wanted.look_again_seconds)]
+    rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
+    return [memory.part, served, rest]
 
 
 def _cold_start(snapshot: Snapshot) -> dict[str, Any]:
@@ -157,32 +162,35 @@ def _cold_start(snapshot: Snapshot) -> dict[str, Any]:
     start = snapshot.traffic.cold_start
     if start is None:
         kept = (snapshot.previous_status.get("scaling") or {}).get("coldStart")
-        return {"coldStart": kept} if kept else {}
+        return {"coldStart": kept} if (kept or {}).get("totalMilliseconds") else {}
     stages = {stage: round(seconds, 2) for stage, seconds in asdict(start).items()}  # what repeats is no news
     stages["total"] = sum(stages.values())
     return {"coldStart": {f"{stage}Milliseconds": round(seconds * 1000) for stage, seconds in stages.items()}}
 
 
-def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> int:
+def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> tuple[int, tuple[Refused, ...]]:
     """Tokens of context per request; the engine would silently give less than asked for beyond the training.
 
+    And what the user has to mend although it serves: pods that started before the header was known (their memory is
+    declared) or under an operator that did not look at it are not replaced for this alone, nor kept from waking.
+
     Raises:
-        Refused: the user asks for more than the model was trained for.
+        Refused: the user asks for more than the model was trained for, and nothing runs with it.
     """
     wanted, trained = resolved.context_size, verdict.facts.context_length if verdict.facts else 0
     if not trained or wanted <= trained:
-        return wanted
+        return wanted, ()
+    too_large = Refused(
+        Reason.INVALID_SPEC,
+        f"`spec.engine.contextSize` is {wanted}, but the model was trained for a context of {trained} tokens and "
+        f"the engine gives no request more. Set it to {trained} or less, leave it out, or take other weights.",
+    )
+    if revisions.made_from(_serving_request(resolved, verdict, 0, 0), snapshot.child("Deployment", resolved.name)):
+        asked = resolved.context_given and wanted != FORMER_DEFAULT_CONTEXT
+        return wanted, (too_large,) if asked else ()
     if resolved.context_given:
-        raise Refused(
-            Reason.INVALID_SPEC,
-            f"`spec.engine.contextSize` is {wanted}, but the model was trained for a context of {trained} tokens and "
-            f"the engine gives no request more. Set it to {trained} or less, leave it out, or take other weights.",
-        )
-    # Pods that started with the default, before the header was known (their memory is declared) or under an operator
-    # that did not look at it, are not replaced for this alone.
-    live = snapshot.child("Deployment", resolved.name)
-    as_it_runs = _serving_request(resolved, verdict, 0, 0)
-    return wanted if revisions.made_from(as_it_runs, live) else trained
+        raise too_large
+    return trained, ()
 
 
 def _digest(artifact: str) -> str:

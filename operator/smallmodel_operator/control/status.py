@@ -38,6 +38,11 @@ class Outcome:
     waking: bool = False
 
     @property
+    def starts(self) -> bool:
+        """An earlier wish is on its way to answer, although the newest one is held."""
+        return self.count.deployed and not (self.trouble and self.trouble.stuck)
+
+    @property
     def unreachable(self) -> Report | None:
         """Replicas answer, or would after a wake, and no gateway lets a request through."""
         if not (self.count.available or self.asleep):
@@ -51,7 +56,8 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
     held = outcome.hold.condition if isinstance(outcome.hold, Refused) else None
     if held and isinstance(outcome.hold, Refused):
         reports[held] = Report(held, False, outcome.hold.reason, outcome.hold.message)
-    if Condition.AVAILABLE in reports and outcome.hold and outcome.off is None and not outcome.count.available:
+    held_up = outcome.hold and outcome.off is None and not (outcome.count.available or outcome.starts)
+    if Condition.AVAILABLE in reports and outcome.hold and held_up:
         reports[Condition.AVAILABLE] = Report(Condition.AVAILABLE, False, outcome.hold.reason, outcome.hold.message)
     was_ready = find(previous, Condition.READY).get("status") == "True"
     summary = (_ready(outcome, was_ready), _reconciling(outcome), _stalled(outcome))
@@ -95,17 +101,17 @@ def _ready(o: Outcome, was_ready: bool) -> Report:
         return Report(Condition.READY, False, o.off, f"Switched off: {field}.")
     if o.count.available or o.asleep:
         return _answering(o)
-    if o.hold:
+    if o.hold and not o.starts:
         return Report(Condition.READY, False, o.hold.reason, o.hold.message)
     if o.trouble:
         return Report(Condition.READY, False, o.trouble.reason, o.trouble.message)
     if o.outage:
         return Report(Condition.READY, False, Reason.RETRYING, o.outage)
     if o.waking and was_ready:
-        return Report(Condition.READY, True, Reason.WAKING, "A replica starts; the gateway holds requests meanwhile.")
-    return Report(
-        Condition.READY, False, Reason.STARTING, f"0 of {o.count.wanted} replica(s) answer. Pods are starting."
-    )
+        text = "A replica starts; the gateway holds requests meanwhile."
+        return Report(Condition.READY, True, Reason.WAKING, text + _pending(o))
+    text = f"0 of {o.count.wanted} replica(s) answer. Pods are starting."
+    return Report(Condition.READY, False, Reason.STARTING, text + _pending(o))
 
 
 def _answering(o: Outcome) -> Report:
@@ -116,14 +122,12 @@ def _answering(o: Outcome) -> Report:
     if o.asleep:
         reason = Reason.ASLEEP
         text = "Asleep: the next request wakes the model and is held until a replica answers."
-    if pending := _pending(o):
-        text += f" Not all that is declared is in effect yet: {pending}"
-    return Report(Condition.READY, True, reason, text)
+    return Report(Condition.READY, True, reason, text + _pending(o))
 
 
 def _pending(o: Outcome) -> str:
     found = o.hold or o.problem or o.trouble
-    return found.message if found else ""
+    return f" Not all that is declared is in effect yet: {found.message}" if found else ""
 
 
 def _stalled(o: Outcome) -> Report:

@@ -18,6 +18,8 @@ class Replicas:
     available: int
     current: int
     observed: bool
+    deployed: bool = False
+    """A Deployment that is not scaled to zero: what it was made from starts or runs, whatever the newest wish."""
 
     @property
     def settled(self) -> bool:
@@ -35,6 +37,7 @@ def replicas(live: Object | None, wanted: int) -> Replicas:
         available=status.get("availableReplicas", 0),
         current=status.get("updatedReplicas", 0),
         observed=status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0),
+        deployed=live.get("spec", {}).get("replicas", 1) > 0,
     )
 
 

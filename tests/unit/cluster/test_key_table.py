@@ -188,6 +188,38 @@ async def test_a_list_counts_the_models_that_stay(keeper: Keeper) -> None:
         await until(lambda: keeper.stored() == table(a="support/bot"))
 
 
+async def test_a_table_lost_while_no_operator_ran_is_not_replaced_by_half_of_it(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gateways go on with the one they have; but not for ever, for a model that is held for long."""
+    monkeypatch.setattr(module, "RESYNC_SECONDS", 60.0)
+    for namespace, name in (BOT, CRM):
+        keeper.api.put({**objects.model(), "metadata": {"name": name, "namespace": namespace}})
+    keeper.table.offer(BOT, table(a="support/bot"))
+    async with keeper.running():
+        await asyncio.sleep(0.1)
+        assert keeper.stored() is None
+        keeper.table.offer(CRM, table(b="crm/bot"))
+        await until(lambda: keeper.stored() == table(a="support/bot", b="crm/bot"))
+    keeper.edit({})
+    late = Keeper(keeper.api, {BOT, CRM})
+    await late.table.masters()
+    monkeypatch.setattr(module, "RESYNC_SECONDS", 0.05)
+    late.table.offer(BOT, table(a="support/bot"))
+    async with late.running():
+        await until(lambda: late.stored() == table(a="support/bot"))
+
+
+async def test_a_shared_key_that_does_not_fit_is_told_to_everyone_who_brings_it(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGEST_BYTES", room_for(brought("crm/bot")))
+    keeper.table.offer(CRM, brought("crm/bot", "a"))
+    keeper.table.offer(BOT, brought("support/bot", "a"))
+    async with keeper.running():
+        await until(lambda: keeper.table.problem(CRM) and keeper.table.problem(BOT))
+
+
 async def test_at_rest_nothing_is_written(keeper: Keeper) -> None:
     keeper.table.offer(BOT, table(a="support/bot"))
     async with keeper.running():

@@ -164,3 +164,14 @@ def test_pods_that_started_before_the_header_was_known_are_not_replaced_for_thei
     assert ctx_size(concerns.decide(wish, snapshot(FACTS, children=children))) == 4096
     edited = resolved(engine={"parallelSlots": 2}, compute=DECLARED)
     assert ctx_size(concerns.decide(edited, snapshot(FACTS, children=children))) == 2 * 2048
+
+
+@pytest.mark.parametrize(("asked", "said"), [(4096, ()), (8192, (Reason.INVALID_SPEC,))])
+def test_pods_that_run_with_too_much_context_go_on(asked: int, said: tuple[Reason, ...]) -> None:
+    """4096 was the default in stored objects: nobody asked for it."""
+    wish = resolved(engine={**ONE_SLOT, "contextSize": asked}, compute=DECLARED)
+    children = {key_of(o): o for o in concerns.decide(wish, snapshot()).plan.objects if o["kind"] == "Deployment"}
+    decision = concerns.decide(wish, snapshot(FACTS, children=children))
+    assert decision.hold is None
+    assert ctx_size(decision) == asked
+    assert tuple(p.reason for p in decision.plan.problems) == said

@@ -21,6 +21,8 @@ ROLLING = Replicas(2, 3, 2, 1, True)
 STARTING = Replicas(2, 1, 0, 1, True)
 NOTHING = Replicas(2, 0, 0, 0, False)
 OFF = Replicas(0, 0, 0, 0, True)
+OLD = Replicas(1, 1, 0, 0, True, deployed=True)
+"""What an earlier wish was made from starts again: after a sleep, a drain, an eviction."""
 
 REFUSED = Refused(Reason.PROFILE_NOT_FOUND, "no such profile")
 NOT_YET = NotYet(Reason.INSPECTING, "reading the header")
@@ -56,6 +58,9 @@ def summary(o: Outcome) -> dict[str, tuple[str, str]]:
         # the user must act
         (NOTHING, {"hold": REFUSED}, ("False", "ProfileNotFound"), ("False", "Settled"), ("True", "ProfileNotFound")),
         (DONE, {"hold": REFUSED}, ("True", "Serving"), ("False", "Settled"), ("True", "ProfileNotFound")),
+        (OLD, {"hold": REFUSED}, ("False", "Starting"), ("False", "Settled"), ("True", "ProfileNotFound")),
+        (OLD, {"hold": REFUSED, "trouble": STUCK},
+         ("False", "ProfileNotFound"), ("False", "Settled"), ("True", "ProfileNotFound")),
         (STARTING, {"trouble": STUCK}, ("False", "CrashLoop"), ("False", "Settled"), ("True", "CrashLoop")),
         (ROLLING, {"trouble": STUCK}, ("True", "Serving"), ("False", "Settled"), ("True", "CrashLoop")),
         # an outage
@@ -202,3 +207,13 @@ def test_a_status_read_back_from_the_api_server_is_the_same(count: Replicas) -> 
     assert status.equal(made, read)
     again = status.summarise(outcome(count, fields={"memory": {"requestedBytes": 1}}), read, NOW)
     assert status.equal(again, read)
+
+
+def test_a_refused_edit_keeps_no_sleeping_model_from_waking() -> None:
+    """What it ran before the edit starts again; the gateways go on holding."""
+    asleep = status.summarise(outcome(OFF, asleep=True, hold=REFUSED), {}, NOW)
+    woken = status.summarise(outcome(OLD, waking=True, hold=REFUSED), asleep, NOW)
+    ready, stalled = (status.find(woken, c) for c in (Condition.READY, Condition.STALLED))
+    assert (ready["status"], ready["reason"]) == ("True", "Waking")
+    assert "no such profile" in ready["message"]
+    assert (stalled["status"], stalled["reason"]) == ("True", "ProfileNotFound")

@@ -40,7 +40,7 @@ def test_a_new_count_is_not_settled_until_it_is_there() -> None:
 def test_missing_status_fields_are_zero() -> None:
     live = objects.deployment()
     live["status"] = {}
-    assert decide.replicas(live, 1) == decide.Replicas(1, 0, 0, 0, False)
+    assert decide.replicas(live, 1) == decide.Replicas(1, 0, 0, 0, False, deployed=True)
 
 
 @pytest.mark.parametrize(
