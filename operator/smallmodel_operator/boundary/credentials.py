@@ -16,6 +16,8 @@ LEAST_KEY_LENGTH: Final = 16
 """A key shorter than this is guessed; one of ours has 47 characters."""
 GIVEN_LOOK_SECONDS: Final = 45.0
 """How often users' Secrets are looked at, which nobody watches: with what a look may be old, within a minute."""
+LEAD: Final = timedelta(seconds=5)
+"""How long gateways may take to hear of a new key before its Secret has it; until then it holds the key before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,13 @@ def decide(
     key = client_key(masters.client, request.uid, request.generation)
     own = f"key:{request.namespace}/{request.name}"
     keys = {hashed(key): Identity(request.namespace, own)}
-    rotated = _rotated(request, previous, now)
+    rotation = _rotation(request, previous, now)
     again: float | None = GIVEN_LOOK_SECONDS if request.entries else None
-    if rotated is not None and (left := (rotated + request.overlap - now).total_seconds()) > 0:
-        before = client_key(masters.client, request.uid, request.generation - 1)
+    if rotation is not None and (left := (rotation.at + request.overlap - now).total_seconds()) > 0:
+        before = client_key(masters.client, request.uid, rotation.before)
         keys[hashed(before)] = Identity(request.namespace, own)
+        if (lead := rotation.lead(request, now)) > 0:
+            key, left = before, lead
         again = min(left, again or left)
     problems = []
     for entry in request.entries:
@@ -88,19 +92,39 @@ def decide(
         except Refused as problem:
             problems.append(problem)
     status: dict[str, Any] = {"secret": f"{request.name}-client", "keyGeneration": request.generation}
-    if rotated is not None:
-        status["keyRotatedAt"] = rotated.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if rotation is not None:
+        status["previousKeyGeneration"] = rotation.before
+        status["keyRotatedAt"] = rotation.at.strftime("%Y-%m-%dT%H:%M:%SZ")
     secrets = (_client(request, key), _engine(request, masters))
     return Credentials(secrets, keys, {"access": status}, again, tuple(problems))
 
 
-def _rotated(request: CredentialRequest, previous: Mapping[str, Any], now: datetime) -> datetime | None:
-    """When the generation last moved; None: it never did, so no older key was ever valid."""
-    known = previous.get("keyGeneration")
-    if known is not None and known != request.generation:
-        return now.replace(microsecond=0)
-    text = previous.get("keyRotatedAt")
-    return datetime.fromisoformat(str(text).replace("Z", "+00:00")) if text else None
+@dataclass(frozen=True, slots=True)
+class _Rotation:
+    """The last one: the generation that was published before, and when the wanted one moved."""
+
+    before: int
+    at: datetime
+
+    def lead(self, request: CredentialRequest, now: datetime) -> float:
+        """Seconds until the new key is published; not after the old one has ended."""
+        return (self.at + min(LEAD, request.overlap) - now).total_seconds()
+
+
+def _rotation(request: CredentialRequest, previous: Mapping[str, Any], now: datetime) -> _Rotation | None:
+    """None: the generation never moved, so no other key was ever valid."""
+    known, text = previous.get("keyGeneration"), previous.get("keyRotatedAt")
+    if known is None:
+        return None
+    last = None
+    if text:
+        before = int(previous.get("previousKeyGeneration") or known - 1)
+        last = _Rotation(before, datetime.fromisoformat(str(text).replace("Z", "+00:00")))
+    if known == request.generation:
+        return last
+    # Raised again so soon that the Secret has the key before still: that is the one apps hold.
+    unpublished = last is not None and last.lead(request, now) > 0
+    return _Rotation(last.before if last and unpublished else known, now.replace(microsecond=0))
 
 
 def _given(entry: KeyEntry, secret: Object | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.boundary.credentials import CredentialRequest, Credentials, KeyEntry, decide
+from smallmodel_operator.boundary.credentials import LEAD, CredentialRequest, Credentials, KeyEntry, decide
 from smallmodel_operator.cluster.secrets import GIVEN_SECONDS
 from smallmodel_operator.core.keys import Identity, Masters, client_key, dump, engine_key, hashed, load
 
@@ -38,6 +38,14 @@ def opened(made: Credentials) -> dict[str, str]:
     return {k: base64.b64decode(v).decode() for k, v in found["data"].items()}
 
 
+def published(made: Credentials) -> set[str]:
+    return {hashed(opened(made)["OPENAI_API_KEY"])}
+
+
+def generations(*numbers: int) -> set[str]:
+    return {hashed(client_key(MASTERS.client, "u-1", number)) for number in numbers}
+
+
 def test_an_app_needs_nothing_but_the_secret() -> None:
     data = opened(decided())
     assert data["OPENAI_BASE_URL"] == "http://bot.support.svc.cluster.local/v1"
@@ -65,15 +73,54 @@ def test_another_model_of_that_name_has_other_keys() -> None:
 def test_rotation_overlaps_and_ends() -> None:
     before = {"keyGeneration": 1}
     turned = decided(before, generation=2)
-    assert set(turned.keys) == {hashed(client_key(MASTERS.client, "u-1", g)) for g in (1, 2)}
-    assert turned.look_again_seconds == 24 * 3600
+    assert set(turned.keys) == generations(1, 2)
     status = turned.status["access"]
+    assert decided(status, NOW + timedelta(hours=1), generation=2).look_again_seconds == 23 * 3600
     later = decided(status, NOW + timedelta(hours=23, minutes=59), generation=2)
     assert later.status["access"] == status, "the time of the rotation stays"
     assert len(later.keys) == 2
     over = decided(status, NOW + timedelta(hours=24), generation=2)
-    assert set(over.keys) == {hashed(client_key(MASTERS.client, "u-1", 2))}
+    assert set(over.keys) == generations(2)
     assert over.look_again_seconds is None
+
+
+def test_the_overlap_is_of_the_key_that_was_published_whatever_its_number() -> None:
+    """Two raises in one commit, or numbers left out: apps hold what the Secret held."""
+    turned = decided({"keyGeneration": 1}, generation=3)
+    assert set(turned.keys) == generations(1, 3)
+    later = decided(turned.status["access"], NOW + timedelta(hours=1), generation=3)
+    assert set(later.keys) == generations(1, 3)
+    assert later.status == turned.status
+    again = decided(later.status["access"], NOW + timedelta(hours=2), generation=4)
+    assert set(again.keys) == generations(3, 4)
+
+
+def test_gateways_know_a_new_key_before_it_is_published() -> None:
+    turned = decided({"keyGeneration": 1}, generation=2)
+    assert turned.look_again_seconds == LEAD.total_seconds()
+    status = turned.status["access"]
+    for made in (turned, decided(status, NOW + LEAD - timedelta(seconds=1), generation=2)):
+        assert published(made) == generations(1)
+        assert set(made.keys) == generations(1, 2)
+    after = decided(status, NOW + LEAD, generation=2)
+    assert published(after) == generations(2)
+    assert after.status["access"] == status
+
+
+def test_a_second_raise_before_the_first_was_published() -> None:
+    status = decided({"keyGeneration": 1}, generation=2).status["access"]
+    moment = NOW + timedelta(seconds=1)
+    again = decided(status, moment, generation=3)
+    assert published(again) == generations(1)
+    assert set(again.keys) == generations(1, 3)
+    after = decided(again.status["access"], moment + LEAD, generation=3)
+    assert (published(after), set(after.keys)) == (generations(3), generations(1, 3))
+
+
+def test_a_status_that_does_not_name_the_key_before() -> None:
+    """Written by an operator that did not yet do so: it was the number before."""
+    status = {"keyGeneration": 5, "keyRotatedAt": "2026-01-02T03:00:00Z"}
+    assert set(decided(status, generation=5).keys) == generations(4, 5)
 
 
 def test_a_first_generation_above_one_has_no_predecessor() -> None:
@@ -81,7 +128,8 @@ def test_a_first_generation_above_one_has_no_predecessor() -> None:
 
 
 def test_overlap_zero_ends_the_old_key_at_once() -> None:
-    assert len(decided({"keyGeneration": 1}, generation=2, overlap=timedelta(0)).keys) == 1
+    made = decided({"keyGeneration": 1}, generation=2, overlap=timedelta(0))
+    assert set(made.keys) == published(made) == generations(2), "nothing is published that opens nothing"
 
 
 def test_a_given_key_opens_this_model_only() -> None:
@@ -104,8 +152,9 @@ def test_a_given_key_that_is_changed_or_taken_back_counts_within_a_minute() -> N
     assert again + GIVEN_SECONDS <= 60
     assert again >= 30, "no steady load for nothing"
     assert decided().look_again_seconds is None, "a model without entries is left alone"
-    turned = decided({"keyGeneration": 1}, generation=2, entries=entries, given=given)
-    assert turned.look_again_seconds == again, "an overlap of a day does not put it off"
+    turned = {"keyGeneration": 2, "previousKeyGeneration": 1, "keyRotatedAt": "2026-01-02T03:00:00Z"}
+    day = decided(turned, generation=2, entries=entries, given=given)
+    assert (day.look_again_seconds, len(day.keys)) == (again, 3), "an overlap of a day does not put it off"
     ending = {"keyGeneration": 2, "keyRotatedAt": "2026-01-01T03:04:15Z"}
     assert decided(ending, generation=2, entries=entries, given=given).look_again_seconds == 10
 

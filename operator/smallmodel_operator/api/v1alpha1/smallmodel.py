@@ -217,7 +217,10 @@ class AccessStatus(ApiModel):
     """The published credential."""
 
     secret: str = Field(default="", max_length=64, description="Secret an app mounts with `envFrom`.")
-    key_generation: int = Field(default=0, ge=0, description="Generation of the key in it.")
+    key_generation: int = Field(
+        default=0, ge=0, description="Generation of the key in it, a few seconds after it moved."
+    )
+    previous_key_generation: int = Field(default=0, ge=0, description="Generation of the key in it before that.")
     key_rotated_at: str = Field(
         default="",
         max_length=32,
