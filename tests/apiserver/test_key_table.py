@@ -11,7 +11,7 @@ from tests.apiserver.objects import model
 from smallmodel_operator.api.names import GATEWAY_KEYS
 from smallmodel_operator.cluster import key_table
 from smallmodel_operator.cluster.client import Client
-from smallmodel_operator.core.keys import TABLE, Identity, load
+from smallmodel_operator.core.keys import TABLE, Identity, hashed, load
 
 
 async def known(api: Client, namespace: str) -> Mapping[str, Identity]:
@@ -66,3 +66,39 @@ async def test_a_lost_secret_comes_back_as_it_was(
         assert after is not None
         assert after["data"] == before["data"]
         assert after["metadata"]["uid"] != before["metadata"]["uid"]
+
+
+async def test_rotation_never_publishes_a_key_that_opens_nothing(
+    api: Client, plane: ControlPlane, namespace: str, operator: Operator
+) -> None:
+    """From generation 1 to 3 at once: at every look what apps may hold is in the table."""
+    seen: list[str] = []
+    unknown: list[set[str]] = []
+
+    async def published() -> str:
+        secret = await api.get("Secret", "bot-client", namespace)
+        assert secret is not None
+        return hashed(base64.b64decode(secret["data"]["OPENAI_API_KEY"]).decode())
+
+    async def first() -> None:
+        seen[:] = [await published()]
+        assert set(await known(api, namespace)) == set(seen)
+
+    async def second() -> None:
+        if (key := await published()) not in seen:
+            seen.append(key)
+        if without := set(seen) - set(await known(api, namespace)):
+            unknown.append(without)
+        assert len(seen) == 2
+
+    async with operator():
+        await apply(api, model(namespace))
+        await eventually(first)
+        patch = '{"spec":{"access":{"clientKey":{"generation":3}}}}'
+        await kubectl(plane, "patch", "smallmodel/bot", "-n", namespace, "--type=merge", "-p", patch)
+        await eventually(second, timeout=20)
+        assert not unknown, "held by an app, and not in the table"
+        body = await api.get("SmallModel", "bot", namespace)
+        assert body is not None
+        access = body["status"]["access"]
+        assert (access["keyGeneration"], access["previousKeyGeneration"]) == (3, 1)
