@@ -29,11 +29,22 @@ WAKE_FAILURES = Counter("smallmodel_gateway_wake_failures", "Wakes the API serve
 BUILD = Info("smallmodel_gateway_build", "Version of the gateway's agent.")
 
 
+_passing: dict[str, int] = {}
+"""What IN_FLIGHT says, by target."""
+
+
 def passing(requests: Mapping[str, int]) -> None:
-    """What passes now, by target; models that are gone leave no series."""
-    IN_FLIGHT.clear()
+    """What passes now, by target; models that are gone leave no series.
+
+    Series stay where they are: another thread reads them meanwhile, and must not find a part.
+    """
+    for target in _passing.keys() - requests.keys():
+        IN_FLIGHT.remove(*target.split("/", 1))
+        del _passing[target]
     for target, number in requests.items():
-        IN_FLIGHT.labels(*target.split("/", 1)).set(number)
+        if _passing.get(target) != number:
+            IN_FLIGHT.labels(*target.split("/", 1)).set(number)
+            _passing[target] = number
 
 
 def file_of(name: str) -> str:
