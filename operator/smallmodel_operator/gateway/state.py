@@ -1,7 +1,7 @@
 """What a gateway knows when it writes its configuration: values only, made from Kubernetes objects. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.core.keys import Identity
@@ -12,8 +12,6 @@ DEFAULT_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_WAIT_SECONDS: Final = 120
 DEFAULT_MAX_QUEUED: Final = 100
-LONGEST_REASON: Final = 400
-"""Characters of what a caller is told of a model that cannot start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,8 @@ class Model:
     off: bool = False
     """Suspended or scaled to 0 by its user: never woken."""
     stalled: str = ""
-    """Why it cannot start until its owner acts; empty while it can, or while a replica answers all the same."""
+    """Why it cannot start until its owner acts, in one word, for callers of other namespaces read it; empty while it
+    can, or while a replica answers all the same."""
     may_sleep: bool = False
     replicas: int = 1
     cold_start: float = 0.0
@@ -51,6 +50,12 @@ class Model:
     def target(self) -> str:
         """`<namespace>/<name>`: name of its cluster, its endpoints and its route."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def configured(self) -> "Model":
+        """Only what a configuration file tells of it: where this is the same no file is different."""
+        stalled = "Stalled" if self.stalled else ""
+        return replace(self, stalled=stalled, may_sleep=False, replicas=1, cold_start=0.0, max_queued=0)
 
     @classmethod
     def of(cls, body: Object) -> "Model":
@@ -90,7 +95,7 @@ def _stalled(meta: Object, status: Object) -> str:
         condition.get("reason"),
     ):
         return ""
-    return f"{condition.get('reason', '')}: {condition.get('message', '')}"[:LONGEST_REASON]
+    return str(condition.get("reason") or "Stalled")
 
 
 def _access(namespace: str, name: str, access: Mapping[str, Any]) -> Access:

@@ -70,7 +70,7 @@ class World:
         places: tuple[str | None, ...] = settings.watch_namespaces or (None,)
         self.models: Gathered[Model] = Gathered(
             Informer(
-                client, KINDS["SmallModel"], Model.of, lambda *_: changed(), namespace=place,
+                client, KINDS["SmallModel"], Model.of, self._model, namespace=place,
                 doubt=doubtful, known=[k for k in known_models if place in (None, k[0])], relist=relist,
             )
             for place in places
@@ -166,6 +166,11 @@ class World:
         for target, proofs in list(self._proofs.items()):
             if still_proved(proofs, self._endpoints.get(target, ()), self._clock()) != proofs:
                 self._judge(target)
+
+    def _model(self, _: Key, before: Model | None, now: Model | None) -> None:
+        """What only the activator asks for, with every wake some of it, is no reason to write everything."""
+        if before is None or now is None or before.configured != now.configured:
+            self._changed()
 
     def _slice(self, key: Key, before: Part | None, now: Part | None) -> None:
         if before is not None:

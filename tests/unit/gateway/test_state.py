@@ -1,10 +1,12 @@
 """What a gateway reads out of a SmallModel."""
 
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from smallmodel_operator.gateway.state import LONGEST_REASON, Model
+from smallmodel_operator.gateway.state import Access, Model, State
+from smallmodel_operator.gateway.xds import Site, files
 
 
 def body(
@@ -19,8 +21,9 @@ def body(
     }
 
 
-def test_a_model_that_cannot_start_says_why() -> None:
-    assert Model.of(body()).stalled == "NotGguf: The file is not GGUF."
+def test_a_model_that_cannot_start_says_why_in_one_word() -> None:
+    """Callers of other namespaces read it: what the sentence names (pods, images, Secrets, log lines) is not theirs."""
+    assert Model.of(body()).stalled == "NotGguf"
 
 
 @pytest.mark.parametrize(
@@ -38,15 +41,42 @@ def test_one_that_can_or_may_is_held_for(other: dict[str, Any]) -> None:
     assert Model.of(other).stalled == ""
 
 
-def test_the_reason_is_bounded() -> None:
-    long = body()
-    long["status"]["conditions"][1]["message"] = "x" * 10_000
-    assert len(Model.of(long).stalled) == LONGEST_REASON
-
-
 def test_what_a_wake_usually_takes_comes_from_the_status() -> None:
     """So that a gateway that was just started says something better than a default."""
     known = body()
     known["status"]["scaling"] = {"desired": 0, "coldStart": {"totalMilliseconds": 1360}}
     assert Model.of(known).cold_start == 1.36
     assert Model.of(body()).cold_start == 0.0
+
+
+OTHER = {
+    "namespace": "crm",
+    "name": "other",
+    "uid": "u2",
+    "access": Access(frozenset({"ns:crm"}), 60, 1024),
+    "digest": "sha256:1",
+    "engine": "TGI",
+    "off": True,
+    "stalled": "NotGguf",
+    "may_sleep": True,
+    "replicas": 3,
+    "cold_start": 1.5,
+    "max_wait": 7.0,
+    "max_queued": 9,
+}
+"""For each field of a Model another value than it has without a word."""
+PLAIN = Model("support", "bot", "u", Access(frozenset({"ns:support"})))
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Model)])
+def test_files_are_different_exactly_where_what_is_configured_is(name: str) -> None:
+    other = replace(PLAIN, **{name: OTHER[name]})
+    assert other != PLAIN
+    before, now = (files(State({m.target: m}, engine_master=b"m" * 32), Site()) for m in (PLAIN, other))
+    assert (before != now) == (PLAIN.configured != other.configured)
+
+
+def test_another_reason_why_it_cannot_start_is_in_no_file() -> None:
+    one, two = (replace(PLAIN, stalled=reason) for reason in ("NotGguf", "ImagePullFailed"))
+    assert one.configured == two.configured
+    assert files(State({one.target: one}), Site()) == files(State({two.target: two}), Site())

@@ -101,3 +101,36 @@ async def test_a_gateway_that_knew_keys_goes_on_with_them(
     assert "the last keys are kept" in listed.said()
     assert list(listed.world.state().keys) == ["a" * 64]
     assert not listed.world.waiting_for_keys
+
+
+def smallmodel(**status: Any) -> dict[str, Any]:
+    meta = {"namespace": "support", "name": "bot", "uid": "u", "generation": 1}
+    return {"metadata": meta, "spec": {}, "status": {"observedGeneration": 1, **status}}
+
+
+def stalled(reason: str, message: str) -> dict[str, Any]:
+    said = {"status": "True", "reason": reason, "message": message}
+    return smallmodel(conditions=[{"type": "Stalled", **said}, {"type": "Ready", **said, "status": "False"}])
+
+
+async def test_only_what_a_file_contains_writes_them(client: Client) -> None:
+    """The whole configuration takes a core most of a second at a thousand models, in every gateway."""
+    listed = Listed(client, Keys({}, MASTER))
+    (models,) = listed.world.models.informers
+
+    def writes(obj: dict[str, Any]) -> int:
+        before = listed.changes
+        models._take(("support", "bot"), obj)
+        return listed.changes - before
+
+    assert writes(smallmodel()) == 1
+    assert writes(smallmodel(scaling={"coldStart": {"totalMilliseconds": 1400}})) == 0, "a wake was measured"
+    assert listed.world.model("support/bot").cold_start == 1.4, "what the activator asks for is as new"  # type: ignore[union-attr]
+    assert writes(stalled("CrashLoop", "It ended with 1.")) == 1, "not listed any more"
+    assert writes(stalled("CrashLoop", "It ended with 2.")) == 0
+    assert writes(stalled("ImagePullFailed", "No such image.")) == 0
+    assert listed.world.model("support/bot").stalled == "ImagePullFailed"  # type: ignore[union-attr]
+    assert writes(smallmodel(weights={"digest": "sha256:1"})) == 1
+    before = listed.changes
+    models._drop(("support", "bot"))
+    assert listed.changes == before + 1

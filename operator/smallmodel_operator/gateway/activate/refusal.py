@@ -9,6 +9,8 @@ from smallmodel_operator.gateway.activate.queue import Outcome
 
 CODES: Final = {Outcome.GONE: "model_not_found", Outcome.OFF: "model_off"}
 """Where the cause is not the code: those Envoy's Lua gives for the same, see target.lua."""
+OWNERS: Final = (Outcome.OFF, Outcome.STALLED)
+"""Where asking again helps only after the model's owner did something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Refusal:
 
 
 def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0, why: str = "") -> Refusal:
-    """The answer for an outcome that is a refusal; `retry_after` and `waited` in seconds, `why` the model stalls."""
+    """The answer for an outcome that is a refusal; `retry_after` and `waited` in seconds, `why` the model stalls (one
+    word: who asks need not be allowed to read the rest)."""
     namespace, _, name = target.partition("/")
     status = 404 if outcome is Outcome.GONE else 503
     message = {
@@ -32,8 +35,8 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
             "it) or has no replicas (spec.replicas: 1 starts it)."
         ),
         Outcome.STALLED: (
-            f"model {target!r} cannot start until its owner acts; {why or 'its condition Stalled says why'} "
-            f"(kubectl -n {namespace} get smallmodel {name})"
+            f"model {target!r} cannot start until its owner acts{f' ({why})' if why else ''}; what is wrong says "
+            f"kubectl -n {namespace} describe smallmodel {name}"
         ),
         Outcome.EXPIRED: (
             f"model {target!r} was not ready after {waited:.0f} s, the longest a request waits for it "
@@ -55,6 +58,6 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
         "code": CODES.get(outcome, outcome.value.replace("-", "_")),
     }
     headers = {"Content-Type": "application/json", "x-slm-cause": outcome.value}
-    if status == 503 and outcome is not Outcome.OFF:
+    if status == 503 and outcome not in OWNERS:
         headers["Retry-After"] = str(retry_after)
     return Refusal(status, headers, json.dumps({"error": error}).encode())

@@ -47,7 +47,7 @@ def test_retry_after_is_the_median_of_the_last_ten_less_what_has_passed() -> Non
     [
         (Outcome.GONE, 404, "model_not_found", None),
         (Outcome.OFF, 503, "model_off", None),
-        (Outcome.STALLED, 503, "stalled", "7"),
+        (Outcome.STALLED, 503, "stalled", None),
         (Outcome.EXPIRED, 503, "held_too_long", "7"),
         (Outcome.QUEUE_FULL, 503, "queue_full", "7"),
         (Outcome.GATEWAY_FULL, 503, "gateway_full", "7"),
@@ -63,3 +63,11 @@ def test_refusals_are_openai_errors_with_their_cause(
     assert set(error) == {"message", "type", "param", "code"}
     assert "bot" in error["message"]
     assert error["code"] == code
+
+
+def test_who_may_not_read_a_model_learns_one_word_of_why_it_stalls() -> None:
+    message = json.loads(refusal(Outcome.STALLED, "support/bot", 7, why="ImagePullFailed").body)["error"]["message"]
+    assert message == (
+        "model 'support/bot' cannot start until its owner acts (ImagePullFailed); what is wrong says "
+        "kubectl -n support describe smallmodel bot"
+    )
