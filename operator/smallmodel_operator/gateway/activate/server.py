@@ -4,7 +4,7 @@ Reading on is needed all the same: only so is it noticed that a client has gone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from smallmodel_operator.gateway.activate import metrics
 from smallmodel_operator.gateway.activate.peers import PATH
 from smallmodel_operator.gateway.activate.queue import Outcome
 from smallmodel_operator.gateway.activate.trust import Verdict
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 TARGET: Final = "x-slm-target"
 NAMESPACE: Final = "x-slm-caller-namespace"
 ACTIVATED: Final = "x-slm-activated"
+DIFFER: Final = "gateways-differ"
 HEADER_BYTES: Final = 128 * 1024
 """More than Envoy lets through (60 KiB)."""
 KEEPALIVE_SECONDS: Final = 7200
@@ -74,7 +76,7 @@ async def _handle(activator: "Activator", request: web.BaseRequest, foreign: boo
         verdict = activator.trust.envoy(target, _shown(request)) if foreign else Verdict.TRUSTED
         if verdict is Verdict.UNKNOWN:  # unheld, and the marker makes that Envoy try again
             return web.Response(status=503, headers={ACTIVATED: "1"})
-        return await _hold(activator, request, target, foreign) if verdict is Verdict.TRUSTED else _stranger()
+        return await _hold(activator, request, target, foreign) if verdict is Verdict.TRUSTED else _unsure()
     if request.path == "/health":  # Envoy's health check of this host, with the path it asks models for
         return web.Response(text="ok")
     if request.path == PATH:
@@ -88,14 +90,30 @@ def _shown(request: web.BaseRequest) -> str:
     return request.headers.get("Authorization", "")
 
 
+def _unsure() -> web.Response:
+    """A stranger, or an Envoy that knows a model moments before or after us: then an application reads this answer.
+
+    It says the same of every model, and whether there is one. Names that strangers make up do not get into metrics.
+    """
+    metrics.REFUSED.labels("", "", DIFFER).inc()
+    message = "The gateways do not know the same of this model yet; try again in 1 s."
+    headers = {"x-slm-cause": DIFFER, "Retry-After": "1"}
+    return _error(503, message, "unavailable", "server_error", headers)
+
+
 def _stranger() -> web.Response:
-    message = "only gateways that know this model are answered here; applications call the model's own address"
-    return _error(401, message, "not_a_gateway")
+    return _error(401, "only other gateways are answered here", "not_a_gateway")
 
 
-def _error(status: int, message: str, code: str | None) -> web.Response:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return web.json_response({"error": error}, status=status)
+def _error(
+    status: int,
+    message: str,
+    code: str | None,
+    kind: str = "invalid_request_error",
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return web.json_response({"error": error}, status=status, headers=headers)
 
 
 async def _hold(activator: "Activator", request: web.BaseRequest, target: str, foreign: bool) -> web.Response:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import REGISTRY, generate_latest
 from tests.fakes.activation import FakePorts, model
 from tests.fakes.clock import until
 
@@ -152,6 +152,11 @@ def bearer(key: str) -> dict[str, str]:
     return {**HEADERS, "Authorization": f"Bearer {key}"}
 
 
+def refused() -> float:
+    labels = {"namespace": "", "model": "", "cause": "gateways-differ"}
+    return REGISTRY.get_sample_value("smallmodel_gateway_holds_refused_total", labels) or 0.0
+
+
 async def test_who_comes_over_the_network_needs_the_models_key(tmp_path: Path) -> None:
     """Any pod may reach that port where no policies are enforced."""
     key = engine_key(MASTER, "uid-bot")
@@ -162,10 +167,18 @@ async def test_who_comes_over_the_network_needs_the_models_key(tmp_path: Path) -
     ):
         url = f"http://127.0.0.1:{activator.bound}/v1/chat/completions"
         wrong = [HEADERS, bearer(""), bearer(engine_key(MASTER, "uid-other")), bearer(engine_key(b"", "uid-bot"))]
+        said, at_first = set(), refused()
         wrong += [{**bearer(key), "x-slm-target": "support/none"}, {**HEADERS, "Authorization": "Bearer ä"}]
         for headers in wrong:
             async with session.post(url, headers=headers, data=b"{}") as answer:
-                assert (answer.status, (await answer.json())["error"]["code"]) == (401, "not_a_gateway"), headers
+                said.add(
+                    (answer.status, answer.headers["Retry-After"], answer.headers["x-slm-cause"], await answer.text())
+                )
+        ((status, again, cause, text),) = said  # nobody learns here which models there are
+        # An application reads it where gateways hear of a model moments apart: clients do not try again after a 401.
+        assert (status, again, cause) == (503, "1", "gateways-differ")
+        assert json.loads(text)["error"]["code"] == "unavailable"
+        assert refused() == at_first + len(wrong)
         assert (ports.asked, len(activator.queue), activator.held()) == (0, 0, {})
         assert b"support" not in b"".join(set(generate_latest().splitlines()) - set(before.splitlines()))
         async with session.post(url, headers=bearer(key), data=b"{}") as answer:
