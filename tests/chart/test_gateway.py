@@ -1,5 +1,7 @@
 """The gateway as the chart makes it: restricted, spread, draining, and open to no more than it needs."""
 
+import subprocess
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import yaml
 from tests.chart.conftest import CHART, PROFILES, Objects, Render, one
 
 GATEWAY = "smallmodel-gateway"
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def stateful(objects: Objects) -> dict[str, Any]:
@@ -170,6 +173,17 @@ def test_the_ports_are_those_of_the_agent(render: Render) -> None:
     settings = GatewaySettings()
     assert ports == {"activator": settings.gateway_activator_port, "agent": settings.gateway_http_port}
     assert settings.gateway_http_port == SIGNALS_PORT
+
+
+@pytest.mark.parametrize(
+    "gone", ["envoy.limits.memory=null", "envoy.limits=null", "envoy=null", "envoy.limits.memory=0"]
+)
+def test_envoy_without_a_memory_limit_is_refused(run_helm: Run, gone: str) -> None:
+    """Its watch over memory would go by what the whole node has, and so never act."""
+    done = run_helm("template", "x", str(CHART), "--set", f"image.registry=r.internal,gateway.resources.{gone}")
+    assert done.returncode != 0
+    assert "gateway.resources.envoy.limits.memory is missing" in done.stderr
+    assert "Set it, to 1Gi for instance" in done.stderr
 
 
 def test_values_say_what_the_schema_allows() -> None:

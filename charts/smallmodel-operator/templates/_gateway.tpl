@@ -19,7 +19,16 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- .Values.gateway.image | default (printf "%s/smallmodel-gateway:%s" (include "operator.registry" .) .Chart.AppVersion) -}}
 {{- end -}}
 
+{{- /* Without a limit resourceFieldRef gives what the whole node has, and Envoy's watch over its memory never acts. */ -}}
+{{- define "gateway.limited" -}}
+{{- $memory := dig "limits" "memory" "" (.Values.gateway.resources.envoy | default dict) -}}
+{{- if has (toString $memory) (list "" "0" "<nil>") -}}
+{{- fail "gateway.resources.envoy.limits.memory is missing: Envoy refuses requests before it reaches this limit, and without one it would take the memory of its node. Set it, to 1Gi for instance." -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "gateway.env" -}}
+{{- include "gateway.limited" . -}}
 - name: SLM_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: SLM_IDENTITY
