@@ -231,10 +231,10 @@ class AccessStatus(ApiModel):
 class ColdStartStatus(ApiModel):
     """A usual wake, the middle one of those the gateways remember, in milliseconds."""
 
-    total_milliseconds: int = Field(default=0, ge=0, description="From asleep to answering.")
-    schedule_milliseconds: int = Field(default=0, ge=0, description="Until the pod has a node and an address.")
-    container_milliseconds: int = Field(default=0, ge=0, description="Then until its container takes connections.")
-    load_milliseconds: int = Field(default=0, ge=0, description="Then until the engine has loaded the weights.")
+    total_milliseconds: int = Field(ge=0, description="From asleep to answering.")
+    schedule_milliseconds: int = Field(ge=0, description="Until the pod has a node and an address.")
+    container_milliseconds: int = Field(ge=0, description="Then until its container takes connections.")
+    load_milliseconds: int = Field(ge=0, description="Then until the engine has loaded the weights.")
 
 
 class ScalingStatus(ApiModel):
