@@ -32,6 +32,10 @@ end
 -- Returns the caller's namespace and name; nil after a refusal.
 local function caller(handle, headers, namespace, name)
   local sent = headers:get("authorization")
+  local known = sent and sent:sub(1, 7) == "Bearer " and RECENT[sent:sub(8)]
+  if known then
+    return known[1], known[2]
+  end
   if not sent or sent == "" then
     unauthorized(handle, "no-credential", "This request carries no credential.", namespace, name)
     return nil
@@ -55,7 +59,7 @@ local function caller(handle, headers, namespace, name)
     unauthorized(handle, "not-a-service-account", "The token is not one of a ServiceAccount.", namespace, name)
     return nil
   end
-  local found = RECENT[token] or KEYS[sha256(token)]
+  local found = KEYS[sha256(token)]
   if found then
     RECENT[token] = found
     return found[1], found[2]
@@ -141,7 +145,7 @@ end
 -- True when a body may follow. target: the model the address names, if it names one.
 local function fit(handle, call, headers, target)
   local kind = (headers:get("content-type") or ""):lower()
-  if not kind:match("^application/json *$") and not kind:match("^application/json *;") then
+  if kind ~= "application/json" and not kind:match("^application/json *$") and not kind:match("^application/json *;") then
     local sent = kind == "" and "no content type" or "content type " .. shown(kind)
     refuse(handle, call, {
       status = 415,
@@ -179,8 +183,10 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   local namespace, name = addressed(headers:get(":authority") or "", DOMAIN)
   local whole = headers:get(":path") or "/"
-  local path, query = whole:match("^([^?]*)(.*)$")
-  local prefix = ""
+  local path, query, prefix = whole, "", ""
+  if not POSTS[whole] then
+    path, query = whole:match("^([^?]*)(.*)$")
+  end
   if name == "" then
     prefix, path = split_path(path)
     namespace = prefix

@@ -89,8 +89,7 @@ local function allowed(handle, call, target, model)
   return true
 end
 
-local function suits(handle, call, headers, target, model)
-  local path = (headers:get(":path") or ""):match("^[^?]*")
+local function suits(handle, call, headers, target, model, path)
   if model.lacks[path] then
     refuse(handle, call, {
       status = 501,
@@ -115,10 +114,14 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
+  local path = headers:get(":path") or ""
+  if not OPERATIONS[path] then
+    path = path:match("^[^?]*")
+  end
   local call = {
     caller = headers:get("x-slm-caller"),
     caller_namespace = headers:get("x-slm-caller-namespace"),
-    operation = OPERATIONS[(headers:get(":path") or ""):match("^[^?]*")],
+    operation = OPERATIONS[path],
   }
   local wanted = headers:get("x-slm-body-model")
   -- At once: it may hold any byte a JSON string can, and such a header must reach nobody.
@@ -138,7 +141,7 @@ function envoy_on_request(handle)
     return unknown(handle, call, wanted, namespace)
   end
   call.target = target
-  if not allowed(handle, call, target, model) or not suits(handle, call, headers, target, model) then
+  if not allowed(handle, call, target, model) or not suits(handle, call, headers, target, model, path) then
     return
   end
   remember(handle, "call", call)
