@@ -1,1 +1,7 @@
-"""Audit: one chained record for every answer. Arrives with the sealed boundary; empty until then."""
+"""Audit: one chained record for every answer a gateway gave, and the proof that none was changed or taken away.
+
+Owns what a record is and how it is written down (record), who signs for how many there are (sign), what the numbers of
+requests and of records say together (completeness), and how files are checked without a cluster (verify).
+Reads nothing and writes nothing: gateway/record/ keeps the files, `slm audit` reads them.
+It never sees a prompt, an answer or a credential: the access log records are made from has none.
+"""

@@ -130,6 +130,68 @@ def gateway_run() -> None:
     raise typer.Exit(run())
 
 
+audit = typer.Typer(
+    help="Records of answers, checked and read from their files: no cluster needed.", no_args_is_help=True
+)
+app.add_typer(audit, name="audit")
+Records = Annotated[
+    list[str], typer.Argument(help="Folders `audit` of gateways' claims, or files from them.", metavar="FILES...")
+]
+
+
+@audit.command(name="verify")
+def audit_verify(
+    files: Records,
+    key: Annotated[str, typer.Option(help="Public key the gateway signs with, if it is known from elsewhere.")] = "",
+    part: Annotated[
+        bool, typer.Option("--part", help="Only a piece of a chain is here: do not check its ends.")
+    ] = False,
+    output: Output = "table",
+) -> None:
+    """Check that no record was changed, moved, added or taken away. Exit code 0: intact, 1: faults, 2: unreadable."""
+    from smallmodel_operator.cli.audit import verify
+
+    raise typer.Exit(verify(files, key, part, output))
+
+
+@audit.command(name="show")
+def audit_show(
+    request: Annotated[str, typer.Argument(help="`x-request-id` of the answer.", metavar="REQUEST-ID")],
+    files: Records,
+    output: Output = "table",
+) -> None:
+    """Print what is recorded of one request. Exit code 1 when there is nothing."""
+    from smallmodel_operator.cli.audit import show
+
+    raise typer.Exit(show(request, files, output))
+
+
+@audit.command(name="export")
+def audit_export(
+    files: Records,
+    since: Annotated[str, typer.Option(help="Answers from this time on, like 2026-11-21T14 (UTC).")] = "",
+    until: Annotated[str, typer.Option(help="Answers before this time.")] = "",
+    target: Annotated[str, typer.Option(help="Answers of <namespace> or <namespace>/<model>.")] = "",
+) -> None:
+    """Write JSON lines: the whole chain as it stands, or the answers that are asked for."""
+    from smallmodel_operator.cli.audit import Wanted, export
+
+    raise typer.Exit(export(files, Wanted(since, until, target)))
+
+
+@audit.command(name="tail")
+def audit_tail(
+    files: Records,
+    number: Annotated[int, typer.Option("-n", "--number", min=0, help="So many answers.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more are recorded.")] = False,
+    output: Output = "table",
+) -> None:
+    """Print the last answers."""
+    from smallmodel_operator.cli.audit import tail
+
+    raise typer.Exit(tail(files, number, follow, output))
+
+
 def main() -> None:
     """Entry point of `slm` and `kubectl-slm`."""
     app()

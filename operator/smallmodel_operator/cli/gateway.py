@@ -11,6 +11,7 @@ from smallmodel_operator.gateway import agent, config
 from smallmodel_operator.gateway.accesslog.part import read_log
 from smallmodel_operator.gateway.activate.part import activate
 from smallmodel_operator.gateway.files import Files
+from smallmodel_operator.gateway.record.part import record
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.xds.renderer import EnvoyRenderer
 from smallmodel_operator.gateway.xds.site import Site
@@ -24,7 +25,7 @@ def prepare() -> int:
 
 def run() -> int:
     """Run the agent; the exit code says why it ended."""
-    parts = (activate, read_log)
+    parts = (activate, read_log, record)
     return _with_settings(lambda settings: asyncio.run(agent.run(settings, _renderer(settings), parts)))
 
 

@@ -50,6 +50,11 @@ def peer_key(master: bytes) -> str:
     return hmac.new(master, b"gateways", hashlib.sha256).hexdigest()
 
 
+def audit_seed(master: bytes, gateway: str) -> bytes:
+    """What a gateway signs its records with is made of: 32 bytes for each gateway's pod, the same after a restart."""
+    return hmac.new(master, f"audit:{gateway}".encode(), hashlib.sha256).digest()
+
+
 def client_key(master: bytes, uid: str, generation: int) -> str:
     """The key in Secret `<model>-client`: made again from the same values at any time, so nothing has to be kept."""
     made = hmac.new(master, f"client:{uid}:{generation}".encode(), hashlib.sha256).digest()

@@ -87,6 +87,14 @@ class Admin:
         """
         return traffic_of(await self._stats(TRAFFIC))
 
+    async def total(self, pattern: str) -> int:
+        """Sum of the statistics whose names match.
+
+        Raises:
+            Unreachable: no answer.
+        """
+        return sum(int(stat.get("value", 0)) for stat in (await self._stats(pattern)).get("stats", ()))
+
     async def versions(self) -> dict[str, frozenset[str]]:
         """Versions of configuration files that are served.
 

@@ -49,6 +49,8 @@ class Agent:
         self.settings = settings
         self.client = client
         self.held: Callable[[], Mapping[str, signals.Held]] = dict
+        self.troubles: list[Callable[[], str]] = []
+        """What other parts of the process have to say at /readyz; empty texts are left out."""
         self.discovery = Discovery(settings.xds_socket)
         self.admin = Admin(settings.admin_socket)
         self.http_port = 0
@@ -246,6 +248,7 @@ class Agent:
         problems += [_refusal(name) for name in sorted(self._refused)]
         problems += [f"Envoy refuses endpoints of {t}: {why}" for t, why in sorted(self.discovery.problems.items())]
         problems += [self.writer.problem] if self.writer.problem else []
+        problems += [text for trouble in self.troubles if (text := trouble())]
         if not envoy:
             problems.append("Envoy does not take requests yet: see the log of container envoy")
         elif not self.discovery.connected:

@@ -18,7 +18,9 @@ class GatewaySettings(BaseSettings):
     gateway_dir: Path = Field(
         Path("/run/smallmodel"), description="Folder in memory: bootstrap.json, xds/, admin.sock, agent.sock, xds.sock."
     )
-    gateway_data_dir: Path = Field(Path("/var/lib/smallmodel"), description="Folder that stays: the access log.")
+    gateway_data_dir: Path = Field(
+        Path("/var/lib/smallmodel"), description="Folder that stays: the access log, records."
+    )
     namespace: str = Field(SYSTEM_NAMESPACE, description="The gateway's own namespace; its Secret lives there.")
     watch_namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Namespaces whose models are served, separated by commas; empty is all."
@@ -42,6 +44,13 @@ class GatewaySettings(BaseSettings):
     gateway_drain_seconds: float = Field(
         25.0, ge=0, le=3600, description="When asked to stop, how long to serve an Envoy that still has requests."
     )
+    audit_on_failure: Literal["Continue"] = Field(
+        "Continue", description="What happens to requests while they cannot be recorded: they are served."
+    )
+    audit_retention_days: int = Field(400, ge=1, le=36500, description="Records older than this are removed.")
+    audit_max_mebibytes: int = Field(
+        512, ge=32, description="MiB of the claim for records; the oldest are removed beyond it, whatever their age."
+    )
     log_format: Literal["json", "text"] = Field("text", description="Form of the log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 
@@ -61,6 +70,11 @@ class GatewaySettings(BaseSettings):
     def agent_socket(self) -> Path:
         """The activator, for the own Envoy."""
         return self.gateway_dir / "agent.sock"
+
+    @property
+    def audit_dir(self) -> Path:
+        """Segments and head of this gateway's chain of records."""
+        return self.gateway_data_dir / "audit"
 
     @property
     def xds_socket(self) -> Path:

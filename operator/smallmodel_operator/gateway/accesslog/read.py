@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from smallmodel_operator.gateway.accesslog.files import LogFile, inode_of, log_files
 from smallmodel_operator.gateway.accesslog.position import HEAD_BYTES, Position, digest, load, save
@@ -27,13 +27,36 @@ POLL_SECONDS: Final = 0.2
 logger = logging.getLogger(__name__)
 
 
+class Store(Protocol):
+    """Where a reader keeps its position."""
+
+    def load(self) -> Position | None:
+        """The one kept last; None: there is none. Raises ValueError or OSError when it cannot be read."""
+
+    def save(self, position: Position) -> None:
+        """Keep it. Raises OSError when it cannot be kept; it is then tried again."""
+
+
+class FileStore:
+    """A position in a file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Position | None:
+        return load(self._path)
+
+    def save(self, position: Position) -> None:
+        save(self._path, position)
+
+
 class LogReader:
     """One reader of one log. `on_garbage` gets the reason, a word."""
 
     def __init__(
         self,
         path: Path,
-        state_path: Path,
+        store: Path | Store,
         on_line: Callable[[bytes], None],
         *,
         on_garbage: Callable[[str], None] = lambda _: None,
@@ -43,7 +66,7 @@ class LogReader:
         self.path = path
         self.problem = ""
         """What keeps it from reading or saving now; empty: nothing."""
-        self._state_path = state_path
+        self._store = FileStore(store) if isinstance(store, Path) else store
         self._on_line = on_line
         self._on_garbage = on_garbage
         self._poll_seconds = poll_seconds
@@ -107,13 +130,36 @@ class LogReader:
         self._open(following)
         return True
 
+    @property
+    def unsaved(self) -> bool:
+        """Saving failed after the last batch: `save` it before the next step."""
+        return self._unsaved
+
+    def save(self) -> None:
+        """Try again to save.
+
+        Raises:
+            OSError: it failed again.
+        """
+        if self._unsaved:
+            self._save()
+
+    def sync(self) -> None:
+        """Have what was read on the disk: who keeps more than the log after a crash would meet its lines again.
+
+        Raises:
+            OSError: the disk does not work.
+        """
+        if self._descriptor is not None:
+            os.fdatasync(self._descriptor)
+
     # -- which file --------------------------------------------------------------------------------------------
 
     def _begin(self) -> bool:
         """Open the file to go on with; False: there is none yet."""
         if not self._resumed:
             try:
-                self._position = load(self._state_path)
+                self._position = self._store.load()
             except ValueError as error:
                 logger.warning("%s; the log is read from its beginning, so requests may be counted again", error)
             self._resumed = True
@@ -123,6 +169,7 @@ class LogReader:
             for file in files:
                 if file.inode == known.inode and self._reopen(file, known):
                     return True
+            self._on_garbage("missing")
         following = _first_after(files, known.after if known else 0)
         if following is not None:
             self._open(following)
@@ -154,6 +201,7 @@ class LogReader:
         files = log_files(self.path)
         here = next((i for i, file in enumerate(files) if file.inode == known.inode), None)
         if here is None:
+            self._on_garbage("missing")
             return _first_after(files, known.after)
         return files[here + 1] if here + 1 < len(files) else None
 
@@ -210,7 +258,7 @@ class LogReader:
 
     def _save(self) -> None:
         self._unsaved = True
-        save(self._state_path, self._at)
+        self._store.save(self._at)
         self._unsaved = False
 
     def _trouble(self, problem: str) -> None:

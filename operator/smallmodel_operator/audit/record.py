@@ -1,0 +1,116 @@
+"""One record: a line of canonical JSON with its number, the hash of the record before it and its own. Pure.
+
+    {"gen_ai.request.model":"bot",…,"kind":"answer","prev":"<hash>","seq":7,"time":"…","hash":"<hash>"}
+
+The hash is the SHA-256 of the line without `"hash"`: keys sorted, no spaces, UTF-8, numbers are integers. For such
+values that is RFC 8785, so any language can check it. The hash comes last, where it can be cut off without parsing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+ORIGIN: Final = "0" * 64
+"""What the first record of a chain has for the hash of the one before it."""
+_HASH_BYTES: Final = len(',"hash":""}') + 64
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+LARGEST: Final = 2**53 - 1
+"""Integers up to here are the same number in every language that reads JSON."""
+
+Body = Mapping[str, Any]
+
+
+class Kind(StrEnum):
+    """What a record is about."""
+
+    ANSWER = "answer"
+    """A request that is over, however it ended."""
+    NOTE = "note"
+    """Something that happened to the record itself: it began, lines were unreadable, old segments were removed."""
+    CHECKPOINT = "checkpoint"
+    """A signature over all records so far, with the numbers of requests and of records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as read. `intact`: its hash is that of its bytes."""
+
+    body: Body
+    hash: str
+    computed: str
+
+    @property
+    def intact(self) -> bool:
+        return self.hash == self.computed
+
+    @property
+    def seq(self) -> int:
+        return int(self.body["seq"])
+
+    @property
+    def prev(self) -> str:
+        return str(self.body["prev"])
+
+    @property
+    def kind(self) -> str:
+        return str(self.body["kind"])
+
+
+def canonical(value: Body) -> bytes:
+    """Equal values give equal bytes.
+
+    Raises:
+        ValueError: a text in it is no Unicode, which Envoy's lines never have.
+    """
+    return _ENCODER.encode(value).encode()
+
+
+def seal(body: Body, seq: int, prev: str) -> tuple[bytes, str]:
+    """The line of a record (with its newline), and its hash.
+
+    Raises:
+        ValueError: a text in it is no Unicode.
+    """
+    whole = canonical({**body, "seq": seq, "prev": prev})
+    made = hashlib.sha256(whole).hexdigest()
+    return b'%s,"hash":"%s"}\n' % (whole[:-1], made.encode()), made
+
+
+def read(line: bytes) -> Record:
+    """Read a line, with or without its newline.
+
+    Raises:
+        ValueError: it is no record; one whose hash is wrong is a record that is not intact.
+    """
+    line = line.removesuffix(b"\n")
+    head, tail = line[:-_HASH_BYTES], line[-_HASH_BYTES:]
+    if not head.startswith(b"{") or not tail.startswith(b',"hash":"') or not tail.endswith(b'"}'):
+        raise ValueError("it does not end with a hash")
+    whole = head + b"}"
+    try:
+        body = json.loads(whole)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(body, dict):
+        raise ValueError("not an object")
+    _check(body)
+    try:
+        same = canonical(body) == whole
+    except ValueError:  # half a surrogate pair, as an escape
+        same = False
+    # Two ways to write the same would be two hashes of one record: there is only one.
+    computed = hashlib.sha256(whole).hexdigest() if same else ""
+    return Record(body, tail[9:-2].decode("ascii", "replace"), computed)
+
+
+def _check(body: Body) -> None:
+    seq, prev, kind = body.get("seq"), body.get("prev"), body.get("kind")
+    if type(seq) is not int or not 1 <= seq <= LARGEST:
+        raise ValueError(f"its number is {seq!r}")
+    if not isinstance(prev, str) or len(prev) != len(ORIGIN):
+        raise ValueError("it does not name the record before it")
+    if kind not in list(Kind):
+        raise ValueError(f"its kind is {kind!r}")

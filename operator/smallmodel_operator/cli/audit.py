@@ -1,0 +1,267 @@
+"""`slm audit`: checks, shows and exports records from their files alone; no cluster is asked."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from smallmodel_operator.audit.head import Head
+from smallmodel_operator.audit.record import Kind, Record, read
+from smallmodel_operator.audit.report import Report
+from smallmodel_operator.audit.verify import Verifier, first_of
+
+HEAD: Final = "head.json"
+SEGMENT: Final = ".jsonl"
+FOLLOW_SECONDS: Final = 0.5
+FAULTY, UNUSABLE = 1, 2
+
+
+class NoRecords(Exception):  # noqa: N818 - says what is the matter
+    """What was named holds no records, or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The segments of one gateway, in order."""
+
+    folder: Path
+    segments: tuple[Path, ...]
+
+    def lines(self) -> Iterator[tuple[Path, bytes]]:
+        for path in self.segments:
+            with path.open("rb") as file:
+                for line in file:
+                    yield path, line
+
+    def records(self) -> Iterator[tuple[Record, bytes]]:
+        """Those that can be read; `verify` says what cannot."""
+        for _, line in self.lines():
+            try:
+                yield read(line), line
+            except ValueError:
+                continue
+
+    def head(self) -> Head | str | None:
+        try:
+            return Head.load((self.folder / HEAD).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            return str(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which answers: times are beginnings of `2026-11-21T14:41:39.000000Z`; empty: any."""
+
+    since: str = ""
+    until: str = ""
+    target: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.since or self.until or self.target)
+
+    def fits(self, body: Any) -> bool:
+        at, target = str(body.get("time", "")), str(body.get("slm.target", ""))
+        in_time = at >= self.since and (not self.until or at < self.until)
+        return in_time and (not self.target or target == self.target or target.startswith(f"{self.target}/"))
+
+
+@dataclass(slots=True)
+class _Found:
+    folders: dict[Path, list[Path]] = field(default_factory=dict)
+
+    def add(self, path: Path) -> None:
+        self.folders.setdefault(path.parent, []).append(path)
+
+
+def chains(names: list[str]) -> list[Chain]:
+    """The chains in files and folders (searched to the bottom).
+
+    Raises:
+        NoRecords: there is none.
+    """
+    found = _Found()
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            for item in path.rglob(f"*{SEGMENT}"):
+                found.add(item)
+        elif path.name == HEAD:
+            continue
+        elif path.exists():
+            found.add(path)
+        else:
+            raise NoRecords(
+                f"{name} does not exist: name a folder `audit` of a gateway's claim, or files copied from it."
+            )
+    if not found.folders:
+        raise NoRecords(
+            f"no records in {', '.join(names)}: they are files like 00000000000000000001{SEGMENT} in the folder "
+            "`audit` of a gateway's claim."
+        )
+    return [
+        Chain(folder, tuple(sorted(set(paths), key=lambda p: (first_of(p.name), p.name))))
+        for folder, paths in sorted(found.folders.items())
+    ]
+
+
+def check(chain: Chain, key: str = "", *, part: bool = False) -> Report:
+    """Verify one chain.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    verifier, head = Verifier(key, part=part), chain.head()  # before the rest: a chain in use grows meanwhile
+    for path in chain.segments:
+        with path.open("rb") as file:
+            verifier.segment(path.name, file)
+    return verifier.finish(head)
+
+
+def verify(names: list[str], key: str, part: bool, output: str) -> int:
+    """Print what was found; 0 intact, 1 faults, 2 nothing to check."""
+    try:
+        reports = {chain.folder: check(chain, key, part=part) for chain in chains(names)}
+    except (NoRecords, OSError) as error:
+        return _failed(str(error))
+    values = [{"folder": str(folder), **report.dump()} for folder, report in reports.items()]
+    if output == "json":
+        print(json.dumps(values, indent=2))
+    elif output == "yaml":
+        print(yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False), end="")
+    else:
+        for folder, report in reports.items():
+            print("\n".join(_words(folder, report, pinned=bool(key))))
+    return 0 if all(report.intact for report in reports.values()) else FAULTY
+
+
+def _words(folder: Path, report: Report, *, pinned: bool) -> Iterator[str]:
+    state = "intact" if report.intact else f"{len(report.faults)} FAULT(S)"
+    yield f"{folder}: {state}: records {report.first} to {report.last}, {report.answers} of them answers"
+    yield from (f"  {fault}" for fault in report.faults)
+    for key in report.keys:
+        yield f"  signed up to record {report.signed_to} with key {key}" + (
+            "" if pinned else " (whose key that is has to be known from elsewhere: give it with --key)"
+        )
+    if not report.keys:
+        yield "  no record is under a signature that fits"
+    for count in report.counts():
+        yield (
+            f"  Envoy since {count.get('since')}: {count.get('finished')} requests, {count.get('recorded')} recorded, "
+            f"{count.get('missing')} missing, {count.get('surplus')} too many"
+        )
+    if report.tail:
+        yield f"  {report.tail} bytes at the end were never committed: a write that was cut short, or goes on now"
+    for note in report.notes:
+        if note.get("event") not in _USUAL:
+            said = {k: v for k, v in note.items() if k not in ("kind", "event", "time", "seq")}
+            yield f"  note in record {note.get('seq')} of {note.get('time')}: {note.get('event')} {json.dumps(said)}"
+    yield from (f"  warning: {text}" for text in report.warnings)
+
+
+_USUAL: Final = frozenset({"chain-began", "agent-began", "log-opened", "configuration"})
+
+
+def show(request: str, names: list[str], output: str) -> int:
+    """Print the records of one request; 1 when there is none."""
+    try:
+        found = [
+            (chain, record)
+            for chain in chains(names)
+            for record, _ in chain.records()
+            if record.kind == Kind.ANSWER and record.body.get("request.id") == request
+        ]
+    except (NoRecords, OSError) as error:
+        return _failed(str(error))
+    if not found:
+        return _failed(
+            f"no record of request {request!r}: it may have come to a gateway whose records are not here.", 1
+        )
+    if output == "json":
+        print(json.dumps([{**r.body, "hash": r.hash, "intact": r.intact} for _, r in found], indent=2))
+        return 0 if all(record.intact for _, record in found) else FAULTY
+    for chain, record in found:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, value in sorted(record.body.items()):
+            if name not in ("kind", "commit"):
+                table.add_row(name, str(value))
+        Console().print(table)
+        state = "is as it was written" if record.intact else "IS NOT what was written"
+        print(
+            f"record {record.seq} of {chain.folder} {state}; `slm audit verify {chain.folder}` checks the whole chain"
+        )
+    return 0 if all(record.intact for _, record in found) else FAULTY
+
+
+def export(names: list[str], wanted: Wanted) -> int:
+    """Write JSON lines: every record as it stands, or the answers that are wanted."""
+    try:
+        for chain in chains(names):
+            for record, line in chain.records():
+                if not wanted or (record.kind == Kind.ANSWER and wanted.fits(record.body)):
+                    sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stderr.close()  # who reads has enough
+    except (NoRecords, OSError) as error:
+        return _failed(str(error))
+    return 0
+
+
+def tail(names: list[str], number: int, follow: bool, output: str) -> int:
+    """Print the last answers, and with `follow` those that come, until interrupted."""
+    try:
+        last = _last(names)
+        _print(last[-number:] if number else [], output)
+        seen = {(record.seq, record.hash) for record in last}
+        while follow:
+            time.sleep(FOLLOW_SECONDS)
+            new = [r for r in _last(names) if (r.seq, r.hash) not in seen]
+            _print(new, output)
+            seen |= {(record.seq, record.hash) for record in new}
+    except (NoRecords, OSError) as error:
+        return _failed(str(error))
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _last(names: list[str]) -> list[Record]:
+    """Answers in the newest two segments of each chain, by time."""
+    found = []
+    for chain in chains(names):
+        newest = Chain(chain.folder, chain.segments[-2:])
+        found += [record for record, _ in newest.records() if record.kind == Kind.ANSWER]
+    return sorted(found, key=lambda record: str(record.body.get("time")))
+
+
+def _print(records: list[Record], output: str) -> None:
+    for record in records:
+        body = record.body
+        if output == "json":
+            print(json.dumps({**body, "hash": record.hash}), flush=True)
+            continue
+        tokens = f"{body.get('gen_ai.usage.input_tokens', '-')}/{body.get('gen_ai.usage.output_tokens', '-')}"
+        words = (
+            str(body.get("time")),
+            str(body.get("http.response.status_code")),
+            str(body.get("slm.target", "-")),
+            str(body.get("slm.caller", "-")),
+            f"{tokens} tokens",
+            f"{body.get('slm.duration_ms', '-')} ms",
+            str(body.get("request.id", "-")),
+        )
+        print("  ".join(words), flush=True)
+
+
+def _failed(message: str, code: int = UNUSABLE) -> int:
+    Console(stderr=True).print(message, style="red", markup=False)
+    return code

@@ -1,0 +1,62 @@
+"""What Envoy counted beside what was recorded, for one gateway."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from smallmodel_operator.audit.completeness import Count
+from smallmodel_operator.gateway.admin import Admin
+from smallmodel_operator.gateway.record.answer import stamp
+
+LISTENERS: Final = r"^http\.https?\.downstream_rq_"
+TOTAL, ACTIVE = LISTENERS + "total$", LISTENERS + "active$"
+FLUSH_SECONDS: Final = 1.0
+"""Envoy writes lines it kept back every 0.5 s (the chart's --file-flush-interval-msec)."""
+
+
+def life_of(admin_socket: Path) -> str:
+    """Since when the Envoy of now runs, as a time of its log; empty while there is none.
+
+    It makes its admin socket anew when it begins, after the one before it ended and before it takes a request: that
+    moment tells the lines of the two apart.
+    """
+    try:
+        made = admin_socket.stat().st_mtime
+    except OSError:
+        return ""
+    return stamp(datetime.fromtimestamp(made, UTC))
+
+
+class Counting:
+    """Keeps the count of the Envoy of now. `recorded`: the life that is recorded, and how many records it has."""
+
+    def __init__(
+        self, admin: Admin, recorded: Callable[[], tuple[str, int]], read_all: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """`read_all`: true when all that is in the log at its call has been recorded."""
+        self._admin = admin
+        self._recorded = recorded
+        self._read_all = read_all
+        self.now = Count("")
+
+    async def look(self) -> Count:
+        """Ask Envoy once; takes somewhat more than FLUSH_SECONDS.
+
+        Raises:
+            Unreachable: Envoy does not answer.
+        """
+        since, before = self._recorded()
+        active_before = await self._admin.total(ACTIVE)
+        total = await self._admin.total(TOTAL)
+        active = await self._admin.total(ACTIVE)
+        # In this order neither can be wrong: what began in between is in no total, what ended only in the later one.
+        least, most = total - active, total - active_before
+        await asyncio.sleep(FLUSH_SECONDS)
+        whole = await self._read_all()
+        then, after = self._recorded()
+        if since and then == since and whole:
+            known = self.now if self.now.since == since else Count(since)
+            self.now = known.seen(before, least, most, after)
+        return self.now

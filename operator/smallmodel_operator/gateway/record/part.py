@@ -1,0 +1,231 @@
+"""The record as a part of the agent's process: reads the log, commits, counts, signs, keeps within bounds."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+from smallmodel_operator.audit.sign import Signer
+from smallmodel_operator.core.keys import audit_seed
+from smallmodel_operator.gateway.accesslog.part import LOG
+from smallmodel_operator.gateway.accesslog.read import LogReader
+from smallmodel_operator.gateway.admin import Unreachable
+from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.record import metrics
+from smallmodel_operator.gateway.record.count import Counting, life_of
+from smallmodel_operator.gateway.record.recorder import Recorder
+
+BATCH_BYTES: Final = 512 * 1024
+"""Read and committed at a time: under load one sync serves hundreds of answers."""
+POLL_SECONDS: Final = 0.2
+RETRY_SECONDS: Final = 2.0
+CHECKPOINT_SECONDS: Final = 30.0
+TIDY_SECONDS: Final = 60.0
+LAST_SECONDS: Final = 3.0
+"""How long the last lines are read when the agent ends."""
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+async def record(agent: Agent) -> None:
+    """Record this gateway's answers until cancelled. For `Agent.run(stop, parts=[record])`."""
+    trouble = "answers are not recorded yet: the key that signs them is not known; the log keeps them meanwhile"
+    agent.troubles.append(lambda: trouble)
+    while agent.world.keys is None or not agent.world.keys.engine_master:  # noqa: ASYNC110 - once, at the start
+        await asyncio.sleep(POLL_SECONDS)
+    trouble = ""
+    recording = Recording(agent)
+    agent.troubles.append(lambda: recording.trouble)
+    await recording.run()
+
+
+class Recording:
+    """One chain at work. All that touches files runs in one thread of its own, so that no sync holds up the agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.trouble = ""
+        """Why answers cannot be recorded now; empty: they are."""
+        self._agent = agent
+        self._master = self._engine_master()
+        settings = agent.settings
+        self._recorder = Recorder(
+            settings.audit_dir,
+            settings.identity,
+            self._signer(),
+            life=lambda: life_of(settings.admin_socket),
+            sync=lambda: self._reader.sync(),
+        )
+        self._reader = LogReader(
+            settings.gateway_data_dir / LOG,
+            self._recorder,
+            self._recorder.on_line,
+            on_garbage=self._recorder.on_garbage,
+            batch_bytes=BATCH_BYTES,
+        )
+        self._counting = Counting(
+            agent.admin, lambda: (self._recorder.since, self._recorder.recorded), self._until_all_is_read
+        )
+        self._thread = ThreadPoolExecutor(1, "record")
+        self._at_end = float("-inf")
+        """When a look at the log began that found nothing more (monotonic)."""
+        self._versions: dict[str, str] = {}
+        self._signed = 0
+
+    def _engine_master(self) -> bytes:
+        keys = self._agent.world.keys
+        return keys.engine_master if keys is not None else b""
+
+    def _signer(self) -> Signer:
+        signer = Signer(audit_seed(self._master, self._agent.settings.identity))
+        metrics.SIGNER.info({"key": signer.public})
+        logger.info("records of this gateway are signed with key %s", signer.public)
+        return signer
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def run(self) -> None:
+        """Until cancelled; the last lines are recorded then."""
+        try:
+            while not await self._tried(self._recorder.open):  # noqa: ASYNC110 - a disk that does not work
+                await asyncio.sleep(RETRY_SECONDS)
+            async with asyncio.TaskGroup() as group:
+                for work in (self._read(), self._sign(), self._tidy()):
+                    group.create_task(work)
+        finally:
+            await self._do(self._finish)
+            self._thread.shutdown()
+
+    # -- in the thread -----------------------------------------------------------------------------------------
+
+    def _step(self) -> bool:
+        """One batch; False: there is nothing to read now."""
+        if self._reader.unsaved:
+            self._reader.save()
+        mark = self._recorder.mark()
+        try:
+            more = self._reader.step()
+        except BaseException:
+            if not self._reader.unsaved:  # these lines will be handed on again
+                self._recorder.back_to(mark)
+            raise
+        if not more and self._recorder.waiting:
+            self._recorder.commit()
+        return more
+
+    def _checkpoint(self) -> None:
+        master = self._engine_master()
+        if master and master != self._master:
+            self._master = master
+            self._recorder.resign(self._signer())
+        elif self._recorder.seq == self._signed:
+            return
+        count = self._counting.now
+        self._recorder.checkpoint([count.dump()] if count.since else [])
+        self._signed = self._recorder.seq
+
+    def _note_configuration(self) -> None:
+        self._recorder.note("configuration", files={name: v for name, v in self._versions.items() if v})
+
+    def _bound(self) -> None:
+        settings = self._agent.settings
+        oldest = datetime.now(UTC) - timedelta(days=settings.audit_retention_days)
+        for reason, number in self._recorder.retain(settings.audit_max_mebibytes << 20, oldest).items():
+            metrics.REMOVED.labels(reason).inc(number)
+            logger.info("%d records removed, by %s", number, reason)
+        metrics.SIZE.set(self._recorder.size())
+
+    def _finish(self) -> None:
+        """The last lines, and a signature: Envoy has ended before the agent does."""
+        end = time.monotonic() + LAST_SECONDS
+        try:
+            if self._recorder.opened:
+                while self._step() and time.monotonic() < end:
+                    pass
+                self._checkpoint()
+        except Exception as error:
+            logger.error("the last answers are recorded when the agent runs again: %r", error)
+        finally:
+            self._reader.close()
+            self._recorder.close()
+
+    # -- beside it ---------------------------------------------------------------------------------------------
+
+    async def _tried(self, work: Callable[[], None]) -> bool:
+        """False: it failed, and that is said."""
+        try:
+            await self._do(work)
+        except Exception as error:  # a full disk, a bug: answers are served all the same, and nobody is left to guess
+            self._failed(error)
+            return False
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        metrics.FAILURES.inc()
+        metrics.FAILING.set(1)
+        what = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+        if not self.trouble:
+            logger.error("answers cannot be recorded: %s", what, exc_info=not isinstance(error, OSError))
+        self.trouble = (
+            f"answers cannot be recorded: {what}. Requests are served; the access log keeps up to 320 MiB of them for "
+            "the record. Make room on the gateway's claim, or enlarge it."
+        )
+
+    async def _read(self) -> None:
+        counted = 0
+        while True:
+            began = time.monotonic()
+            try:
+                more = await self._do(self._step)
+            except Exception as error:
+                self._failed(error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if self.trouble:
+                logger.warning("answers are recorded again")
+            self.trouble = ""
+            metrics.FAILING.set(0)
+            metrics.RECORDS.inc(self._recorder.answers - counted)
+            counted = self._recorder.answers
+            metrics.SEQUENCE.set(self._recorder.seq)
+            metrics.WAITING.set(self._reader.unread)
+            if not more:
+                self._at_end = began
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _until_all_is_read(self) -> bool:
+        """False: there is always more; more than can be recorded comes."""
+        since = time.monotonic()
+        while self._at_end < since < time.monotonic() <= since + CHECKPOINT_SECONDS:  # noqa: ASYNC110 - seldom
+            await asyncio.sleep(POLL_SECONDS)
+        return self._at_end >= since
+
+    async def _sign(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_SECONDS)
+            await self._tried(self._recorder.refresh)
+            try:
+                count = await self._counting.look()
+            except Unreachable as error:
+                logger.debug("%s", error)
+            else:
+                metrics.MISSING.set(count.missing)
+                metrics.SURPLUS.set(count.surplus)
+                self._recorder.count(count.dump())
+            if not self.trouble:
+                await self._tried(self._checkpoint)
+
+    async def _tidy(self) -> None:
+        looked = float("-inf")
+        while True:
+            if self._agent.writer.versions != self._versions:
+                self._versions = dict(self._agent.writer.versions)
+                await self._tried(self._note_configuration)
+            if not self.trouble and time.monotonic() - looked > TIDY_SECONDS:
+                looked = time.monotonic()
+                await self._tried(self._bound)
+            await asyncio.sleep(1.0)

@@ -1,0 +1,292 @@
+"""From lines of the access log to committed records. Everything here runs in one thread, the recorder's.
+
+It is the `Store` of its own LogReader: a position of the log is kept in the last record of each commit and nowhere
+else, so the two cannot disagree. A line is recorded and passed in the log by the same write, or neither.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from smallmodel_operator.audit.head import Head
+from smallmodel_operator.audit.record import Kind, read
+from smallmodel_operator.audit.sign import Signer
+from smallmodel_operator.audit.verify import REMOVED
+from smallmodel_operator.gateway.accesslog.position import Position
+from smallmodel_operator.gateway.record.answer import answer, sealed, stamp
+from smallmodel_operator.gateway.record.segments import COMMIT, Segments, segments
+
+HEAD: Final = "head.json"
+SEGMENT_BYTES: Final = 8 * 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+class Recorder:
+    """One chain. `life` says since when the Envoy that writes the log has been running (its stamp; empty: unknown)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        gateway: str,
+        signer: Signer,
+        *,
+        life: Callable[[], str],
+        sync: Callable[[], None] = lambda: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        """`sync`: has the log on the disk up to what was read, before more is recorded of it than may be there."""
+        self.folder = folder
+        self.sync = sync
+        self.seq, self.hash = 0, ""
+        self.since, self.recorded = "", 0
+        """Since when the Envoy of now runs, and how many of its requests are recorded."""
+        self.answers = 0
+        """Recorded since this process began."""
+        self.failed = ""
+        """Why the last commit did not succeed; empty: it did."""
+        self._gateway, self._signer, self._life, self._clock = gateway, signer, life, clock
+        self._segments = Segments(folder, segment_bytes)
+        self._waiting: list[dict[str, Any]] = []
+        self._position: Position | None = None
+        self._head_due = False
+        self._last_counts: Mapping[str, Any] = {}
+        self._told = ("", False)
+        """The life of Envoy, and the failure, that a note tells of already."""
+
+    # -- beginning ---------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Find the end of the chain; what a crash left behind it is cut off, and said in the chain.
+
+        Raises:
+            OSError: the folder cannot be read or written.
+        """
+        found = self._segments.open()
+        self.seq, self.hash = found.seq, found.hash
+        commit = found.commit or {}
+        self._position = _position(commit.get("log"))
+        self.since, self.recorded = str(commit.get("since", "")), int(commit.get("recorded", 0))
+        known = self._known_head()
+        if not self.seq:
+            self.note("chain-began", gateway=self._gateway)
+        said: dict[str, Any] = {"key": self._signer.public}
+        if found.dropped_bytes:
+            said |= {"dropped_bytes": found.dropped_bytes, "dropped_records": found.dropped_records}
+        if found.set_aside:
+            said["set_aside"] = list(found.set_aside)
+        if isinstance(known, str):
+            said["head"] = known
+        elif known is not None and known.seq > self.seq:
+            said |= {"lost_after": self.seq, "lost_up_to": known.seq}
+        self.note("agent-began", **said)
+        for name in said.keys() & {"set_aside", "head", "lost_after"}:
+            logger.error("records of %s are damaged or lost: %s is %s", self.folder, name, said[name])
+
+    def _known_head(self) -> Head | str | None:
+        path = self.folder / HEAD
+        try:
+            return Head.load(path.read_bytes())
+        except FileNotFoundError:
+            return "it was gone" if self.seq else None
+        except ValueError as error:
+            return str(error)
+
+    # -- what is recorded --------------------------------------------------------------------------------------
+
+    def on_line(self, line: bytes) -> None:
+        """A line of the log, to be recorded with the next commit.
+
+        Raises:
+            ValueError: it is none.
+        """
+        self._waiting.append(answer(line))
+
+    def on_garbage(self, reason: str) -> None:
+        """Something in the log was no line."""
+        self.note("log-garbage", reason=reason)
+
+    def note(self, event: str, **said: Any) -> None:
+        """Something happened that readers of the chain have to know."""
+        self._waiting.append({"kind": Kind.NOTE, "event": event, "time": stamp(self._clock()), **said})
+
+    def resign(self, signer: Signer) -> None:
+        """From now on another key signs."""
+        self.note("key-changed", before=self._signer.public, now=signer.public)
+        self._signer = signer
+
+    def checkpoint(self, requests: Sequence[Mapping[str, Any]]) -> None:
+        """Sign for all records so far. `requests`: Envoy's count beside ours.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._waiting.append(
+            {"kind": Kind.CHECKPOINT, "gateway": self._gateway, "time": stamp(self._clock()), "requests": requests}
+        )
+        self.commit()
+
+    def count(self, requests: Mapping[str, Any]) -> None:
+        """Keep the last word on this life of Envoy for the note that says it ended."""
+        self._last_counts = requests
+
+    # -- the Store of the reader -------------------------------------------------------------------------------
+
+    def load(self) -> Position | None:
+        """How far the log was read when the last commit was made."""
+        return self._position
+
+    def save(self, position: Position) -> None:
+        """Commit what was read.
+
+        Raises:
+            OSError: nothing of it was recorded; the same again is right.
+        """
+        if self._position is None or position.inode != self._position.inode:
+            self.note("log-opened")
+        self._position = position
+        self.commit()
+
+    @property
+    def opened(self) -> bool:
+        return bool(self.hash)
+
+    def mark(self) -> int:
+        """Where what waits ends now."""
+        return len(self._waiting)
+
+    def back_to(self, mark: int) -> None:
+        """Forget what was added after a mark."""
+        del self._waiting[mark:]
+
+    @property
+    def waiting(self) -> bool:
+        """Something is not committed yet."""
+        return bool(self._waiting) or self._head_due
+
+    def commit(self) -> None:
+        """Write what waits, sync it, and sign its end.
+
+        Raises:
+            OSError: it is not on the disk; try again.
+        """
+        try:
+            if self._waiting:
+                self._commit()
+            if self._head_due:
+                self._write_head()
+            self.failed = ""
+        except OSError as error:
+            self.failed = error.strerror or str(error)
+            raise
+
+    def _commit(self) -> None:
+        self.sync()
+        if self.failed and not self._told[1]:
+            self.note("writing-failed", error=self.failed)
+            self._told = (self._told[0], True)
+        since, recorded = self._lives()
+        log = asdict(self._position) if self._position else None
+        lines, seq, before = [], self.seq, self.hash
+        last = len(self._waiting) - 1
+        for index, body in enumerate(self._waiting):
+            seq += 1
+            if index == last:
+                body = {**body, COMMIT: {"log": log, "since": since, "recorded": recorded}}
+            if body["kind"] is Kind.CHECKPOINT:
+                body = self._signer.sign({**body, "seq": seq, "prev": before})
+            line, before = sealed(body, seq, before)
+            lines.append(line)
+        self._segments.append(b"".join(lines), self.seq + 1)
+        self.answers += sum(body["kind"] is Kind.ANSWER for body in self._waiting)
+        self._waiting.clear()
+        self._told = (since, False)
+        self.seq, self.hash, self.since, self.recorded = seq, before, since, recorded
+        self._head_due = True
+
+    def _lives(self) -> tuple[str, int]:
+        """Since when the Envoy of now runs, and how many of its requests are recorded with what waits.
+
+        Asked after the lines were read: whoever wrote them had begun before.
+        """
+        since, recorded = self._life() or self.since, self.recorded
+        times = [body["time"] for body in self._waiting if body["kind"] is Kind.ANSWER]
+        if since == self.since:
+            return since, recorded + sum(time >= since for time in times)
+        ended = {"since": self.since, "recorded": recorded + sum(self.since <= time < since for time in times)}
+        if self.since and self._told[0] != since:
+            # Its count went with it; what it had served and not yet written is known as far as it was counted.
+            self.note("envoy-began", since=since, before={**self._last_counts, **ended})
+            self._told = (since, self._told[1])
+        return since, sum(time >= since for time in times)
+
+    def refresh(self) -> None:
+        """Look whether another Envoy writes the log now, though no line of it has been read.
+
+        Raises:
+            OSError: that cannot be recorded.
+        """
+        since, recorded = self._lives()
+        if since != self.since and self._waiting:
+            self.commit()
+        self.since, self.recorded = since, recorded
+
+    def _write_head(self) -> None:
+        head = Head(self.seq, self.hash, self._gateway, stamp(self._clock()))
+        temporary = self.folder / f".{HEAD}.new"
+        temporary.write_bytes(head.dump(self._signer))
+        os.replace(temporary, self.folder / HEAD)
+        self._head_due = False
+
+    # -- bounds ------------------------------------------------------------------------------------------------
+
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return self._segments.size()
+
+    def retain(self, max_bytes: int, oldest: datetime) -> dict[str, int]:
+        """Remove segments over the size, or last written before `oldest`; records removed, by reason.
+
+        Raises:
+            OSError: something cannot be written or removed.
+        """
+        removed: dict[str, int] = {}
+        size, paths = self.size(), segments(self.folder)
+        for path, following in pairwise(paths):
+            stat = path.stat()
+            reason = "age" if stat.st_mtime < oldest.timestamp() else "size" if size > max_bytes else ""
+            if not reason:
+                break
+            first, prev = _first_of(following)
+            self.note(REMOVED, reason=reason, through=first - 1, through_hash=prev)
+            self.commit()
+            path.unlink()
+            size -= stat.st_size
+            removed[reason] = removed.get(reason, 0) + first - int(path.stem)
+        return removed
+
+    def close(self) -> None:
+        self._segments.close()
+
+
+def _first_of(path: Path) -> tuple[int, str]:
+    """Number of a segment's first record, and the hash of the one before it; from its name where it cannot be read."""
+    with path.open("rb") as file:
+        try:
+            record = read(file.readline())
+        except ValueError:
+            return int(path.stem), ""
+    return record.seq, record.prev
+
+
+def _position(value: Any) -> Position | None:
+    try:
+        return Position(**value) if value else None
+    except TypeError:
+        return None

@@ -1,0 +1,160 @@
+"""The files of a chain: `<number of the first record>.jsonl`, each appended to and synced, then left as it is.
+
+A commit is what one `append` brought. What a crash leaves after the last whole commit is cut off at the next start: it
+was never said to be recorded, and the log it came from is read again from where the commit says.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from smallmodel_operator.audit.record import ORIGIN, read
+
+COMMIT: Final = "commit"
+"""Entry of the last record of each commit: how far the log was read."""
+SUFFIX: Final = ".jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found at the start: the last commit, and what was cut off after it."""
+
+    seq: int = 0
+    hash: str = ORIGIN
+    commit: dict[str, Any] | None = None
+    dropped_bytes: int = 0
+    dropped_records: int = 0
+    set_aside: tuple[str, ...] = ()
+    """Segments without any commit that can be read; renamed, never removed."""
+
+
+def segments(folder: Path) -> list[Path]:
+    """The segments there are, oldest first.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    names = (p for p in folder.iterdir() if p.suffix == SUFFIX and p.stem.isascii() and p.stem.isdigit())
+    return sorted(names, key=lambda p: int(p.stem))
+
+
+class Segments:
+    """The segments of one folder, one writer."""
+
+    def __init__(self, folder: Path, segment_bytes: int) -> None:
+        self.folder = folder
+        self._segment_bytes = segment_bytes
+        self._descriptor: int | None = None
+        self._size = 0
+
+    def open(self) -> Found:
+        """Find the last commit and be ready to append after it.
+
+        Raises:
+            OSError: the folder cannot be made, read or written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._sync_folder(self.folder.parent)
+        aside: list[str] = []
+        cut_bytes = cut_records = 0
+        for path in reversed(segments(self.folder)):
+            end, last = _last_commit(path)
+            rest = path.read_bytes()[end:]
+            if last is None and _damaged(rest):
+                path.rename(path.with_name(f"{path.name}.damaged"))
+                aside.append(path.name)
+                continue
+            cut_bytes, cut_records = cut_bytes + len(rest), cut_records + rest.count(b"\n")
+            if last is not None:
+                self._reopen(path, end)
+                return Found(last["seq"], last["hash"], last[COMMIT], cut_bytes, cut_records, tuple(aside))
+            path.unlink()  # its first commit was cut short
+        return Found(dropped_bytes=cut_bytes, dropped_records=cut_records, set_aside=tuple(aside))
+
+    def _reopen(self, path: Path, end: int) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.ftruncate(self._descriptor, end)
+        os.lseek(self._descriptor, end, os.SEEK_SET)
+        os.fsync(self._descriptor)
+        self._size = end
+
+    def append(self, data: bytes, first: int) -> None:
+        """Commit: when it returns, the data is on the disk. `first`: number of the first record in it.
+
+        Raises:
+            OSError: it is not; nothing of it stays, and it can be tried again.
+        """
+        if self._descriptor is None or self._size >= self._segment_bytes:
+            self._begin(first)
+        assert self._descriptor is not None
+        try:
+            _write(self._descriptor, data)
+            os.fdatasync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            os.lseek(self._descriptor, self._size, os.SEEK_SET)
+            raise
+        self._size += len(data)
+
+    def _begin(self, first: int) -> None:
+        path = self.folder / f"{first:020d}{SUFFIX}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        self.close()
+        self._descriptor, self._size = descriptor, 0
+        self._sync_folder(self.folder)
+
+    @staticmethod
+    def _sync_folder(folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def old(self) -> list[Path]:
+        """Those that are not written any more, oldest first."""
+        return segments(self.folder)[:-1]
+
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(p.stat().st_size for p in segments(self.folder))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _damaged(data: bytes) -> bool:
+    """Is there a whole line that is no record? A crash leaves a piece of one only, at the end."""
+    for line in data.splitlines(keepends=True):
+        try:
+            if line.endswith(b"\n") and not read(line).intact:
+                return True
+        except ValueError:
+            return True
+    return False
+
+
+def _last_commit(path: Path) -> tuple[int, dict[str, Any] | None]:
+    """Where the last commit of a segment ends, and its last record with its hash; None: there is none."""
+    at, end, last = 0, 0, None
+    with path.open("rb") as file:
+        for line in file:
+            at += len(line)
+            if b'"commit":' not in line or not line.endswith(b"\n"):
+                continue
+            try:
+                record = read(line)
+            except ValueError:
+                continue
+            if record.intact and isinstance(record.body.get(COMMIT), dict):
+                end, last = at, {**record.body, "hash": record.hash}
+    return end, last

@@ -1,0 +1,96 @@
+"""A gateway's log and the chain recorded from it, without Envoy and without an agent."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from smallmodel_operator.audit.sign import Signer
+from smallmodel_operator.gateway.accesslog.format import FIELDS
+from smallmodel_operator.gateway.accesslog.read import LogReader
+from smallmodel_operator.gateway.record.recorder import Recorder
+
+SIGNER = Signer(b"s" * 32)
+BEGAN = datetime(2026, 11, 21, 12, tzinfo=UTC)
+LIFE = "2026-11-21T12:00:00.000000Z"
+
+
+def line(number: int, **fields: Any) -> bytes:
+    """A line of the access log; request `number` came so many milliseconds after BEGAN."""
+    value: dict[str, Any] = dict.fromkeys(FIELDS)
+    at = BEGAN + timedelta(milliseconds=number)
+    value |= {
+        "time": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "request.id": f"request-{number}",
+        "http.response.status_code": 200,
+        "gen_ai.request.model": "bot",
+        "slm.target": "support/bot",
+        "slm.duration_ms": 3,
+    }
+    return json.dumps(value | fields).encode() + b"\n"
+
+
+class Fixture:
+    """A folder with `access.log` and `audit/`, and the recorder that reads the one into the other."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int = 4096, signer: Signer = SIGNER, **recorder: Any) -> None:
+        self.log, self.audit = folder / "access.log", folder / "audit"
+        self.life = LIFE
+        self.written = 0
+        self._segment_bytes, self._signer, self._more = segment_bytes, signer, recorder
+        self.start()
+
+    def start(self) -> None:
+        """A process begins."""
+        life: Callable[[], str] = lambda: self.life  # noqa: E731
+        clock: Callable[[], datetime] = lambda: BEGAN + timedelta(milliseconds=self.written)  # noqa: E731
+        self.recorder = Recorder(
+            self.audit,
+            "gateway-0",
+            self._signer,
+            life=life,
+            clock=clock,
+            segment_bytes=self._segment_bytes,
+            **self._more,
+        )
+        self.reader = LogReader(
+            self.log, self.recorder, self.recorder.on_line, on_garbage=self.recorder.on_garbage, batch_bytes=2048
+        )
+        self.recorder.open()
+
+    def answer(self, number: int = 1, **fields: Any) -> None:
+        """So many requests more in the log."""
+        with self.log.open("ab") as log:
+            for _ in range(number):
+                self.written += 1
+                log.write(line(self.written, **fields))
+
+    def read(self) -> None:
+        """All that is in the log is recorded."""
+        while self.reader.step():
+            pass
+        if self.recorder.waiting:
+            self.recorder.commit()
+
+    def stop(self) -> None:
+        self.reader.close()
+        self.recorder.close()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """All records, as they stand."""
+        return [json.loads(text) for path in self.segments for text in path.read_bytes().splitlines()]
+
+    @property
+    def answered(self) -> list[str]:
+        """Request ids, in order."""
+        return [record["request.id"] for record in self.records if record["kind"] == "answer"]
+
+    @property
+    def segments(self) -> list[Path]:
+        return sorted(self.audit.glob("*.jsonl"))

@@ -1,0 +1,211 @@
+"""Each way to tamper with the files is found, named and placed; what a crash leaves is not called tampering."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.fakes.chain import SIGNER, Fixture
+
+from smallmodel_operator.audit.head import Head
+from smallmodel_operator.audit.record import ORIGIN, read, seal
+from smallmodel_operator.audit.report import FaultKind, Report
+from smallmodel_operator.audit.sign import Signer, signed
+from smallmodel_operator.cli.audit import chains, check
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Fixture:
+    """40 answers over several segments, a checkpoint in the middle and one at the end."""
+    found = Fixture(tmp_path)
+    for number in (20, 20):
+        found.answer(number)
+        found.read()
+        found.recorder.checkpoint([{"since": found.life, "finished": 20, "recorded": 20, "missing": 0, "surplus": 0}])
+    found.stop()
+    assert len(found.segments) > 3
+    return found
+
+
+def report(made: Fixture, key: str = SIGNER.public, *, part: bool = False) -> Report:
+    (chain,) = chains([str(made.audit)])
+    return check(chain, key, part=part)
+
+
+def faults(made: Fixture, key: str = SIGNER.public) -> list[tuple[FaultKind, int, int]]:
+    return [(fault.kind, fault.seq, fault.to) for fault in report(made, key).faults]
+
+
+def edit(made: Fixture, seq: int, change: Callable[[bytes], bytes | list[bytes]]) -> None:
+    """Change the line of a record."""
+    for path in made.segments:
+        lines = path.read_bytes().splitlines(keepends=True)
+        for index, line in enumerate(lines):
+            if f'"seq":{seq},'.encode() in line:
+                changed = change(line)
+                lines[index : index + 1] = changed if isinstance(changed, list) else [changed]
+                path.write_bytes(b"".join(lines))
+                return
+    raise AssertionError(f"no record {seq}")
+
+
+def test_what_was_written_is_intact(made: Fixture) -> None:
+    found = report(made)
+    assert found.faults == []
+    assert found.warnings == []
+    assert (found.first, found.last, found.answers) == (1, len(made.records), 40)
+    assert found.signed_to == found.last
+    assert found.keys == [SIGNER.public]
+    assert found.counts()[0]["missing"] == 0
+    assert [note["event"] for note in found.notes] == ["chain-began", "agent-began", "log-opened"]
+    json.dumps(found.dump())
+
+
+def test_an_edited_record(made: Fixture) -> None:
+    edit(made, 9, lambda line: line.replace(b'"bot"', b'"bob"'))
+    edit(made, 30, lambda line: line.replace(b"200", b"500"))
+    assert faults(made) == [(FaultKind.EDITED, 9, 0), (FaultKind.EDITED, 30, 0)]
+    fault = report(made).faults[0]
+    assert fault.file in {p.name for p in made.segments}
+    assert fault.line
+    assert f"{fault.file}:{fault.line}: record 9: edited" in str(fault)
+
+
+def test_an_edited_record_with_a_hash_that_fits(made: Fixture) -> None:
+    def forge(line: bytes) -> bytes:
+        record = read(line)
+        return seal({**record.body, "gen_ai.request.model": "bob"}, record.seq, record.prev)[0]
+
+    edit(made, 9, forge)
+    assert faults(made) == [(FaultKind.UNLINKED, 10, 0)]
+
+
+def test_a_record_that_is_gone(made: Fixture) -> None:
+    edit(made, 9, lambda line: b"")
+    edit(made, 20, lambda line: b"")
+    assert faults(made) == [(FaultKind.MISSING, 9, 9), (FaultKind.MISSING, 20, 20)]
+
+
+def test_records_that_changed_places(made: Fixture) -> None:
+    path = made.segments[1]
+    lines = path.read_bytes().splitlines(keepends=True)
+    seq = read(lines[0]).seq
+    path.write_bytes(b"".join([lines[1], lines[0], *lines[2:]]))
+    assert faults(made) == [(FaultKind.MISPLACED, seq + 1, 0), (FaultKind.MISSING, seq + 1, seq + 1)]
+
+
+def test_a_record_that_is_there_twice(made: Fixture) -> None:
+    edit(made, 9, lambda line: [line, line])
+    assert faults(made) == [(FaultKind.MISPLACED, 9, 0)]
+
+
+def test_a_line_that_is_no_record(made: Fixture) -> None:
+    edit(made, 9, lambda line: b"no record\n")
+    edit(made, 11, lambda line: line[:-80] + b"\n")
+    assert faults(made) == [(FaultKind.UNREADABLE, 9, 0), (FaultKind.UNREADABLE, 11, 0)]
+
+
+def test_a_segment_that_is_gone(made: Fixture) -> None:
+    gone = made.segments[2]
+    first = int(gone.stem)
+    last = int(made.segments[3].stem) - 1
+    gone.unlink()
+    assert faults(made) == [(FaultKind.MISSING, first, last)]
+
+
+def test_a_beginning_that_is_gone(made: Fixture) -> None:
+    last = int(made.segments[1].stem) - 1
+    made.segments[0].unlink()
+    assert faults(made) == [(FaultKind.MISSING, 1, last)]
+    assert report(made, part=True).intact
+
+
+def test_an_end_that_is_gone(made: Fixture) -> None:
+    whole = len(made.records)
+    path = made.segments[-1]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert faults(made) == [(FaultKind.MISSING, whole, whole)]
+    last = int(path.stem)
+    path.unlink()
+    assert faults(made) == [(FaultKind.MISSING, last, whole)]
+
+
+def test_an_end_that_was_cut_within_a_record(made: Fixture) -> None:
+    path, whole = made.segments[-1], len(made.records)
+    path.write_bytes(path.read_bytes()[:-7])
+    found = report(made)
+    assert [(f.kind, f.seq, f.to) for f in found.faults] == [(FaultKind.MISSING, whole, whole)]
+    assert found.tail > 0
+
+
+def test_a_segment_that_was_cut_within_a_record(made: Fixture) -> None:
+    path, next_first = made.segments[1], int(made.segments[2].stem)
+    path.write_bytes(path.read_bytes()[:-7])
+    assert [kind for kind, _, _ in faults(made)] == [FaultKind.UNREADABLE, FaultKind.MISSING]
+    assert {seq for _, seq, _ in faults(made)} == {next_first - 1}
+
+
+def test_what_was_not_committed_is_no_fault(made: Fixture) -> None:
+    """A write that is going on, or was cut short: said, and no more."""
+    with made.segments[-1].open("ab") as file:
+        file.write(b'{"kind":"answer"')
+    found = report(made)
+    assert found.intact
+    assert found.tail == 16
+
+
+def test_a_head_that_is_edited_or_gone(made: Fixture) -> None:
+    head = made.audit / "head.json"
+    text = head.read_bytes()
+    head.write_bytes(text.replace(b'"gateway-0"', b'"gateway-1"'))
+    assert [kind for kind, _, _ in faults(made)] == [FaultKind.HEAD]
+    head.write_bytes(Head(len(made.records), "0" * 64).dump(SIGNER))
+    assert [kind for kind, _, _ in faults(made)] == [FaultKind.HEAD]
+    head.unlink()
+    assert faults(made) == []
+    assert "there is no head" in report(made).warnings[0]
+
+
+def test_a_chain_somebody_else_signed(made: Fixture, tmp_path: Path) -> None:
+    """All made anew with another key: whole in itself, and not the gateway's."""
+    other = Fixture(tmp_path / "other" if (tmp_path / "other").mkdir() is None else tmp_path, signer=Signer(b"o" * 32))
+    other.answer(5)
+    other.read()
+    other.recorder.checkpoint([])
+    other.stop()
+    assert {kind for kind, _, _ in faults(other)} == {FaultKind.STRANGE_KEY}
+    assert faults(other, key="") == []
+    shutil.copy(other.audit / "head.json", made.audit)
+    assert FaultKind.STRANGE_KEY in {kind for kind, _, _ in faults(made, key="")}
+
+
+def test_a_checkpoint_whose_signature_does_not_fit(made: Fixture) -> None:
+    seq = next(r["seq"] for r in made.records if r["kind"] == "checkpoint")
+
+    def forge(line: bytes) -> bytes:
+        record = read(line)
+        return seal({**record.body, "requests": []}, record.seq, record.prev)[0]
+
+    edit(made, seq, forge)
+    assert faults(made) == [(FaultKind.UNSIGNED, seq, 0), (FaultKind.UNLINKED, seq + 1, 0)]
+
+
+def test_a_chain_begins_with_nothing_before_it(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    line, _ = seal({"kind": "note", "event": "x"}, 1, "1" * 64)
+    (folder / "1.jsonl").write_bytes(line)
+    (chain,) = chains([str(folder)])
+    assert [f.kind for f in check(chain).faults] == [FaultKind.UNLINKED]
+
+
+def test_signatures() -> None:
+    value = SIGNER.sign({"a": 1})
+    assert signed(value)
+    assert not signed({**value, "a": 2})
+    assert not signed({**value, "key": "00"})
+    assert not signed({"a": 1})
+    assert ORIGIN not in repr(SIGNER)
+    with pytest.raises(ValueError):
+        Head.load(b"{}")

@@ -1,0 +1,310 @@
+"""From lines to committed records: nothing twice, nothing lost, whatever ends the process and wherever."""
+
+import errno
+import json
+import os
+import re
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.chain import BEGAN, SIGNER, Fixture, line
+
+from smallmodel_operator.audit.report import Report
+from smallmodel_operator.audit.sign import Signer
+from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.gateway.accesslog.format import FIELDS
+from smallmodel_operator.gateway.record import segments
+from smallmodel_operator.gateway.record.answer import answer
+
+
+def report(made: Fixture) -> Report:
+    (chain,) = chains([str(made.audit)])
+    return check(chain)
+
+
+def events(made: Fixture) -> list[str]:
+    return [record["event"] for record in made.records if record["kind"] == "note"]
+
+
+def ids(first: int, last: int) -> list[str]:
+    return [f"request-{number}" for number in range(first, last + 1)]
+
+
+def test_every_line_is_recorded_once_over_restarts_and_rotations(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    for number in range(1, 6):
+        made.answer(7)
+        made.read()
+        made.restart()
+        if number % 2:
+            made.log.rename(made.log.with_name(f"access.log.{number // 2 + 1}"))
+    made.read()
+    made.stop()
+    assert made.answered == ids(1, 35)
+    assert report(made).faults == []
+
+
+def test_the_position_is_in_the_last_record_of_each_commit(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.answer(3)
+    made.read()
+    commit = made.records[-1]["commit"]
+    assert commit["log"]["offset"] == made.log.stat().st_size
+    assert (commit["since"], commit["recorded"]) == (made.life, 3)
+    assert not list(tmp_path.glob("*position*"))
+
+
+def test_a_segment_cut_at_every_byte(tmp_path: Path) -> None:
+    """kill -9 while a commit is written: what is not whole is dropped and said, and comes again from the log."""
+    made = Fixture(tmp_path / "whole" if (tmp_path / "whole").mkdir() is None else tmp_path, segment_bytes=1 << 20)
+    made.answer(2)
+    made.read()
+    before = made.segments[0].stat().st_size
+    head = (made.audit / "head.json").read_bytes()
+    made.answer(3)
+    made.read()
+    made.stop()
+    whole = made.segments[0].read_bytes()
+    found = [m.end() for m in re.finditer(rb'"commit":.*\n', whole)]
+    ends = [end for end in found if end >= before]
+    for size in range(before, len(whole) + 1):
+        folder = tmp_path / "cut"
+        shutil.copytree(tmp_path / "whole", folder)
+        (folder / "access.log").unlink()
+        os.link(made.log, folder / "access.log")  # the same file: the position names it
+        (folder / "audit" / made.segments[0].name).write_bytes(whole[:size])
+        if size < len(whole):
+            (folder / "audit" / "head.json").write_bytes(head)
+        assert check(chains([str(folder / "audit")])[0]).faults == [], size
+        again = Fixture(folder, segment_bytes=1 << 20)
+        again.read()
+        again.stop()
+        assert again.answered == ids(1, 5), size
+        assert report(again).faults == [], size
+        (began,) = [r for r in again.records if r.get("event") == "agent-began"][1:]
+        committed = max(end for end in ends if end <= size)
+        assert began.get("dropped_bytes", 0) == size - committed, size
+        shutil.rmtree(folder)
+
+
+def test_the_first_segment_cut_at_every_byte(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.answer(2)
+    made.read()
+    made.stop()
+    whole = made.segments[0].read_bytes()
+    (made.audit / "head.json").unlink()
+    for size in range(len(whole)):
+        made.segments[0].write_bytes(whole[:size])
+        made.start()
+        made.read()
+        made.stop()
+        assert made.answered == ids(1, 2), size
+        assert report(made).faults == [], size
+        (made.audit / "head.json").unlink()
+
+
+def test_a_new_segment_cut_short_is_no_end_of_the_chain(tmp_path: Path) -> None:
+    made = Fixture(tmp_path, segment_bytes=1)
+    for _ in range(3):
+        made.answer()
+        made.read()
+    made.stop()
+    head = (made.audit / "head.json").read_bytes()
+    made.segments[-1].write_bytes(made.segments[-1].read_bytes()[:20])
+    (made.audit / "head.json").write_bytes(head)
+    made.start()
+    made.read()
+    made.stop()
+    assert made.answered == ids(1, 3)
+    # The head was newer than what was left of the commit: a disk that lost what it said it had.
+    assert made.records[-2]["lost_up_to"] == 5 or "lost_up_to" in json.dumps(made.records)
+    assert report(made).faults == []
+
+
+def test_a_damaged_segment_is_set_aside_and_said(tmp_path: Path) -> None:
+    made = Fixture(tmp_path, segment_bytes=1)
+    for _ in range(2):
+        made.answer()
+        made.read()
+    made.stop()
+    made.segments[-1].write_bytes(b"no record\n")
+    made.restart()
+    made.read()
+    (began,) = [r for r in made.records if "set_aside" in r]
+    assert began["lost_up_to"] == began["lost_after"] + 1
+    assert list(made.audit.glob("*.damaged"))
+    assert made.answered == ids(1, 2)
+
+
+def full(made: Fixture, monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None:
+    """The disk takes so many bytes more."""
+    left = [after]
+
+    def write(descriptor: int, data: Any) -> int:
+        if left[0] <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = os.write(descriptor, data[: left[0]])
+        left[0] -= count
+        return count
+
+    monkeypatch.setattr(segments, "os", _Os(write))
+
+
+class _Os:
+    """os with another write."""
+
+    def __init__(self, write: Any) -> None:
+        self.write = write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+@pytest.mark.parametrize("room", [0, 1, 700, 900])
+def test_a_full_disk_loses_nothing_and_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    made = Fixture(tmp_path)
+    made.answer(2)
+    made.read()
+    size = made.segments[-1].stat().st_size
+    made.answer(2)
+    full(made, monkeypatch, room)
+    for _ in range(3):
+        with pytest.raises(OSError):
+            made.reader.save() if made.reader.unsaved else made.reader.step()
+        assert made.recorder.failed == "No space left on device"
+    assert made.segments[-1].stat().st_size == size
+    monkeypatch.undo()
+    made.reader.save()
+    made.read()
+    assert made.recorder.failed == ""
+    assert made.answered == ids(1, 4)
+    assert events(made).count("writing-failed") == 1
+    assert report(made).faults == []
+
+
+def test_a_full_disk_and_then_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Fixture(tmp_path)
+    made.answer(2)
+    made.read()
+    made.answer(2)
+    full(made, monkeypatch)
+    with pytest.raises(OSError):
+        made.reader.step()
+    monkeypatch.undo()
+    made.restart()
+    made.read()
+    assert made.answered == ids(1, 4)
+
+
+def test_the_log_is_on_the_disk_before_its_record(tmp_path: Path) -> None:
+    """Else a node that loses its power could forget lines that are recorded, and number new ones over them."""
+    order: list[str] = []
+    made = Fixture(tmp_path, sync=lambda: order.append("log"))
+    made.answer()
+    made.read()
+    assert order
+    assert made.answered == ids(1, 1)
+
+
+def test_another_envoy_begins_another_count(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.answer(3)
+    made.read()
+    made.recorder.count({"finished": 5, "missing": 2})
+    made.answer(2)
+    made.life = (BEGAN + timedelta(milliseconds=6)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    made.answer(4)  # the first of them still of the old one
+    made.read()
+    assert (made.recorder.since, made.recorder.recorded) == (made.life, 4)
+    (note,) = [r for r in made.records if r.get("event") == "envoy-began"]
+    assert note["before"] == {"since": "2026-11-21T12:00:00.000000Z", "recorded": 5, "finished": 5, "missing": 2}
+    made.restart()
+    assert (made.recorder.since, made.recorder.recorded) == (made.life, 4)
+
+
+def test_another_envoy_is_seen_before_it_serves(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.answer(3)
+    made.read()
+    made.life = "2026-11-21T13:00:00.000000Z"
+    made.recorder.refresh()
+    made.recorder.refresh()
+    assert (made.recorder.since, made.recorder.recorded) == (made.life, 0)
+    assert events(made).count("envoy-began") == 1
+
+
+def test_garbage_and_lost_files_of_the_log_are_said(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.answer(1)
+    made.read()
+    with made.log.open("ab") as log:
+        log.write(b"no line\n")
+    made.answer(1)
+    made.read()
+    made.stop()
+    made.log.rename(tmp_path / "access.log.1")
+    (tmp_path / "access.log.1").unlink()
+    (tmp_path / "elsewhere").touch()  # takes the inode that was free
+    made.answer(1)
+    made.start()
+    made.read()
+    reasons = [r["reason"] for r in made.records if r.get("event") == "log-garbage"]
+    assert reasons == ["unreadable", "missing"]
+    assert made.answered == ids(1, 3)
+
+
+def test_old_segments_go_by_size_and_by_age_and_the_chain_says_so(tmp_path: Path) -> None:
+    made = Fixture(tmp_path, segment_bytes=2000)
+    made.answer(30)
+    made.read()
+    count = len(made.segments)
+    assert count > 5
+    assert made.recorder.retain(1 << 20, BEGAN - timedelta(days=1)) == {}
+    removed = made.recorder.retain(made.recorder.size() - 3000, BEGAN - timedelta(days=1))
+    assert removed["size"] > 0
+    assert report(made).faults == []
+    first = report(made).first
+    assert removed["size"] == first - 1
+    old = made.segments[0]
+    os.utime(old, (1, 1))
+    assert list(made.recorder.retain(1 << 30, BEGAN - timedelta(days=1))) == ["age"]
+    made.recorder.checkpoint([])
+    assert report(made).faults == []
+    # The same taken away by somebody else is not said by the chain.
+    made.segments[0].unlink()
+    assert [(f.kind, f.seq) for f in report(made).faults] == [("missing", 1)]
+
+
+def test_a_new_key_is_said(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.recorder.checkpoint([])
+    other = Signer(b"o" * 32)
+    made.recorder.resign(other)
+    made.recorder.checkpoint([])
+    found = report(made)
+    assert found.faults == []
+    assert found.keys == [SIGNER.public, other.public]
+    assert other.public in found.warnings[0]
+    assert "key-changed" in events(made)
+
+
+def test_only_known_fields_of_their_type_get_into_a_record(tmp_path: Path) -> None:
+    found = answer(line(1, prompt="a secret", **{"slm.attempts": "two", "url.path": None}))
+    assert set(found) <= {*FIELDS, "kind"}
+    assert "slm.attempts" not in found
+    assert "url.path" not in found
+    for text in (b"[]", b"{}", b"no", b"[" * 100_000, b'{"time":"t"}'):
+        with pytest.raises(ValueError):
+            answer(text)
+
+
+def test_text_that_is_no_unicode_is_recorded_all_the_same(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.answer(**{"gen_ai.request.model": "\ud800x"})
+    made.read()
+    assert made.records[-1]["gen_ai.request.model"] == "?x"
+    assert report(made).faults == []
