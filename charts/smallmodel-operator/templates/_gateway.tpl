@@ -47,6 +47,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - name: SLM_GATEWAY_TLS
   value: "true"
 {{- end }}
+- name: SLM_AUDIT_ON_FAILURE
+  value: {{ .Values.audit.onFailure }}
+- name: SLM_AUDIT_RETENTION_DAYS
+  value: {{ .Values.audit.retentionDays | int | quote }}
+- name: SLM_AUDIT_MAX_MEBIBYTES
+  value: {{ .Values.audit.maxMebibytes | int | quote }}
 - name: SLM_LOG_FORMAT
   value: {{ .Values.logFormat }}
 - name: SLM_LOG_LEVEL

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -218,15 +219,12 @@ def export(names: list[str], wanted: Wanted) -> int:
 
 def tail(names: list[str], number: int, follow: bool, output: str) -> int:
     """Print the last answers, and with `follow` those that come, until interrupted."""
+    read_up_to: dict[Path, int] = {}
     try:
-        last = _last(names)
-        _print(last[-number:] if number else [], output)
-        seen = {(record.seq, record.hash) for record in last}
+        _print(_new(names, read_up_to)[-number or _ALL :], output)
         while follow:
             time.sleep(FOLLOW_SECONDS)
-            new = [r for r in _last(names) if (r.seq, r.hash) not in seen]
-            _print(new, output)
-            seen |= {(record.seq, record.hash) for record in new}
+            _print(_new(names, read_up_to), output)
     except (NoRecords, OSError) as error:
         return _failed(str(error))
     except KeyboardInterrupt:
@@ -234,13 +232,27 @@ def tail(names: list[str], number: int, follow: bool, output: str) -> int:
     return 0
 
 
-def _last(names: list[str]) -> list[Record]:
-    """Answers in the newest two segments of each chain, by time."""
+_ALL: Final = sys.maxsize
+"""Index behind the end of every list."""
+
+
+def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
+    """Answers in the newest two segments of each chain that were not read yet, by time."""
     found = []
     for chain in chains(names):
-        newest = Chain(chain.folder, chain.segments[-2:])
-        found += [record for record, _ in newest.records() if record.kind == Kind.ANSWER]
-    return sorted(found, key=lambda record: str(record.body.get("time")))
+        for path in chain.segments[-2:]:
+            with path.open("rb") as file:
+                # What a crash left uncommitted is cut off when the gateway's agent starts again.
+                at = file.seek(min(read_up_to.get(path, 0), path.stat().st_size))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    at += len(line)
+                    with suppress(ValueError):
+                        found.append(read(line))
+            read_up_to[path] = at
+    answers = (record for record in found if record.kind == Kind.ANSWER)
+    return sorted(answers, key=lambda record: str(record.body.get("time")))
 
 
 def _print(records: list[Record], output: str) -> None:

@@ -47,6 +47,13 @@ def test_another_way_to_write_the_same_is_no_record() -> None:
     assert not read(line.replace(b'"seq":7', b'"seq":7,"seq":7')).intact
 
 
+@given(st.dictionaries(st.sampled_from(["a", "b", "a.b", "B_1"]), st.text() | st.integers(0, 2**53)))
+def test_the_standard_library_writes_the_same(body: dict[str, str | int]) -> None:
+    """Whoever checks without our program needs nothing else."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert canonical(body) == text.encode()
+
+
 @given(
     st.dictionaries(
         st.text(min_size=1).filter(lambda k: k not in ("seq", "prev", "kind", "hash")),

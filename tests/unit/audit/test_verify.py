@@ -169,7 +169,8 @@ def test_a_head_that_is_edited_or_gone(made: Fixture) -> None:
 
 def test_a_chain_somebody_else_signed(made: Fixture, tmp_path: Path) -> None:
     """All made anew with another key: whole in itself, and not the gateway's."""
-    other = Fixture(tmp_path / "other" if (tmp_path / "other").mkdir() is None else tmp_path, signer=Signer(b"o" * 32))
+    (tmp_path / "other").mkdir()
+    other = Fixture(tmp_path / "other", signer=Signer(b"o" * 32))
     other.answer(5)
     other.read()
     other.recorder.checkpoint([])

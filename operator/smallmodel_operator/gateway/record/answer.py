@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
+
 from smallmodel_operator.audit.record import Kind, seal
 from smallmodel_operator.gateway.accesslog.format import FIELDS
 
@@ -24,9 +26,9 @@ def answer(line: bytes) -> dict[str, Any]:
         ValueError: it is no line of the access log.
     """
     try:
-        value = json.loads(line)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+        value = orjson.loads(line)
+    except ValueError:
+        value = _lenient(line)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     found: dict[str, Any] = {k: v for k, v in value.items() if v is not None and type(v) is TYPES.get(k)}
@@ -36,10 +38,18 @@ def answer(line: bytes) -> dict[str, Any]:
     return found
 
 
+def _lenient(line: bytes) -> Any:
+    """Half a surrogate pair is no Unicode, and no reason to lose the record."""
+    try:
+        return json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def sealed(body: Mapping[str, Any], seq: int, prev: str) -> tuple[bytes, str]:
     """The line of a record and its hash, whatever its texts are."""
     try:
         return seal(body, seq, prev)
-    except ValueError:  # half a surrogate pair: no Unicode text, and no reason to lose the record
+    except ValueError:
         whole = {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in body.items()}
         return seal(whole, seq, prev)

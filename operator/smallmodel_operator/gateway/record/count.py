@@ -40,6 +40,8 @@ class Counting:
         self._recorded = recorded
         self._read_all = read_all
         self.now = Count("")
+        self._settled = -1
+        """Envoy's total when all of it was over and recorded; nothing has to be done until it is another."""
 
     async def look(self) -> Count:
         """Ask Envoy once; takes somewhat more than FLUSH_SECONDS.
@@ -48,6 +50,8 @@ class Counting:
             Unreachable: Envoy does not answer.
         """
         since, before = self._recorded()
+        if await self._admin.total(TOTAL) == self._settled and since == self.now.since:
+            return self.now
         active_before = await self._admin.total(ACTIVE)
         total = await self._admin.total(TOTAL)
         active = await self._admin.total(ACTIVE)
@@ -59,4 +63,5 @@ class Counting:
         if since and then == since and whole:
             known = self.now if self.now.since == since else Count(since)
             self.now = known.seen(before, least, most, after)
+            self._settled = total if least == most == after else -1
         return self.now

@@ -23,6 +23,8 @@ BATCH_BYTES: Final = 512 * 1024
 POLL_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = 2.0
 CHECKPOINT_SECONDS: Final = 30.0
+CATCH_UP_SECONDS: Final = 30.0
+"""How long a count waits until all that was in the log is recorded."""
 TIDY_SECONDS: Final = 60.0
 LAST_SECONDS: Final = 3.0
 """How long the last lines are read when the agent ends."""
@@ -200,7 +202,7 @@ class Recording:
     async def _until_all_is_read(self) -> bool:
         """False: there is always more; more than can be recorded comes."""
         since = time.monotonic()
-        while self._at_end < since < time.monotonic() <= since + CHECKPOINT_SECONDS:  # noqa: ASYNC110 - seldom
+        while self._at_end < since < time.monotonic() <= since + CATCH_UP_SECONDS:  # noqa: ASYNC110 - seldom
             await asyncio.sleep(POLL_SECONDS)
         return self._at_end >= since
 

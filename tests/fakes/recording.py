@@ -1,0 +1,38 @@
+"""The record of one gateway as a process that a test can kill: `python -m tests.fakes.recording FOLDER`."""
+
+import asyncio
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from smallmodel_operator.gateway.admin import Admin
+from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.record import part
+from smallmodel_operator.gateway.settings import GatewaySettings
+from smallmodel_operator.gateway.view import Keys
+
+MASTER = b"m" * 32
+
+
+def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
+    """What the record needs of an agent; socket, log and claim are in one folder."""
+    return cast(
+        Agent,
+        SimpleNamespace(
+            settings=GatewaySettings(gateway_dir=folder, gateway_data_dir=folder, identity="gateway-0", **settings),
+            admin=admin,
+            world=SimpleNamespace(keys=Keys({}, MASTER)),
+            writer=SimpleNamespace(versions={"xds/rds.json": "v1"}),
+            troubles=[],
+        ),
+    )
+
+
+async def main(folder: Path) -> None:
+    async with Admin(folder / "admin.sock") as admin:
+        await part.record(agent_of(folder, admin))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

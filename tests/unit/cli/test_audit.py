@@ -1,0 +1,146 @@
+"""`slm audit`, as people run it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tests.fakes.chain import SIGNER, Fixture
+from typer.testing import CliRunner, Result
+
+from smallmodel_operator.cli import audit
+from smallmodel_operator.cli.app import app
+from smallmodel_operator.cli.audit import Chain, chains, check
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Fixture:
+    """20 answers of a gateway, in several segments."""
+    (tmp_path / "gateway-0").mkdir()
+    found = Fixture(tmp_path / "gateway-0")
+    found.answer(20)
+    found.answer(1, **{"slm.target": "legal/bot"})
+    found.read()
+    found.recorder.checkpoint([{"since": found.life, "finished": 22, "recorded": 21, "missing": 1, "surplus": 0}])
+    found.stop()
+    return found
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["audit", *map(str, arguments)])
+
+
+def test_verify(made: Fixture, tmp_path: Path) -> None:
+    for where in (tmp_path, made.audit, *[made.segments]):
+        done = run("verify", *(where if isinstance(where, list) else [where]))
+        assert done.exit_code == 0, done.output
+        assert "intact: records 1 to" in done.output
+        assert "21 of them answers" in done.output
+        assert f"with key {SIGNER.public} (whose key" in done.output
+        assert "22 requests, 21 recorded, 1 missing, 0 too many" in done.output
+    assert "whose key" not in run("verify", "--key", SIGNER.public, tmp_path).output
+
+
+def test_verify_names_faults(made: Fixture, tmp_path: Path) -> None:
+    path = made.segments[0]
+    path.write_bytes(path.read_bytes().replace(b"request-2", b"request-x", 1))
+    done = run("verify", tmp_path)
+    assert done.exit_code == 1
+    assert re.search(rf"1 FAULT.*\n  {path.name}:\d+: record \d+: edited", done.output)
+    (value,) = json.loads(run("verify", "-o", "json", tmp_path).output)
+    assert (value["intact"], value["faults"][0]["kind"], value["requests"][0]["missing"]) == (False, "edited", 1)
+    assert "kind: edited" in run("verify", "-o", "yaml", tmp_path).output
+
+
+def test_a_strange_key(made: Fixture, tmp_path: Path) -> None:
+    done = run("verify", "--key", "00" * 32, tmp_path)
+    assert done.exit_code == 1
+    assert "strange-key" in done.output
+
+
+def test_a_note_that_matters_is_shown(made: Fixture, tmp_path: Path) -> None:
+    with made.log.open("ab") as log:
+        log.write(b"no line\n")
+    made.start()
+    made.read()
+    made.stop()
+    assert 'log-garbage {"reason": "unreadable"}' in run("verify", tmp_path).output
+
+
+@pytest.mark.parametrize("command", [["verify"], ["show", "x"], ["export"], ["tail"]])
+def test_nothing_to_read(tmp_path: Path, command: list[str]) -> None:
+    done = run(*command, tmp_path)
+    assert done.exit_code == 2
+    assert "no records in" in done.output
+    done = run(*command, tmp_path / "gone")
+    assert done.exit_code == 2
+    assert "does not exist" in done.output
+
+
+def test_show(made: Fixture, tmp_path: Path) -> None:
+    done = run("show", "request-7", tmp_path)
+    assert done.exit_code == 0
+    assert "support/bot" in done.output
+    assert "is as it was written" in done.output
+    (value,) = json.loads(run("show", "request-7", tmp_path, "-o", "json").output)
+    assert (value["request.id"], value["intact"]) == ("request-7", True)
+    assert run("show", "request-99", tmp_path).exit_code == 1
+    for path in made.segments:
+        path.write_bytes(path.read_bytes().replace(b'"request-7"', b'"request-8"'))
+    done = run("show", "request-8", tmp_path)
+    assert done.exit_code == 1
+    assert "IS NOT what was written" in done.output
+
+
+def test_export(made: Fixture, tmp_path: Path) -> None:
+    whole = run("export", tmp_path).output
+    assert [json.loads(line) for line in whole.splitlines()] == made.records
+    (tmp_path / "chain.jsonl").write_text(whole)
+    assert check(Chain(tmp_path, (tmp_path / "chain.jsonl",)), part=True).intact
+    (tmp_path / "chain.jsonl").unlink()
+    assert [json.loads(x)["slm.target"] for x in run("export", "--target", "legal", tmp_path).output.splitlines()] == [
+        "legal/bot"
+    ]
+    some = run("export", "--since", "2026-11-21T12:00:00.005", "--until", "2026-11-21T12:00:00.008", tmp_path)
+    assert [json.loads(x)["request.id"] for x in some.output.splitlines()] == [f"request-{n}" for n in (5, 6, 7)]
+    assert run("export", "--target", "supp", tmp_path).output == ""
+
+
+def test_tail(made: Fixture, tmp_path: Path) -> None:
+    done = run("tail", "-n", "3", tmp_path)
+    assert [line.split()[-1] for line in done.output.splitlines()] == ["request-19", "request-20", "request-21"]
+    assert json.loads(run("tail", "-n", "1", "-o", "json", tmp_path).output)["request.id"] == "request-21"
+
+
+def test_tail_follows(made: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.start()
+    turns = iter(range(3))
+
+    def sleep(_: float) -> None:
+        if next(turns) == 2:
+            raise KeyboardInterrupt
+        made.answer()
+        made.read()
+
+    monkeypatch.setattr(audit.time, "sleep", sleep)
+    done = run("tail", "-f", "-n", "0", tmp_path)
+    made.stop()
+    assert [line.split()[-1] for line in done.output.splitlines()] == ["request-22", "request-23"]
+    assert done.exit_code == 0
+
+
+def test_several_gateways_are_several_chains(made: Fixture, tmp_path: Path) -> None:
+    (tmp_path / "gateway-1").mkdir()
+    other = Fixture(tmp_path / "gateway-1")
+    other.answer(2)
+    other.read()
+    other.stop()
+    assert len(chains([str(tmp_path)])) == 2
+    done = run("verify", tmp_path)
+    assert done.exit_code == 0
+    assert done.output.count("intact") == 2
+
+
+def test_help_names_every_command() -> None:
+    words = run("--help").output
+    assert all(name in words for name in ("verify", "show", "export", "tail"))

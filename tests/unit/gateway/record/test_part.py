@@ -1,0 +1,176 @@
+"""The record as a part of the agent: it waits for its key, says what fails, and ends with a signature."""
+
+import asyncio
+import errno
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from tests.fakes.chain import line
+from tests.fakes.clock import until
+from tests.fakes.recording import MASTER, agent_of
+
+from smallmodel_operator.audit.report import Report
+from smallmodel_operator.audit.sign import Signer
+from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.core.keys import audit_seed
+from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.record import count, part
+from smallmodel_operator.gateway.record.segments import Segments
+from smallmodel_operator.gateway.view import Keys
+
+
+class Envoy:
+    """An admin interface that counts what it is told."""
+
+    def __init__(self, total: int = 0) -> None:
+        self.finished = total
+
+    async def total(self, pattern: str) -> int:
+        return self.finished if pattern == count.TOTAL else 0
+
+
+def value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"smallmodel_gateway_audit_{name}", labels) or 0
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    for where, name in ((part, "CHECKPOINT_SECONDS"), (part, "RETRY_SECONDS"), (part, "POLL_SECONDS")):
+        monkeypatch.setattr(where, name, 0.02)
+    monkeypatch.setattr(count, "FLUSH_SECONDS", 0.02)
+
+
+@asynccontextmanager
+async def running(agent: Agent) -> AsyncIterator[None]:
+    task = asyncio.create_task(part.record(agent))
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def log(folder: Path, first: int, last: int) -> None:
+    with (folder / "access.log").open("ab") as file:
+        file.writelines(line(number) for number in range(first, last + 1))
+
+
+def report(folder: Path, key: str = "") -> Report:
+    (chain,) = chains([str(folder / "audit")])
+    return check(chain, key)
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(x) for p in sorted((folder / "audit").glob("*.jsonl")) for x in p.read_bytes().splitlines()]
+
+
+async def test_lines_become_records_with_a_count_and_a_signature(tmp_path: Path) -> None:
+    (tmp_path / "admin.sock").touch()
+    os.utime(tmp_path / "admin.sock", (1, 1))
+    before, envoy = value("records_total"), Envoy(3)
+    async with running(agent_of(tmp_path, envoy)):
+        log(tmp_path, 1, 3)
+        await until(lambda: value("records_total") == before + 3)
+        await until(lambda: (tmp_path / "audit").exists() and report(tmp_path).counts(), 10)
+        envoy.finished = 5
+        await until(lambda: value("unrecorded_requests") == 2)
+        log(tmp_path, 4, 5)
+        await until(lambda: value("unrecorded_requests") == 0)
+        log(tmp_path, 6, 6)
+    found = report(tmp_path, Signer(audit_seed(MASTER, "gateway-0")).public)
+    assert found.faults == []
+    assert found.answers == 6, "the last line was read when it ended"
+    assert found.signed_to == found.last
+    assert "configuration" in {n["event"] for n in found.notes}
+    assert value("failing") == 0
+
+
+async def test_without_a_key_it_waits_and_says_so(tmp_path: Path) -> None:
+    agent = agent_of(tmp_path, Envoy())
+    agent.world.keys = None
+    log(tmp_path, 1, 2)
+    async with running(agent):
+        await until(lambda: agent.troubles)
+        assert "not recorded yet" in agent.troubles[0]()
+        assert not (tmp_path / "audit").exists()
+        agent.world.keys = Keys({}, MASTER)
+        await until(lambda: (tmp_path / "audit" / "head.json").exists())
+        assert [trouble() for trouble in agent.troubles] == ["", ""]
+    assert report(tmp_path).answers == 2
+
+
+async def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, failures = agent_of(tmp_path, Envoy()), value("failures_total")
+    async with running(agent):
+        log(tmp_path, 1, 2)
+        await until(lambda: (tmp_path / "audit" / "head.json").exists())
+
+        def full(self: Segments, data: bytes, first: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Segments, "append", full)
+            log(tmp_path, 3, 4)
+            await until(lambda: value("failing") == 1)
+            assert value("failures_total") > failures
+            assert "No space left on device" in agent.troubles[1]()
+            assert "Requests are served" in agent.troubles[1]()
+            await asyncio.sleep(0.1)
+        await until(lambda: value("failing") == 0)
+        await until(lambda: agent.troubles[1]() == "")
+    found = report(tmp_path)
+    assert (found.faults, found.answers) == ([], 4)
+    assert [n["error"] for n in found.notes if n["event"] == "writing-failed"] == ["No space left on device"]
+
+
+async def test_a_bug_does_not_end_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = agent_of(tmp_path, Envoy())
+    async with running(agent):
+        with monkeypatch.context() as patch:
+            patch.setattr(Segments, "append", lambda *_: 1 / 0)
+            log(tmp_path, 1, 2)
+            await until(lambda: agent.troubles and "ZeroDivision" in agent.troubles[-1]())
+        await until(lambda: agent.troubles[-1]() == "")
+    assert report(tmp_path).answers == 2
+
+
+async def test_another_master_key_signs_from_then_on(tmp_path: Path) -> None:
+    agent = agent_of(tmp_path, Envoy())
+    async with running(agent):
+        log(tmp_path, 1, 2)
+        await until(lambda: any(r["kind"] == "checkpoint" for r in records(tmp_path)))
+        agent.world.keys = Keys({}, b"o" * 32)
+        await until(lambda: len(report(tmp_path).keys) == 2)
+    assert report(tmp_path).faults == []
+    assert report(tmp_path).keys[1] == Signer(audit_seed(b"o" * 32, "gateway-0")).public
+
+
+async def test_old_segments_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(part, "Recorder", partial(part.Recorder, segment_bytes=1))
+    agent, removed = agent_of(tmp_path, Envoy(), audit_retention_days=1), value("removed_records_total", reason="age")
+    async with running(agent):
+        log(tmp_path, 1, 2)
+        await until(lambda: (tmp_path / "audit" / "head.json").exists())
+        log(tmp_path, 3, 4)
+        await until(lambda: len(list((tmp_path / "audit").glob("*.jsonl"))) > 1)
+        os.utime(min((tmp_path / "audit").glob("*.jsonl")), (1, 1))
+        await until(lambda: value("removed_records_total", reason="age") > removed, 10)
+    assert report(tmp_path).faults == []
+    assert report(tmp_path).first > 1
+
+
+def test_what_life_an_envoy_has(tmp_path: Path) -> None:
+    socket = tmp_path / "admin.sock"
+    assert count.life_of(socket) == ""
+    socket.touch()
+    os.utime(socket, (1763728899.5, 1763728899.5))
+    assert count.life_of(socket) == "2025-11-21T12:41:39.500000Z"
