@@ -128,7 +128,7 @@ def test_without_a_registry_it_says_what_to_do(run_helm: Run) -> None:
         ("gateway.storage.size=much", "size"),
         ("gateway.resources.requests.cpu=1", "requests"),
         ("gateway.tls.secret=x", "secret"),
-        ("audit.onFailure=Refuse", "onFailure"),
+        ("audit.onFailure=Ignore", "onFailure"),
         ("audit.maxMebibytes=1", "maxMebibytes"),
     ],
 )

@@ -86,6 +86,7 @@ def test_settings_are_those_the_agent_knows(render: Render, profile: str) -> Non
     assert settings.watch_namespaces == (("support", "legal") if profile == "namespaced" else ())
     assert settings.gateway_tls is (profile == "full")
     assert settings.audit_retention_days == (3650 if profile == "full" else 400)
+    assert settings.audit_on_failure == ("Refuse" if profile == "full" else "Continue")
     assert settings.audit_max_mebibytes == (8192 if profile == "full" else 512)
     mounts = {m["mountPath"] for m in containers(render(profile))["agent"]["volumeMounts"]}
     assert {str(settings.gateway_dir), str(settings.gateway_data_dir)} <= mounts

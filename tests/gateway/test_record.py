@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.fakes.clock import until
@@ -25,7 +26,8 @@ from smallmodel_operator.cli.audit import chains, check
 from smallmodel_operator.core.keys import audit_seed
 from smallmodel_operator.gateway.accesslog.rotate import Rotator
 from smallmodel_operator.gateway.admin import Admin
-from smallmodel_operator.gateway.record import part
+from smallmodel_operator.gateway.record import door, part
+from smallmodel_operator.gateway.record.segments import Segments
 from smallmodel_operator.gateway.state import State
 
 CHAT = "/v1/chat/completions"
@@ -34,7 +36,7 @@ KEY = Signer(audit_seed(MASTER, "gateway-0")).public
 
 
 @asynccontextmanager
-async def recording(folder: Path) -> AsyncIterator[None]:
+async def recording(folder: Path, **settings: Any) -> AsyncIterator[None]:
     """The record at work, and Envoy's lines written at once."""
     async with Admin(folder / "admin.sock") as admin:
 
@@ -44,7 +46,7 @@ async def recording(folder: Path) -> AsyncIterator[None]:
                     await admin.reopen_logs()
                 await asyncio.sleep(0.1)
 
-        tasks = [asyncio.create_task(flush()), asyncio.create_task(part.record(agent_of(folder, admin)))]
+        tasks = [asyncio.create_task(flush()), asyncio.create_task(part.record(agent_of(folder, admin, **settings)))]
         try:
             yield
             assert not tasks[1].done()
@@ -55,14 +57,15 @@ async def recording(folder: Path) -> AsyncIterator[None]:
 
 
 def verified(folder: Path) -> Report:
-    (chain,) = chains([str(folder / "audit")])
-    return check(chain, KEY)
+    """Of an empty chain where there is none yet."""
+    found = chains([str(folder / "audit")]) if list(folder.glob("audit/*.jsonl")) else []
+    return check(found[0], KEY) if found else Report()
 
 
 def answered(folder: Path) -> list[str]:
     """Request ids of all records."""
-    (chain,) = chains([str(folder / "audit")])
-    return [str(r.body.get("request.id")) for r, _ in chain.records() if r.kind == "answer"]
+    found = chains([str(folder / "audit")]) if list(folder.glob("audit/*.jsonl")) else []
+    return [str(r.body.get("request.id")) for chain in found for r, _ in chain.records() if r.kind == "answer"]
 
 
 def state(bot: Engine) -> State:
@@ -119,7 +122,7 @@ async def test_every_request_leaves_one_record_and_the_counts_agree(
     with Gateway(folder, state(bot)) as gateway:
         async with recording(folder):
             least = await asyncio.to_thread(every_kind, gateway)
-            await until(lambda: (folder / "audit").exists() and len(answered(folder)) >= least, 10)
+            await until(lambda: len(answered(folder)) >= least, 10)
             gateway.apply(state_of((model("support/bot"),), {"support/bot": bot.port}))
             answer = await asyncio.to_thread(gateway.post, CHAT, {"model": "bot"}, SUPPORT)
             last = answer.headers["x-request-id"]
@@ -144,6 +147,52 @@ async def test_every_request_leaves_one_record_and_the_counts_agree(
         assert secret not in text, secret
 
 
+async def test_refuse_refuses_until_answers_can_be_recorded(
+    tmp_path_factory: pytest.TempPathFactory, bot: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed before the first agent, open while records can be written, closed as long as they cannot."""
+    folder = tmp_path_factory.mktemp("r")
+    settings = agent_of(folder, None, audit_on_failure="Refuse").settings
+    door.prepare(settings)
+    with Gateway(folder, state(bot), refuse=True) as gateway:
+        sent: list[str] = []
+
+        def status() -> int:
+            answer = gateway.post(CHAT, {"model": "bot"}, SUPPORT)
+            if answer.status == 200:
+                sent.append(answer.headers["x-request-id"])
+            return answer.status
+
+        async def becomes(wanted: int) -> None:
+            async with asyncio.timeout(10):
+                while await asyncio.to_thread(status) != wanted:  # noqa: ASYNC110 - a server's state
+                    await asyncio.sleep(0.02)
+
+        await becomes(503)
+        refused = await asyncio.to_thread(gateway.post, CHAT, {"model": "bot"}, SUPPORT)
+        assert (refused.status, refused.headers["x-slm-cause"]) == (503, "overloaded")
+        assert "answers cannot be recorded" in refused.json["error"]["message"]
+        async with recording(folder, audit_on_failure="Refuse"):
+            await becomes(200)
+            with monkeypatch.context() as patch:
+                patch.setattr(door, "LEAST_BYTES", 1 << 60)
+                await becomes(503)
+            await becomes(200)
+
+            def full(self: Segments, data: bytes, first: int) -> None:
+                raise OSError(28, "No space left on device")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Segments, "append", full)
+                await becomes(503)
+                assert [await asyncio.to_thread(status) for _ in range(5)] == [503] * 5
+            await becomes(200)
+            await until(lambda: sent[-1] in answered(folder))
+    assert verified(folder).faults == []
+    assert [request for request in answered(folder) if request in sent] == sent
+    assert "writing-failed" in {n["event"] for n in verified(folder).notes}
+
+
 async def test_a_line_that_is_taken_away_is_counted_as_missing(
     tmp_path_factory: pytest.TempPathFactory, bot: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +206,7 @@ async def test_a_line_that_is_taken_away_is_counted_as_missing(
         await until(lambda: log.read_bytes().count(b"\n") == 5, 5)
         log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:3]))
         async with recording(folder):
-            await until(lambda: (folder / "audit").exists() and bool(verified(folder).counts()), 15)
+            await until(lambda: bool(verified(folder).counts()), 15)
     (count,) = verified(folder).counts()
     assert (count["finished"], count["recorded"], count["missing"], count["surplus"]) == (5, 3, 2, 0)
 

@@ -11,6 +11,7 @@ from smallmodel_operator.gateway import agent, config
 from smallmodel_operator.gateway.accesslog.part import read_log
 from smallmodel_operator.gateway.activate.part import activate
 from smallmodel_operator.gateway.files import Files
+from smallmodel_operator.gateway.record import door
 from smallmodel_operator.gateway.record.part import record
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.xds.renderer import EnvoyRenderer
@@ -47,6 +48,7 @@ def _with_settings(work: Callable[[GatewaySettings], int]) -> int:
 def _prepare(settings: GatewaySettings) -> int:
     try:
         written = config.prepare(Files(settings.gateway_dir), _renderer(settings))
+        door.prepare(settings)
     except OSError as error:
         print(f"{settings.gateway_dir} cannot be written: {error}", file=sys.stderr)
         return 1
@@ -61,5 +63,6 @@ def _renderer(settings: GatewaySettings) -> EnvoyRenderer:
         pod=settings.identity,
         activator_port=settings.gateway_activator_port,
         memory=settings.gateway_envoy_memory,
+        refuse=settings.audit_on_failure == "Refuse",
     )
     return EnvoyRenderer(site)

@@ -51,6 +51,8 @@ class Agent:
         self.held: Callable[[], Mapping[str, signals.Held]] = dict
         self.troubles: list[Callable[[], str]] = []
         """What other parts of the process have to say at /readyz; empty texts are left out."""
+        self.refusing: Callable[[], bool] = lambda: False
+        """Does Envoy refuse every request because its answer could not be recorded?"""
         self.discovery = Discovery(settings.xds_socket)
         self.admin = Admin(settings.admin_socket)
         self.http_port = 0
@@ -255,7 +257,8 @@ class Agent:
             problems.append("Envoy is not connected for endpoints yet")
         if not self.writer.written:
             problems.append("no configuration has been written yet")
-        return http.Readiness(envoy and self.writer.written and not self._stopping, problems)
+        serves = envoy and self.writer.written and not self._stopping and not self.refusing()
+        return http.Readiness(serves, problems)
 
     async def scrape(self) -> None:
         """Bring gauges up to date."""

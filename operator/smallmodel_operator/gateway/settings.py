@@ -44,8 +44,8 @@ class GatewaySettings(BaseSettings):
     gateway_drain_seconds: float = Field(
         25.0, ge=0, le=3600, description="When asked to stop, how long to serve an Envoy that still has requests."
     )
-    audit_on_failure: Literal["Continue"] = Field(
-        "Continue", description="What happens to requests while they cannot be recorded: they are served."
+    audit_on_failure: Literal["Continue", "Refuse"] = Field(
+        "Continue", description="What happens to requests while they cannot be recorded: served, or refused with 503."
     )
     audit_retention_days: int = Field(400, ge=1, le=36500, description="Records older than this are removed.")
     audit_max_mebibytes: int = Field(
@@ -70,6 +70,11 @@ class GatewaySettings(BaseSettings):
     def agent_socket(self) -> Path:
         """The activator, for the own Envoy."""
         return self.gateway_dir / "agent.sock"
+
+    @property
+    def refuse_file(self) -> Path:
+        """Says Envoy to refuse requests, where `audit_on_failure` is Refuse."""
+        return self.gateway_dir / "refuse"
 
     @property
     def audit_dir(self) -> Path:

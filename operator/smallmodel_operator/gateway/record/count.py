@@ -63,5 +63,5 @@ class Counting:
         if since and then == since and whole:
             known = self.now if self.now.since == since else Count(since)
             self.now = known.seen(before, least, most, after)
-            self._settled = total if least == most == after else -1
+            self._settled = total if before == least == most == after else -1
         return self.now

@@ -7,8 +7,9 @@ from prometheus_client import Counter, Gauge, Info
 RECORDS: Final = Counter("smallmodel_gateway_audit_records", "Answers recorded.")
 SEQUENCE: Final = Gauge("smallmodel_gateway_audit_sequence", "Number of the last record of this gateway's chain.")
 WAITING: Final = Gauge("smallmodel_gateway_audit_waiting_bytes", "Bytes of the access log that are not recorded yet.")
-FAILING: Final = Gauge(
-    "smallmodel_gateway_audit_failing", "1 while nothing can be recorded; requests are served all the same."
+FAILING: Final = Gauge("smallmodel_gateway_audit_failing", "1 while answers cannot be recorded.")
+REFUSING: Final = Gauge(
+    "smallmodel_gateway_audit_refusing", "1 while requests are refused because answers could not be recorded."
 )
 FAILURES: Final = Counter("smallmodel_gateway_audit_failures", "Times records could not be written.")
 MISSING: Final = Gauge(

@@ -16,6 +16,7 @@ from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record import metrics
 from smallmodel_operator.gateway.record.count import Counting, life_of
+from smallmodel_operator.gateway.record.door import Door
 from smallmodel_operator.gateway.record.recorder import Recorder
 
 BATCH_BYTES: Final = 512 * 1024
@@ -37,18 +38,31 @@ async def record(agent: Agent) -> None:
     """Record this gateway's answers until cancelled. For `Agent.run(stop, parts=[record])`."""
     trouble = "answers are not recorded yet: the key that signs them is not known; the log keeps them meanwhile"
     agent.troubles.append(lambda: trouble)
-    while agent.world.keys is None or not agent.world.keys.engine_master:  # noqa: ASYNC110 - once, at the start
+    door = Door(agent.settings)
+    agent.refusing = lambda: door.closed
+    while agent.world.keys is None or not agent.world.keys.engine_master:
+        close(door)
         await asyncio.sleep(POLL_SECONDS)
     trouble = ""
-    recording = Recording(agent)
+    recording = Recording(agent, door)
     agent.troubles.append(lambda: recording.trouble)
     await recording.run()
+
+
+def close(door: Door, *, closed: bool = True) -> None:
+    """Have Envoy refuse requests, or take them again, where that is wanted; a folder that is full is told of."""
+    try:
+        door.set(closed=closed)
+    except OSError as error:
+        logger.error("Envoy cannot be told to %s requests: %s", "refuse" if closed else "take", error)
+    metrics.REFUSING.set(door.closed)
 
 
 class Recording:
     """One chain at work. All that touches files runs in one thread of its own, so that no sync holds up the agent."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, door: Door) -> None:
+        self._door = door
         self.trouble = ""
         """Why answers cannot be recorded now; empty: they are."""
         self._agent = agent
@@ -172,10 +186,25 @@ class Recording:
         what = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
         if not self.trouble:
             logger.error("answers cannot be recorded: %s", what, exc_info=not isinstance(error, OSError))
-        self.trouble = (
-            f"answers cannot be recorded: {what}. Requests are served; the access log keeps up to 320 MiB of them for "
-            "the record. Make room on the gateway's claim, or enlarge it."
-        )
+        self._stop(f"answers cannot be recorded: {what}")
+
+    def _stop(self, why: str) -> None:
+        close(self._door)
+        kept = "are refused" if self._door.strict else "are served; the access log keeps up to 320 MiB of them"
+        self.trouble = f"{why}. Requests {kept}. Make room on the gateway's claim, or enlarge it."
+
+    def _go_on(self, short: str) -> None:
+        """The last batch was recorded. `short`: there is too little room for more, though."""
+        metrics.FAILING.set(0)
+        if short:
+            if not self.trouble:
+                logger.error("requests are refused before answers cannot be recorded: %s", short)
+            self._stop(short)
+            return
+        if self.trouble:
+            logger.warning("answers are recorded again")
+        self.trouble = ""
+        close(self._door, closed=False)
 
     async def _read(self) -> None:
         counted = 0
@@ -183,14 +212,12 @@ class Recording:
             began = time.monotonic()
             try:
                 more = await self._do(self._step)
+                short = await self._do(self._door.room) if self._door.strict else ""
             except Exception as error:
                 self._failed(error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if self.trouble:
-                logger.warning("answers are recorded again")
-            self.trouble = ""
-            metrics.FAILING.set(0)
+            self._go_on(short)
             metrics.RECORDS.inc(self._recorder.answers - counted)
             counted = self._recorder.answers
             metrics.SEQUENCE.set(self._recorder.seq)
@@ -218,7 +245,7 @@ class Recording:
                 metrics.MISSING.set(count.missing)
                 metrics.SURPLUS.set(count.surplus)
                 self._recorder.count(count.dump())
-            if not self.trouble:
+            if not self._recorder.failed:
                 await self._tried(self._checkpoint)
 
     async def _tidy(self) -> None:
@@ -227,7 +254,7 @@ class Recording:
             if self._agent.writer.versions != self._versions:
                 self._versions = dict(self._agent.writer.versions)
                 await self._tried(self._note_configuration)
-            if not self.trouble and time.monotonic() - looked > TIDY_SECONDS:
+            if not self._recorder.failed and time.monotonic() - looked > TIDY_SECONDS:
                 looked = time.monotonic()
                 await self._tried(self._bound)
             await asyncio.sleep(1.0)

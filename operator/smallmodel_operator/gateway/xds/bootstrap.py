@@ -10,6 +10,8 @@ CONNECTIONS: Final = 20_000
 """Most callers' connections; a connection costs Envoy some 30 KiB."""
 AGENT: Final = "agent"
 HEAP: Final = "envoy.resource_monitors.fixed_heap"
+RECORD: Final = "envoy.resource_monitors.injected_resource"
+"""A number in a file: 1 while requests cannot be recorded and must not be served. No configuration has to change."""
 FULL: Final = 0.75
 """Share of the memory from which new requests are answered 503."""
 CUT: Final = 0.8
@@ -41,12 +43,12 @@ def bootstrap(site: Site) -> dict[str, Any]:
             },
         },
         "static_resources": {"clusters": [_agent(site)]},
-        "overload_manager": _overload(site.memory),
+        "overload_manager": _overload(site),
         "stats_config": {"use_all_default_tags": False},
     }
 
 
-def _overload(memory: int) -> dict[str, Any]:
+def _overload(site: Site) -> dict[str, Any]:
     """One caller's large bodies end before the container does; what the kernel would kill is everybody's."""
     connections = extension(
         "envoy.resource_monitors.global_downstream_max_connections",
@@ -57,16 +59,28 @@ def _overload(memory: int) -> dict[str, Any]:
     start, end = LARGEST
     return {
         "refresh_interval": WATCH,
-        "resource_monitors": [connections, extension(HEAP, kind, max_heap_size_bytes=memory)],
+        "resource_monitors": [connections, extension(HEAP, kind, max_heap_size_bytes=site.memory), *_record(site)],
         "actions": [
             # What was freed goes back to the system: to it, kept pages count as used.
             _action("shrink_heap", threshold={"value": start}),
             _action("reset_high_memory_stream", scaled={"scaling_threshold": start, "saturation_threshold": end}),
-            _action("stop_accepting_requests", threshold={"value": FULL}),
+            _stop(site),
         ],
         "loadshed_points": [_when("envoy.load_shed_points.http1_server_abort_dispatch", threshold={"value": CUT})],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": SMALLEST},
     }
+
+
+def _record(site: Site) -> list[dict[str, Any]]:
+    kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig"
+    return [extension(RECORD, kind, filename=site.refuse_file)] if site.refuse else []
+
+
+def _stop(site: Site) -> dict[str, Any]:
+    action = _action("stop_accepting_requests", threshold={"value": FULL})
+    if site.refuse:
+        action["triggers"].append({"name": RECORD, "threshold": {"value": 1}})
+    return action
 
 
 def _action(name: str, **trigger: Any) -> dict[str, Any]:

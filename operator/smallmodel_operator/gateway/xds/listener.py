@@ -72,7 +72,7 @@ def _manager(name: str, state: State, site: Site) -> dict[str, Any]:
         "rds": {"route_config_name": NAME, "config_source": file_source(site.folder / "xds" / "rds.json")},
         "early_header_mutation_extensions": [_strip()],
         "http_filters": filters(state),
-        "local_reply_config": local_replies(),
+        "local_reply_config": local_replies(refuse=site.refuse),
         "access_log": [access_log(site)],
         "use_remote_address": True,
         "skip_xff_append": True,  # who called is in the record; the engine need not know

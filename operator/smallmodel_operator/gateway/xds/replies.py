@@ -35,6 +35,7 @@ NO_MEMORY: Final = Reply(
     said=503,
 )
 """New requests, and (Envoy says 500) bodies it reads no further: see bootstrap.py."""
+EITHER: Final = "The gateway takes no requests now: answers cannot be recorded, or it has too little memory."
 REPLIES: Final = (
     Reply(400, "bad-request", "This is not a request the gateway can read.", BAD, "bad_request"),
     Reply(404, "unknown-model", "There is no such model.", BAD, "model_not_found"),
@@ -68,10 +69,15 @@ REPLIES: Final = (
 OTHER: Final = "The gateway could not answer this request."
 
 
-def local_replies() -> dict[str, Any]:
-    """`local_reply_config` of the connection manager."""
+def local_replies(*, refuse: bool = False) -> dict[str, Any]:
+    """`local_reply_config` of the connection manager. `refuse`: Envoy is also stopped while nothing can be recorded."""
     ours = {"metadata_filter": {"matcher": _answered_by_lua(), "match_if_key_not_found": False}}
-    return {"mappers": [{"filter": ours}, *map(_mapper, REPLIES), _rest()]}
+    return {"mappers": [{"filter": ours}, *(_mapper(_either(r) if refuse else r) for r in REPLIES), _rest()]}
+
+
+def _either(reply: Reply) -> Reply:
+    """Envoy has one word for both."""
+    return replace(reply, message=EITHER) if reply.details == NO_MEMORY.details else reply
 
 
 def _answered_by_lua() -> dict[str, Any]:

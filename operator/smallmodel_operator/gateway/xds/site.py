@@ -27,6 +27,13 @@ class Site:
     silence: float = 300.0
     """Seconds an engine may say nothing before the caller gets 504; a held request may wait its maxWait longer."""
 
+    refuse: bool = False
+    """Requests are refused while the file `refuse` says so: where they must not be served without a record."""
+
+    @property
+    def refuse_file(self) -> str:
+        return str(self.folder / "refuse")
+
     @property
     def admin_socket(self) -> str:
         return str(self.folder / "admin.sock")

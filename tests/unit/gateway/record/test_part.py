@@ -64,8 +64,9 @@ def log(folder: Path, first: int, last: int) -> None:
 
 
 def report(folder: Path, key: str = "") -> Report:
-    (chain,) = chains([str(folder / "audit")])
-    return check(chain, key)
+    """Of an empty chain where there is none yet."""
+    found = chains([str(folder / "audit")]) if list(folder.glob("audit/*.jsonl")) else []
+    return check(found[0], key) if found else Report()
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -79,7 +80,7 @@ async def test_lines_become_records_with_a_count_and_a_signature(tmp_path: Path)
     async with running(agent_of(tmp_path, envoy)):
         log(tmp_path, 1, 3)
         await until(lambda: value("records_total") == before + 3)
-        await until(lambda: (tmp_path / "audit").exists() and report(tmp_path).counts(), 10)
+        await until(lambda: report(tmp_path).counts(), 10)
         envoy.finished = 5
         await until(lambda: value("unrecorded_requests") == 2)
         log(tmp_path, 4, 5)
