@@ -151,6 +151,7 @@ async def test_refuse_refuses_until_answers_can_be_recorded(
     tmp_path_factory: pytest.TempPathFactory, bot: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Closed before the first agent, open while records can be written, closed as long as they cannot."""
+    monkeypatch.setattr(part, "CHECKPOINT_SECONDS", 0.5)
     folder = tmp_path_factory.mktemp("r")
     settings = agent_of(folder, None, audit_on_failure="Refuse").settings
     door.prepare(settings)
@@ -188,6 +189,10 @@ async def test_refuse_refuses_until_answers_can_be_recorded(
                 assert [await asyncio.to_thread(status) for _ in range(5)] == [503] * 5
             await becomes(200)
             await until(lambda: sent[-1] in answered(folder))
+            # Refused requests are requests: they are recorded and counted as well.
+            await until(lambda: verified(folder).counts()[-1]["finished"] == len(answered(folder)), 10)
+    (count,) = verified(folder).counts()
+    assert (count["missing"], count["surplus"]) == (0, 0)
     assert verified(folder).faults == []
     assert [request for request in answered(folder) if request in sent] == sent
     assert "writing-failed" in {n["event"] for n in verified(folder).notes}

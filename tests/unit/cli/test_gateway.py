@@ -48,3 +48,20 @@ def test_without_a_cluster_one_sentence_says_so(
     assert "no cluster to talk to" in said
     assert "KUBECONFIG" in said
     assert "Traceback" not in said
+
+
+def test_where_nothing_may_be_served_without_a_record_envoy_begins_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLM_GATEWAY_DIR", str(tmp_path))
+    assert gateway.prepare() == 0
+    plain = (tmp_path / "bootstrap.json").read_text()
+    assert not (tmp_path / "refuse").exists()
+    assert "injected_resource" not in plain
+    monkeypatch.setenv("SLM_AUDIT_ON_FAILURE", "Refuse")
+    assert gateway.prepare() == 0
+    assert (tmp_path / "refuse").read_bytes() == b"1"
+    manager = json.loads((tmp_path / "bootstrap.json").read_text())["overload_manager"]
+    (stop,) = [a for a in manager["actions"] if a["name"].endswith("stop_accepting_requests")]
+    assert [trigger["name"].rpartition(".")[2] for trigger in stop["triggers"]] == ["fixed_heap", "injected_resource"]
+    assert manager["resource_monitors"][-1]["typed_config"]["filename"] == str(tmp_path / "refuse")
