@@ -82,5 +82,5 @@ class Report:
 
     def counts(self) -> list[dict[str, Any]]:
         """The last word on each life of an Envoy, by when it began."""
-        found = {count.get("since", ""): count for point in self.checkpoints for count in point.counts}
+        found = {str(count.get("since", "")): count for point in self.checkpoints for count in point.counts}
         return [found[since] for since in sorted(found)]

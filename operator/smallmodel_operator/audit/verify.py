@@ -21,6 +21,9 @@ from smallmodel_operator.audit.sign import KEY, signed
 REMOVED: Final = "segments-removed"
 """Event of the note a gateway leaves before it removes old segments."""
 
+BEGAN: Final = "agent-began"
+"""Event of the note with what an agent found when it began."""
+
 
 class Verifier:
     """For one chain. `key`: the public key that is known to be the gateway's; `part`: only a piece of it is there."""
@@ -122,8 +125,18 @@ class Verifier:
     def _note(self, record: Record) -> None:
         body = {k: v for k, v in record.body.items() if k not in ("prev", "commit")}
         self.report.notes.append(body)
-        if body.get("event") == REMOVED:
-            self._removed.append((int(body.get("through", 0)), str(body.get("through_hash", ""))))
+        through, lost_after, lost_to = (body.get(n) for n in ("through", "lost_after", "lost_up_to"))
+        if body.get("event") == REMOVED and isinstance(through, int):
+            self._removed.append((through, str(body.get("through_hash", ""))))
+        if body.get("event") != BEGAN:
+            return
+        # Who tampers can have the agent start again: what it finds is no less a fault for being said.
+        if isinstance(lost_after, int) and isinstance(lost_to, int):
+            detail = f"they were gone when the agent began, at {body.get('time')}; their numbers were given again"
+            self._add(Fault(FaultKind.MISSING, lost_after + 1, self._file, self._line, lost_to, detail))
+        if "head" in body:
+            detail = f"when the agent began, at {body.get('time')}: {body['head']}"
+            self._fault(FaultKind.HEAD, record.seq, detail)
 
     def _checkpoint(self, record: Record) -> None:
         body = record.body

@@ -16,7 +16,7 @@ from rich.table import Table
 from smallmodel_operator.audit.head import Head
 from smallmodel_operator.audit.record import Kind, Record, read
 from smallmodel_operator.audit.report import Report
-from smallmodel_operator.audit.verify import Verifier, first_of
+from smallmodel_operator.audit.verify import BEGAN, Verifier, first_of, named
 
 HEAD: Final = "head.json"
 SEGMENT: Final = ".jsonl"
@@ -94,7 +94,8 @@ def chains(names: list[str]) -> list[Chain]:
         path = Path(name)
         if path.is_dir():
             for item in path.rglob(f"*{SEGMENT}"):
-                found.add(item)
+                if named(item.name):
+                    found.add(item)
         elif path.name == HEAD:
             continue
         elif path.exists():
@@ -162,13 +163,13 @@ def _words(folder: Path, report: Report, *, pinned: bool) -> Iterator[str]:
     if report.tail:
         yield f"  {report.tail} bytes at the end were never committed: a write that was cut short, or goes on now"
     for note in report.notes:
-        if note.get("event") not in _USUAL:
-            said = {k: v for k, v in note.items() if k not in ("kind", "event", "time", "seq")}
+        said = {k: v for k, v in note.items() if k not in ("kind", "event", "time", "seq")}
+        if note.get("event") not in _USUAL or (note.get("event") == BEGAN and said.keys() - {"key"}):
             yield f"  note in record {note.get('seq')} of {note.get('time')}: {note.get('event')} {json.dumps(said)}"
     yield from (f"  warning: {text}" for text in report.warnings)
 
 
-_USUAL: Final = frozenset({"chain-began", "agent-began", "log-opened", "configuration"})
+_USUAL: Final = frozenset({"chain-began", BEGAN, "log-opened", "configuration"})
 
 
 def show(request: str, names: list[str], output: str) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from smallmodel_operator.audit.head import Head
 from smallmodel_operator.audit.record import Kind, read
 from smallmodel_operator.audit.sign import Signer
-from smallmodel_operator.audit.verify import REMOVED
+from smallmodel_operator.audit.verify import BEGAN, REMOVED
 from smallmodel_operator.gateway.accesslog.position import Position
 from smallmodel_operator.gateway.record.answer import answer, sealed, stamp
 from smallmodel_operator.gateway.record.segments import COMMIT, Segments, segments
@@ -68,6 +68,7 @@ class Recorder:
         Raises:
             OSError: the folder cannot be read or written.
         """
+        self._waiting.clear()
         found = self._segments.open()
         self.seq, self.hash = found.seq, found.hash
         commit = found.commit or {}
@@ -76,6 +77,8 @@ class Recorder:
         known = self._known_head()
         if not self.seq:
             self.note("chain-began", gateway=self._gateway)
+        if not self.seq and known is None:
+            self._write_head()  # from now on there is always one: without, what is cut off is not seen
         said: dict[str, Any] = {"key": self._signer.public}
         if found.dropped_bytes:
             said |= {"dropped_bytes": found.dropped_bytes, "dropped_records": found.dropped_records}
@@ -85,7 +88,7 @@ class Recorder:
             said["head"] = known
         elif known is not None and known.seq > self.seq:
             said |= {"lost_after": self.seq, "lost_up_to": known.seq}
-        self.note("agent-began", **said)
+        self.note(BEGAN, **said)
         for name in said.keys() & {"set_aside", "head", "lost_after"}:
             logger.error("records of %s are damaged or lost: %s is %s", self.folder, name, said[name])
 

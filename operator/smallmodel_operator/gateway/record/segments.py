@@ -54,6 +54,7 @@ class Segments:
         Raises:
             OSError: the folder cannot be made, read or written.
         """
+        self.close()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._sync_folder(self.folder.parent)
         aside: list[str] = []
