@@ -192,6 +192,8 @@ def show(request: str, names: list[str], output: str) -> int:
         return 0 if all(record.intact for _, record in found) else FAULTY
     for chain, record in found:
         table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column()
+        table.add_column(overflow="fold")
         for name, value in sorted(record.body.items()):
             if name not in ("kind", "commit"):
                 table.add_row(name, str(value))
