@@ -267,7 +267,7 @@ def audit(plane: ControlPlane) -> Callable[[str], list[dict[str, Any]]]:
     return writes
 
 
-async def eventually(check: Callable[[], Any], timeout: float = 20.0, every: float = 0.1) -> Any:
+async def eventually(check: Callable[[], Any], timeout: float = 40.0, every: float = 0.1) -> Any:
     """Repeat a check (plain or async) until it raises no AssertionError; its value. The last error tells."""
     end = time.monotonic() + timeout
     while True:
