@@ -148,6 +148,8 @@ def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
             _new(node)
     except BaseException:
         keep_logs(node)
+        if os.environ.get("SLM_KEEP_CLUSTER") != "1":
+            node.down()
         raise
     yield Bed(node)
     if request.session.testsfailed:
