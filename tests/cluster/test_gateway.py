@@ -3,6 +3,7 @@
 import http.client
 import json
 import statistics
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -96,23 +97,24 @@ def _long_answers(bed: Bed, namespace: str) -> tuple[float, list[str]]:
     """
     key, address = bed.key("bot", namespace), bed.gateway()
     host, began = f"bot.{namespace}.svc.cluster.local", time.monotonic()
+    answering = threading.Event()  # it may have fallen asleep before the first request, and wakes for that
 
     def ask() -> list[str]:
         ends = []
         while time.monotonic() - began < ANSWERING_SECONDS:
-            ends.append(_stream(address, host, key))
+            ends.append(_stream(address, host, key, answering))
         return ends
 
     with ThreadPoolExecutor(QUEUED) as pool:
         asked = [pool.submit(ask) for _ in range(QUEUED)]
         while not all(a.done() for a in asked):
-            replicas = _replicas(bed, namespace)
-            assert replicas == 1 or all(a.done() for a in asked), "put to sleep while it answered"
+            awake = not answering.is_set() or _replicas(bed, namespace) == 1
+            assert awake or all(a.done() for a in asked), "put to sleep while it answered"
             time.sleep(0.5)
         return time.monotonic() - began, [end for a in asked for end in a.result()]
 
 
-def _stream(address: str, host: str, key: str) -> str:
+def _stream(address: str, host: str, key: str, answering: threading.Event) -> str:
     """The end of one answer as long as the context."""
     connection = http.client.HTTPConnection(address, timeout=120)
     body = {"model": "bot", "prompt": "Once", "max_tokens": 23000, "stream": True, "ignore_eos": True}
@@ -120,6 +122,7 @@ def _stream(address: str, host: str, key: str) -> str:
     try:
         connection.request("POST", "/v1/completions", json.dumps(body), headers)
         answer = connection.getresponse()
+        answering.set()
         text = answer.read().decode(errors="replace")
         assert answer.status == 200, text
         return text[-700:]

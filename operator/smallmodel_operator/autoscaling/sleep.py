@@ -70,6 +70,8 @@ def _awake(request: SleepRequest, traffic: Traffic, up_seconds: float) -> Count:
     left = request.idle_seconds - min(traffic.idle, up_seconds)
     if left > 0:
         return Count(request.replicas, why, look_again_seconds=max(LEAST_LOOK_SECONDS, left))
+    if not traffic.current:
+        return Count(request.replicas, why, look_again_seconds=LEAST_LOOK_SECONDS)
     return Count(0, _asleep(request), asleep=True)
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 FRESH_SECONDS: Final = 4.0
-"""An older report says nothing about now; gateways are asked at most a second before each decision."""
+"""An older report says nothing about now."""
+CURRENT_SECONDS: Final = 0.5
+"""Nobody is put to sleep on an older one: a request may have come since. Gateways are asked each second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Traffic:
     def complete(self) -> bool:
         """A gateway is ready, and every one there is has spoken lately."""
         return bool(self.reports) and all(r.fresh for r in self._all)
+
+    @property
+    def current(self) -> bool:
+        """Complete, and every word is of this moment."""
+        return self.complete and all(r.age <= CURRENT_SECONDS for r in self._all)
 
     @property
     def busy(self) -> bool:

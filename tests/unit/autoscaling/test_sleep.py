@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallmodel_operator.autoscaling.sleep import SleepRequest, decide
-from smallmodel_operator.core.traffic import FRESH_SECONDS, GatewayReport, Traffic
+from smallmodel_operator.core.traffic import CURRENT_SECONDS, FRESH_SECONDS, GatewayReport, Traffic
 
 SLEEPY = SleepRequest(replicas=2, may_sleep=True, idle_seconds=300)
 
@@ -36,8 +36,9 @@ def test_idle_time_counts_from_the_first_ready_not_from_before_a_slow_start() ->
         Traffic((said(900), said(900, in_flight=1))),
         Traffic((said(900), said(900, held=1))),
         Traffic((said(900), said(299))),
+        Traffic((said(900), said(900, age=CURRENT_SECONDS + 0.1))),
     ],
-    ids=["no gateway", "one is silent", "in flight", "held", "not idle for long"],
+    ids=["no gateway", "one is silent", "in flight", "held", "not idle for long", "a request may have come since"],
 )
 def test_it_stays_awake(traffic: Traffic) -> None:
     count = decide(SLEEPY, 2, 2, traffic, up_seconds=1000)
