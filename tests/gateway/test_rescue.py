@@ -20,6 +20,8 @@ BOT = model("support/bot", max_wait=30.0)
 MUTE = model("support/mute", max_wait=0.0)
 """An idle time of SILENCE only; that of a model which may be held is longer by what it may be held."""
 SILENCE = 0.6
+PATIENT = model("support/patient", max_wait=3.0)
+"""An idle time of 3.6 s: a busy machine may be 2.6 s late with a chunk that is due each second."""
 
 
 def closed_port() -> int:
@@ -53,9 +55,9 @@ def test_a_silent_engine(rescued: Gateway, bot: Engine) -> None:
 
 
 def test_a_slow_engine_that_speaks_is_not_cut(rescued: Gateway, bot: Engine) -> None:
-    rescued.apply(state_of((BOT, MUTE), {"support/mute": bot.port}))
-    chunks = [f"data: {n}\n\n" for n in range(8)]
-    answer = ask(rescued, model="mute", stream=True, fake_chunks=chunks, fake_pause=SILENCE / 3)
+    rescued.apply(state_of((BOT, PATIENT), {"support/patient": bot.port}))
+    chunks = [f"data: {n}\n\n" for n in range(6)]
+    answer = ask(rescued, model="patient", stream=True, fake_chunks=chunks, fake_pause=1.0)
     assert answer.body == "".join(chunks).encode()
 
 
