@@ -37,6 +37,7 @@ class Stage:
     load: float = 1.0
     kubelet: float = 0.5
     wakes: int = 0
+    crashes: int = 0
     ready_at: float = 0.0
     endpoints: list[dict[str, Any]] = field(default_factory=list)
     arrived: list[tuple[float, str, int]] = field(default_factory=list)
@@ -50,6 +51,7 @@ class Stage:
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         self.port = free_port(POD)
+        self._crashing: asyncio.Task[None] | None = None
         self._pod: web.AppRunner | None = None
         self._starting: asyncio.Task[None] | None = None
         return self
@@ -71,6 +73,10 @@ class Stage:
     async def _start(self) -> None:
         await asyncio.sleep(self.schedule)
         self.endpoints = [{"address": POD, "port": self.port, "ready": False}]
+        await self._run()
+
+    async def _run(self) -> None:
+        """The container of the pod that has its address."""
         await asyncio.sleep(self.container)
         app = web.Application(client_max_size=64 << 20)
         app.add_routes([web.get("/health", self._health), web.post("/v1/chat/completions", self._answer)])
@@ -86,14 +92,23 @@ class Stage:
     async def sleep(self) -> None:
         """Scaled to zero: the pod leaves the endpoints, then ends."""
         self.endpoints = []
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
+        for task in (self._starting, self._crashing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await asyncio.sleep(0.1)
         if self._pod is not None:
             await self._pod.cleanup()
-        self._pod = self._starting = None
+        self._pod = self._starting = self._crashing = None
         self.ready_at = 0.0
+
+    async def _crash(self) -> None:
+        """The engine ends, its kubelet sees it and starts it anew: the pod and its address stay."""
+        pod, self._pod = self._pod, None
+        if pod is not None:
+            await pod.cleanup()
+        self.endpoints = [{"address": POD, "port": self.port, "ready": False}]
+        await self._run()
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response(status=200 if self._loaded else 503)
@@ -102,6 +117,10 @@ class Stage:
         body = await request.read()
         if not self._loaded:
             return web.json_response({"error": "loading"}, status=503)
+        if request.headers.get("x-test") == "poison":
+            self.crashes += 1
+            self._crashing = asyncio.create_task(self._crash())
+            await asyncio.sleep(60)
         self.arrived.append((time.monotonic(), request.headers.get("x-test", ""), len(body)))
         return web.json_response({"sha": hashlib.sha256(body).hexdigest()})
 

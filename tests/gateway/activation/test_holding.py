@@ -117,6 +117,18 @@ async def test_a_swap_of_the_only_pod_is_held(tmp_path: Path) -> None:
         assert [a for a in answers if a[0] != 200] == []
 
 
+async def test_a_request_that_ends_each_engine_is_answered_and_others_are_served(tmp_path: Path) -> None:
+    async with Stage(kubelet=0.1) as stage, gateways(tmp_path, stage) as both, client() as session:
+        poison = headers(**{"x-test": "poison", "x-request-id": "the callers own", "Content-Type": "application/json"})
+        async with session.post(both[0].url + "/v1/chat/completions", data=BODY, headers=poison) as answer:
+            assert (answer.status, answer.headers["x-slm-cause"]) == (502, "engine-ends")
+            assert answer.headers["x-should-retry"] == "false"
+            assert (await answer.json())["error"]["code"] == "engine_ends"
+        assert stage.crashes == 2, "asleep at first: two holds, two ends"
+        answers = await asyncio.gather(*start(session, both, 20))
+        assert [a for a in answers if a[0] != 200] == []
+
+
 async def test_clients_that_give_up_leave_the_queue(tmp_path: Path) -> None:
     async with Stage(schedule=30) as stage, gateways(tmp_path, stage) as both, client() as session:
         asked = start(session, both, 40)

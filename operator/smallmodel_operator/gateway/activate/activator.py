@@ -31,6 +31,7 @@ from smallmodel_operator.gateway.activate.ports import Ports
 from smallmodel_operator.gateway.activate.probe import HttpProbe, Probe
 from smallmodel_operator.gateway.activate.queue import Limits, Outcome, Queue, Ticket
 from smallmodel_operator.gateway.activate.refusal import Refusal, refusal
+from smallmodel_operator.gateway.activate.returns import Returns, Sending
 from smallmodel_operator.gateway.activate.server import Listeners, serve
 from smallmodel_operator.gateway.activate.trust import Trust
 from smallmodel_operator.gateway.signals import Held
@@ -46,10 +47,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An admitted request; `ended` gets its outcome."""
+    """An admitted request; `ended` gets its outcome. `sending` when there was no pod it could have gone to."""
 
     ticket: Ticket
     ended: "asyncio.Future[Outcome]"
+    sending: Sending | None = None
 
 
 class Activator:
@@ -77,6 +79,7 @@ class Activator:
         self._peers = Peers(ports.peers, self.trust.introduction, clock)
         self.queue = Queue(limits)
         self._waiting: dict[int, Waiting] = {}
+        self.returns = Returns()
         self._bursts: dict[str, Burst] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._cold_starts = ColdStarts()
@@ -127,15 +130,21 @@ class Activator:
 
     # -- what the server asks ----------------------------------------------------------------------------------
 
-    def enter(self, target: str, namespace: str, size: int, foreign: bool) -> Waiting | Outcome:
+    def enter(
+        self, target: str, namespace: str, size: int, foreign: bool, sending: Sending | None = None
+    ) -> Waiting | Outcome:
         """Take a request of a caller in `namespace` with a body of `size` bytes in, or say why not.
 
         Args:
             foreign: it comes from another gateway's Envoy.
+            sending: which request it is.
         """
         model = self._ports.model(target)
         cause = self._unservable(target)
         now = self.clock()
+        usable = bool(self._ports.usable(target))
+        if cause is None and sending and not usable and self.returns.too_many(target, sending, now):
+            cause = Outcome.ENDING
         if cause is None:
             admission = self.queue.admit(
                 target,
@@ -146,7 +155,7 @@ class Activator:
                 bound=model.max_queued if model else DEFAULT_MAX_QUEUED,
                 # Where a foreign one waited before, it may still be counted: it must not be refused for itself.
                 elsewhere=0 if foreign else self._peers.elsewhere(target),
-                earliest=now + FOREIGN_SECONDS if foreign and self._ports.usable(target) else now,
+                earliest=now + FOREIGN_SECONDS if foreign and usable else now,
             )
             for ticket, why in admission.displaced:
                 self._finish([ticket], why)
@@ -158,7 +167,8 @@ class Activator:
             return cause
         assert admission.ticket is not None
         self._seen.add(target)
-        waiting = Waiting(admission.ticket, asyncio.get_running_loop().create_future())
+        ended = asyncio.get_running_loop().create_future()
+        waiting = Waiting(admission.ticket, ended, None if usable else sending)
         self._waiting[admission.ticket.id] = waiting
         self._changed(target)
         self._burst(target)
@@ -256,6 +266,8 @@ class Activator:
             labels = metrics.of(ticket.target)
             metrics.ENDED.labels(*labels, outcome.value).inc()
             if outcome is Outcome.RELEASED:
+                if waiting.sending:
+                    self.returns.let_go(ticket.target, waiting.sending, now)
                 metrics.HOLD_SECONDS.labels(*labels).observe(now - ticket.since)
             elif outcome is not Outcome.LEFT:
                 metrics.REFUSED.labels(*labels, outcome.value).inc()

@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     OFF = "off"
     STALLED = "stalled"
     """It cannot start until its owner acts."""
+    ENDING = "engine-ends"
+    """Each engine that got this request ended before it answered."""
     QUEUE_FULL = "queue-full"
     """As many are held for this model as its `maxQueuedRequests` allows."""
     GATEWAY_FULL = "gateway-full"

@@ -11,6 +11,8 @@ CODES: Final = {Outcome.GONE: "model_not_found", Outcome.OFF: "model_off"}
 """Where the cause is not the code: those Envoy's Lua gives for the same, see target.lua."""
 OWNERS: Final = (Outcome.OFF, Outcome.STALLED)
 """Where asking again helps only after the model's owner did something."""
+STATUS: Final = {Outcome.GONE: 404, Outcome.ENDING: 502}
+"""Where it is not 503."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
     """The answer for an outcome that is a refusal; `retry_after` and `waited` in seconds, `why` the model stalls (one
     word: who asks need not be allowed to read the rest)."""
     namespace, _, name = target.partition("/")
-    status = 404 if outcome is Outcome.GONE else 503
+    status = STATUS.get(outcome, 503)
     message = {
         Outcome.GONE: f"There is no model '{name}' in namespace {namespace} any more.",
         # As in target.lua: it may be switched off before a request comes, or while one is held.
@@ -37,6 +39,11 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
         Outcome.STALLED: (
             f"model {target!r} cannot start until its owner acts{f' ({why})' if why else ''}; what is wrong says "
             f"kubectl -n {namespace} describe smallmodel {name}"
+        ),
+        Outcome.ENDING: (
+            f"every engine of model {target!r} that got this request ended before it answered it, so it is sent to no "
+            "further one; send it in another form (shorter, without images or a schema), and tell the model's owner: "
+            f"kubectl -n {namespace} logs -l smallmodel.dev/model={name} --previous says why they end"
         ),
         Outcome.EXPIRED: (
             f"model {target!r} was not ready after {waited:.0f} s, the longest a request waits for it "
@@ -60,4 +67,6 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
     headers = {"Content-Type": "application/json", "x-slm-cause": outcome.value}
     if status == 503 and outcome not in OWNERS:
         headers["Retry-After"] = str(retry_after)
+    if outcome is Outcome.ENDING:
+        headers["x-should-retry"] = "false"  # OpenAI's clients would send it twice more
     return Refusal(status, headers, json.dumps({"error": error}).encode())

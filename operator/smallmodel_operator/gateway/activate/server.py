@@ -15,6 +15,7 @@ from aiohttp import web
 from smallmodel_operator.gateway.activate import metrics
 from smallmodel_operator.gateway.activate.peers import PATH
 from smallmodel_operator.gateway.activate.queue import Outcome
+from smallmodel_operator.gateway.activate.returns import Sending
 from smallmodel_operator.gateway.activate.trust import Verdict
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 TARGET: Final = "x-slm-target"
 NAMESPACE: Final = "x-slm-caller-namespace"
 ACTIVATED: Final = "x-slm-activated"
+ATTEMPT: Final = "x-envoy-attempt-count"
+"""Set by Envoy, which drops a caller's."""
 DIFFER: Final = "gateways-differ"
 HEADER_BYTES: Final = 128 * 1024
 """More than Envoy lets through (60 KiB)."""
@@ -116,8 +119,14 @@ def _error(
     return web.json_response({"error": error}, status=status, headers=headers)
 
 
+def _sending(headers: Mapping[str, str]) -> Sending:
+    attempt = headers.get(ATTEMPT, "")
+    return Sending(headers.get("x-request-id", ""), int(attempt) if attempt.isdecimal() else 0)
+
+
 async def _hold(activator: "Activator", request: web.BaseRequest, target: str, foreign: bool) -> web.Response:
-    waiting = activator.enter(target, request.headers.get(NAMESPACE, ""), request.content_length or 0, foreign)
+    caller, size = request.headers.get(NAMESPACE, ""), request.content_length or 0
+    waiting = activator.enter(target, caller, size, foreign, _sending(request.headers))
     if isinstance(waiting, Outcome):
         return _refused(activator, target, waiting)
     dropping = asyncio.create_task(_drop(activator, request, waiting)) if request.can_read_body else None

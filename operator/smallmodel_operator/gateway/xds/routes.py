@@ -54,6 +54,7 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         "domains": ["*"],
         "matcher": matcher,
         "retry_policy": _retries(),
+        "include_request_attempt_count": True,  # the activator tells by it who comes back
         "request_headers_to_remove": ["x-slm-caller"],
         "response_headers_to_remove": ["x-slm-activated"],
     }

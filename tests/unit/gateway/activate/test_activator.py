@@ -11,6 +11,7 @@ from tests.fakes.activation import FakePorts, RushLoop, model
 from smallmodel_operator.gateway.activate.activator import Activator, Waiting
 from smallmodel_operator.gateway.activate.metrics import REFUSED
 from smallmodel_operator.gateway.activate.queue import Limits, Outcome
+from smallmodel_operator.gateway.activate.returns import MOST, Sending
 from smallmodel_operator.gateway.state import Endpoint, Model
 
 BOT = "support/bot"
@@ -172,6 +173,24 @@ def test_the_bounds_hold_and_who_is_displaced_is_told() -> None:
         assert [await w.ended for w in (*greedy[:2], modest)] == [Outcome.RELEASED] * 3
 
     simulate(story, limits=Limits(bytes=100))
+
+
+def test_a_request_that_ends_each_engine_is_not_let_go_for_ever() -> None:
+    async def story(ports: FakePorts, activator: Activator) -> None:
+        for n in range(MOST):
+            poison = activator.enter(BOT, "a", 0, False, Sending("poison", 1 + 2 * n))
+            other = activator.enter(BOT, "a", 0, False, Sending(f"other {n}", 1))
+            assert isinstance(poison, Waiting)
+            assert isinstance(other, Waiting)
+            assert {await poison.ended, await other.ended} == {Outcome.RELEASED}
+            bounced = activator.enter(BOT, "a", 0, False, Sending("poison", 2 + 2 * n))
+            assert isinstance(bounced, Waiting), "its Envoy was late to hear of the pod"
+            assert await bounced.ended is Outcome.RELEASED
+            ports.sleep(BOT)
+        assert activator.enter(BOT, "a", 0, False, Sending("poison", 9)) is Outcome.ENDING
+        assert await enter(activator).ended is Outcome.RELEASED
+
+    simulate(story)
 
 
 def test_an_error_of_a_port_loses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
