@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hack.cluster.network import namespace
 from hack.cluster.paths import cache
 
 FILE = Path("/run/smallmodel/clusters.json")
@@ -36,12 +37,19 @@ def number(name: str) -> int:
             if free is None:
                 raise Taken(f"{MOST} clusters live on this machine; remove one with `make cluster-down`")
             entry = known[name] = {"number": free, "cache": str(cache())}
+        if entry["cache"] != str(cache()) and _gone(name, Path(entry["cache"])):
+            entry["cache"] = str(cache())
         if entry["cache"] != str(cache()):
             raise Taken(
                 f"a cluster {name!r} of another cache folder ({entry['cache']}) lives on this machine: "
                 "choose another CLUSTER_NAME, or remove it with SLM_CACHE set to that folder"
             )
         return int(entry["number"])
+
+
+def _gone(name: str, folder: Path) -> bool:
+    """Somebody deleted the cache folder instead of the cluster: nothing is left that could take it down."""
+    return not folder.exists() and not Path("/run/netns", namespace(name)).exists()
 
 
 def forget(name: str) -> None:

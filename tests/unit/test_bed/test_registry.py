@@ -20,10 +20,24 @@ def test_numbers_stay_and_differ() -> None:
 
 
 def test_a_name_of_another_cache_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
     registry.number("demo")
     monkeypatch.setenv("SLM_CACHE", str(tmp_path / "other"))
     assert registry.number("mine") == 1
     with pytest.raises(registry.Taken, match="CLUSTER_NAME"):
+        registry.number("demo")
+
+
+def test_the_name_of_a_cluster_whose_cache_folder_was_deleted_is_free_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    registry.number("other")
+    registry.number("demo")
+    monkeypatch.setenv("SLM_CACHE", str(tmp_path / "mine"))
+    assert registry.number("demo") == 1
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("SLM_CACHE", str(tmp_path / "third"))
+    with pytest.raises(registry.Taken):
         registry.number("demo")
 
 
