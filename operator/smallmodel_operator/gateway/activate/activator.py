@@ -47,11 +47,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An admitted request; `ended` gets its outcome. `sending` when there was no pod it could have gone to."""
+    """An admitted request; `ended` gets its outcome. `podless`: when it came there was no pod it could go to."""
 
     ticket: Ticket
     ended: "asyncio.Future[Outcome]"
-    sending: Sending | None = None
+    sending: Sending | None
+    podless: bool
 
 
 class Activator:
@@ -168,7 +169,7 @@ class Activator:
         assert admission.ticket is not None
         self._seen.add(target)
         ended = asyncio.get_running_loop().create_future()
-        waiting = Waiting(admission.ticket, ended, None if usable else sending)
+        waiting = Waiting(admission.ticket, ended, sending, not usable)
         self._waiting[admission.ticket.id] = waiting
         self._changed(target)
         self._burst(target)
@@ -241,10 +242,20 @@ class Activator:
         if await burst.ready():
             if start := burst.measured():
                 self._started(target, start)
-            batch = self.queue.take(target, burst.batch, self.clock())
-            self._finish(batch, Outcome.RELEASED)
+            for ticket in self.queue.take(target, burst.batch, self.clock()):
+                self._finish([ticket], Outcome.ENDING if self._worn(ticket, burst) else Outcome.RELEASED)
         if self.queue.count(target):
             await burst.pause()
+
+    def _worn(self, ticket: Ticket, burst: Burst) -> bool:
+        """Was it let go often enough? While there was a pod all the time its Envoy was only late to hear of it."""
+        waiting = self._waiting[ticket.id]
+        if waiting.sending is None or not (waiting.podless or burst.podless >= ticket.since):
+            return False
+        if self.returns.too_many(ticket.target, waiting.sending, self.clock()):
+            return True
+        self.returns.let_go(ticket.target, waiting.sending, self.clock())
+        return False
 
     def _started(self, target: str, start: ColdStart) -> None:
         self._cold_starts.add(target, start)
@@ -266,8 +277,6 @@ class Activator:
             labels = metrics.of(ticket.target)
             metrics.ENDED.labels(*labels, outcome.value).inc()
             if outcome is Outcome.RELEASED:
-                if waiting.sending:
-                    self.returns.let_go(ticket.target, waiting.sending, now)
                 metrics.HOLD_SECONDS.labels(*labels).observe(now - ticket.since)
             elif outcome is not Outcome.LEFT:
                 metrics.REFUSED.labels(*labels, outcome.value).inc()

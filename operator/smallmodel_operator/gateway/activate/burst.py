@@ -35,6 +35,8 @@ class Burst:
         self._clock = clock
         self._cold = not ports.usable(target) and not ports.not_ready(target)
         """Seen from its beginning, so that it can be measured."""
+        self.podless = float("-inf")
+        """When it last found no pod to send requests to."""
         self._proved: dict[str, Endpoint] = {}
         self._told: tuple[Endpoint, ...] = ()
         self._moved = asyncio.Event()
@@ -61,7 +63,10 @@ class Burst:
             await self._ports.publish(self.target, proved)
         else:
             self._look()
-        return bool(self._ports.usable(self.target))
+        found = bool(self._ports.usable(self.target))
+        if not found:
+            self.podless = self._clock()
+        return found
 
     def measured(self) -> ColdStart | None:
         """The cold start, once, when it was seen whole."""

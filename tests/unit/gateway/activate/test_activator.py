@@ -188,6 +188,11 @@ def test_a_request_that_ends_each_engine_is_not_let_go_for_ever() -> None:
             assert await bounced.ended is Outcome.RELEASED
             ports.sleep(BOT)
         assert activator.enter(BOT, "a", 0, False, Sending("poison", 9)) is Outcome.ENDING
+        ports.woken[BOT], ports.published[BOT] = 0.0, (ports.endpoint(BOT),)
+        early = activator.enter(BOT, "a", 0, False, Sending("poison", 10))
+        assert isinstance(early, Waiting), "that its pod is gone is not known yet"
+        ports.sleep(BOT)
+        assert await early.ended is Outcome.ENDING
         assert await enter(activator).ended is Outcome.RELEASED
 
     simulate(story)
