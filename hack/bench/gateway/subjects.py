@@ -27,7 +27,7 @@ START_SECONDS: Final = 90
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`pids`: processes of the data path. `beside`: of its agent, which makes metrics of each request's line of the log;
+    """`pids`: processes of the data path. `beside`: of its agent, which makes metrics of each line of the log;
     `recorder`: which makes records of them; `folder`: where they do."""
 
     name: str

@@ -92,7 +92,7 @@ class RequestMetrics:
                 self._of(histogram, *of).observe(value)
 
     def _of(self, metric: _M, *labels: str) -> _M:
-        """The series of these labels: finding it by its labels takes the library as long as reading the line takes us."""
+        """The series of these labels: the library takes as long to find them as we do to read the line."""
         series = self._series.get((metric, labels))
         if series is None:
             series = self._series[metric, labels] = metric.labels(*labels)
