@@ -24,6 +24,7 @@ from typing import Any
 
 from hack.envoy.binary import program
 
+from smallmodel_operator.gateway.accesslog.format import FIELDS
 from smallmodel_operator.gateway.config import version_of, versioned
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import Files, dump
@@ -231,13 +232,13 @@ class Gateway:
         return path.read_text()[-3000:] if path.exists() else ""
 
     def log(self, request_id: str = "", timeout: float = 3.0) -> list[dict[str, Any]]:
-        """Lines of the access log; with `request_id` that request's, waited for."""
+        """Lines of the access log, with None for what they leave out; with `request_id` that request's, waited for."""
         path = self.site.data / "access.log"
         until = time.monotonic() + timeout
         while True:
             self.admin("/reopen_logs", "POST")  # flushes
             lines = path.read_text().splitlines() if path.exists() else []
-            found = [json.loads(line) for line in lines if request_id in line]
+            found = [{**dict.fromkeys(FIELDS), **json.loads(line)} for line in lines if request_id in line]
             if found or not request_id or time.monotonic() > until:
                 return found
             time.sleep(0.02)

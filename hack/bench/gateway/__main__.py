@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hack.bench.gateway import release
+from hack.bench.gateway import recording, release
 from hack.bench.gateway.load import engine
 from hack.bench.gateway.measure import Load, Measured, added, closed, latency, stream
 from hack.bench.gateway.plot import draw
@@ -91,11 +91,12 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         say("starting raw Envoy, our gateway and LiteLLM")
         proxies = [stack.enter_context(start(folder, port)) for start in (raw_envoy, gateway, litellm)]
         found = compare([direct(port), *proxies], plain, streamed, args)
+        recorded = recording.measure(proxies[1], plain, args.rounds, 2 * args.seconds, say)
     rows, sse = added(found, LOADS)
     (folder / "release").mkdir()
     say(f"from zero: {args.cold_starts} cold starts with two gateways")
     zero = asyncio.run(release.measure(folder / "release", args.cold_starts))
-    return {"rows": rows, "sse": sse, "release": zero, **judge(rows)}
+    return {"rows": rows, "sse": sse, "release": zero, **judge(rows), **recorded}
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hack.bench.gateway.load import Request, rate, streams, used
+from hack.bench.gateway.reader import caught_up
 from hack.bench.gateway.subjects import Subject
 
 DIRECT = "direct"
@@ -56,9 +57,12 @@ def latency(found: Measured, subject: Subject, load: Load, body: Path, seconds: 
 
 def closed(found: Measured, subject: Subject, connections: int, body: Path, seconds: float) -> None:
     """As fast as it answers; requests a second of wall time and of its processes' time."""
-    before, beside = used(subject.pids), used(subject.beside)
+    agent = (*subject.beside, *subject.recorder)
+    before, beside = used(subject.pids), used(agent)
     seen = rate(Request(subject.url, body, subject.headers), connections, 0, seconds, warm=0)
-    after, reader = used(subject.pids), used(subject.beside)
+    if subject.folder is not None:
+        caught_up(subject.folder)
+    after, reader = used(subject.pids), used(agent)
     path, log = after.cpu - before.cpu, reader.cpu - beside.cpu
     found.closed[subject.name, connections] = {
         "max_rps": round(seen["sent"] / seen["seconds"]),

@@ -1,22 +1,33 @@
-"""What the agent does for each request: its line of the access log becomes metrics and a record. A process, so it is
-measured."""
+"""What the agent does for each request: its line of the access log becomes metrics, and a record. Two processes, so
+that each can be measured beside Envoy, over the same requests."""
 
 import asyncio
+import json
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Final, cast
 
-from smallmodel_operator.gateway.accesslog.part import REQUESTS, reader_of
+from smallmodel_operator.gateway.accesslog.part import LOG, POSITION, REQUESTS, reader_of
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record.part import record
+from smallmodel_operator.gateway.record.segments import COMMIT, segments
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.view import Keys
 
+METRICS, RECORD = "metrics", "record"
+FLUSH_SECONDS: Final = 1.5
+"""Envoy has written what it kept back, and nothing more came."""
+CAUGHT_UP_SECONDS: Final = 60
 
-async def main(folder: Path) -> None:
+
+async def main(folder: Path, what: str) -> None:
     """Until killed; log, records and Envoy's admin socket are in one folder."""
+    if what == METRICS:
+        await reader_of(folder, REQUESTS).run()
+        return
     async with Admin(folder / "admin.sock") as admin:
         agent = SimpleNamespace(
             settings=GatewaySettings(gateway_dir=folder, gateway_data_dir=folder, identity="bench"),
@@ -25,8 +36,36 @@ async def main(folder: Path) -> None:
             writer=SimpleNamespace(versions={}),
             troubles=[],
         )
-        await asyncio.gather(reader_of(folder, REQUESTS).run(), record(cast(Agent, agent)))
+        await record(cast(Agent, agent))
+
+
+def caught_up(folder: Path) -> None:
+    """Return when both have read all that Envoy has to write: what is left unread would cost nothing.
+
+    Raises:
+        RuntimeError: they do not get there.
+    """
+    until = time.monotonic() + CAUGHT_UP_SECONDS
+    size, since = -1, time.monotonic()
+    while time.monotonic() < until:
+        now = (folder / LOG).stat().st_size
+        if now != size:
+            size, since = now, time.monotonic()
+        if time.monotonic() - since > FLUSH_SECONDS and _read(folder) == (size, size):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"of {size} bytes of the access log, metrics and record have read {_read(folder)}")
+
+
+def _read(folder: Path) -> tuple[int, int]:
+    """How far metrics and record have read."""
+    try:
+        counted = json.loads((folder / POSITION).read_bytes())["offset"]
+        last = segments(folder / "audit")[-1].read_bytes().splitlines()[-1]
+        return int(counted), int(json.loads(last)[COMMIT]["log"]["offset"])
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return -1, -1  # nothing yet, or just being written
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

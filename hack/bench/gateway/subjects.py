@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from tests.gateway.running import Gateway
 from tests.gateway.states import SUPPORT, model, state_of
 
 from hack.bench.gateway.peer import KEY, configuration, install, started
+from hack.bench.gateway.reader import METRICS, RECORD
 from hack.envoy.binary import program
 
 WORKERS: Final = 2
@@ -26,13 +27,16 @@ START_SECONDS: Final = 90
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`pids`: processes of the data path. `beside`: of its agent, which reads each request's line of the log."""
+    """`pids`: processes of the data path. `beside`: of its agent, which makes metrics of each line of the log;
+    `recorder`: which makes records of them; `folder`: where they do."""
 
     name: str
     url: str
     headers: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
     beside: tuple[int, ...] = ()
+    recorder: tuple[int, ...] = ()
+    folder: Path | None = None
 
 
 def free_port() -> int:
@@ -104,20 +108,25 @@ def _bootstrap(port: int, engine: int) -> dict[str, Any]:
 
 @contextmanager
 def gateway(folder: Path, engine: int) -> Iterator[Subject]:
-    """Our gateway, the model in the address, a client key; beside it the process that reads its access log."""
+    """Our gateway, the model in the address, a client key; beside it the processes that read its access log."""
     own = folder / "gw"
     issuer = CASES["tokens"].issuer  # as in a cluster: the filter of tokens is there
     state = state_of((model("support/bot"),), {"support/bot": engine}, issuer=issuer)
-    with Gateway(own, state, concurrency=WORKERS) as running:
-        words = [sys.executable, "-m", "hack.bench.gateway.reader", str(own)]
-        with process(words, folder / "reader.log") as reader:
-            yield Subject(
-                "our gateway",
-                f"http://127.0.0.1:{running.port}/v1/chat/completions",
-                ("Host: bot.support.svc.cluster.local", f"Authorization: Bearer {SUPPORT}"),
-                (running.pid,),
-                (reader.pid,),
-            )
+
+    def reader(what: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        words = [sys.executable, "-m", "hack.bench.gateway.reader", str(own), what]
+        return process(words, folder / f"{what}.log")
+
+    with Gateway(own, state, concurrency=WORKERS) as running, reader(METRICS) as counts, reader(RECORD) as records:
+        yield Subject(
+            "our gateway",
+            f"http://127.0.0.1:{running.port}/v1/chat/completions",
+            ("Host: bot.support.svc.cluster.local", f"Authorization: Bearer {SUPPORT}"),
+            (running.pid,),
+            (counts.pid,),
+            (records.pid,),
+            own,
+        )
 
 
 @contextmanager

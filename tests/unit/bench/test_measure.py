@@ -12,6 +12,7 @@ from hack.bench.gateway.__main__ import LOADS, judge
 from hack.bench.gateway.load import Request, rate, used
 from hack.bench.gateway.measure import Load, Measured, added, at
 from hack.bench.gateway.plot import draw
+from hack.bench.gateway.recording import judged
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -118,3 +119,15 @@ def test_used_counts_a_process_and_what_it_started() -> None:
     after = used([os.getpid()])
     assert after.cpu - before.cpu >= 0.05
     assert after.rss > 1
+
+
+@pytest.mark.parametrize(("record", "met"), [(15.0, True), (16.5, False)])
+def test_what_recording_costs(record: float, met: bool) -> None:
+    """285 us without it: a twentieth of all is 15. One disturbed round does not count."""
+    found = judged(
+        [(1000, [0.26, 0.025, record / 1000]), (2000, [0.52, 0.05, record / 500]), (1000, [0.26, 0.025, 0.09])]
+    )
+    assert found["rps_per_cpu_second_unrecorded"] == 3509
+    assert found["rps_per_cpu_second_recorded"] == round(1e6 / (285 + record))
+    assert found["recording_share_percent"] == pytest.approx(100 * record / (285 + record), abs=0.01)
+    assert found["recording_met"] is met

@@ -15,7 +15,7 @@ METADATA: Final = "smallmodel"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What fills a field, what it says, and its JSON type; any field may be null."""
+    """What fills a field, what it says, and its JSON type; a line leaves out what is not known."""
 
     operator: str
     meaning: str
@@ -68,7 +68,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
             _known("usage:engine_output"), "`timings.predicted_n`: tokens generated", int
         ),
         "slm.target": Field(
-            _known("call:target"), "`<namespace>/<name>` of the SmallModel asked for; null when there is none"
+            _known("call:target"), "`<namespace>/<name>` of the SmallModel asked for; left out when there is none"
         ),
         "slm.caller": Field(_known("call:caller"), "`sa:<ns>/<name>`, `key:<ns>/<model>` or `key:<ns>/<model>/<key>`"),
         "slm.caller.namespace": Field(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
@@ -15,6 +15,7 @@ CAUSES: Final = 64
 """Causes told apart; an engine may send any as a header."""
 _CAUSE: Final = re.compile(r"[a-z][a-z-]{0,39}")
 _MODEL: Final = ("namespace", "model")
+_M = TypeVar("_M", Counter, Histogram)
 
 
 class RequestMetrics:
@@ -64,20 +65,23 @@ class RequestMetrics:
         )
         self._causes: set[str] = set()
         self._seen: set[tuple[str, str]] = set()
+        self._series: dict[tuple[object, tuple[str, ...]], Counter | Histogram] = {}
 
     def record(self, seen: Observation) -> None:
         """Count one request."""
         of = (seen.namespace, seen.model)
         self._seen.add(of)
-        self.requests.labels(*of, seen.caller_class, str(seen.status)).inc()
+        self._of(self.requests, *of, seen.caller_class, str(seen.status)).inc()
         if seen.cause:
-            self.refused.labels(*of, self._bounded(seen.cause)).inc()
+            self._of(self.refused, *of, self._bounded(seen.cause)).inc()
         if not seen.model:
             return
-        self.failed.labels(*of).inc(seen.ending is Ending.FAILED)
-        self.resets.labels(*of).inc(seen.reset)
+        for flagged, metric in ((seen.ending is Ending.FAILED, self.failed), (seen.reset, self.resets)):
+            series = self._of(metric, *of)  # there with 0, too
+            if flagged:
+                series.inc()
         self._tokens(of, seen)
-        for metric, value in (
+        for histogram, value in (
             (self.first_token, seen.first_token),
             (self.inter_token, seen.inter_token),
             (self.end_to_end, seen.end_to_end),
@@ -85,14 +89,21 @@ class RequestMetrics:
             (self.left_early, seen.waited if seen.first_token is None else None),
         ):
             if value is not None:
-                metric.labels(*of).observe(value)
+                self._of(histogram, *of).observe(value)
+
+    def _of(self, metric: _M, *labels: str) -> _M:
+        """The series of these labels: the library takes as long to find them as we do to read the line."""
+        series = self._series.get((metric, labels))
+        if series is None:
+            series = self._series[metric, labels] = metric.labels(*labels)
+        return cast(_M, series)
 
     def _tokens(self, of: tuple[str, str], seen: Observation) -> None:
         for metric, tokens in ((self.input_tokens, seen.input_tokens), (self.output_tokens, seen.output_tokens)):
             if tokens is not None:
-                metric.labels(*of).inc(tokens)
+                self._of(metric, *of).inc(tokens)
         if seen.generates and seen.ending is Ending.SERVED and None in (seen.input_tokens, seen.output_tokens):
-            self.uncounted.labels(*of).inc()
+            self._of(self.uncounted, *of).inc()
 
     def _bounded(self, cause: str) -> str:
         if not _CAUSE.fullmatch(cause) or (cause not in self._causes and len(self._causes) >= CAUSES):
@@ -107,6 +118,7 @@ class RequestMetrics:
             labels = dict(zip(_MODEL, of, strict=True))
             for metric in self.all:
                 metric.remove_by_labels(labels)
+        self._series = {key: series for key, series in self._series.items() if key[1][:2] not in gone}
         self._seen -= gone
 
     @property

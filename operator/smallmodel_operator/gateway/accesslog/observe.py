@@ -4,11 +4,13 @@ Served, failed, left and refused are what objectives are judged by: bad is what 
 whoever left after the bound; refused requests (4xx) and who left before the bound do not count.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
+
+from smallmodel_operator.gateway.accesslog.line import parse
 
 FAILURES: Final = frozenset({"UC", "UF", "UR", "LR", "UPE", "URX", "UT", "SI", "UMSDR", "UH", "UO"})
 """Envoy's response flags for an upstream that broke off, could not be reached or fell silent."""
@@ -62,14 +64,11 @@ def observe(line: bytes) -> Observation:
     Raises:
         ValueError: it is not a line of the access log.
     """
-    try:
-        value = json.loads(line)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    if not isinstance(value, dict) or "http.response.status_code" not in value:
+    value = parse(line)
+    if "http.response.status_code" not in value:
         raise ValueError("not an object with http.response.status_code")
     status = _number(value, "http.response.status_code") or 0
-    flags = frozenset(_text(value, "slm.response.flags").split(","))
+    flags = _flags(_text(value, "slm.response.flags"))
     namespace, _, model = _text(value, "slm.target").partition("/")
     ending = _ending(status, flags)
     streamed = _text(value, "http.response.content_type").startswith("text/event-stream")
@@ -96,6 +95,12 @@ def observe(line: bytes) -> Observation:
     )
 
 
+@lru_cache(256)
+def _flags(text: str) -> frozenset[str]:
+    return frozenset(text.split(","))
+
+
+@lru_cache(1024)
 def caller_class(caller: str) -> str:
     """`service-account`, `client-key` (Secret <name>-client), `api-key` (spec.access.apiKeys) or `none`."""
     if caller.startswith("sa:"):

@@ -18,8 +18,9 @@ from smallmodel_operator.audit.record import Kind, read
 from smallmodel_operator.audit.sign import Signer
 from smallmodel_operator.audit.verify import BEGAN, REMOVED
 from smallmodel_operator.gateway.accesslog.position import Position
-from smallmodel_operator.gateway.record.answer import answer, sealed, stamp
-from smallmodel_operator.gateway.record.segments import COMMIT, Segments, segments
+from smallmodel_operator.gateway.record.answer import answer, stamp
+from smallmodel_operator.gateway.record.pending import Mark, Pending
+from smallmodel_operator.gateway.record.segments import Segments, segments
 
 HEAD: Final = "head.json"
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
@@ -53,7 +54,7 @@ class Recorder:
         """Why the last commit did not succeed; empty: it did."""
         self._gateway, self._signer, self._life, self._clock = gateway, signer, life, clock
         self._segments = Segments(folder, segment_bytes)
-        self._waiting: list[dict[str, Any]] = []
+        self._pending = Pending(0, "", self._sign)
         self._position: Position | None = None
         self._head_due = False
         self._last_counts: Mapping[str, Any] = {}
@@ -68,9 +69,9 @@ class Recorder:
         Raises:
             OSError: the folder cannot be read or written.
         """
-        self._waiting.clear()
         found = self._segments.open()
         self.seq, self.hash = found.seq, found.hash
+        self._pending = Pending(found.seq, found.hash, self._sign)
         commit = found.commit or {}
         self._position = _position(commit.get("log"))
         self.since, self.recorded = str(commit.get("since", "")), int(commit.get("recorded", 0))
@@ -109,7 +110,7 @@ class Recorder:
         Raises:
             ValueError: it is none.
         """
-        self._waiting.append(answer(line))
+        self._pending.add(answer(line))
 
     def on_garbage(self, reason: str) -> None:
         """Something in the log was no line."""
@@ -117,12 +118,15 @@ class Recorder:
 
     def note(self, event: str, **said: Any) -> None:
         """Something happened that readers of the chain have to know."""
-        self._waiting.append({"kind": Kind.NOTE, "event": event, "time": stamp(self._clock()), **said})
+        self._pending.add({"kind": Kind.NOTE, "event": event, "time": stamp(self._clock()), **said})
 
     def resign(self, signer: Signer) -> None:
         """From now on another key signs."""
         self.note("key-changed", before=self._signer.public, now=signer.public)
         self._signer = signer
+
+    def _sign(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._signer.sign(body)
 
     def checkpoint(self, requests: Sequence[Mapping[str, Any]]) -> None:
         """Sign for all records so far. `requests`: Envoy's count beside ours.
@@ -130,7 +134,7 @@ class Recorder:
         Raises:
             OSError: it cannot be written.
         """
-        self._waiting.append(
+        self._pending.add(
             {"kind": Kind.CHECKPOINT, "gateway": self._gateway, "time": stamp(self._clock()), "requests": requests}
         )
         self.commit()
@@ -160,18 +164,18 @@ class Recorder:
     def opened(self) -> bool:
         return bool(self.hash)
 
-    def mark(self) -> int:
+    def mark(self) -> Mark:
         """Where what waits ends now."""
-        return len(self._waiting)
+        return self._pending.mark()
 
-    def back_to(self, mark: int) -> None:
-        """Forget what was added after a mark."""
-        del self._waiting[mark:]
+    def back_to(self, mark: Mark) -> None:
+        """Forget what was added after a mark; what was committed since stays."""
+        self._pending.back_to(mark)
 
     @property
     def waiting(self) -> bool:
         """Something is not committed yet."""
-        return bool(self._waiting) or self._head_due
+        return bool(self._pending) or self._head_due
 
     def commit(self) -> None:
         """Write what waits, sync it, and sign its end.
@@ -180,7 +184,7 @@ class Recorder:
             OSError: it is not on the disk; try again.
         """
         try:
-            if self._waiting:
+            if self._pending:
                 self._commit()
             if self._head_due:
                 self._write_head()
@@ -196,21 +200,12 @@ class Recorder:
             self._told = (self._told[0], True)
         since, recorded = self._lives()
         log = asdict(self._position) if self._position else None
-        lines, seq, before = [], self.seq, self.hash
-        last = len(self._waiting) - 1
-        for index, body in enumerate(self._waiting):
-            seq += 1
-            if index == last:
-                body = {**body, COMMIT: {"log": log, "since": since, "recorded": recorded}}
-            if body["kind"] is Kind.CHECKPOINT:
-                body = self._signer.sign({**body, "seq": seq, "prev": before})
-            line, before = sealed(body, seq, before)
-            lines.append(line)
-        self._segments.append(b"".join(lines), self.seq + 1)
-        self.answers += sum(body["kind"] is Kind.ANSWER for body in self._waiting)
-        self._waiting.clear()
+        data, seq, made = self._pending.whole({"log": log, "since": since, "recorded": recorded})
+        self._segments.append(data, self.seq + 1)
+        self.answers += len(self._pending.answered)
+        self._pending = Pending(seq, made, self._sign)
         self._told = (since, False)
-        self.seq, self.hash, self.since, self.recorded = seq, before, since, recorded
+        self.seq, self.hash, self.since, self.recorded = seq, made, since, recorded
         self._head_due = True
 
     def _lives(self) -> tuple[str, int]:
@@ -219,7 +214,7 @@ class Recorder:
         Asked after the lines were read: whoever wrote them had begun before.
         """
         since, recorded = self._life() or self.since, self.recorded
-        times = [body["time"] for body in self._waiting if body["kind"] is Kind.ANSWER]
+        times = self._pending.answered
         if since == self.since:
             return since, recorded + sum(time >= since for time in times)
         ended = {"since": self.since, "recorded": recorded + sum(self.since <= time < since for time in times)}
@@ -236,7 +231,7 @@ class Recorder:
             OSError: that cannot be recorded.
         """
         since, recorded = self._lives()
-        if since != self.since and self._waiting:
+        if since != self.since and self._pending:
             self.commit()
         self.since, self.recorded = since, recorded
 

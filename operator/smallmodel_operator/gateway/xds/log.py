@@ -13,5 +13,5 @@ def access_log(site: Site) -> dict[str, Any]:
         "envoy.access_loggers.file",
         "envoy.extensions.access_loggers.file.v3.FileAccessLog",
         path=str(site.data / "access.log"),
-        log_format={"json_format": fields()},
+        log_format={"json_format": fields(), "omit_empty_values": True},
     )

@@ -62,6 +62,17 @@ def test_waits_for_the_file_and_for_whole_lines(reading: Reading) -> None:
     assert reading.reader.unread == 0
 
 
+def test_who_has_it_all_need_not_look_again_at_once(reading: Reading) -> None:
+    reading.restart(batch_bytes=8)
+    reading.write(b"one\ntwo\nthree\n")
+    assert reading.reader.step()  # a full batch: there may be more
+    assert not reading.reader.step()
+    assert reading.lines == [b"one", b"two", b"three"]
+    reading.write(b"four\n")
+    reading.log.rename(reading.log.with_name("access.log.1"))
+    assert reading.reader.step()  # another file follows
+
+
 def test_a_restart_goes_on_where_it_stopped(reading: Reading) -> None:
     reading.write(b"one\ntw")
     reading.drain()
