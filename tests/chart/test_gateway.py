@@ -160,6 +160,22 @@ def test_the_network_policy(render: Render) -> None:
     assert not [o for o in render("airgap") if o["kind"] == "NetworkPolicy"]
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_endpoints_of_models_are_guarded(render: Render, profile: str) -> None:
+    """Whatever the values: who may write a namespace's EndpointSlices must not say where its prompts go."""
+    objects = render(profile)
+    policy = one(objects, "ValidatingAdmissionPolicy", f"{GATEWAY}-endpoints")["spec"]
+    binding = one(objects, "ValidatingAdmissionPolicyBinding", f"{GATEWAY}-endpoints")["spec"]
+    assert (binding["policyName"], binding["validationActions"]) == (f"{GATEWAY}-endpoints", ["Deny"])
+    assert policy["failurePolicy"] == "Fail"
+    (labelled,) = policy["matchConstraints"]["objectSelector"]["matchExpressions"]
+    assert labelled == {"key": "smallmodel.dev/model", "operator": "Exists"}
+    (rule,) = policy["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["endpointslices"], ["CREATE", "UPDATE"])
+    (said,) = policy["validations"]
+    assert "namespace('smallmodel-system').check('create').allowed()" in said["expression"]
+
+
 def test_the_image_follows_the_registry_or_is_named(render: Render) -> None:
     for profile, want in (
         ("minimal", "registry.internal/slm/smallmodel-gateway:0.1.0"),
