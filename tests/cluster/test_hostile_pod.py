@@ -31,7 +31,8 @@ def dns(host, port):  # asks for a name that carries something, as a tunnel does
     name = b"".join(bytes([len(part)]) + part for part in (b"c2VjcmV0", b"tunnel", b"example")) + b"\\0"
     asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     asker.settimeout(4)
-    asker.sendto(b"\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00" + name + b"\\0\\x01\\0\\x01", (host, port))
+    head = b"\\x12\\x34\\x01\\x00\\x00\\x01" + b"\\0" * 6
+    asker.sendto(head + name + b"\\0\\x01\\0\\x01", (host, port))
     asker.recv(512)
 
 found = {}
@@ -97,9 +98,7 @@ def pod(bed: Bed, namespace: str, name: str, code: str, said: Any, labels: Mappi
     return out
 
 
-def tries(
-    bed: Bed, namespace: str, name: str, where: Where, labels: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def tries(bed: Bed, namespace: str, name: str, where: Where, labels: Mapping[str, str] | None = None) -> dict[str, str]:
     """What each probe of a pod of that namespace met: `open`, or the error."""
     return dict(json.loads(pod(bed, namespace, name, PROBE, where, labels)))
 
