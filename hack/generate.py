@@ -1,4 +1,4 @@
-"""Write everything that is generated: CRDs and the reference pages. `--check` only compares."""
+"""Write everything that is generated: CRDs, NetworkPolicies of the chart, reference pages. `--check` only compares."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from hack import network
 from hack.cluster.paths import REPOSITORY
 from smallmodel_operator.api.change_rules import ALL_RULES
 from smallmodel_operator.api.conditions import REASONS, Condition
@@ -35,6 +36,10 @@ def files() -> dict[Path, str]:
     made[Path("crds/kustomization.yaml")] = HEADER + yaml.dump(kustomization, Dumper=_Dumper, sort_keys=False)
     made[Path("docs/reference/api.md")] = _api()
     made[Path("docs/reference/conditions.md")] = _conditions()
+    made[Path("charts/smallmodel-operator/templates/networkpolicy.yaml")] = network.chart()
+    page = Path("docs/reference/network.md")
+    written = REPOSITORY / page
+    made[page] = network.documented(written.read_text() if written.exists() else network.EMPTY)
     return made
 
 

@@ -1,7 +1,8 @@
 """NetworkPolicies -> one nftables table. Pure: objects in, ruleset text out.
 
 A test double of what a network plugin does, for clusters whose plugin enforces nothing. It knows podSelector,
-namespaceSelector, ipBlock with except, TCP and UDP ports and port ranges; named ports it resolves per pod.
+namespaceSelector, ipBlock with except (IPv4 only, as its node), TCP and UDP ports and port ranges; named ports it
+resolves per pod.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +74,8 @@ def _peers(peers: Sequence[Object] | None, namespace: str, side: str, world: Wor
     for peer in peers:
         if "ipBlock" in peer:
             block = peer["ipBlock"]
+            if ":" in block["cidr"]:
+                continue  # the node has no IPv6; the table would not load with it
             excluded = [f"ip {side} != {{ {', '.join(block['except'])} }}"] if block.get("except") else []
             matches.append(" ".join([f"ip {side} {block['cidr']}", *excluded]))
         else:

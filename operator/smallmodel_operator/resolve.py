@@ -28,6 +28,8 @@ class Site:
     job_image: str = "smallmodel-operator:0.1.0"
     """Image of the operator itself; inspection and download Jobs run it."""
     cluster_domain: str = "cluster.local"
+    cluster_networks: tuple[str, ...] = ()
+    """Networks of pods and Services, as CIDRs: no download goes there, unless its source is in the cluster."""
     gateway_namespace: str = "smallmodel-system"
     claim_size: str = "50Gi"
     """Size of the claim `smallmodel-weights` of each namespace that downloads; what exists is never changed."""

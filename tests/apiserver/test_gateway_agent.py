@@ -127,12 +127,20 @@ def endpoint_slice(namespace: str, name: str = "bot", **addresses: dict[str, boo
         "metadata": {
             "name": f"{name}-hand",
             "namespace": namespace,
-            "labels": {"smallmodel.dev/model": name, "kubernetes.io/service-name": f"{name}-pods"},
+            "labels": {
+                "smallmodel.dev/model": name,
+                "kubernetes.io/service-name": f"{name}-pods",
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+            },
         },
         "addressType": "IPv4",
         "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
         "endpoints": [
-            {"addresses": [f"10.1.0.{ord(k)}"], "conditions": {"ready": False, "terminating": False, **conditions}}
+            {
+                "addresses": [f"10.1.0.{ord(k)}"],
+                "conditions": {"ready": False, "terminating": False, **conditions},
+                "targetRef": {"kind": "Pod", "namespace": namespace, "name": f"{name}-{k}"},
+            }
             for k, conditions in addresses.items()
         ],
     }

@@ -133,31 +133,20 @@ def test_storage_and_budget(render: Render) -> None:
     assert not [o for o in render("namespaced") if o["kind"] == "PodDisruptionBudget"]
 
 
-def peers_of(rule: dict[str, Any], side: str) -> list[Any]:
-    return [p["port"] for p in rule["ports"]] + [peer for peer in rule.get(side, ())]
-
-
-def test_the_network_policy(render: Render) -> None:
-    policy = one(render("full"), "NetworkPolicy", GATEWAY)["spec"]
-    everyone = {"namespaceSelector": {}}
-    gateways = {"podSelector": {"matchLabels": policy["podSelector"]["matchLabels"]}}
-    assert policy["ingress"][0] == {
-        "from": [everyone],
-        "ports": [{"protocol": "TCP", "port": 10080}, {"protocol": "TCP", "port": 10443}],
-    }
-    assert peers_of(policy["ingress"][1], "from") == [10090, gateways]
-    assert peers_of(policy["ingress"][2], "from") == [10091, everyone]  # metrics.service
-    assert [p["port"] for p in policy["egress"][0]["ports"]] == [443, 6443, 53, 53]
-    models = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"smallmodel.dev/role": "server"}}}
-    assert peers_of(policy["egress"][1], "to") == [8080, models]
-    assert peers_of(policy["egress"][2], "to") == [10090, gateways]
-    assert len(policy["egress"]) == 3
-    closed = one(render("minimal"), "NetworkPolicy", GATEWAY)["spec"]["ingress"][2]
-    operator = one(render("minimal"), "Deployment")["spec"]["selector"]["matchLabels"]
-    assert peers_of(closed, "from") == [10091, {"podSelector": {"matchLabels": operator}}]
-    (told,) = [r for r in one(render("minimal"), "NetworkPolicy", "smallmodel-operator")["spec"]["egress"] if "to" in r]
-    assert peers_of(told, "to") == [10091, gateways]
-    assert not [o for o in render("airgap") if o["kind"] == "NetworkPolicy"]
+@pytest.mark.parametrize("profile", PROFILES)
+def test_endpoints_of_models_are_guarded(render: Render, profile: str) -> None:
+    """Whatever the values: who may write a namespace's EndpointSlices must not say where its prompts go."""
+    objects = render(profile)
+    policy = one(objects, "ValidatingAdmissionPolicy", f"{GATEWAY}-endpoints")["spec"]
+    binding = one(objects, "ValidatingAdmissionPolicyBinding", f"{GATEWAY}-endpoints")["spec"]
+    assert (binding["policyName"], binding["validationActions"]) == (f"{GATEWAY}-endpoints", ["Deny"])
+    assert policy["failurePolicy"] == "Fail"
+    (labelled,) = policy["matchConstraints"]["objectSelector"]["matchExpressions"]
+    assert labelled == {"key": "smallmodel.dev/model", "operator": "Exists"}
+    (rule,) = policy["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["endpointslices"], ["CREATE", "UPDATE"])
+    (said,) = policy["validations"]
+    assert "namespace('smallmodel-system').check('create').allowed()" in said["expression"]
 
 
 def test_the_image_follows_the_registry_or_is_named(render: Render) -> None:

@@ -1,5 +1,6 @@
 """A renderer of gateway configuration that shows what it was given, for tests that are not about Envoy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from smallmodel_operator.gateway.state import State
@@ -8,9 +9,11 @@ ASSIGNMENT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment
 
 
 class PlainRenderer:
-    """Names and addresses, nothing else. `broken` names a model that cannot be rendered."""
+    """Names and addresses, nothing else. `broken` names a model that cannot be rendered, `leaky` an address
+    that counts as outside."""
 
     broken = ""
+    leaky = ""
 
     def bootstrap(self) -> Any:
         return {"node": "test"}
@@ -31,3 +34,6 @@ class PlainRenderer:
         ]
         assignment = {"@type": ASSIGNMENT, "cluster_name": target, "endpoints": [{"lb_endpoints": found}]}
         return f"xds/eds/{target.replace('/', '.')}.json", {"resources": [assignment]}
+
+    def leaks(self, state: State, files: Mapping[str, Any], target: str = "") -> list[str]:
+        return [f"{name} -> {self.leaky}" for name in sorted(files) if self.leaky and self.leaky in str(files[name])]

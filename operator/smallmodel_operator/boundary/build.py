@@ -1,43 +1,39 @@
-"""Who reaches a model pod and what it reaches: NetworkPolicies as plain dicts."""
+"""Who reaches a model pod and what it reaches: NetworkPolicies as plain dicts, from the table."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from smallmodel_operator.api.names import (
-    ENGINE_PORT,
-    LABEL_MODEL,
-    LABEL_ROLE,
-    ROLE_DOWNLOAD,
-    ROLE_SERVER,
-    labels,
-)
+from smallmodel_operator.api.names import LABEL_MODEL, LABEL_ROLE, ROLE_DOWNLOAD, ROLE_SERVER, labels
+from smallmodel_operator.boundary.rules import View, egress, ingress
+from smallmodel_operator.boundary.source import download_rules
+from smallmodel_operator.boundary.table import MODELS
 
 
 def pods_policy(name: str, namespace: str, gateway_namespace: str) -> dict[str, Any]:
-    """Every pod of the model: no way out at all; in come the gateways and the operator."""
-    system = {"matchLabels": {"kubernetes.io/metadata.name": gateway_namespace}}
-    callers = {"key": "app.kubernetes.io/component", "operator": "In", "values": ["gateway", "operator"]}
-    peer = {"namespaceSelector": system, "podSelector": {"matchExpressions": [callers]}}
+    """Every pod of the model, its Jobs, too: no way out at all; in come the gateways."""
+    view = View(inside_release=False, release_namespace=gateway_namespace)
     return _policy(
         name,
         namespace,
         {LABEL_MODEL: name},
         {
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [peer], "ports": [{"protocol": "TCP", "port": ENGINE_PORT}]}],
+            "ingress": [rule for _, rule in ingress(MODELS, view)],
             # Said, though it is the default: a way out that someone adds by hand is then a difference, and is closed.
-            "egress": [],
+            "egress": [rule for _, rule in egress(MODELS, view)],
         },
     )
 
 
-def download_policy(name: str, namespace: str) -> dict[str, Any]:
-    """The one pod with a way out: the download of public weights, to DNS and HTTPS. It never sees a prompt."""
-    dns = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+def download_policy(
+    name: str, namespace: str, uri: str, cluster_domain: str, cluster_networks: Sequence[str]
+) -> dict[str, Any]:
+    """The one pod with a way out: the download of public weights, towards its source. It never sees a prompt."""
     return _policy(
         f"{name}-download",
         namespace,
         {LABEL_MODEL: name, LABEL_ROLE: ROLE_DOWNLOAD},
-        {"policyTypes": ["Egress"], "egress": [{"ports": dns}, {"ports": [{"protocol": "TCP"}]}]},
+        {"policyTypes": ["Egress"], "egress": download_rules(uri, cluster_domain, cluster_networks)},
     )
 
 

@@ -12,6 +12,7 @@ import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TextIO
+from urllib.parse import urlsplit
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import OPERATOR
@@ -21,6 +22,7 @@ from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import gguf, result
 from smallmodel_operator.weights.source import DOWNLOADED
 
+HTTPS_PORT: Final = 443
 CHUNK: Final = 2**20
 TIMEOUT: Final = 60.0
 MAX_BYTES: Final = 200 * 2**30
@@ -30,14 +32,25 @@ KEEP_FREE: Final = 64 * 2**20
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """A redirect to anything but https is refused."""
+    """A redirect to anything but https is refused, and one to a port that the NetworkPolicy does not let out to."""
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
         if not newurl.startswith("https://"):
             raise gguf.BadWeights(
                 Reason.DOWNLOAD_FAILED, f"The server redirects to {newurl[:120]!r}, which is not https."
             )
+        port = _port(newurl)
+        if port not in (HTTPS_PORT, _port(req.full_url)):
+            raise gguf.BadWeights(
+                Reason.DOWNLOAD_FAILED,
+                f"The server redirects to port {port} of {urlsplit(newurl).hostname}; a download reaches the port in "
+                "`spec.source.uri` and 443 only. Name the address it redirects to.",
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _port(url: str) -> int:
+    return urlsplit(url).port or HTTPS_PORT
 
 
 @dataclass(frozen=True, slots=True)

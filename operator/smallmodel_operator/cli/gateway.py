@@ -49,6 +49,9 @@ def _prepare(settings: GatewaySettings) -> int:
     try:
         written = config.prepare(Files(settings.gateway_dir), _renderer(settings))
         door.prepare(settings)
+    except config.Leak as error:
+        print(f"no configuration is written: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"{settings.gateway_dir} cannot be written: {error}", file=sys.stderr)
         return 1

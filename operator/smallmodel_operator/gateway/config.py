@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from smallmodel_operator.gateway import metrics
@@ -26,8 +26,16 @@ CONFIGURED: Final = (CDS, RDS, LDS)
 logger = logging.getLogger(__name__)
 
 
+class Leak(Exception):  # noqa: N818 - named for what it found
+    """A configuration that would lead outside the cluster; the message says by which paths."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+        super().__init__(f"it would lead outside the cluster: {paths[0]}{more}")
+
+
 class Renderer(Protocol):
-    """Makes configuration files of a state: relative path to JSON value. Pure, and safe in another thread."""
+    """Makes configuration files of a state: relative path to JSON value; and judges them. Pure, safe in a thread."""
 
     def bootstrap(self) -> Any: ...
 
@@ -36,11 +44,21 @@ class Renderer(Protocol):
     def endpoints(self, state: State, target: str) -> tuple[str, Any]:
         """The endpoint file of one target: its path and its value."""
 
+    def leaks(self, state: State, files: Mapping[str, Any], target: str = "") -> Sequence[str]:
+        """Paths that lead outside the cluster: of a whole configuration, or of the endpoints of one target."""
+
 
 def prepare(files: Files, renderer: Renderer) -> list[str]:
-    """What Envoy needs to start: its bootstrap, and empty configuration where there is none yet; names written."""
-    written = [BOOTSTRAP] if files.write(BOOTSTRAP, dump(renderer.bootstrap())) else []
-    for name, value in renderer.everything(State()).items():
+    """What Envoy needs to start: its bootstrap, and empty configuration where there is none yet; names written.
+
+    Raises:
+        Leak: nothing was written.
+    """
+    start, empty = renderer.bootstrap(), renderer.everything(State())
+    if leaks := renderer.leaks(State(), {BOOTSTRAP: start, **empty}):
+        raise Leak(leaks)
+    written = [BOOTSTRAP] if files.write(BOOTSTRAP, dump(start)) else []
+    for name, value in empty.items():
         if not files.exists(name) and files.write(name, dump(versioned(value))):
             written.append(name)
     return written
@@ -126,9 +144,11 @@ class Writer:
 
     def _failed(self, error: Exception) -> None:
         metrics.WRITE_FAILURES.inc()
+        metrics.LEAKS.inc(isinstance(error, Leak))
         if not self.problem:
             logger.exception("the configuration cannot be written, the last one stays")
-        self.problem = f"the configuration cannot be written, the last one stays: {error!r}"
+        said = str(error) if isinstance(error, Leak) else repr(error)
+        self.problem = f"the configuration cannot be written, the last one stays: {said}"
 
     async def _write_everything(self) -> None:
         began = time.monotonic()
@@ -137,7 +157,7 @@ class Writer:
         self._moved.clear()
         contents, values, versions = await asyncio.to_thread(self._render, state)
         for target in self._moved & state.models.keys():  # newer than what was rendered meanwhile
-            name, value = self._renderer.endpoints(world.state(only=target), target)
+            name, value = self._endpoints(world, target)
             contents[name], values[target] = dump(value), value
         self._discovery.put(values)
         self.targets = frozenset(state.models)
@@ -163,10 +183,20 @@ class Writer:
         for target in state.models:
             name, value = self._renderer.endpoints(state, target)
             files[name] = endpoints[target] = value
+        if leaks := self._renderer.leaks(state, {BOOTSTRAP: self._renderer.bootstrap(), **files}):
+            raise Leak(leaks)
         return {name: dump(value) for name, value in files.items()}, endpoints, versions
 
+    def _endpoints(self, world: World, target: str) -> tuple[str, Any]:
+        """The endpoint file of one target: its path and its value."""
+        state = world.state(only=target)
+        name, value = self._renderer.endpoints(state, target)
+        if leaks := self._renderer.leaks(state, {name: value}, target):
+            raise Leak(leaks)
+        return name, value
+
     def _write_endpoints(self, target: str) -> None:
-        name, value = self._renderer.endpoints(self._world().state(only=target), target)
+        name, value = self._endpoints(self._world(), target)
         if self._files.write(name, dump(value)):
             metrics.WRITES.labels("eds").inc()
         self._discovery.put({target: value})

@@ -16,6 +16,9 @@ IN_FLIGHT = Gauge(
 KEYS = Gauge("smallmodel_gateway_keys", "Callers' keys that are known.")
 WRITES = Counter("smallmodel_gateway_config_writes", "Configuration files replaced, by file.", ["file"])
 WRITE_FAILURES = Counter("smallmodel_gateway_config_write_failures", "Configurations that could not be written.")
+LEAKS = Counter(
+    "smallmodel_gateway_config_leaks", "Configurations not written because they would lead outside the cluster."
+)
 RENDER_SECONDS = Histogram(
     "smallmodel_gateway_config_render_seconds", "Duration of making and writing the whole configuration.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.core.keys import Identity
+from smallmodel_operator.gateway.pods import found_by_kubernetes, is_pod
 
 Object = Mapping[str, Any]
 
@@ -126,16 +127,20 @@ class Endpoint:
 
 
 def endpoints_of(slices: Iterable[Object]) -> tuple[Endpoint, ...]:
-    """The endpoints in the EndpointSlices of one model, each address once, sorted."""
+    """The pods in the EndpointSlices of one model, each address once, sorted. What is no pod is left out."""
     found: dict[str, Endpoint] = {}
     for part in slices:
         port = next((p["port"] for p in part.get("ports") or () if p.get("port")), None)
-        for item in part.get("endpoints") or () if port else ():
+        if not port or not found_by_kubernetes(part):
+            continue
+        for item in part.get("endpoints") or ():
+            if not is_pod(item, part["metadata"]["namespace"]):
+                continue
             conditions = item.get("conditions", {})
             for address in item["addresses"]:
                 found[address] = Endpoint(
                     address=address,
-                    port=int(port or 0),
+                    port=int(port),
                     pod=item.get("targetRef", {}).get("name", ""),
                     ready=conditions.get("ready") is True,
                     terminating=conditions.get("terminating") is True,

@@ -21,6 +21,8 @@ class Part:
 
     target: str
     endpoints: tuple[Endpoint, ...]
+    foreign: tuple[str, ...] = ()
+    """Addresses in it that are not used, for they are no pod's that Kubernetes found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,11 @@ def part_of(endpoint_slice: Object) -> Part:
     labels = meta.get("labels") or {}
     name = labels.get(LABEL_MODEL, "")
     ours = bool(name) and labels.get(SERVICE_LABEL) == f"{name}-pods" and endpoint_slice.get("addressType") != "FQDN"
-    return Part(f"{meta['namespace']}/{name}" if ours else "", endpoints_of([endpoint_slice]) if ours else ())
+    if not ours:
+        return Part("", ())
+    used = endpoints_of([endpoint_slice])
+    named = {a for item in endpoint_slice.get("endpoints") or () for a in item["addresses"]}
+    return Part(f"{meta['namespace']}/{name}", used, tuple(sorted(named - {e.address for e in used})))
 
 
 def merged(parts: Iterable[Part]) -> dict[str, tuple[Endpoint, ...]]:

@@ -1,5 +1,6 @@
 """Everything a gateway watches, and the state made of it. What cannot be had is kept as it was, and said."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
@@ -28,6 +29,7 @@ from smallmodel_operator.gateway.view import (
 )
 
 SLICES: Final = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+logger = logging.getLogger(__name__)
 OLD_SECONDS: Final = 150.0
 """Silence of the API server after which what is known is called old; lists come every minute."""
 
@@ -176,6 +178,9 @@ class World:
         if before is not None:
             self._parts.get(before.target, {}).pop(key, None)
         if now is not None:
+            if now.foreign and (before is None or before.foreign != now.foreign):
+                why = "no pod that Kubernetes found for its Service has such an address"
+                logger.warning("not used as endpoints of %s: %s: %s", now.target, ", ".join(now.foreign), why)
             self._parts.setdefault(now.target, {})[key] = now
         for target in {p.target for p in (before, now) if p is not None and p.target}:
             found = merged(self._parts.get(target, {}).values()).get(target, ())

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -35,6 +36,9 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field("text", description="Form of the log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     cluster_domain: str = Field("cluster.local", description="DNS domain of the cluster.")
+    cluster_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Networks of pods and Services as CIDRs, separated by commas: no download goes there."
+    )
     ca_config_map: str = Field("", description="ConfigMap in a model's namespace whose `ca.crt` downloads trust.")
 
     gateway_tls: bool = Field(False, description="The gateway has a certificate: addresses begin with https.")
@@ -49,12 +53,20 @@ class Settings(BaseSettings):
         "ReadWriteOnce", description="Its access mode; ReadWriteMany where replicas run on several nodes."
     )
 
-    @field_validator("watch_namespaces", "gateway_urls", mode="before")
+    @field_validator("watch_namespaces", "gateway_urls", "cluster_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("cluster_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks = tuple(map(ip_network, value))  # a ValueError says which, and what is wrong
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("a network of every address leaves no download a way to its source")
+        return tuple(map(str, networks))
 
     @property
     def gateways(self) -> dict[str, str] | None:
@@ -66,6 +78,7 @@ class Settings(BaseSettings):
         return Site(
             job_image=self.image,
             cluster_domain=self.cluster_domain,
+            cluster_networks=self.cluster_networks,
             gateway_namespace=self.namespace,
             gateway_tls=self.gateway_tls,
             gateway_ca=self.gateway_ca,

@@ -1,6 +1,36 @@
 """Who reaches a model pod, and what it reaches."""
 
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from smallmodel_operator.boundary import build
+from smallmodel_operator.boundary.source import NEVER
+
+CLUSTER = ("10.244.0.0/16", "10.96.0.0/12", "fd00:10::/48")
+
+
+def download(uri: str = "https://weights.example/m.gguf", networks: tuple[str, ...] = CLUSTER) -> list[dict[str, Any]]:
+    spec = build.download_policy("bot", "support", uri, "cluster.local", networks)["spec"]
+    rules = spec["egress"]
+    assert isinstance(rules, list)
+    return rules
+
+
+def lets_out(rules: list[dict[str, Any]], address: str, port: int) -> bool:
+    """As a plugin reads ipBlocks; rules without any side and for DNS aside."""
+    ip = ip_address(address)
+    for rule in (r for r in rules if "to" in r):
+        if not any(p.get("port") in (None, port) for p in rule["ports"]):
+            continue
+        for block in (peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer):
+            excepted = [ip_network(n) for n in block.get("except", ())]
+            if ip in ip_network(block["cidr"]) and not any(ip in n for n in excepted):
+                return True
+    return False
 
 
 def test_a_model_pod_has_no_way_out() -> None:
@@ -9,14 +39,16 @@ def test_a_model_pod_has_no_way_out() -> None:
     assert spec["egress"] == []
 
 
-def test_in_come_the_gateways_and_the_operator_on_one_port() -> None:
+def test_in_come_the_gateways_on_one_port_and_nobody_else() -> None:
     spec = build.pods_policy("bot", "support", "slm-sys")["spec"]
     (rule,) = spec["ingress"]
     assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
     (peer,) = rule["from"]
     assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "slm-sys"}}
-    (chosen,) = peer["podSelector"]["matchExpressions"]
-    assert (chosen["operator"], chosen["values"]) == ("In", ["gateway", "operator"])
+    assert peer["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "smallmodel-gateway",
+        "app.kubernetes.io/component": "gateway",
+    }
 
 
 def test_it_covers_every_pod_of_the_model_jobs_too() -> None:
@@ -25,14 +57,59 @@ def test_it_covers_every_pod_of_the_model_jobs_too() -> None:
 
 
 def test_only_downloads_get_out_and_nothing_comes_in_by_that() -> None:
-    policy = build.download_policy("bot", "support")
+    policy = build.download_policy("bot", "support", "https://weights.example/m.gguf", "cluster.local", ())
     assert policy["metadata"]["name"] == "bot-download"
     spec = policy["spec"]
     assert spec["policyTypes"] == ["Egress"]
     assert spec["podSelector"]["matchLabels"] == {"smallmodel.dev/model": "bot", "smallmodel.dev/role": "download"}
 
 
+def test_a_download_reaches_the_port_of_its_source_outside_the_cluster() -> None:
+    rules = download()
+    assert rules[0] == {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+    assert lets_out(rules, "203.0.113.9", 443)
+    assert lets_out(rules, "2001:db8::9", 443)
+    assert not lets_out(rules, "203.0.113.9", 80)
+    for inside in ("10.244.3.4", "10.96.0.1", "fd00:10::5"):
+        assert not lets_out(rules, inside, 443)
+    assert lets_out(download(networks=()), "10.244.3.4", 443), "which networks are the cluster's has to be said"
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "169.254.20.10", "fd00:ec2::254", "fe80::1", "168.63.129.16", "100.100.100.200"]
+)
+@pytest.mark.parametrize("uri", ["https://weights.example/m.gguf", "https://weights.example:8443/m.gguf"])
+def test_no_download_reaches_the_metadata_server(address: str, uri: str) -> None:
+    for port in (80, 443, 8443):
+        assert not lets_out(download(uri, ()), address, port)
+
+
+def test_another_port_is_the_one_in_the_address_and_443_for_redirects() -> None:
+    rules = download("https://weights.example:8443/m.gguf")
+    assert [p["port"] for p in rules[1]["ports"]] == [8443, 443]
+
+
+@pytest.mark.parametrize(("host", "cidr"), [("203.0.113.9", "203.0.113.9/32"), ("[2001:db8::9]", "2001:db8::9/128")])
+def test_a_number_is_that_address_and_needs_no_names(host: str, cidr: str) -> None:
+    (rule,) = download(f"https://{host}:8443/m.gguf")
+    assert rule == {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"protocol": "TCP", "port": 8443}]}
+
+
+@pytest.mark.parametrize("host", ["files.store.svc", "files.store.svc.cluster.local", "files.store.svc.cluster.local."])
+def test_a_service_of_the_cluster_is_its_namespace(host: str) -> None:
+    _, rule = download(f"https://{host}/m.gguf")
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": "store"}}
+    assert rule == {"to": [{"namespaceSelector": selector}], "ports": [{"protocol": "TCP"}]}
+
+
+@given(st.ip_addresses(v=4).map(str), st.integers(1, 65535))
+def test_what_is_excepted_is_never_let_out(address: str, port: int) -> None:
+    never = any(ip_address(address) in ip_network(n) for n in (*NEVER, *CLUSTER) if ":" not in n)
+    assert lets_out(download(), address, port) is (port == 443 and not never)
+
+
 def test_policies_are_found_by_the_models_label() -> None:
-    for policy in (build.pods_policy("bot", "support", "x"), build.download_policy("bot", "support")):
+    out = build.download_policy("bot", "support", "https://weights.example/m.gguf", "cluster.local", ())
+    for policy in (build.pods_policy("bot", "support", "x"), out):
         assert policy["metadata"]["labels"]["smallmodel.dev/model"] == "bot"
         assert policy["metadata"]["namespace"] == "support"

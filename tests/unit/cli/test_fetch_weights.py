@@ -5,6 +5,7 @@ import hashlib
 import shutil
 import ssl
 import threading
+import urllib.request
 from collections import namedtuple
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from tests.fakes.gguf_file import TENSORS, build
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import fetch_weights
 from smallmodel_operator.core.facts import WeightsFacts
-from smallmodel_operator.weights import result
+from smallmodel_operator.weights import gguf, result
 
 FILE = build(tensors=[*TENSORS[:-1], ("output_norm.weight", (300_000,), "F32")])
 SHA256 = hashlib.sha256(FILE).hexdigest()
@@ -217,6 +218,26 @@ def test_redirects_are_followed_to_https_only(site: str, claim: Claim) -> None:
     assert code == result.EXIT_REFUSED
     assert "not https" in said.message
     assert claim.fetch(f"{site}/to-file")[0] == result.EXIT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "followed"),
+    [
+        ("https://a.example/m", "https://cdn.example/m", True),
+        ("https://a.example/m", "https://cdn.example:443/m", True),
+        ("https://a.example:8443/m", "https://a.example:8443/n", True),
+        ("https://a.example:8443/m", "https://cdn.example/m", True),
+        ("https://a.example/m", "https://cdn.example:8443/m", False),
+    ],
+)
+def test_redirects_stay_on_ports_the_policy_lets_out(source: str, target: str, followed: bool) -> None:
+    """Else the download would wait for an answer that cannot come, and not say why."""
+    request, handler = urllib.request.Request(source), fetch_weights._OnlyHttps()
+    if followed:
+        assert handler.redirect_request(request, None, 302, "", {}, target).full_url == target
+    else:
+        with pytest.raises(gguf.BadWeights, match=r"port 8443 of cdn\.example; a download reaches the port in `spec"):
+            handler.redirect_request(request, None, 302, "", {}, target)
 
 
 def test_only_https_is_fetched(site: str, claim: Claim) -> None:

@@ -11,8 +11,8 @@ import pytest
 from tests.fakes.renderer import PlainRenderer
 
 from smallmodel_operator.core.keys import Identity
-from smallmodel_operator.gateway import config
-from smallmodel_operator.gateway.config import Writer, prepare, version_of, versioned
+from smallmodel_operator.gateway import config, metrics
+from smallmodel_operator.gateway.config import Leak, Writer, prepare, version_of, versioned
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import Files
 from smallmodel_operator.gateway.known import KNOWN, recall, remember
@@ -159,6 +159,55 @@ async def test_what_cannot_be_rendered_leaves_the_last_configuration(
         running.renderer.broken = ""
         await running.until(lambda: running.file("cds.json") == [BOT, "support/cat"])
         assert running.writer.problem == ""
+
+
+async def test_what_leads_outside_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "RETRY_SECONDS", 0.05)
+    running = Running(tmp_path)
+    async with running():
+        await running.until(lambda: running.writer.written)
+        leaks = metrics.LEAKS._value.get()
+        running.renderer.leaky = "203.0.113.9"
+        running.world.endpoints = {BOT: (endpoint("203.0.113.9"),)}
+        running.writer.moved(BOT)
+        assert running.addresses() == ["10.0.0.1"], "not even for a moment"
+        assert "would lead outside the cluster: xds/eds/support.bot.json -> 203.0.113.9" in running.writer.problem
+        running.world.names = ["bot", "cat"]
+        running.writer.changed()
+        await asyncio.sleep(0.2)
+        assert (running.file("cds.json"), running.addresses()) == ([BOT], ["10.0.0.1"])
+        assert b"203.0.113.9" not in b"".join(packed for _, packed in running.discovery._resources.values())
+        assert metrics.LEAKS._value.get() > leaks
+        running.world.endpoints = {BOT: (endpoint("10.0.0.3"),)}
+        await running.until(lambda: running.file("cds.json") == [BOT, "support/cat"])
+        assert (running.addresses(), running.writer.problem) == (["10.0.0.3"], "")
+
+
+async def test_what_moves_outside_while_everything_is_rendered_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "RETRY_SECONDS", 0.05)
+    running = Running(tmp_path)
+    async with running():
+        await running.until(lambda: running.writer.written)
+        running.writer._renderer = slow = Slow()
+        slow.leaky = "203.0.113.9"
+        running.world.names = ["bot", "cat"]
+        running.writer.changed()
+        await slow.started.wait()
+        running.world.endpoints = {BOT: (endpoint("203.0.113.9"),)}
+        running.writer.moved(BOT)
+        slow.gate.set()
+        await asyncio.sleep(0.2)
+        assert (running.file("cds.json"), running.addresses()) == ([BOT], ["10.0.0.1"])
+
+
+def test_nothing_is_prepared_that_leads_outside(tmp_path: Path) -> None:
+    renderer = PlainRenderer()
+    renderer.leaky = "test"
+    with pytest.raises(Leak, match=r"outside the cluster: bootstrap\.json -> test"):
+        prepare(Files(tmp_path), renderer)
+    assert not (tmp_path / "bootstrap.json").exists()
 
 
 async def test_a_model_that_is_gone_leaves_no_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from smallmodel_operator.core import keys as core_keys
 from smallmodel_operator.core.keys import Identity
+from smallmodel_operator.gateway.pods import CONTROLLER, MANAGED_BY
 from smallmodel_operator.gateway.state import Endpoint, Model
 from smallmodel_operator.gateway.view import (
     PROOF_SECONDS,
@@ -37,12 +38,19 @@ def a_slice(name: str = "bot", service: str = "", **conditions: bool) -> dict[st
         "metadata": {
             "name": f"{name}-x1",
             "namespace": "support",
-            "labels": {"smallmodel.dev/model": name, "kubernetes.io/service-name": service or f"{name}-pods"},
+            "labels": {
+                "smallmodel.dev/model": name,
+                "kubernetes.io/service-name": service or f"{name}-pods",
+                MANAGED_BY: CONTROLLER,
+            },
         },
         "addressType": "IPv4",
         "ports": [{"port": 8080}],
-        "endpoints": [{"addresses": ["10.0.0.1"], "conditions": conditions}],
+        "endpoints": [{"addresses": ["10.0.0.1"], "conditions": conditions, "targetRef": dict(POD)}],
     }
+
+
+POD = {"kind": "Pod", "namespace": "support", "name": "pod"}
 
 
 @pytest.mark.parametrize(
@@ -69,10 +77,51 @@ def test_what_only_adds_is_never_doubted(before: set[int], more: set[int]) -> No
 
 
 def test_only_slices_of_the_models_own_headless_service_count() -> None:
-    assert part_of(a_slice(ready=True)) == Part("support/bot", (Endpoint("10.0.0.1", 8080, "", True, False),))
+    assert part_of(a_slice(ready=True)) == Part("support/bot", (Endpoint("10.0.0.1", 8080, "pod", True, False),))
     assert part_of(a_slice(service="stranger", ready=True)) == Part("", ())
     assert part_of({**a_slice(ready=True), "addressType": "FQDN"}) == Part("", ())
     assert part_of({"metadata": {"name": "x", "namespace": "support"}}) == Part("", ())
+
+
+def forged(**endpoint: Any) -> dict[str, Any]:
+    """A slice that somebody wrote: right but for this."""
+    found = a_slice(ready=True)
+    found["endpoints"][0] |= endpoint
+    return found
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        {"targetRef": None},
+        {"targetRef": {**POD, "kind": "Node"}},
+        {"targetRef": {**POD, "namespace": "elsewhere"}},
+        {"targetRef": {**POD, "name": ""}},
+        {"addresses": ["169.254.169.254"]},
+        {"addresses": ["fe80::1"]},
+        {"addresses": ["fd00:ec2::254"]},
+        {"addresses": ["168.63.129.16"]},
+        {"addresses": ["224.0.0.1"]},
+        {"addresses": ["0.0.0.0"]},
+        {"addresses": ["api.example"]},
+    ],
+    ids=str,
+)
+def test_an_endpoint_is_a_pod_or_none(endpoint: dict[str, Any]) -> None:
+    """Whoever may write slices in a namespace could name anything."""
+    one = forged(**endpoint)
+    one["endpoints"].append({"addresses": ["10.0.0.2"], "conditions": {"ready": True}, "targetRef": dict(POD)})
+    part = part_of(one)
+    assert [e.address for e in part.endpoints] == ["10.0.0.2"]
+    assert part.foreign == tuple(one["endpoints"][0]["addresses"])
+
+
+@pytest.mark.parametrize("keeper", ["endpointslicemirroring-controller.k8s.io", "me", None])
+def test_only_what_kubernetes_found_counts(keeper: str | None) -> None:
+    """Endpoints that somebody wrote are mirrored into slices: no pods stand behind those."""
+    one = a_slice(ready=True)
+    one["metadata"]["labels"][MANAGED_BY] = keeper
+    assert part_of(one) == Part("support/bot", (), ("10.0.0.1",))
 
 
 def test_an_address_in_two_slices_counts_as_its_better_one() -> None:

@@ -46,3 +46,12 @@ def test_the_claim_for_downloads_is_the_installations_choice(monkeypatch: pytest
     monkeypatch.setenv("SLM_CLAIM_SIZE", "much")
     with pytest.raises(ValueError, match="claim_size"):
         Settings()
+
+
+def test_networks_of_the_cluster_are_cidrs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLM_CLUSTER_NETWORKS", "10.244.0.0/16, fd00::/48")
+    assert Settings().site().cluster_networks == ("10.244.0.0/16", "fd00::/48")
+    for wrong, said in (("10.244.0.1/16", "host bits"), ("pods", "pods"), ("0.0.0.0/0", "leaves no download a way")):
+        monkeypatch.setenv("SLM_CLUSTER_NETWORKS", wrong)
+        with pytest.raises(ValueError, match=said):
+            Settings()

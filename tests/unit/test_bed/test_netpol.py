@@ -4,6 +4,8 @@ from typing import Any
 
 from hack.cluster.netpol_rules import World, matches, ruleset
 
+from smallmodel_operator.boundary.build import download_policy, pods_policy
+
 NODE = ("198.18.0.2",)
 
 
@@ -63,6 +65,32 @@ def test_named_port_namespace_selector_and_block() -> None:
     assert "ip saddr { 10.0.0.3 } tcp dport 8080 return" in inside
     assert "ip saddr { 10.0.0.3 } udp dport 53-54 return" in inside
     assert "ip saddr 192.0.2.0/24 ip saddr != { 192.0.2.7/32 } tcp dport 8080 return" in inside
+
+
+def test_blocks_of_a_protocol_the_node_lacks_match_nothing() -> None:
+    def out(*cidrs: str) -> list[str]:
+        rule = {"to": [{"ipBlock": {"cidr": c}} for c in cidrs], "ports": [{"port": 443}]}
+        spec = {"podSelector": {"matchLabels": {"app": "m"}}, "policyTypes": ["Egress"], "egress": [rule]}
+        return _chain(_rules(_policy(spec)), "out_10_0_0_1")
+
+    assert out("0.0.0.0/0", "::/0") == ["ip daddr 0.0.0.0/0 tcp dport 443 return", "counter drop"]
+    assert out("::/0") == ["counter drop"], "not: everywhere"
+
+
+def test_the_policies_of_downloads_and_models_are_understood() -> None:
+    uri, networks = "https://weights.example/m.gguf", ("10.0.0.0/8",)
+    download = download_policy("m", "a", uri, "cluster.local", networks)
+    download["spec"]["podSelector"] = {"matchLabels": {"app": "m"}}
+    never = "{ 169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32, 10.0.0.0/8 }"
+    assert _chain(_rules(download), "out_10_0_0_1") == [
+        "udp dport 53 return",
+        "tcp dport 53 return",
+        f"ip daddr 0.0.0.0/0 ip daddr != {never} tcp dport 443 return",
+        "counter drop",
+    ]
+    models = pods_policy("m", "a", "b")
+    models["spec"]["podSelector"] = {"matchLabels": {"app": "m"}}
+    assert _chain(_rules(models), "out_10_0_0_1") == ["counter drop"]
 
 
 def test_an_empty_rule_admits_everybody_and_a_missing_one_nobody() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.xds import bootstrap as starting
-from smallmodel_operator.gateway.xds import clusters, endpoints, listener, routes
+from smallmodel_operator.gateway.xds import clusters, endpoints, listener, routes, within
 from smallmodel_operator.gateway.xds.site import Site
 
 
@@ -47,3 +47,7 @@ class EnvoyRenderer:
     def endpoints(self, state: State, target: str) -> tuple[str, Any]:
         """The endpoint file of one target: its path and its value."""
         return endpoints.path_of(target), endpoints.endpoints(state, self.site, target)
+
+    def leaks(self, state: State, files: Mapping[str, Any], target: str = "") -> list[str]:
+        """Paths that lead outside the cluster: of a whole configuration, or of the endpoints of one target."""
+        return within.leaks(state, self.site, files, target)

@@ -32,6 +32,11 @@ def default(name: str) -> str:
     return "".join(map(_text, PARTS[f"{name}-default"]))
 
 
+def program(name: str) -> str:
+    """What a filter runs for a request that has no route yet, without what it has to know."""
+    return "".join(map(_text, PARTS[name]))
+
+
 def largest_body(state: State) -> int:
     """Bytes of the largest body any model takes: no more is kept of any, whatever it asks for."""
     return max((model.access.max_body_bytes for model in state.models.values()), default=LARGEST_BODY_BYTES)
@@ -47,7 +52,7 @@ def script(name: str, state: State) -> str:
     if "]" in facts or "]" in state.cluster_domain:
         raise ValueError("a name of a model, key or caller contains ']'")
     head = f"DOMAIN = [[{state.cluster_domain}]]\nLARGEST = {largest_body(state)}\nDATA = [[\n{facts}\n]]\n"
-    return head + "".join(map(_text, PARTS[name]))
+    return head + program(name)
 
 
 def _facts(state: State, keys: bool) -> Iterator[str]:

@@ -1,0 +1,23 @@
+"""What counts as inside: everything a gateway may connect to, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Address = tuple[str, int]
+"""IP address and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """All that one gateway may connect to and read. An address that is not here is outside."""
+
+    folder: str
+    """Where its configuration files are; one read from elsewhere was not checked."""
+    pipes: frozenset[str]
+    """Unix sockets of the pod."""
+    models: Mapping[str, frozenset[Address]] = field(default_factory=dict)
+    """Addresses of each model's pods, by target: requests for one model never go to another's."""
+    gateways: frozenset[Address] = frozenset()
+    """The other gateways."""
+    programs: frozenset[str] = frozenset()
+    """Texts of Lua that may run; in front of one may stand assignments of constants, nothing else."""

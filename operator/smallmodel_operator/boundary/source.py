@@ -1,0 +1,50 @@
+"""Where a download may go: as near to its source as a NetworkPolicy can say. Pure."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from smallmodel_operator.boundary.rules import Rule, ports
+from smallmodel_operator.boundary.table import DNS, DOWNLOADS, HTTPS, ROWS, Port
+
+NEVER: Final = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "fe80::/10", "fd00:ec2::254/128")
+"""Of the node itself, and where clouds tell machines their secrets."""
+EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
+
+
+def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str]) -> list[Rule]:
+    """What the download of `spec.source.uri` may reach.
+
+    A number for an address: that address. A Service of the cluster: pods of its namespace, on every port, for a
+    policy sees a pod's port and not the Service's. Any other name: every address outside the cluster as far as
+    `cluster_networks` tells what is inside, for a policy knows no names; on the source's port, and on 443, where
+    servers send downloads on to.
+    """
+    parts = urlsplit(uri)
+    host, port = parts.hostname or "", Port(parts.port or HTTPS.number)
+    try:
+        address = ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return [{"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], "ports": ports([port])}]
+    names: Rule = {"ports": ports(p for row in ROWS if (row.who, row.whom) == (DOWNLOADS, DNS) for p in row.ports)}
+    if namespace := _namespace(host, cluster_domain):
+        selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+        return [names, {"to": [{"namespaceSelector": selector}], "ports": [{"protocol": "TCP"}]}]
+    blocks = [_outside(cidr, (*NEVER, *cluster_networks)) for cidr in EVERYWHERE]
+    wanted = [port] if port == HTTPS else [port, HTTPS]
+    return [names, {"to": [{"ipBlock": block} for block in blocks], "ports": ports(wanted)}]
+
+
+def _outside(cidr: str, networks: Sequence[str]) -> dict[str, Any]:
+    kind = ip_network(cidr).version
+    inside = [str(n) for n in map(ip_network, networks) if n.version == kind]
+    return {"cidr": cidr, "except": list(dict.fromkeys(inside))}
+
+
+def _namespace(host: str, cluster_domain: str) -> str:
+    """Of a Service's name; empty where it is none."""
+    labels = host.removesuffix(".").removesuffix(f".{cluster_domain}").split(".")
+    return labels[1] if len(labels) == 3 and labels[2] == "svc" else ""

@@ -1,0 +1,96 @@
+"""Who talks to whom: the one table. Every NetworkPolicy and docs/reference/network.md are made from it.
+
+What is not in a row is refused. A row counts on both sides: it lets the one out and lets the other let it in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from smallmodel_operator.api.names import (
+    ENGINE_PORT,
+    GATEWAY,
+    LABEL_ROLE,
+    OPERATOR,
+    ROLE_DOWNLOAD,
+    ROLE_INSPECT,
+    ROLE_SERVER,
+)
+
+
+class Place(Enum):
+    """Where a party is."""
+
+    SYSTEM = "the release's namespace"
+    MODELS = "namespaces of models"
+    CLUSTER = "all namespaces"
+    BEYOND = "no pod that a policy could select"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One who talks or listens. `labels` select its pods."""
+
+    name: str
+    place: Place
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One port of one protocol."""
+
+    number: int
+    protocol: str = "TCP"
+
+    def __str__(self) -> str:
+        return str(self.number) if self.protocol == "TCP" else f"{self.number}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One who may talk to another. `when` names a value of the chart that has to be set for it."""
+
+    who: Party
+    whom: Party
+    ports: tuple[Port, ...]
+    why: str
+    when: str = ""
+
+
+_NAME: Final = "app.kubernetes.io/name"
+_COMPONENT: Final = "app.kubernetes.io/component"
+
+GATEWAYS: Final = Party("gateways", Place.SYSTEM, {_NAME: GATEWAY, _COMPONENT: "gateway"})
+OPERATORS: Final = Party("operator", Place.SYSTEM, {_NAME: OPERATOR, _COMPONENT: "operator"})
+RELEASE: Final = Party("uninstall hook", Place.SYSTEM, {_NAME: OPERATOR, _COMPONENT: "release"})
+MODELS: Final = Party("pods of models", Place.MODELS, {LABEL_ROLE: ROLE_SERVER})
+INSPECTIONS: Final = Party("inspection Jobs", Place.MODELS, {LABEL_ROLE: ROLE_INSPECT})
+DOWNLOADS: Final = Party("download Jobs", Place.MODELS, {LABEL_ROLE: ROLE_DOWNLOAD})
+ANYBODY: Final = Party("every pod of the cluster", Place.CLUSTER)
+API_SERVER: Final = Party("API server", Place.BEYOND)
+DNS: Final = Party("DNS", Place.BEYOND)
+SOURCES: Final = Party("the source of the weights", Place.BEYOND)
+
+PARTIES: Final = (GATEWAYS, OPERATORS, RELEASE, MODELS, INSPECTIONS, DOWNLOADS)
+"""Ours: each has policies for both directions."""
+
+_API: Final = (Port(443), Port(6443))
+_NAMES: Final = (Port(53, "UDP"), Port(53))
+HTTPS: Final = Port(443)
+
+ROWS: Final = (
+    Row(ANYBODY, GATEWAYS, (Port(10080),), "requests to models; each shows a credential"),
+    Row(ANYBODY, GATEWAYS, (Port(10443),), "the same over TLS", when="gateway.tls.secretName"),
+    Row(GATEWAYS, MODELS, (Port(ENGINE_PORT),), "requests, with the engine's key"),
+    Row(GATEWAYS, GATEWAYS, (Port(10090),), "requests that wait for a model, when the own agent is gone"),
+    Row(OPERATORS, GATEWAYS, (Port(10091),), "how much passes, so that models may sleep"),
+    Row(ANYBODY, GATEWAYS, (Port(10091),), "collecting metrics", when="metrics.service"),
+    Row(ANYBODY, OPERATORS, (Port(8081),), "collecting metrics", when="metrics.service"),
+    Row(GATEWAYS, API_SERVER, _API, "which models there are and where, keys, waking"),
+    Row(OPERATORS, API_SERVER, _API, "its work"),
+    Row(RELEASE, API_SERVER, _API, "taking finalizers off before the chart goes"),
+    Row(DOWNLOADS, DNS, _NAMES, "finding the source; not where its address is a number"),
+    Row(DOWNLOADS, SOURCES, (HTTPS,), "the one file; the port is the one in `spec.source.uri`"),
+)

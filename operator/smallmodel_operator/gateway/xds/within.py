@@ -1,0 +1,35 @@
+"""What a gateway may connect to, for the static check of its configuration: what its state names, nothing else."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from smallmodel_operator.boundary.egress import Inside, endpoint_findings, findings
+from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.xds import scripts
+from smallmodel_operator.gateway.xds.site import Site
+
+
+def inside(state: State, site: Site) -> Inside:
+    """The sockets of the pod, the endpoints of models as EndpointSlices name them (view.py judges those), and peers."""
+    return Inside(
+        folder=str(site.folder),
+        pipes=frozenset({site.admin_socket, site.agent_socket, site.xds_socket}),
+        models={target: frozenset((e.address, e.port) for e in pods) for target, pods in state.endpoints.items()},
+        gateways=frozenset((peer, site.activator_port) for peer in state.peers),
+        programs=_programs(),
+    )
+
+
+def leaks(state: State, site: Site, files: Mapping[str, Any], target: str = "") -> list[str]:
+    """Every path that leads outside, as a sentence: of the whole configuration, or of one model's endpoint file."""
+    within = inside(state, site)
+    if target:
+        return [str(f) for name in files for f in endpoint_findings(target, files[name], within)]
+    return [str(f) for f in findings(files, within)]
+
+
+@cache
+def _programs() -> frozenset[str]:
+    names = (scripts.DOOR, scripts.TARGET)
+    return frozenset({*map(scripts.default, names), *map(scripts.program, names)})
