@@ -189,13 +189,15 @@ class Client:
             if not (token := answer["metadata"].get("continue", "")):
                 return
 
-    async def apply(self, obj: Mapping[str, Any], *, force: bool, subresource: str = "") -> dict[str, Any]:
-        """Server-side apply under our field manager."""
+    async def apply(
+        self, obj: Mapping[str, Any], *, force: bool, subresource: str = "", manager: str = OPERATOR
+    ) -> dict[str, Any]:
+        """Server-side apply under our field manager, or that of one gateway."""
         kind, meta = KINDS[obj["kind"]], obj["metadata"]
         return await self.request(
             "PATCH",
             kind.path(meta.get("namespace"), meta["name"], subresource),
-            query={"fieldManager": OPERATOR, "force": "true" if force else "false"},
+            query={"fieldManager": manager, "force": "true" if force else "false"},
             body=obj,
             content_type="application/apply-patch+yaml",
         )
