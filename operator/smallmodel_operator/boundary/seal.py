@@ -92,13 +92,22 @@ def _why(reason: str) -> str:
 
 
 def edited(spec: Object, namespace: str, changes: Mapping[str, str]) -> dict[str, Any]:
-    """The spec with fields of the cluster (`namespace` empty) or of one namespace set; all else stays as it is."""
+    """The spec with fields of the cluster (`namespace` empty) or of one namespace set; all else stays as it is.
+
+    An empty reason takes an old one away, but not from what stays as it was.
+    """
     if not namespace:
-        return {**spec, **changes}
+        return _set(spec, changes)
     entries = [dict(entry) for entry in spec.get("namespaces") or ()]
-    entry = next((e for e in entries if e["name"] == namespace), None)
-    if entry is None:
-        entry = {"name": namespace}
-        entries.append(entry)
-    entry.update(changes)
-    return {**spec, "namespaces": entries}
+    if all(entry["name"] != namespace for entry in entries):
+        entries.append({"name": namespace})
+    return {**spec, "namespaces": [_set(e, changes) if e["name"] == namespace else e for e in entries]}
+
+
+def _set(fields: Object, changes: Mapping[str, str]) -> dict[str, Any]:
+    made = {**fields, **changes}
+    if not changes.get("reason") and made.get("inference", ALLOWED) == fields.get("inference", ALLOWED):
+        made["reason"] = fields.get("reason", "")
+    if not made.get("reason"):
+        made.pop("reason", None)
+    return made

@@ -206,10 +206,10 @@ class Client:
         path = KINDS[obj["kind"]].path(obj["metadata"].get("namespace"))
         return await self.request("POST", path, query={"fieldManager": OPERATOR, **query}, body=obj)
 
-    async def replace(self, obj: Mapping[str, Any]) -> dict[str, Any]:
+    async def replace(self, obj: Mapping[str, Any], manager: str = OPERATOR) -> dict[str, Any]:
         meta = obj["metadata"]
         path = KINDS[obj["kind"]].path(meta.get("namespace"), meta["name"])
-        return await self.request("PUT", path, query={"fieldManager": OPERATOR}, body=obj)
+        return await self.request("PUT", path, query={"fieldManager": manager}, body=obj)
 
     async def merge(self, kind: str, name: str, namespace: str, patch: Any, subresource: str = "") -> dict[str, Any]:
         """A JSON merge patch."""

@@ -83,3 +83,12 @@ def test_an_edit_leaves_everything_else() -> None:
         {"name": "hr", "inference": "Stopped"},
     ]
     assert spec["namespaces"] == [{"name": "crm", "inference": "Stopped"}]
+
+
+def test_a_reason_is_that_of_what_is_now() -> None:
+    stopped = {"inference": "Stopped", "reason": "ticket 7"}
+    assert edited(stopped, "", {"inference": "Stopped", "reason": ""}) == stopped, "said again, not taken back"
+    assert edited(stopped, "", {"inference": "Allowed", "reason": ""}) == {"inference": "Allowed"}
+    over = edited(stopped, "", {"inference": "Allowed", "reason": "drill over"})
+    assert edited(over, "", {"inference": "Stopped", "reason": ""}) == {"inference": "Stopped"}, "not of the last time"
+    assert edited(stopped, "", {"external": "Denied"}) == {**stopped, "external": "Denied"}
