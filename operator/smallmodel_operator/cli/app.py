@@ -186,7 +186,7 @@ def audit_tail(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more are recorded.")] = False,
     output: Output = "table",
 ) -> None:
-    """Print the last answers."""
+    """Print the last answers, and what stopped inference among them."""
     from smallmodel_operator.cli.audit import tail
 
     raise typer.Exit(tail(files, number, follow, output))
