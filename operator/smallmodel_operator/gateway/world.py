@@ -10,7 +10,7 @@ from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.informer import Informer, Key
 from smallmodel_operator.cluster.kinds import KINDS, Kind
-from smallmodel_operator.gateway.boundary.watch import BoundaryWatch
+from smallmodel_operator.gateway.boundary.watch import RELIST_SECONDS, BoundaryWatch
 from smallmodel_operator.gateway.gathered import Gathered
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, Object, State, endpoints_of
@@ -92,7 +92,7 @@ class World:
             client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
             namespace=own, selector=service, relist=relist,
         )  # fmt: skip
-        self.boundaries = BoundaryWatch(client, changed, boundary, relist)
+        self.boundaries = BoundaryWatch(client, changed, boundary, min(relist, RELIST_SECONDS))
         self._secret: Informer[Keys] = Informer(
             client, KINDS["Secret"], self._read_secret, self._keys,
             namespace=own, selector={"fieldSelector": f"metadata.name={GATEWAY_KEYS}"}, relist=relist,

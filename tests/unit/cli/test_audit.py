@@ -120,10 +120,10 @@ def test_tail_and_verify_say_when_inference_was_stopped(made: Fixture, tmp_path:
     made.recorder.note("boundary", generation=4, inference="Allowed", reason="", namespaces={}, since="", cut=0)
     made.recorder.commit()
     made.stop()
-    stopped = "ClusterBoundary generation 3 in force: inference stopped in the whole cluster (ticket 7), namespace crm; 3"
+    stopped = "in force: inference stopped in the whole cluster (ticket 7), namespace crm; 3 running requests cut"
     for words in (("tail", "-n", "50"), ("verify",)):
         output = run(*words, tmp_path).output
-        assert f"{stopped} running requests cut" in output
+        assert f"ClusterBoundary generation 3 {stopped}" in output
         assert "ClusterBoundary generation 4 in force: inference allowed" in output
     assert run("verify", tmp_path).exit_code == 0
 

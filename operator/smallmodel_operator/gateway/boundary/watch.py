@@ -12,6 +12,8 @@ from smallmodel_operator.cluster.kinds import KINDS
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.gateway.view import doubtful
 
+RELIST_SECONDS: Final = 3.0
+"""How often the one object is listed again: a watch can lie by silence, and a stop has 5 s."""
 ABSENT_SECONDS: Final = 2.0
 """How often a cluster that does not know the kind is asked again: a boundary made there acts within 5 s, too."""
 KEY: Final[Key] = ("", BOUNDARY)
