@@ -38,6 +38,15 @@ def profile(**spec: Any) -> dict[str, Any]:
     }
 
 
+def boundary(name: str = "cluster", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "ClusterBoundary",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
 def _source(name: str, says: str, **source: Any) -> Case:
     return Case(name, model(source=source), says, says)
 
@@ -117,6 +126,15 @@ BAD = (
         )
     ),
     Case("profile-without-engines", profile(engines=[]), "engines", "engines"),
+    Case("second-boundary", boundary("mine"), "there is one ClusterBoundary", "there is one ClusterBoundary"),
+    Case("boundary-that-opens", boundary(external="WhenClean"), "are not supported yet", "are not supported yet"),
+    Case("namespace-that-opens", boundary(namespaces=[{"name": "a", "external": "Allowed"}]),
+         "`external` of a namespace must be Denied", "`external` of a namespace must be Denied"),
+    Case("half-stopped", boundary(inference="Paused"), 'supported values: "Allowed", "Stopped"', "inference"),
+    Case("namespace-without-a-name", boundary(namespaces=[{"inference": "Stopped"}]), "Required value", "name"),
+    Case("reason-of-two-lines", boundary(reason="a\nb"), "spec.reason", "reason"),
+    Case("reason-of-a-novel", boundary(reason="a" * 513), "may not be more than 512", "reason"),
+    Case("later-boundary", boundary(detectors=[]), 'unknown field "spec.detectors"', "detectors"),
     Case("objective-mode", model(scaling={"mode": "Objective"}), "supported values: \"Manual\"", "scaling.mode"),
     Case("expanded-argument", model(engine={"args": ["$(KEY)"]}), "must not contain `$(`", "must not contain `$(`"),
     Case("escaped-argument", model(engine={"args": ["--x=$$(KEY)"]}), "must not contain `$(`", "must not contain `$(`"),
@@ -160,4 +178,12 @@ GOOD = (
     ),
     Case("equal-amounts", model(compute={"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "1000m"}}})),
     Case("profile", profile(perReplica={"cpu": "500m", "memoryLimit": "2Gi"})),
+    Case("boundary", boundary()),
+    Case("boundary-stopped", boundary(inference="Stopped", external="Denied", reason="Störung, Ticket 4711")),
+    Case(
+        "boundary-of-a-namespace",
+        boundary(
+            namespaces=[{"name": "a", "inference": "Stopped", "external": "Denied"}, {"name": "b", "reason": "open"}]
+        ),
+    ),
 )

@@ -33,7 +33,7 @@ from smallmodel_operator.runtime.settings import Settings
 ROOT = Path(__file__).parents[2]
 NEWEST, OLDEST = "1.36", "1.34"
 COMPONENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
-CRDS = ("smallmodels.smallmodel.dev", "computeprofiles.smallmodel.dev")
+CRDS = ("smallmodels.smallmodel.dev", "computeprofiles.smallmodel.dev", "clusterboundaries.smallmodel.dev")
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",

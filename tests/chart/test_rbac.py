@@ -50,8 +50,12 @@ def test_no_wildcards_and_secrets_by_name_only(render: Render, profile: str) -> 
 
 def test_with_named_namespaces_nothing_of_models_is_cluster_wide(render: Render) -> None:
     roles = [o for o in render("namespaced") if o["kind"] == "ClusterRole"]
-    (role,) = [o for o in roles if o["metadata"]["name"].startswith(("smallmodel-operator", "smallmodel-gateway"))]
-    assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"computeprofiles", "nodes"}
+    mine = [o for o in roles if o["metadata"]["name"].startswith(("smallmodel-operator", "smallmodel-gateway"))]
+    found = {o["metadata"]["name"]: {resource for rule in o["rules"] for resource in rule["resources"]} for o in mine}
+    assert found == {
+        "smallmodel-operator": {"computeprofiles", "nodes"},
+        "smallmodel-gateway": {"clusterboundaries", "clusterboundaries/status"},
+    }
 
 
 def test_a_gateway_changes_nothing_but_a_scale(render: Render) -> None:
@@ -65,6 +69,7 @@ def test_a_gateway_changes_nothing_but_a_scale(render: Render) -> None:
         for verb in rule["verbs"]
         if verb not in ("get", "list", "watch")
     ]
-    assert writes == [("deployments/scale", "patch")]
+    assert writes == [("clusterboundaries/status", "patch"), ("deployments/scale", "patch")]
     read = {resource for o in mine for rule in o.get("rules", ()) for resource in rule["resources"]}
-    assert read == {"smallmodels", "endpointslices", "deployments/scale", "secrets"}, "nothing it does not use"
+    needed = {"clusterboundaries", "clusterboundaries/status", "smallmodels", "endpointslices", "deployments/scale"}
+    assert read == {*needed, "secrets"}, "nothing it does not use"

@@ -65,6 +65,16 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - {name: data, mountPath: /var/lib/smallmodel}
 {{- end -}}
 
+{{- /* Rights on what belongs to no namespace: to see the boundary, and to say that it is in force. */ -}}
+{{- define "gateway.clusterRules" -}}
+- apiGroups: [smallmodel.dev]
+  resources: [clusterboundaries]
+  verbs: [get, list, watch]
+- apiGroups: [smallmodel.dev]
+  resources: [clusterboundaries/status]
+  verbs: [patch]
+{{- end -}}
+
 {{- /* Rights on models: to see them and where their pods are, and to wake one (narrowed by the admission policy). */ -}}
 {{- define "gateway.modelRules" -}}
 - apiGroups: [smallmodel.dev]

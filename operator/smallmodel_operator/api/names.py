@@ -28,6 +28,9 @@ ROLE_SERVER: Final = "server"
 ROLE_INSPECT: Final = "inspect"
 ROLE_DOWNLOAD: Final = "download"
 
+BOUNDARY: Final = "cluster"
+"""Name of the one ClusterBoundary."""
+
 GATEWAY: Final = "smallmodel-gateway"
 """Service, StatefulSet and ServiceAccount of the gateway, and the audience of tokens for it."""
 RESERVED_NAMES: Final = (GATEWAY, f"{GATEWAY}-pods")

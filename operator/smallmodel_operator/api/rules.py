@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
+from smallmodel_operator.api.boundary_rules import BOUNDARY_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
 from smallmodel_operator.api.rule import Rule, Value, Violation
@@ -246,6 +247,7 @@ RULES: Final[tuple[Rule, ...]] = (
         for kind, place in _TOLERATING
     ),
     *SCALING_RULES,
+    *BOUNDARY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.change_rules import ALL_RULES
 from smallmodel_operator.api.names import GROUP, VERSION
 from smallmodel_operator.api.rule import Rule
+from smallmodel_operator.api.v1alpha1.clusterboundary import ClusterBoundary
 from smallmodel_operator.api.v1alpha1.common import ApiModel
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel
@@ -56,6 +57,15 @@ KINDS: Final = (
             ("Memory-Limit", "string", ".spec.perReplica.memoryLimit", 0),
             ("Age", "date", ".metadata.creationTimestamp", 0),
             ("Images", "string", ".spec.engines[*].image", 1),
+        ),
+    ),
+    KindInfo(
+        "ClusterBoundary", "clusterboundaries", "cboundary", ClusterBoundary, False,
+        (
+            ("Inference", "string", ".spec.inference", 0),
+            ("External", "string", ".spec.external", 0),
+            ("Reason", "string", ".spec.reason", 0),
+            ("Age", "date", ".metadata.creationTimestamp", 0),
         ),
     ),
 )  # fmt: skip

@@ -30,6 +30,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     for k in (
         Kind("smallmodel.dev/v1alpha1", "SmallModel", "smallmodels"),
         Kind("smallmodel.dev/v1alpha1", "ComputeProfile", "computeprofiles", namespaced=False),
+        Kind("smallmodel.dev/v1alpha1", "ClusterBoundary", "clusterboundaries", namespaced=False),
         Kind("apps/v1", "Deployment", "deployments"),
         Kind("v1", "Service", "services"),
         Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),

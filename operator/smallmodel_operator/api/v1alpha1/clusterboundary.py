@@ -1,0 +1,87 @@
+"""ClusterBoundary: what may be served at all, and what may leave. Cluster-scoped, one for the cluster: `cluster`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, DnsName, list_map
+
+Inference = Literal["Allowed", "Stopped"]
+External = Annotated[str, StringConstraints(max_length=16)]
+"""A text with a rule and no enum: the rule's message says why there is only one value."""
+Reason = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class NamespaceBoundary(ApiModel):
+    """The boundary of one namespace's models. It can only be narrower than the cluster's."""
+
+    name: DnsLabel = Field(description="The namespace; it need not exist yet.")
+    inference: Inference = Field(
+        default="Allowed",
+        description="Stopped: every gateway refuses requests to models of this namespace and cuts running ones.",
+    )
+    external: External | None = Field(
+        default=None, description="Denied is the only value: no target outside the cluster is supported yet."
+    )
+    reason: Reason = Field(default="", description="Who decided it and why, in one line; callers do not see it.")
+
+
+class ClusterBoundarySpec(ApiModel):
+    """What the platform team, or whoever is on call, declares."""
+
+    inference: Inference = Field(
+        default="Allowed",
+        description="Stopped: every gateway refuses every request to a model and cuts running ones, within 5 s.",
+    )
+    external: External | None = Field(
+        default=None, description="Denied is the only value: no target outside the cluster is supported yet."
+    )
+    namespaces: list[NamespaceBoundary] = Field(
+        default_factory=list,
+        max_length=256,
+        json_schema_extra=list_map("name"),
+        description="Single namespaces. What the cluster's own fields forbid is forbidden in all of them.",
+    )
+    reason: Reason = Field(
+        default="",
+        description="Who decided it and why, in one line: it is in the records and in `slm boundary status`; callers "
+        "do not see it.",
+    )
+
+
+class GatewayBoundary(ApiModel):
+    """What one gateway says that it enforces now. It is the only writer of its entry."""
+
+    name: DnsName = Field(description="The gateway's pod.")
+    observed_generation: int = Field(ge=0, description="metadata.generation that is in force there.")
+    inference: Inference = Field(description="Stopped: it refuses every request to a model.")
+    stopped_namespaces: list[DnsLabel] = Field(
+        default_factory=list,
+        max_length=256,
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+        description="Namespaces whose models it refuses.",
+    )
+    since: str = Field(
+        max_length=32,
+        json_schema_extra={"format": "date-time"},
+        description="When this came into force: new requests were refused, running ones were over.",
+    )
+    cut_requests: int = Field(default=0, ge=0, description="Requests that were running and have been cut for it.")
+
+
+class ClusterBoundaryStatus(ApiModel):
+    """What is enforced where."""
+
+    gateways: list[GatewayBoundary] = Field(
+        default_factory=list,
+        max_length=256,
+        json_schema_extra=list_map("name"),
+        description="Each gateway's own word. One that is no more leaves its last.",
+    )
+
+
+class ClusterBoundary(ApiModel):
+    """What the gateways may do at all, for the cluster and for single namespaces. There is one, named `cluster`."""
+
+    spec: ClusterBoundarySpec = Field(description="What is declared; without this object inference is allowed.")
+    status: ClusterBoundaryStatus | None = Field(default=None, description="What is enforced where.")
