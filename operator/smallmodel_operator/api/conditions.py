@@ -71,6 +71,7 @@ class Reason(StrEnum):
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     QUOTA_EXCEEDED = "QuotaExceeded"
     FORBIDDEN = "Forbidden"
+    BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
     # does the network enforce what we declare?
     POLICIES_ENFORCED = "PoliciesEnforced"
     POLICIES_NOT_ENFORCED = "PoliciesNotEnforced"
@@ -141,6 +142,10 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
         "A ResourceQuota refuses the pods or objects, or the gateways' key table is full.",
     ),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
+    Reason.BOUNDARY_NOT_ENFORCED: (
+        _PLATFORM,
+        "Its namespace requires an enforced boundary, and the canary does not see one: the model is not served.",
+    ),
     Reason.POLICIES_ENFORCED: (_NOBODY, "Nothing that policies forbid got through, and what they allow did."),
     Reason.POLICIES_NOT_ENFORCED: (_PLATFORM, "Something that policies forbid got through; the message says what."),
     Reason.PROBE_PENDING: (_OPERATOR, "The canary's first probe has not ended yet."),

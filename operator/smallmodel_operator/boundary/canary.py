@@ -119,7 +119,7 @@ def decide(report: Report, node: str) -> Finding:
         )
         return Finding(False, Reason.POLICIES_NOT_ENFORCED, text, through)
     if why := report.problem or _unproved(report.checks):
-        return Finding(None, Reason.PROBE_FAILED, f"Not known {where}: {why}")
+        return Finding(None, Reason.PROBE_FAILED, f"It is not known: {why}")
     proved = [c for c in report.checks if c.control is Outcome.ANSWERED]
     silent = [c.target.text for c in report.checks if c.control is not Outcome.ANSWERED]
     text = f"Nothing that policies forbid got through {where}: {_listed(proved)}."

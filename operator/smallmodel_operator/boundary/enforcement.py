@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.boundary.canary import Finding
+from smallmodel_operator.core.facts import Boundary
+from smallmodel_operator.core.outcome import NotYet, Refused
 
 GRACE_RUNS: Final = 3
 """For so many intervals a proof answers for its node: a run that could not be made proves nothing against it."""
@@ -53,6 +55,8 @@ class Enforcement:
     def says_the_same(self, other: "Enforcement") -> bool:
         """But for times and nodes' names, which change with every run."""
         mine, theirs = self.verdict, other.verdict
+        if mine.status is None and mine.message != theirs.message:
+            return False
         return (mine.status, mine.reason, mine.through) == (theirs.status, theirs.reason, theirs.through)
 
 
@@ -93,6 +97,33 @@ def pause(known: Enforcement, interval: timedelta) -> float:
     """Seconds until the next run."""
     seconds = interval.total_seconds()
     return seconds if known.verdict.status else min(seconds, RETRY_SECONDS)
+
+
+def required(spec: Mapping[str, Any], namespace: str) -> bool:
+    """Does the ClusterBoundary's spec require an enforced boundary there? A namespace cannot require less than all."""
+    own: Mapping[str, Any] = next((n for n in spec.get("namespaces") or () if n.get("name") == namespace), {})
+    return "Required" in (spec.get("enforcement"), own.get("enforcement"))
+
+
+def gate(boundary: Boundary) -> Refused | NotYet | None:
+    """What keeps a model from being served; None: nothing.
+
+    Refused is to close what runs. Until the first run has ended what runs stays as it is: a new leader knows nothing
+    against it yet.
+    """
+    if not boundary.required or boundary.enforced:
+        return None
+    if not boundary.probed:
+        return NotYet(
+            Reason.PROBE_PENDING,
+            "The ClusterBoundary requires an enforced boundary here, and the canary's first probe has not ended yet.",
+        )
+    return Refused(
+        Reason.BOUNDARY_NOT_ENFORCED,
+        "Not served: the ClusterBoundary requires an enforced boundary here (`enforcement: Required`). "
+        f"{boundary.message} `kubectl describe clusterboundary cluster` has the newest finding; models are served "
+        "again once BoundaryEnforced is True.",
+    )
 
 
 def _verdict(proofs: Mapping[str, Proof], run: Run, grace: timedelta) -> Finding:

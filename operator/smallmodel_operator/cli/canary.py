@@ -66,11 +66,12 @@ def lead(
     resolv: Path = RESOLV_CONF,
     settle: float = SETTLE_SECONDS,
     port: int = ENGINE_PORT,
+    host: str = "",
 ) -> int:
     """Lead a run and leave its report; exit code 1 when it could not be left."""
     try:
         survey = Survey(told_to, environ, nameservers(resolv), port)
-        with Listener(told_to.run, _question(told_to.domain), port):
+        with Listener(told_to.run, _question(told_to.domain), port, host):
             report = survey.settled(settle)
         survey.end()
         text = canary.encode(report)

@@ -10,7 +10,7 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Final, cast
@@ -104,22 +104,28 @@ def _answered(sender: socket.socket, number: int, until: float) -> bool:
     return False
 
 
+Tries = Callable[[Sequence[Target], str, str], list[Outcome]]
+
+
 class Listener:
     """Answers pods of the same run, and tries for them what they name.
 
     Args:
         run: the run's word.
         question: the name DNS servers are asked for.
-        port: to listen on, on all addresses; 0 for any free one, see `port`.
+        port: to listen on; 0 for any free one, see `port`.
+        host: address to listen on; empty for all.
+        tries: how targets are tried.
     """
 
-    def __init__(self, run: str, question: str, port: int) -> None:
+    def __init__(self, run: str, question: str, port: int, host: str = "", tries: Tries | None = None) -> None:
+        self._tries = tries or attempts
         self._run = run
         self._question = question
         self._began = time.monotonic()
         self.ended = threading.Event()
-        six = socket.has_dualstack_ipv6()
-        self._server = _Server(("", port), self._reply, six=six)
+        six = not host and socket.has_dualstack_ipv6()
+        self._server = _Server((host, port), self._reply, six=six)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
@@ -138,7 +144,7 @@ class Listener:
                 return None
             answer: dict[str, Any] = {"run": self._run, "age": time.monotonic() - self._began}
             if goals := [target(one) for one in said.get("try", ())]:
-                answer["outcomes"] = attempts(goals, self._run, self._question)
+                answer["outcomes"] = self._tries(goals, self._run, self._question)
         except (ValueError, KeyError, TypeError):
             return None
         if said.get("end"):

@@ -43,6 +43,10 @@ class Settings(BaseSettings):
         (), description="Base URLs of gateway agents, separated by commas; empty: found as pods of this namespace."
     )
 
+    canary_seconds: int = Field(
+        0, ge=0, le=86400, description="Seconds between runs of the boundary's canary, 60 or more; 0: it is off."
+    )
+
     claim_size: QuantityText = Field("50Gi", description="Size of the claim for downloads, one in each namespace.")
     claim_storage_class: str = Field("", description="Its storage class; empty is the cluster's default.")
     claim_access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
@@ -54,6 +58,13 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("canary_seconds")
+    @classmethod
+    def _not_in_a_hurry(cls, value: int) -> int:
+        if 0 < value < 60:
+            raise ValueError("the canary runs each minute at most: 60 or more seconds, or 0 to switch it off")
         return value
 
     @property
