@@ -1,6 +1,6 @@
 """Metrics of the control plane. They live here so that logic never counts."""
 
-from prometheus_client import Counter, Enum, Gauge, Histogram, Info
+from prometheus_client import Counter, Gauge, Histogram, Info
 
 RECONCILE_SECONDS = Histogram(
     "smallmodel_operator_reconcile_duration_seconds", "Duration of one pass over one SmallModel.",
@@ -18,10 +18,11 @@ KEY_TABLE_TIME = Gauge(
     "smallmodel_operator_key_table_last_success_timestamp_seconds",
     "When the table was last known to hold what it should, written or found so; each minute while all is well.",
 )
-BOUNDARY = Enum(
-    "smallmodel_operator_boundary_enforced", "Whether the canary sees this cluster's network enforce NetworkPolicies.",
-    states=["True", "False", "Unknown"],
-)  # fmt: skip
+BOUNDARY = Gauge(
+    "smallmodel_operator_boundary_enforced",
+    "1 for how it stands (True, False, Unknown): does the canary see this cluster's network enforce NetworkPolicies?",
+    ["status"],
+)
 BOUNDARY_THROUGH = Gauge(
     "smallmodel_operator_boundary_leaks", "Different things that policies forbid and that got through, on all nodes."
 )
@@ -34,7 +35,8 @@ BUILD = Info("smallmodel_operator_build", "Version of the operator and of the cl
 
 def bounded(status: bool | None, through: int, nodes: int, at: float) -> None:
     """Show how the boundary stands; `at` in seconds since 1970, 0 for never."""
-    BOUNDARY.state({True: "True", False: "False", None: "Unknown"}[status])
+    for word, state in (("True", True), ("False", False), ("Unknown", None)):
+        BOUNDARY.labels(word).set(status is state)
     BOUNDARY_THROUGH.set(through)
     BOUNDARY_NODES.set(nodes)
     BOUNDARY_TIME.set(at)
