@@ -43,11 +43,13 @@ ENGINE_KEY_FILE: Final = "key"
 """Entry of Secret `<model>-engine-key`, and name of the file in the engine's pod."""
 
 CANARY: Final = "smallmodel-canary"
-"""Jobs of the canary, its policy and `app.kubernetes.io/name` of its pods; docs/explanation/boundary.md."""
+"""Jobs of the canary and its policy; docs/explanation/boundary.md."""
 CANARY_MODEL: Final = "smallmodel.canary"
 """The model whose pod the canary plays; names of real ones have no dots."""
 LABEL_CANARY: Final = f"{GROUP}/canary"
 """Which run of the canary an object belongs to."""
+LABEL_CANARY_ROLE: Final = f"{GROUP}/canary-role"
+"""Whom a pod of the canary stands for."""
 
 WEIGHTS_CLAIM: Final = "smallmodel-weights"
 MAX_MODEL_NAME: Final = 45

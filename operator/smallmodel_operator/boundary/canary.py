@@ -142,8 +142,8 @@ def _unproved(checks: Sequence[Check]) -> str:
         words = ", ".join(f"{c.target.text} ({c.control})" for c in mute)
         return (
             f"those who are allowed to get through do not either: {words}. Another policy of the operator's namespace, "
-            "or a network that is down, is the cause; allow pods with `app.kubernetes.io/name: smallmodel-canary` "
-            "what NetworkPolicy smallmodel-canary says."
+            "or a network that is down, is the cause; allow the pods that NetworkPolicy smallmodel-canary selects "
+            "what it says."
         )
     return ""
 

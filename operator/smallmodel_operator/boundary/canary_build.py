@@ -14,6 +14,7 @@ from smallmodel_operator.api.names import (
     CANARY_MODEL,
     ENGINE_PORT,
     LABEL_CANARY,
+    LABEL_CANARY_ROLE,
     LABEL_MANAGED_BY,
     OPERATOR,
     ROLE_SERVER,
@@ -67,7 +68,7 @@ def policies(namespace: str, owner: Object) -> tuple[dict[str, Any], ...]:
         "kind": "NetworkPolicy",
         "metadata": {"name": CANARY, "namespace": namespace, "labels": {LABEL_MANAGED_BY: OPERATOR}},
         "spec": {
-            "podSelector": {"matchLabels": {"app.kubernetes.io/name": CANARY}},
+            "podSelector": {"matchExpressions": [_either(Role.CALLER, Role.STRANGER)]},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"from": [ours], "ports": [{"protocol": tcp, "port": ENGINE_PORT}]}],
             "egress": egress,
@@ -78,11 +79,27 @@ def policies(namespace: str, owner: Object) -> tuple[dict[str, Any], ...]:
 
 
 def pod_labels(role: Role, run: str) -> dict[str, str]:
-    """The caller is, for policies of models, the operator: what they admit is by this label."""
+    """What a pod is to the policies. Services and policies of the chart select by its release too, so never these."""
+    marks = {"app.kubernetes.io/name": CANARY, "app.kubernetes.io/component": "canary"}
     if role is Role.MODEL:
-        return {**labels(CANARY_MODEL, ROLE_SERVER), LABEL_CANARY: run}
-    component = "operator" if role is Role.CALLER else "canary"
-    return {"app.kubernetes.io/name": CANARY, "app.kubernetes.io/component": component, LABEL_CANARY: run}
+        marks = labels(CANARY_MODEL, ROLE_SERVER)
+    elif role is Role.CALLER:
+        marks |= admitted(pods_policy(CANARY_MODEL, "", ""))
+    return {**marks, LABEL_CANARY: run, LABEL_CANARY_ROLE: role.value}
+
+
+def admitted(policy: Object) -> dict[str, str]:
+    """Labels by which a policy's first rule lets a pod in: read from it, so that the caller is whom models admit."""
+    selector = policy["spec"]["ingress"][0]["from"][0]["podSelector"]
+    terms = selector.get("matchExpressions") or ()
+    return {
+        **(selector.get("matchLabels") or {}),
+        **{term["key"]: term["values"][-1] for term in terms if term["operator"] == "In"},
+    }
+
+
+def _either(*roles: Role) -> dict[str, Any]:
+    return {"key": LABEL_CANARY_ROLE, "operator": "In", "values": sorted(role.value for role in roles)}
 
 
 def job(role: Role, request: CanaryRequest, args: Sequence[str]) -> dict[str, Any]:

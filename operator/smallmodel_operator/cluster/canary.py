@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import aiohttp
 
-from smallmodel_operator.api.names import LABEL_CANARY, OPERATOR
+from smallmodel_operator.api.names import LABEL_CANARY, LABEL_CANARY_ROLE, OPERATOR
 from smallmodel_operator.boundary import canary
 from smallmodel_operator.boundary.canary import Report
-from smallmodel_operator.boundary.canary_build import CanaryRequest, Role, job, pod_labels, policies
+from smallmodel_operator.boundary.canary_build import CanaryRequest, Role, job, policies
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.facts import Object
 
@@ -127,8 +127,7 @@ class CanaryPods:
         raise CannotProbe(_not_started(Role.CALLER, pod))
 
     async def _pod(self, role: Role, run: str) -> Object | None:
-        marks = pod_labels(role, run)
-        selector = ",".join(f"{key}={marks[key]}" for key in (LABEL_CANARY, "app.kubernetes.io/component"))
+        selector = f"{LABEL_CANARY}={run},{LABEL_CANARY_ROLE}={role}"
         found = await self._client.list("Pod", self._where.namespace, labelSelector=selector)
         return found[0] if found else None
 

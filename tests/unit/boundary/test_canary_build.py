@@ -58,9 +58,10 @@ def test_the_others_may_do_what_they_are_to_prove_possible(role: Role) -> None:
 
 
 def test_no_pod_is_a_real_models_or_the_operators() -> None:
-    """A name with a dot is no model's; the operator's Service, policy and PodDisruptionBudget select by its name."""
+    """A name with a dot is no model's; Services, policies and controllers of the chart select by the release too."""
     assert "." in CANARY_MODEL
-    assert all(pod_labels(role, "x")["app.kubernetes.io/name"] != "smallmodel-operator" for role in Role)
+    for role in (Role.CALLER, Role.STRANGER):
+        assert "app.kubernetes.io/instance" not in pod_labels(role, "x")
 
 
 @pytest.mark.parametrize("role", list(Role))

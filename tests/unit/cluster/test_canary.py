@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from tests.fakes.apiserver import FakeApiServer
 
-from smallmodel_operator.api.names import CANARY, CANARY_MODEL, LABEL_CANARY
+from smallmodel_operator.api.names import CANARY, CANARY_MODEL, LABEL_CANARY, LABEL_CANARY_ROLE
 from smallmodel_operator.boundary import canary
 from smallmodel_operator.boundary.canary import Check, Outcome, Report, Target, Way
 from smallmodel_operator.cluster import canary as module
@@ -21,8 +21,8 @@ from smallmodel_operator.cluster.kinds import Kind
 
 SYSTEM = "smallmodel-system"
 REPORT = Report((Check("x", Target("y", Way.TALK, "10.0.0.1", 8080), Outcome.SILENT, Outcome.ANSWERED),))
-ROLES = {"server": "10.1.0.1", "canary": "10.1.0.2", "operator": "10.1.0.3"}
-"""Component of a pod -> the address it gets."""
+ROLES = {"model": "10.1.0.1", "stranger": "10.1.0.2", "caller": "10.1.0.3"}
+"""Whom a pod stands for -> the address it gets."""
 
 
 class Selecting(FakeApiServer):
@@ -75,15 +75,15 @@ class Kubelet:
 
     def _start(self, name: str, job: dict[str, Any]) -> None:
         labels = job["spec"]["template"]["metadata"]["labels"]
-        component = labels["app.kubernetes.io/component"]
-        ip = ROLES[component]
+        role = labels[LABEL_CANARY_ROLE]
+        ip = ROLES[role]
         status: dict[str, Any] = {
             "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}, {"ip": "fd00::1"}], "hostIP": "192.0.2.1",
         }  # fmt: skip
-        if component == "operator":
+        if role == "caller":
             ended = {"terminated": {"exitCode": 0, "message": self.said}}
             status = {"phase": "Succeeded", "containerStatuses": [{"name": "canary", "state": ended}]}
-        status = self.states.get(component, status)
+        status = self.states.get(role, status)
         self.api.put(
             {
                 "apiVersion": "v1",
@@ -141,7 +141,7 @@ async def test_policies_are_there_before_the_first_pod(selecting: FakeApiServer)
 async def test_what_a_run_before_left_goes_first(selecting: FakeApiServer) -> None:
     operator(selecting)
     old = {"name": "smallmodel-canary-model-old", "namespace": SYSTEM, "labels": {LABEL_CANARY: "old"}}
-    pod = {"metadata": {"labels": {"app.kubernetes.io/component": "server", LABEL_CANARY: "old"}}}
+    pod = {"metadata": {"labels": {LABEL_CANARY_ROLE: "model", LABEL_CANARY: "old"}}}
     selecting.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": old, "spec": {"template": pod}})
     async with kubelet(selecting):
         await pods(selecting).run()
@@ -161,23 +161,23 @@ NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
 UNFIT = {"phase": "Pending", "conditions": [NO_NODE]}
 
 
-@pytest.mark.parametrize(("component", "status", "says"), [
-    ("server", PULL, "ImagePullBackOff no such image"),
-    ("canary", UNFIT, "Unschedulable 0/3 nodes"),
-    ("operator", PULL, "ImagePullBackOff"),
-    ("server", {"phase": "Failed"}, "Failed"),
+@pytest.mark.parametrize(("role", "status", "says"), [
+    ("model", PULL, "ImagePullBackOff no such image"),
+    ("stranger", UNFIT, "Unschedulable 0/3 nodes"),
+    ("caller", PULL, "ImagePullBackOff"),
+    ("model", {"phase": "Failed"}, "Failed"),
 ])  # fmt: skip
 async def test_a_pod_that_does_not_run_says_why(
-    selecting: FakeApiServer, monkeypatch: pytest.MonkeyPatch, component: str, status: dict[str, Any], says: str
+    selecting: FakeApiServer, monkeypatch: pytest.MonkeyPatch, role: str, status: dict[str, Any], says: str
 ) -> None:
     monkeypatch.setattr(module, "START_SECONDS", 0.3)
     monkeypatch.setattr(module, "REPORT_SECONDS", 0.0)
     operator(selecting)
     async with kubelet(selecting) as node:
-        node.states[component] = status
+        node.states[role] = status
         with pytest.raises(CannotProbe, match=says) as raised:
             await pods(selecting).run()
-    assert raised.value.node == ("node-7" if component == "operator" else "")
+    assert raised.value.node == ("node-7" if role == "caller" else "")
     assert _left(selecting) == []
 
 
