@@ -17,7 +17,9 @@ async def _create(api: Client, case: Case) -> str:
     try:
         await api.create(case.obj, dryRun="All", fieldValidation="Strict")
     except ApiError as error:
-        return error.message
+        # There is one ClusterBoundary, and another test may have it: whether it exists is asked after all rules.
+        taken = case.obj["kind"] == "ClusterBoundary" and error.reason == "AlreadyExists"
+        return "" if taken else error.message
     return ""
 
 

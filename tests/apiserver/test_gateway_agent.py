@@ -26,6 +26,8 @@ from smallmodel_operator.gateway.settings import GatewaySettings
 
 RIGHTS = (
     ("smallmodel.dev", "smallmodels", ("list", "watch"), ""),
+    ("smallmodel.dev", "clusterboundaries", ("get", "list", "watch"), ""),
+    ("smallmodel.dev", "clusterboundaries/status", ("patch",), ""),
     ("discovery.k8s.io", "endpointslices", ("list", "watch"), ""),
     ("apps", "deployments/scale", ("get", "patch"), ""),
     ("", "secrets", ("get", "list", "watch"), "smallmodel-gateway-keys"),

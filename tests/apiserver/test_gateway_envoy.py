@@ -22,7 +22,7 @@ from tests.apiserver.test_gateway_agent import DOWN, ENDING, UP, A, B, endpoint_
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.gateway.admin import Admin, Unreachable
-from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.agent import Agent, Part
 from smallmodel_operator.gateway.config import prepare
 from smallmodel_operator.gateway.files import Files
 from smallmodel_operator.gateway.settings import GatewaySettings
@@ -85,9 +85,11 @@ async def envoy(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @asynccontextmanager
-async def agent(settings: GatewaySettings, client: Client, renderer: Renderer) -> AsyncIterator[Agent]:
+async def agent(
+    settings: GatewaySettings, client: Client, renderer: Renderer, *parts: Part
+) -> AsyncIterator[Agent]:
     made, stop = Agent(settings, client, renderer), asyncio.Event()
-    task = asyncio.create_task(made.run(stop))
+    task = asyncio.create_task(made.run(stop, parts))
     try:
         async with asyncio.timeout(10):
             while not made.http_port:  # noqa: ASYNC110

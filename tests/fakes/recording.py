@@ -25,6 +25,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
             world=SimpleNamespace(keys=Keys({}, MASTER)),
             writer=SimpleNamespace(versions={"xds/rds.json": "v1"}),
             troubles=[],
+            in_force=None,
         ),
     )
 

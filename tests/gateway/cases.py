@@ -23,6 +23,7 @@ CASES: Final[Mapping[str, State]] = {
     ),
     "limits": state_of((model("support/bot", requests_per_minute=600, max_body_bytes=65536),), _POD),
     "off": state_of((model("support/bot", off=True),), {}),
+    "stopped": state_of((model("support/bot", stopped=True), model("crm/notes")), _POD),
     "asleep": state_of((model("support/bot", may_sleep=True, max_wait=30.0),), {}, peers=("10.0.0.8", "10.0.0.7")),
     "several-pods": state_of(
         (model("support/bot"),),

@@ -34,6 +34,10 @@ class Kind(StrEnum):
     """A signature over all records so far, with the numbers of requests and of records."""
 
 
+BOUNDARY: Final = "boundary"
+"""Event of the note about the ClusterBoundary that came into force."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A record as read. `intact`: its hash is that of its bytes."""

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from smallmodel_operator.audit.head import Head
-from smallmodel_operator.audit.record import Kind, Record, read
+from smallmodel_operator.audit.record import BOUNDARY, Kind, Record, read
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.verify import BEGAN, Verifier, first_of, named
 
@@ -164,7 +164,9 @@ def _words(folder: Path, report: Report, *, pinned: bool) -> Iterator[str]:
         yield f"  {report.tail} bytes at the end were never committed: a write that was cut short, or goes on now"
     for note in report.notes:
         said = {k: v for k, v in note.items() if k not in ("kind", "event", "time", "seq")}
-        if note.get("event") not in _USUAL or (note.get("event") == BEGAN and said.keys() - {"key"}):
+        if note.get("event") == BOUNDARY:
+            yield f"  record {note.get('seq')} of {note.get('time')}: {_boundary(note)}"
+        elif note.get("event") not in _USUAL or (note.get("event") == BEGAN and said.keys() - {"key"}):
             yield f"  note in record {note.get('seq')} of {note.get('time')}: {note.get('event')} {json.dumps(said)}"
     yield from (f"  warning: {text}" for text in report.warnings)
 
@@ -240,7 +242,7 @@ _ALL: Final = sys.maxsize
 
 
 def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
-    """Answers in the newest two segments of each chain that were not read yet, by time."""
+    """Answers and boundaries in the newest two segments of each chain that were not read yet, by time."""
     found = []
     for chain in chains(names):
         for path in chain.segments[-2:]:
@@ -254,8 +256,8 @@ def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
                     with suppress(ValueError):
                         found.append(read(line))
             read_up_to[path] = at
-    answers = (record for record in found if record.kind == Kind.ANSWER)
-    return sorted(answers, key=lambda record: str(record.body.get("time")))
+    shown = (record for record in found if record.kind == Kind.ANSWER or record.body.get("event") == BOUNDARY)
+    return sorted(shown, key=lambda record: str(record.body.get("time")))
 
 
 def _print(records: list[Record], output: str) -> None:
@@ -263,6 +265,9 @@ def _print(records: list[Record], output: str) -> None:
         body = record.body
         if output == "json":
             print(json.dumps({**body, "hash": record.hash}), flush=True)
+            continue
+        if record.kind == Kind.NOTE:
+            print(f"{body.get('time')}  {_boundary(body)}", flush=True)
             continue
         tokens = f"{body.get('gen_ai.usage.input_tokens', '-')}/{body.get('gen_ai.usage.output_tokens', '-')}"
         words = (
@@ -275,6 +280,16 @@ def _print(records: list[Record], output: str) -> None:
             str(body.get("request.id", "-")),
         )
         print("  ".join(words), flush=True)
+
+
+def _boundary(body: Mapping[str, Any]) -> str:
+    """What a boundary stops that came into force, in one line."""
+    places = [("the whole cluster", body.get("reason"))] if body.get("inference") == "Stopped" else []
+    places += [(f"namespace {name}", why) for name, why in dict(body.get("namespaces") or {}).items()]
+    said = ", ".join(f"{place} ({why})" if why else place for place, why in places)
+    cut = int(body.get("cut") or 0) + int(body.get("cut_others") or 0)
+    what = f"inference stopped in {said}; {cut} running requests cut" if places else "inference allowed"
+    return f"ClusterBoundary generation {body.get('generation')} in force: {what}"
 
 
 def _failed(message: str, code: int = UNUSABLE) -> int:

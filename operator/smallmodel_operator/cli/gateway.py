@@ -10,6 +10,8 @@ from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.gateway import agent, config
 from smallmodel_operator.gateway.accesslog.part import read_log
 from smallmodel_operator.gateway.activate.part import activate
+from smallmodel_operator.gateway.boundary import cut
+from smallmodel_operator.gateway.boundary.part import enforce
 from smallmodel_operator.gateway.files import Files
 from smallmodel_operator.gateway.record import door
 from smallmodel_operator.gateway.record.part import record
@@ -26,7 +28,7 @@ def prepare() -> int:
 
 def run() -> int:
     """Run the agent; the exit code says why it ended."""
-    parts = (activate, read_log, record)
+    parts = (activate, read_log, record, enforce)
     return _with_settings(lambda settings: asyncio.run(agent.run(settings, _renderer(settings), parts)))
 
 
@@ -49,6 +51,7 @@ def _prepare(settings: GatewaySettings) -> int:
     try:
         written = config.prepare(Files(settings.gateway_dir), _renderer(settings))
         door.prepare(settings)
+        cut.write(settings.cut_file, cut.RUN)
     except OSError as error:
         print(f"{settings.gateway_dir} cannot be written: {error}", file=sys.stderr)
         return 1

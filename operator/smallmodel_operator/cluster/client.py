@@ -189,13 +189,15 @@ class Client:
             if not (token := answer["metadata"].get("continue", "")):
                 return
 
-    async def apply(self, obj: Mapping[str, Any], *, force: bool, subresource: str = "") -> dict[str, Any]:
-        """Server-side apply under our field manager."""
+    async def apply(
+        self, obj: Mapping[str, Any], *, force: bool, subresource: str = "", manager: str = OPERATOR
+    ) -> dict[str, Any]:
+        """Server-side apply under our field manager, or that of one gateway."""
         kind, meta = KINDS[obj["kind"]], obj["metadata"]
         return await self.request(
             "PATCH",
             kind.path(meta.get("namespace"), meta["name"], subresource),
-            query={"fieldManager": OPERATOR, "force": "true" if force else "false"},
+            query={"fieldManager": manager, "force": "true" if force else "false"},
             body=obj,
             content_type="application/apply-patch+yaml",
         )
@@ -204,10 +206,10 @@ class Client:
         path = KINDS[obj["kind"]].path(obj["metadata"].get("namespace"))
         return await self.request("POST", path, query={"fieldManager": OPERATOR, **query}, body=obj)
 
-    async def replace(self, obj: Mapping[str, Any]) -> dict[str, Any]:
+    async def replace(self, obj: Mapping[str, Any], manager: str = OPERATOR) -> dict[str, Any]:
         meta = obj["metadata"]
         path = KINDS[obj["kind"]].path(meta.get("namespace"), meta["name"])
-        return await self.request("PUT", path, query={"fieldManager": OPERATOR}, body=obj)
+        return await self.request("PUT", path, query={"fieldManager": manager}, body=obj)
 
     async def merge(self, kind: str, name: str, namespace: str, patch: Any, subresource: str = "") -> dict[str, Any]:
         """A JSON merge patch."""

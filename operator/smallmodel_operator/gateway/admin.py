@@ -121,6 +121,14 @@ class Admin:
         """
         await self._get("/reopen_logs", "POST")
 
+    async def set_runtime(self, key: str, value: int) -> None:
+        """Set a runtime value, for as long as this Envoy runs.
+
+        Raises:
+            Unreachable: no answer.
+        """
+        await self._get("/runtime_modify?" + urlencode({key: value}), "POST")
+
     async def _stats(self, pattern: str, kind: str = "All") -> Mapping[str, Any]:
         text = await self._get("/stats?" + urlencode({"filter": pattern, "format": "json", "type": kind}))
         try:

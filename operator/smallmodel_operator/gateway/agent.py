@@ -13,10 +13,11 @@ from smallmodel_operator import __version__
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.gateway import http, metrics, scale, signals
 from smallmodel_operator.gateway.admin import Admin, Passing, Unreachable, refused
+from smallmodel_operator.gateway.boundary.force import InForce
 from smallmodel_operator.gateway.config import Renderer, Writer
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import Files
-from smallmodel_operator.gateway.known import KNOWN, recall
+from smallmodel_operator.gateway.known import KNOWN, recall, recall_boundary
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.state import Endpoint, Model
 from smallmodel_operator.gateway.world import World
@@ -53,6 +54,8 @@ class Agent:
         """What other parts of the process have to say at /readyz; empty texts are left out."""
         self.refusing: Callable[[], bool] = lambda: False
         """Does Envoy refuse every request because its answer could not be recorded?"""
+        self.in_force: InForce | None = None
+        """The boundary this gateway keeps; None: it is not known yet, or nobody puts it into force."""
         self.discovery = Discovery(settings.xds_socket)
         self.admin = Admin(settings.admin_socket)
         self.http_port = 0
@@ -66,6 +69,7 @@ class Agent:
             self.writer.targets,
             self.writer.changed,
             self.writer.moved,
+            boundary=recall_boundary(files.read(KNOWN)),
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._activities: dict[str, signals.Activity] = {}

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.gateway import metrics
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import CDS, EDS, LDS, RDS, Files, dump
-from smallmodel_operator.gateway.known import KNOWN, remember
-from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.known import KNOWN, recall_boundary, remember
+from smallmodel_operator.gateway.state import Issuer, State
+from smallmodel_operator.gateway.view import Keys
 from smallmodel_operator.gateway.world import World
 
 BOOTSTRAP: Final = "bootstrap.json"
@@ -64,6 +66,10 @@ def version_of(value: Any) -> str:
     return str(value.get("version_info", "")) if isinstance(value, dict) else ""
 
 
+def _known(keys: Keys | None, issuer: Issuer | None, boundary: Boundary) -> bytes:
+    return dump(remember(keys, issuer, boundary)) if keys else b"{}"
+
+
 class Writer:
     """Keeps files and discovery as the world says. `problem` says why the newest could not be written."""
 
@@ -78,6 +84,8 @@ class Writer:
         self.targets = frozenset(targets_on_disk(files))
         """Those in the configuration."""
         self.problem = ""
+        self.boundary: Boundary | None = recall_boundary(files.read(KNOWN))
+        """The one the newest files keep; None: they were written without one."""
         self.replaced = time.monotonic()
         """When a file that is not only endpoints was last replaced (monotonic)."""
         self.versions = {name: version_of(files.read(name)) for name in CONFIGURED}
@@ -133,7 +141,7 @@ class Writer:
     async def _write_everything(self) -> None:
         began = time.monotonic()
         world = self._world()
-        state = world.state()
+        state, boundary = world.state(), world.boundary
         self._moved.clear()
         contents, values, versions = await asyncio.to_thread(self._render, state)
         for target in self._moved & state.models.keys():  # newer than what was rendered meanwhile
@@ -147,8 +155,8 @@ class Writer:
             self.replaced = time.monotonic()
             self.versions = versions
         self._discovery.keep_only(state.models)
-        self._files.write(KNOWN, dump(remember(world.keys, state.issuer)) if world.keys else b"{}")
-        self.written = True
+        self._files.write(KNOWN, _known(world.keys, state.issuer, boundary))
+        self.written, self.boundary = True, boundary
         metrics.MODELS.set(len(state.models))
         metrics.KEYS.set(len(state.keys))
         metrics.ENDPOINTS.set(sum(map(len, state.endpoints.values())))

@@ -1,6 +1,6 @@
 """Metrics of a gateway's agent. They live here so that logic never counts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
@@ -26,6 +26,12 @@ REFUSED = Gauge(
 ENVOY_READY = Gauge("smallmodel_gateway_envoy_ready", "1 while this gateway's Envoy takes requests.")
 WAKES = Counter("smallmodel_gateway_wakes", "Deployments scaled from 0 to 1 by this gateway.")
 WAKE_FAILURES = Counter("smallmodel_gateway_wake_failures", "Wakes the API server did not take.")
+STOPPED = Gauge(
+    "smallmodel_gateway_inference_stopped",
+    "1 while this gateway refuses requests to models of a namespace (* is every one) because of ClusterBoundary.",
+    ["namespace"],
+)
+CUT = Counter("smallmodel_gateway_cut_requests", "Running requests cut because inference was stopped.")
 BUILD = Info("smallmodel_gateway_build", "Version of the gateway's agent.")
 
 
@@ -45,6 +51,22 @@ def passing(requests: Mapping[str, int]) -> None:
         if _passing.get(target) != number:
             IN_FLIGHT.labels(*target.split("/", 1)).set(number)
             _passing[target] = number
+
+
+_stopped: set[str] = set()
+"""Namespaces STOPPED has a series of."""
+
+
+def stopped(everywhere: bool, namespaces: Iterable[str]) -> None:
+    """What is stopped now; the series of the whole cluster is always there."""
+    now = set(namespaces)
+    STOPPED.labels("*").set(everywhere)
+    for name in _stopped - now:
+        STOPPED.remove(name)
+    for name in now:
+        STOPPED.labels(name).set(1)
+    _stopped.clear()
+    _stopped.update(now)
 
 
 def file_of(name: str) -> str:

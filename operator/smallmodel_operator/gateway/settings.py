@@ -77,6 +77,11 @@ class GatewaySettings(BaseSettings):
         return self.gateway_dir / "refuse"
 
     @property
+    def cut_file(self) -> Path:
+        """Says Envoy to cut everything that runs."""
+        return self.gateway_dir / "cut"
+
+    @property
     def audit_dir(self) -> Path:
         """Segments and head of this gateway's chain of records."""
         return self.gateway_data_dir / "audit"

@@ -36,6 +36,8 @@ class Model:
     engine: str = "LlamaCpp"
     off: bool = False
     """Suspended or scaled to 0 by its user: never woken."""
+    stopped: bool = False
+    """An administrator has stopped inference there: refused and never woken."""
     stalled: str = ""
     """Why it cannot start until its owner acts, in one word, for callers of other namespaces read it; empty while it
     can, or while a replica answers all the same."""

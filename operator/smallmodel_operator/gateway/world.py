@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from smallmodel_operator.api.names import GATEWAY, GATEWAY_KEYS, LABEL_MODEL
+from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.informer import Informer, Key
 from smallmodel_operator.cluster.kinds import KINDS, Kind
+from smallmodel_operator.gateway.boundary.watch import RELIST_SECONDS, BoundaryWatch
 from smallmodel_operator.gateway.gathered import Gathered
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, Object, State, endpoints_of
@@ -28,6 +31,7 @@ from smallmodel_operator.gateway.view import (
 )
 
 SLICES: Final = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+Watched = Informer[Model] | Informer[Part] | Informer[tuple[Endpoint, ...]] | Informer[Keys] | BoundaryWatch
 OLD_SECONDS: Final = 150.0
 """Silence of the API server after which what is known is called old; lists come every minute."""
 
@@ -43,6 +47,7 @@ class World:
         changed: something else than endpoints is different.
         moved: endpoints of this target are different.
         clock: monotonic seconds.
+        boundary: the boundary from before a restart.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class World:
         changed: Callable[[], None],
         moved: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        boundary: Boundary | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -86,20 +92,21 @@ class World:
             client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
             namespace=own, selector=service, relist=relist,
         )  # fmt: skip
+        self.boundaries = BoundaryWatch(client, changed, boundary, min(relist, RELIST_SECONDS))
         self._secret: Informer[Keys] = Informer(
             client, KINDS["Secret"], self._read_secret, self._keys,
             namespace=own, selector={"fieldSelector": f"metadata.name={GATEWAY_KEYS}"}, relist=relist,
         )  # fmt: skip
 
     @property
-    def informers(self) -> Sequence[Informer[Model] | Informer[Part] | Informer[tuple[Endpoint, ...]] | Informer[Keys]]:
-        return (*self.models.informers, *self.slices.informers, self._peers, self._secret)
+    def informers(self) -> Sequence[Watched]:
+        return (*self.models.informers, *self.slices.informers, self._peers, self._secret, self.boundaries)
 
     @property
     def complete(self) -> bool:
         """All that a configuration cannot do without has been seen; before that the files stay as they are."""
         listed = self.models.synced and self.slices.synced and self.keys is not None
-        return listed and (self.tokens.asked or bool(self.tokens.issuer))
+        return listed and self.boundaries.known and (self.tokens.asked or bool(self.tokens.issuer))
 
     @property
     def waiting_for_keys(self) -> str:
@@ -132,7 +139,16 @@ class World:
 
     def model(self, target: str) -> Model | None:
         """The model of a target."""
-        return self.models.objects.get(_key(target))
+        model = self.models.objects.get(_key(target))
+        return self._bounded(model) if model else None
+
+    @property
+    def boundary(self) -> Boundary:
+        """What is stopped, as last known."""
+        return self.boundaries.now
+
+    def _bounded(self, model: Model) -> Model:
+        return replace(model, stopped=True) if self.boundary.stops(model.namespace) else model
 
     def not_ready(self, target: str) -> tuple[Endpoint, ...]:
         """Endpoints that may become usable."""
@@ -144,7 +160,7 @@ class World:
 
     def state(self, only: str = "") -> State:
         """Everything as values; with `only` of one target."""
-        models: Iterable[Model] = self.models.objects.values()
+        models: Iterable[Model] = map(self._bounded, self.models.objects.values())
         if only:
             model = self.model(only)
             models = [model] if model else []

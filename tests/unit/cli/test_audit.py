@@ -112,6 +112,22 @@ def test_tail(made: Fixture, tmp_path: Path) -> None:
     assert json.loads(run("tail", "-n", "1", "-o", "json", tmp_path).output)["request.id"] == "request-21"
 
 
+def test_tail_and_verify_say_when_inference_was_stopped(made: Fixture, tmp_path: Path) -> None:
+    made.start()
+    said = {"generation": 3, "inference": "Stopped", "reason": "ticket 7", "namespaces": {"crm": ""}}
+    made.recorder.note("boundary", **said, since="", cut=2, cut_others=1)
+    made.recorder.commit()
+    made.recorder.note("boundary", generation=4, inference="Allowed", reason="", namespaces={}, since="", cut=0)
+    made.recorder.commit()
+    made.stop()
+    stopped = "in force: inference stopped in the whole cluster (ticket 7), namespace crm; 3 running requests cut"
+    for words in (("tail", "-n", "50"), ("verify",)):
+        output = run(*words, tmp_path).output
+        assert f"ClusterBoundary generation 3 {stopped}" in output
+        assert "ClusterBoundary generation 4 in force: inference allowed" in output
+    assert run("verify", tmp_path).exit_code == 0
+
+
 def test_tail_follows(made: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made.start()
     turns = iter(range(3))

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from tests.fakes.renderer import PlainRenderer
 
+from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.gateway import config
 from smallmodel_operator.gateway.config import Writer, prepare, version_of, versioned
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import Files
-from smallmodel_operator.gateway.known import KNOWN, recall, remember
+from smallmodel_operator.gateway.known import KNOWN, recall, recall_boundary, remember
 from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, State
 from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
 
@@ -34,6 +35,7 @@ class World:
         self.keys: Keys | None = Keys({"a" * 64: Identity("support", "key:support/bot")}, b"m" * 32)
         self.endpoints: dict[str, tuple[Endpoint, ...]] = {BOT: (endpoint("10.0.0.1"),)}
         self.names = ["bot"]
+        self.boundary = Boundary()
 
     def state(self, only: str = "") -> State:
         bodies = [{"metadata": {"namespace": "support", "name": n, "uid": n}} for n in self.names]
@@ -211,11 +213,24 @@ def test_a_version_is_the_content() -> None:
 def test_what_is_known_survives_a_restart(issuer: Issuer | None) -> None:
     keys = Keys({"a" * 64: Identity("support", "key:support/bot")}, b"m" * 32)
     assert recall(json.loads(json.dumps(remember(keys, issuer)))) == (keys, issuer)
+    boundary = Boundary("u", 3, stopped=True, reason="x", namespaces={"crm": "y"})
+    value = json.loads(json.dumps(remember(keys, issuer, boundary)))
+    assert (recall(value), recall_boundary(value)) == ((keys, issuer), boundary)
 
 
 @pytest.mark.parametrize("value", [None, {}, [], {"keys": "{", "master": ""}, {"keys": "{}", "master": "!"}])
 def test_what_was_remembered_badly_is_as_nothing(value: Any) -> None:
     assert recall(value) == (None, None)
+    assert recall_boundary(value) is None
+
+
+async def test_the_boundary_of_the_files_is_known_after_a_restart(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    assert running.writer.boundary is None
+    running.world.boundary = Boundary("u", 3, stopped=True)
+    async with running():
+        await running.until(lambda: running.writer.boundary == Boundary("u", 3, stopped=True))
+    assert Running(tmp_path).writer.boundary == Boundary("u", 3, stopped=True)
 
 
 async def test_secrets_on_disk_are_the_gateways_own(tmp_path: Path) -> None:

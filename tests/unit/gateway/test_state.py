@@ -57,6 +57,7 @@ OTHER = {
     "digest": "sha256:1",
     "engine": "TGI",
     "off": True,
+    "stopped": True,
     "stalled": "NotGguf",
     "may_sleep": True,
     "replicas": 3,

@@ -191,6 +191,8 @@ class Activator:
         model = self._ports.model(target)
         if model is None:
             return Outcome.GONE if self._ports.synced() else None
+        if model.stopped:
+            return Outcome.STOPPED
         if model.off:
             return Outcome.OFF
         return Outcome.STALLED if model.stalled else None

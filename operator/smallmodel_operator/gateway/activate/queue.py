@@ -22,6 +22,8 @@ class Outcome(StrEnum):
     """Its client gave up."""
     EXPIRED = "held-too-long"
     GONE = "unknown-model"
+    STOPPED = "stopped"
+    """An administrator has stopped inference."""
     OFF = "off"
     STALLED = "stalled"
     """It cannot start until its owner acts."""

@@ -7,10 +7,10 @@ from typing import Final
 
 from smallmodel_operator.gateway.activate.queue import Outcome
 
-CODES: Final = {Outcome.GONE: "model_not_found", Outcome.OFF: "model_off"}
+CODES: Final = {Outcome.GONE: "model_not_found", Outcome.OFF: "model_off", Outcome.STOPPED: "inference_stopped"}
 """Where the cause is not the code: those Envoy's Lua gives for the same, see target.lua."""
-OWNERS: Final = (Outcome.OFF, Outcome.STALLED)
-"""Where asking again helps only after the model's owner did something."""
+OWNERS: Final = (Outcome.OFF, Outcome.STALLED, Outcome.STOPPED)
+"""Where asking again helps only after the model's owner, or an administrator, did something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,12 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
     status = 404 if outcome is Outcome.GONE else 503
     message = {
         Outcome.GONE: f"There is no model '{name}' in namespace {namespace} any more.",
-        # As in target.lua: it may be switched off before a request comes, or while one is held.
+        # As in target.lua: it may be stopped or switched off before a request comes, or while one is held.
+        Outcome.STOPPED: (
+            f"An administrator has stopped inference with model {target}: requests are refused, and none is held, "
+            "until it is allowed again. Ask those who run this cluster (slm boundary status says why, slm boundary "
+            "unseal undoes it)."
+        ),
         Outcome.OFF: (
             f"Model {target} is switched off and not woken by requests: it is suspended (spec.suspend: false resumes "
             "it) or has no replicas (spec.replicas: 1 starts it)."

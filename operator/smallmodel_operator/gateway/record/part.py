@@ -15,6 +15,7 @@ from smallmodel_operator.gateway.accesslog.read import LogReader
 from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record import metrics
+from smallmodel_operator.gateway.record.boundary import Noted
 from smallmodel_operator.gateway.record.count import Counting, life_of
 from smallmodel_operator.gateway.record.door import Door
 from smallmodel_operator.gateway.record.recorder import Recorder
@@ -89,6 +90,7 @@ class Recording:
         self._at_end = float("-inf")
         """When a look at the log began that found nothing more (monotonic)."""
         self._versions: dict[str, str] = {}
+        self._noted = Noted(settings.gateway_data_dir)
         self._signed = 0
 
     def _engine_master(self) -> bytes:
@@ -146,6 +148,13 @@ class Recording:
 
     def _note_configuration(self) -> None:
         self._recorder.note("configuration", files={name: v for name, v in self._versions.items() if v})
+
+    def _note_boundary(self) -> None:
+        force = self._agent.in_force
+        if force is not None and self._noted.news(force):
+            self._noted.note(self._recorder, force)
+        if self._noted.unsaved:
+            self._noted.save(self._recorder)
 
     def _bound(self) -> None:
         settings = self._agent.settings
@@ -250,10 +259,13 @@ class Recording:
 
     async def _tidy(self) -> None:
         looked = float("-inf")
+        await self._do(self._noted.open)
         while True:
             if self._agent.writer.versions != self._versions:
                 self._versions = dict(self._agent.writer.versions)
                 await self._tried(self._note_configuration)
+            if self._noted.unsaved or self._noted.news(self._agent.in_force):
+                await self._tried(self._note_boundary)
             if not self._recorder.failed and time.monotonic() - looked > TIDY_SECONDS:
                 looked = time.monotonic()
                 await self._tried(self._bound)

@@ -12,6 +12,8 @@ AGENT: Final = "agent"
 HEAP: Final = "envoy.resource_monitors.fixed_heap"
 RECORD: Final = "envoy.resource_monitors.injected_resource"
 """A number in a file: 1 while requests cannot be recorded and must not be served. No configuration has to change."""
+RUNNING: Final = "smallmodel.cut"
+"""Another such number: 1 while everything that runs is cut."""
 FULL: Final = 0.75
 """Share of the memory from which new requests are answered 503."""
 CUT: Final = 0.8
@@ -44,6 +46,8 @@ def bootstrap(site: Site) -> dict[str, Any]:
         },
         "static_resources": {"clusters": [_agent(site)]},
         "overload_manager": _overload(site),
+        # Values the agent sets through the admin socket; they end with this Envoy.
+        "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
         "stats_config": {"use_all_default_tags": False},
     }
 
@@ -59,21 +63,38 @@ def _overload(site: Site) -> dict[str, Any]:
     start, end = LARGEST
     return {
         "refresh_interval": WATCH,
-        "resource_monitors": [connections, extension(HEAP, kind, max_heap_size_bytes=site.memory), *_record(site)],
+        "resource_monitors": [
+            connections,
+            extension(HEAP, kind, max_heap_size_bytes=site.memory),
+            _number(RUNNING, site.cut_file),
+            *([_number(RECORD, site.refuse_file)] if site.refuse else []),
+        ],
         "actions": [
             # What was freed goes back to the system: to it, kept pages count as used.
             _action("shrink_heap", threshold={"value": start}),
             _action("reset_high_memory_stream", scaled={"scaling_threshold": start, "saturation_threshold": end}),
             _stop(site),
+            _cut(),
         ],
         "loadshed_points": [_when("envoy.load_shed_points.http1_server_abort_dispatch", threshold={"value": CUT})],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": SMALLEST},
     }
 
 
-def _record(site: Site) -> list[dict[str, Any]]:
+def _number(name: str, file: str) -> dict[str, Any]:
     kind = "envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig"
-    return [extension(RECORD, kind, filename=site.refuse_file)] if site.refuse else []
+    return extension(name, kind, filename=file)
+
+
+def _cut() -> dict[str, Any]:
+    """Every stream counts as one that has been silent for too long, so it is cut: the only thing Envoy does to streams
+    that run. It leaves connections without a stream alone."""
+    idle = {"timer": "HTTP_DOWNSTREAM_STREAM_IDLE", "min_scale": {"value": 0}}
+    return {
+        "name": "envoy.overload_actions.reduce_timeouts",
+        "triggers": [{"name": RUNNING, "threshold": {"value": 1}}],
+        "typed_config": typed("envoy.config.overload.v3.ScaleTimersOverloadActionConfig", timer_scale_factors=[idle]),
+    }
 
 
 def _stop(site: Site) -> dict[str, Any]:

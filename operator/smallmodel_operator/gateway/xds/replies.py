@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from smallmodel_operator.gateway.boundary.words import CUT, CUTTING
 from smallmodel_operator.gateway.xds.words import METADATA, extension, header
 
 
@@ -69,10 +70,21 @@ REPLIES: Final = (
 OTHER: Final = "The gateway could not answer this request."
 
 
+CUT_REPLY: Final = Reply(503, "cut", CUT, code="inference_cut", retry_after=1, details="stream_idle_timeout", said=503)
+
+
 def local_replies(*, refuse: bool = False) -> dict[str, Any]:
     """`local_reply_config` of the connection manager. `refuse`: Envoy is also stopped while nothing can be recorded."""
     ours = {"metadata_filter": {"matcher": _answered_by_lua(), "match_if_key_not_found": False}}
-    return {"mappers": [{"filter": ours}, *(_mapper(_either(r) if refuse else r) for r in REPLIES), _rest()]}
+    return {"mappers": [{"filter": ours}, _cut(), *(_mapper(_either(r) if refuse else r) for r in REPLIES), _rest()]}
+
+
+def _cut() -> dict[str, Any]:
+    """What Envoy says of a stream that was silent for too long, while all are cut."""
+    never = {"numerator": 0, "denominator": "HUNDRED"}
+    now = {"runtime_filter": {"runtime_key": CUTTING, "percent_sampled": never, "use_independent_randomness": True}}
+    mapper = _mapper(CUT_REPLY)
+    return {**mapper, "filter": {"and_filter": {"filters": [now, _details(CUT_REPLY.details)]}}}
 
 
 def _either(reply: Reply) -> Reply:

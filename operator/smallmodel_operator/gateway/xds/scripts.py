@@ -51,7 +51,7 @@ def script(name: str, state: State) -> str:
 
 
 def _facts(state: State, keys: bool) -> Iterator[str]:
-    """Lines `k <sha256> <namespace or -> <identity>` and `m <target> <bytes> <off> <paths or -> <identities>`."""
+    """Lines `k <sha256> <namespace or -> <identity>` and `m <target> <bytes> <closed> <paths or -> <identities>`."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -64,4 +64,5 @@ def _facts(state: State, keys: bool) -> Iterator[str]:
 def _model(model: Model) -> str:
     lacks = ",".join(LACKS.get(model.engine, ())) or "-"
     allow = ",".join(sorted(model.access.allow)) or "-"
-    return f"m {model.target} {model.access.max_body_bytes} {int(model.off)} {lacks} {allow}"
+    closed = 2 if model.stopped else int(model.off)
+    return f"m {model.target} {model.access.max_body_bytes} {closed} {lacks} {allow}"

@@ -35,6 +35,11 @@ class Site:
         return str(self.folder / "refuse")
 
     @property
+    def cut_file(self) -> str:
+        """While it says 1 everything that runs is cut."""
+        return str(self.folder / "cut")
+
+    @property
     def admin_socket(self) -> str:
         return str(self.folder / "admin.sock")
 

@@ -109,6 +109,7 @@ def test_too_long_is_told_what_a_cold_start_takes() -> None:
     [
         (None, Outcome.GONE),
         (model(off=True), Outcome.OFF),
+        (model(stopped=True, off=True), Outcome.STOPPED),
         (model(stalled="ImagePullFailed"), Outcome.STALLED),
     ],
 )

@@ -48,6 +48,7 @@ def test_retry_after_is_the_median_of_the_last_ten_less_what_has_passed() -> Non
         (Outcome.GONE, 404, "model_not_found", None),
         (Outcome.OFF, 503, "model_off", None),
         (Outcome.STALLED, 503, "stalled", None),
+        (Outcome.STOPPED, 503, "inference_stopped", None),
         (Outcome.EXPIRED, 503, "held_too_long", "7"),
         (Outcome.QUEUE_FULL, 503, "queue_full", "7"),
         (Outcome.GATEWAY_FULL, 503, "gateway_full", "7"),

@@ -22,8 +22,9 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
     local sha, namespace, identity = rest:match("^(%S+) (%S+) (%S+)$")
     KEYS[sha] = { namespace == "-" and "" or namespace, identity }
   else
-    local target, cap, off, lacks, allow = rest:match("^(%S+) (%d+) (%d) (%S+) (%S+)$")
-    local model = { cap = tonumber(cap), off = off == "1", lacks = words(lacks, ","), allow = words(allow, ",") }
+    local target, cap, closed, lacks, allow = rest:match("^(%S+) (%d+) (%d) (%S+) (%S+)$")
+    local model = { cap = tonumber(cap), off = closed == "1", stopped = closed == "2" }
+    model.lacks, model.allow = words(lacks, ","), words(allow, ",")
     MODELS[target] = model
     local namespace, name = target:match("^([^/]+)/(.+)$")
     for identity in pairs(model.allow) do

@@ -75,6 +75,18 @@ local function allowed(handle, call, target, model)
     })
     return false
   end
+  if model.stopped then
+    refuse(handle, call, {
+      status = 503,
+      cause = "stopped",
+      type = "server_error",
+      code = "inference_stopped",
+      message = "An administrator has stopped inference with model " .. target .. ": requests are refused, and none is"
+        .. " held, until it is allowed again. Ask those who run this cluster (slm boundary status says why, slm boundary"
+        .. " unseal undoes it).",
+    })
+    return false
+  end
   if model.off then
     refuse(handle, call, {
       status = 503,

@@ -1,0 +1,1 @@
+"""ClusterBoundary at a gateway: watched, put into force (refused, let go, cut), said in its status."""

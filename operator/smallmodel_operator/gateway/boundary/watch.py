@@ -1,0 +1,79 @@
+"""The one ClusterBoundary, watched; in a cluster without the kind there is none."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from smallmodel_operator.api.names import API_VERSION, BOUNDARY
+from smallmodel_operator.boundary.seal import Boundary
+from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.informer import Informer, Key
+from smallmodel_operator.cluster.kinds import KINDS
+from smallmodel_operator.core.facts import Object
+from smallmodel_operator.gateway.view import doubtful
+
+RELIST_SECONDS: Final = 3.0
+"""How often the one object is listed again: a watch can lie by silence, and a stop has 5 s."""
+ABSENT_SECONDS: Final = 2.0
+"""How often a cluster that does not know the kind is asked again: a boundary made there acts within 5 s, too."""
+KEY: Final[Key] = ("", BOUNDARY)
+FORBIDDEN, UNKNOWN = 403, 404
+
+
+class BoundaryWatch(Informer[Boundary]):
+    """`now` is always what is known; `known`: it was listed, or remembered from before a restart.
+
+    One that is deleted stops nothing; a list that fails changes nothing; a list that suddenly lacks it is asked for a
+    second time before it counts.
+    """
+
+    def __init__(self, client: Client, changed: Callable[[], None], remembered: Boundary | None, relist: float) -> None:
+        super().__init__(
+            client,
+            KINDS["ClusterBoundary"],
+            Boundary.of,
+            lambda *_: changed(),
+            selector={"fieldSelector": f"metadata.name={BOUNDARY}"},
+            doubt=doubtful,
+            known=[KEY] if remembered is not None and remembered.uid else (),
+            relist=relist,
+        )
+        self._remembered = remembered is not None
+        self._absent = False
+        """The cluster does not know the kind."""
+        if remembered is not None and remembered.uid:
+            self.objects[KEY] = remembered  # so that it counts until a list says otherwise
+
+    @property
+    def known(self) -> bool:
+        return self.synced or self._remembered
+
+    @property
+    def now(self) -> Boundary:
+        return self.objects.get(KEY, Boundary())
+
+    async def _fetch(self) -> dict[Key, Object]:
+        try:
+            found = await super()._fetch()
+        except ApiError as error:
+            if not await self._unheard_of(error):
+                raise
+            self._absent = True
+            return {}
+        self._absent = False
+        return found
+
+    async def _follow(self, until: float) -> None:
+        if not self._absent:
+            return await super()._follow(until)
+        self._well()
+        return await asyncio.sleep(ABSENT_SECONDS)
+
+    async def _unheard_of(self, error: ApiError) -> bool:
+        """Is it the kind that is missing? Who has no right to an unknown kind is told just that: forbidden."""
+        if error.status == UNKNOWN:
+            return True
+        if error.status != FORBIDDEN:
+            return False
+        answer = await self._client.request("GET", f"/apis/{API_VERSION}")
+        return all(resource.get("name") != self.kind.plural for resource in answer.get("resources") or ())
