@@ -1,6 +1,5 @@
 """BoundaryEnforced on a real API server, with the rights the chart gives: beside gateways' words, and nothing but it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pytest
 from hack.cluster.controlplane import ControlPlane
-from tests.apiserver.conftest import connect
+from tests.apiserver.conftest import connect, eventually
 from tests.apiserver.rights import as_operator
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
@@ -88,8 +87,11 @@ async def test_the_operator_may_not_write_what_is_declared(operator: Client, bou
 
 async def test_one_that_is_gone_is_no_error(operator: Client, api: Client, boundary: dict[str, Any]) -> None:
     await api.delete(KIND, BOUNDARY, "", boundary["metadata"]["uid"])
-    while await api.get(KIND, BOUNDARY) is not None:
-        await asyncio.sleep(0.05)
+
+    async def gone() -> None:
+        assert await api.get(KIND, BOUNDARY) is None
+
+    await eventually(gone)
     await BoundaryStatus(operator).write(boundary, TRUE, NOW)
     assert await api.get(KIND, BOUNDARY) is None
 

@@ -85,9 +85,7 @@ async def envoy(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @asynccontextmanager
-async def agent(
-    settings: GatewaySettings, client: Client, renderer: Renderer, *parts: Part
-) -> AsyncIterator[Agent]:
+async def agent(settings: GatewaySettings, client: Client, renderer: Renderer, *parts: Part) -> AsyncIterator[Agent]:
     made, stop = Agent(settings, client, renderer), asyncio.Event()
     task = asyncio.create_task(made.run(stop, parts))
     try:

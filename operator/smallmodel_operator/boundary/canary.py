@@ -134,7 +134,7 @@ def _unproved(checks: Sequence[Check]) -> str:
     """Why nothing follows from what did not get through; empty when something does."""
     if not checks:
         return "the canary's pods made no attempt. Look at their logs: `kubectl logs -l smallmodel.dev/canary`."
-    failed = [c.target.text for c in checks if c.tried is Outcome.FAILED]
+    failed = [c.target.text for c in checks if c.tried is Outcome.FAILED and c.control is Outcome.ANSWERED]
     if failed:
         return f"{failed[0]} could not be tried (see the logs of the canary's pods)."
     mute = [c for c in checks if c.target.needed and c.control is not Outcome.ANSWERED]

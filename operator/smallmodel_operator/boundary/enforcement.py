@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.boundary.canary import Finding
-from smallmodel_operator.core.facts import Boundary
+from smallmodel_operator.core.facts import Boundary, Object
 from smallmodel_operator.core.outcome import NotYet, Refused
 
 GRACE_RUNS: Final = 3
@@ -103,6 +103,23 @@ def required(spec: Mapping[str, Any], namespace: str) -> bool:
     """Does the ClusterBoundary's spec require an enforced boundary there? A namespace cannot require less than all."""
     own: Mapping[str, Any] = next((n for n in spec.get("namespaces") or () if n.get("name") == namespace), {})
     return "Required" in (spec.get("enforcement"), own.get("enforcement"))
+
+
+def condition(declared: Object) -> Mapping[str, Any]:
+    """BoundaryEnforced as it stands on a ClusterBoundary; empty when nothing was said yet."""
+    conditions = (declared.get("status") or {}).get("conditions") or ()
+    return next((c for c in conditions if c.get("type") == Condition.BOUNDARY_ENFORCED), {})
+
+
+def sentence(declared: Object) -> str:
+    """The same for people."""
+    said = condition(declared)
+    if not said:
+        return (
+            "whether policies are enforced was not said yet: does the operator run, and is its canary on "
+            "(boundary.canary.enabled)?"
+        )
+    return f"{said['type']} {said['status']} ({said['reason']}): {said.get('message', '')}"
 
 
 def gate(boundary: Boundary) -> Refused | NotYet | None:

@@ -3,6 +3,7 @@
 One line of JSON is asked and answered. Whoever does not know the run's word gets no answer.
 """
 
+import errno
 import json
 import secrets
 import socket
@@ -22,6 +23,8 @@ ATTEMPT_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 15.0
 """For an answer to "try these": all are tried at once, on a machine that may be busy."""
 LINE_BYTES: Final = 16384
+NO_WAY: Final = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EPERM, errno.EACCES}
+"""No route, or a policy that says no aloud. Anything else (no more sockets, no such address) is no answer."""
 
 
 def attempt(goal: Target, run: str, question: str, timeout: float = ATTEMPT_SECONDS) -> Outcome:
@@ -37,10 +40,8 @@ def attempt(goal: Target, run: str, question: str, timeout: float = ATTEMPT_SECO
         return Outcome.SILENT
     except ConnectionError:
         return Outcome.REFUSED
-    except socket.gaierror:
-        return Outcome.FAILED
-    except OSError:
-        return Outcome.UNREACHABLE  # no route, or a policy that says so: EHOSTUNREACH, EPERM
+    except OSError as error:
+        return Outcome.UNREACHABLE if error.errno in NO_WAY else Outcome.FAILED
 
 
 def attempts(goals: Sequence[Target], run: str, question: str, timeout: float = ATTEMPT_SECONDS) -> list[Outcome]:

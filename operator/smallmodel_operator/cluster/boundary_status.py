@@ -1,11 +1,10 @@
 """Write the operator's condition on the ClusterBoundary, and nothing else of it: gateways write theirs themselves."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from smallmodel_operator.api.conditions import Condition, Report
+from smallmodel_operator.api.conditions import Report
 from smallmodel_operator.api.names import API_VERSION
+from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.facts import Object
 
@@ -16,22 +15,16 @@ class BoundaryStatus:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    @staticmethod
-    def find(declared: Object, condition: Condition) -> Mapping[str, Any]:
-        """One condition; empty when it is not there."""
-        conditions = (declared.get("status") or {}).get("conditions") or ()
-        return next((c for c in conditions if c.get("type") == condition.value), {})
-
     async def write(self, declared: Object, report: Report, now: datetime) -> None:
-        """Write one condition; an object that is gone meanwhile is no error.
+        """Write BoundaryEnforced; an object that is gone meanwhile is no error.
 
         Raises:
             ApiError: the API server refuses it.
         """
-        meta, old = declared["metadata"], self.find(declared, report.condition)
+        meta, old = declared["metadata"], enforcement.condition(declared)
         status = {True: "True", False: "False", None: "Unknown"}[report.status]
         stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        condition = {
+        written = {
             "type": report.condition.value,
             "status": status,
             "observedGeneration": meta.get("generation", 0),
@@ -43,7 +36,7 @@ class BoundaryStatus:
             "apiVersion": API_VERSION,
             "kind": "ClusterBoundary",
             "metadata": {"name": meta["name"], "uid": meta["uid"]},
-            "status": {"conditions": [condition]},
+            "status": {"conditions": [written]},
         }
         try:
             await self._client.apply(body, force=True, subresource="status")

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 
-from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.api.conditions import Reason, Report
 from smallmodel_operator.boundary import canary, enforcement
 from smallmodel_operator.boundary.canary import Finding
 from smallmodel_operator.boundary.enforcement import Enforcement, Run
@@ -96,6 +96,9 @@ class BoundaryWatch:
                 # Not the leader: the process ends, or a late renewal arrives, and then this must still be here.
                 logger.warning("the boundary's state could not be told, trying again: %s", error)
                 wait = RETRY_SECONDS
+            except Exception:
+                logger.exception("the boundary's state could not be told, trying again")
+                wait = RETRY_SECONDS
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, wait)):
                     await self.wake.wait()
@@ -106,6 +109,12 @@ class BoundaryWatch:
             finding = canary.decide(report, node)
         except CannotProbe as problem:
             finding, node = Finding(None, Reason.PROBE_FAILED, f"The canary could not run: {problem}"), problem.node
+        except NotLeader:
+            raise
+        except Exception as error:
+            # A bug here must not leave the last proof standing for ever.
+            logger.exception("the canary failed")
+            finding, node = Finding(None, Reason.PROBE_FAILED, f"The canary failed: {error!r:.300}."), ""
         before, run = self.known, Run(finding, node, datetime.now(UTC))
         self.known = enforcement.after(before, run, self._interval)
         self._show()
@@ -148,7 +157,7 @@ class BoundaryWatch:
         self._sent = self.known
 
     def _due(self, declared: Object, report: Report) -> bool:
-        live = BoundaryStatus.find(declared, Condition.BOUNDARY_ENFORCED)
+        live = enforcement.condition(declared)
         stands = {True: "True", False: "False", None: "Unknown"}[report.status]
         if self._said is None or (live.get("status"), live.get("reason")) != (stands, report.reason):
             return True

@@ -153,6 +153,16 @@ def test_who_requires_nothing_is_kept_from_nothing(enforced: bool | None, probed
     assert gate(Boundary(False, enforced, probed)) is None
 
 
+def test_what_a_cluster_boundary_says_of_it() -> None:
+    said = {"type": "BoundaryEnforced", "status": "False", "reason": "PoliciesNotEnforced", "message": "DNS."}
+    declared = {"status": {"conditions": [{"type": "Another", "status": "True"}, said]}}
+    assert enforcement.condition(declared) == said
+    assert enforcement.sentence(declared) == "BoundaryEnforced False (PoliciesNotEnforced): DNS."
+    for nothing in ({}, {"status": None}, {"status": {"gateways": []}}):
+        assert enforcement.condition(nothing) == {}
+        assert "boundary.canary.enabled" in enforcement.sentence(nothing)
+
+
 def test_no_enforcement_no_serving() -> None:
     assert gate(Boundary(True, True, True)) is None
     for enforced in (False, None):
