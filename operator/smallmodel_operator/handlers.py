@@ -4,7 +4,7 @@ Every handler is a coroutine though none waits: kopf runs plain functions in a t
 all they do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import kopf
@@ -19,16 +19,23 @@ from smallmodel_operator.runtime import metrics
 
 MODELS = (GROUP, VERSION, "smallmodels")
 PROFILES = (GROUP, VERSION, "computeprofiles")
-WATCHES = len(CHILD_KINDS) + 3
+BOUNDARIES = (GROUP, VERSION, "clusterboundaries")
+WATCHES = len(CHILD_KINDS) + 4
 """Connections that never end, in each namespace served; a pool without room for them would starve the rest."""
 
 
 def register(
-    registry: kopf.OperatorRegistry, loop: Loop, observer: Observer, client: Client, namespaces: int = 0
+    registry: kopf.OperatorRegistry,
+    loop: Loop,
+    observer: Observer,
+    client: Client,
+    namespaces: int = 0,
+    boundary_changed: Callable[[], None] = lambda: None,
 ) -> None:
     """Declare all handlers on a registry of our own: importing this module has no effect."""
     _login(registry, client, WATCHES * max(1, namespaces) + CONNECTIONS)
     _models(registry, loop, observer)
+    _boundaries(registry, observer, boundary_changed)
     for kind in (*CHILD_KINDS, "Pod"):
         _children(registry, kind, loop, observer.children)
 
@@ -69,9 +76,21 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         observer.models = indices["models"]
         observer.profiles, observer.weights = indices["profiles"], indices["weights"]
         observer.jobs = indices["jobs_by_artifact"]
+        observer.boundaries = indices["boundaries"]
         observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
         with metrics.MODELS.track_inprogress():
             await loop.run(lambda: dict(body))  # a plain dict: kopf's view resolves every access anew
+
+
+def _boundaries(registry: kopf.OperatorRegistry, observer: Observer, changed: Callable[[], None]) -> None:
+    @kopf.index(*BOUNDARIES, id="boundaries", registry=registry)
+    async def boundaries(name: str, body: kopf.Body, **_: Any) -> Any:
+        return {name: {key: dict(body.get(key) or {}) for key in ("metadata", "spec", "status")}}
+
+    @kopf.on.event(*BOUNDARIES, registry=registry)
+    async def boundary_changed(**indices: Any) -> None:
+        observer.boundaries = indices["boundaries"]  # there may be no model whose daemon tells
+        changed()
 
 
 def _stays(meta: Mapping[str, Any], **_: Any) -> bool:

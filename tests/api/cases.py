@@ -130,6 +130,7 @@ BAD = (
     Case("boundary-that-opens", boundary(external="WhenClean"), "are not supported yet", "are not supported yet"),
     Case("namespace-that-opens", boundary(namespaces=[{"name": "a", "external": "Allowed"}]),
          "`external` of a namespace must be Denied", "`external` of a namespace must be Denied"),
+    Case("half-enforced", boundary(enforcement="Maybe"), 'supported values: "Required", "Reported"', "enforcement"),
     Case("half-stopped", boundary(inference="Paused"), 'supported values: "Allowed", "Stopped"', "inference"),
     Case("namespace-without-a-name", boundary(namespaces=[{"inference": "Stopped"}]), "Required value", "name"),
     Case("reason-of-two-lines", boundary(reason="a\nb"), "spec.reason", "reason"),
@@ -179,6 +180,7 @@ GOOD = (
     Case("equal-amounts", model(compute={"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "1000m"}}})),
     Case("profile", profile(perReplica={"cpu": "500m", "memoryLimit": "2Gi"})),
     Case("boundary", boundary()),
+    Case("boundary-enforced", boundary(enforcement="Required", namespaces=[{"name": "a", "enforcement": "Reported"}])),
     Case("boundary-stopped", boundary(inference="Stopped", external="Denied", reason="Störung, Ticket 4711")),
     Case(
         "boundary-of-a-namespace",

@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from tests.chart.conftest import CHART, PROFILES, ROOT, Render, one
+from tests.chart.conftest import CHART, PROFILES, ROOT, Objects, Render, one
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 OURS = ("CustomResourceDefinition", "ComputeProfile")
@@ -236,3 +236,24 @@ def test_notes_name_commands_that_exist() -> None:
     assert (ROOT / path).is_file()
     kinds = [o["kind"] for o in yaml.safe_load_all((ROOT / path).read_text())]
     assert kinds == ["Namespace", "SmallModel"]
+
+
+def _canary_seconds(objects: Objects) -> str | None:
+    (container,) = one(objects, "Deployment", "smallmodel-operator")["spec"]["template"]["spec"]["containers"]
+    return next((e["value"] for e in container["env"] if e["name"] == "SLM_CANARY_SECONDS"), None)
+
+
+def test_the_canary_runs_unless_it_is_switched_off(render: Render) -> None:
+    assert _canary_seconds(render("minimal")) == "600"
+    assert _canary_seconds(render("minimal", "--set", "boundary.canary.intervalSeconds=86400")) == "86400"
+    off = render("minimal", "--set", "boundary.canary.enabled=false")
+    assert _canary_seconds(off) is None
+    role = one([o for o in off if o["metadata"].get("namespace") == "smallmodel-system"], "Role", "smallmodel-operator")
+    assert not [rule for rule in role["rules"] if "jobs" in rule["resources"]], "nor has it rights for it"
+
+
+def test_a_canary_in_a_hurry_is_refused(run_helm: Run) -> None:
+    values = str(CHART / "ci" / "minimal-values.yaml")
+    done = run_helm("template", "x", str(CHART), "-f", values, "--set", "boundary.canary.intervalSeconds=10")
+    assert done.returncode != 0
+    assert "intervalSeconds" in done.stderr

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from tests.chart.conftest import CHART, PROFILES, Objects, Render, one
 
+from smallmodel_operator.boundary.canary_build import Role, pod_labels
+
 GATEWAY = "smallmodel-gateway"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -181,3 +183,17 @@ def test_envoy_without_a_memory_limit_is_refused(run_helm: Run, gone: str) -> No
 def test_values_say_what_the_schema_allows() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())["gateway"]
     assert values["replicas"] == 2
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_of_the_chart_takes_the_canarys_pods_for_its_own(render: Render, profile: str) -> None:
+    """One of them carries what models' policies admit, which may be a gateway's labels."""
+    selectors = []
+    for obj in render(profile):
+        spec = obj.get("spec", {})
+        found = spec.get("selector") or spec.get("podSelector") or {}
+        if obj["kind"] in ("Service", "NetworkPolicy", "PodDisruptionBudget", "Deployment", "StatefulSet"):
+            selectors.append(found if obj["kind"] == "Service" else found["matchLabels"])
+    assert selectors
+    for role in Role:
+        assert not [s for s in selectors if s.items() <= pod_labels(role, "x").items()]

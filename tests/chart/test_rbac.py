@@ -53,7 +53,7 @@ def test_with_named_namespaces_nothing_of_models_is_cluster_wide(render: Render)
     mine = [o for o in roles if o["metadata"]["name"].startswith(("smallmodel-operator", "smallmodel-gateway"))]
     found = {o["metadata"]["name"]: {resource for rule in o["rules"] for resource in rule["resources"]} for o in mine}
     assert found == {
-        "smallmodel-operator": {"computeprofiles", "nodes"},
+        "smallmodel-operator": {"computeprofiles", "nodes", "clusterboundaries", "clusterboundaries/status"},
         "smallmodel-gateway": {"clusterboundaries", "clusterboundaries/status"},
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
-from tests.cluster.conftest import Bed
+from tests.cluster.conftest import GATEWAYS, Bed
 
 QUESTION = {"messages": [{"role": "user", "content": "When do you open?"}], "max_tokens": 1, "temperature": 0}
 
@@ -62,7 +62,7 @@ class Caller:
 
 def caller(bed: Bed, name: str, namespace: str) -> Caller:
     """A caller of one model that knows every gateway pod."""
-    pods = bed.items("pods", "smallmodel-system", "app.kubernetes.io/component=gateway")
+    pods = bed.items("pods", "smallmodel-system", GATEWAYS)
     addresses = tuple(sorted(p["status"]["podIP"] for p in pods))
     assert len(addresses) == 2, addresses
     return Caller(addresses, f"{name}.{namespace}.svc.cluster.local", bed.key(name, namespace), name)

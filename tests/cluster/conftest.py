@@ -24,6 +24,8 @@ from tests.cluster.load import Load
 
 NAME = os.environ.get("SLM_TEST_CLUSTER", "slm-test")
 WEIGHTS = example.WEIGHTS
+GATEWAYS = "app.kubernetes.io/component=gateway,!smallmodel.dev/canary"
+"""The canary has a pod that policies of models take for a gateway."""
 LOGS = Path("build/test-reports/logs")
 
 
@@ -113,7 +115,7 @@ class Bed:
 
     def gateway_pods(self) -> list[str]:
         """Addresses of the gateway's pods, each with its port."""
-        pods = self.items("pods", "smallmodel-system", "app.kubernetes.io/component=gateway")
+        pods = self.items("pods", "smallmodel-system", GATEWAYS)
         return sorted(f"{p['status']['podIP']}:10080" for p in pods)
 
     def load(self, name: str, namespace: str, *, keep: bool = False, clients: int = 3, address: str = "") -> Load:

@@ -7,6 +7,8 @@ import pytest
 from tests.cluster.conftest import Bed, install_operator, model
 from tests.cluster.test_serving import _stalled
 
+OPERATOR = "app.kubernetes.io/name=smallmodel-operator,app.kubernetes.io/component=operator"
+
 
 def _serving(bed: Bed, namespace: str, uri: str, replicas: int = 2) -> None:
     bed.apply(model("bot", namespace, uri, replicas=replicas))
@@ -101,7 +103,7 @@ def test_operator_killed_restarts_no_model(bed: Bed, namespace: str, weights: di
 
 def _kill_operator(bed: Bed) -> None:
     """SIGKILL to the operator's process, from the node."""
-    [pod] = bed.items("pods", "smallmodel-system", "app.kubernetes.io/component=operator")
+    [pod] = bed.items("pods", "smallmodel-system", OPERATOR)
     container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
     bed.node.ctr("tasks", "kill", "-s", "SIGKILL", container)
 
@@ -151,7 +153,7 @@ def test_namespace_is_left_clean(bed: Bed, namespace: str, weights: dict[str, st
 
 
 def test_token_of_the_operator_is_short_lived(bed: Bed) -> None:
-    [pod] = bed.items("pods", "smallmodel-system", "app.kubernetes.io/component=operator")
+    [pod] = bed.items("pods", "smallmodel-system", OPERATOR)
     tokens = [
         s["serviceAccountToken"]["expirationSeconds"]
         for v in pod["spec"]["volumes"]

@@ -13,7 +13,7 @@ from datetime import datetime
 import aiohttp
 import pytest
 from tests.cluster.burst import Answer, Caller, caller
-from tests.cluster.conftest import Bed, model
+from tests.cluster.conftest import GATEWAYS, Bed, model
 from tests.cluster.test_faults import _kill_operator
 
 SYSTEM = "smallmodel-system"
@@ -144,7 +144,7 @@ def _at(began: float, seconds: float) -> None:
 def _gateways(bed: Bed, container: str) -> dict[str, str]:
     """Container id of one container of each gateway pod, by the pod's address."""
     found = {}
-    for pod in bed.items("pods", SYSTEM, "app.kubernetes.io/component=gateway"):
+    for pod in bed.items("pods", SYSTEM, GATEWAYS):
         status = pod["status"]
         states = [*status["containerStatuses"], *status["initContainerStatuses"]]
         [own] = [s["containerID"] for s in states if s["name"] == container]

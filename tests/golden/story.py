@@ -2,7 +2,8 @@
 
 `facts.yaml` holds the world a model meets. `after: CASE` continues another case: its objects are the children, its
 status the previous one. Keys: now, after, profile, capabilities, claims, inspected, children (statuses by Kind/name),
-recorded (what the live Deployment was built with), pods, job (what the model's Job came to), largestNodeMemory.
+recorded (what the live Deployment was built with), pods, job (what the model's Job came to), largestNodeMemory,
+boundary (what is required and known of it).
 """
 
 import copy
@@ -19,7 +20,7 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import ANNOTATION_REVISION, LABEL_ROLE
 from smallmodel_operator.control import verdict
 from smallmodel_operator.core.diff import differences
-from smallmodel_operator.core.facts import Capabilities, Object, ObjectKey, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import Boundary, Capabilities, Object, ObjectKey, Snapshot, WeightsFacts
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Plan, key_of
@@ -114,6 +115,7 @@ def world(body: Object, facts: dict[str, Any], before: Outcome | None, artifact:
         secrets=facts.get("secrets") or {},
         freest_node_memory=facts.get("freestNodeMemory"),
         traffic=traffic(facts),
+        boundary=Boundary(**facts.get("boundary", {})),
     )
 
 

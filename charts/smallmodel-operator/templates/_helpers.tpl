@@ -125,8 +125,12 @@ capabilities: {drop: [ALL]}
 {{- /* Rights on what belongs to no namespace. */ -}}
 {{- define "operator.clusterRules" -}}
 - apiGroups: [smallmodel.dev]
-  resources: [computeprofiles]
+  resources: [computeprofiles, clusterboundaries]
   verbs: [get, list, watch]
+# Its condition BoundaryEnforced.
+- apiGroups: [smallmodel.dev]
+  resources: [clusterboundaries/status]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [nodes]
   verbs: [list]

@@ -20,6 +20,7 @@ class Condition(StrEnum):
     AVAILABLE = "Available"
     ROUTABLE = "Routable"
     NO_ROOM_FOR_SURGE = "NoRoomForSurge"
+    BOUNDARY_ENFORCED = "BoundaryEnforced"
 
     @property
     def meaning(self) -> str:
@@ -70,6 +71,12 @@ class Reason(StrEnum):
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     QUOTA_EXCEEDED = "QuotaExceeded"
     FORBIDDEN = "Forbidden"
+    BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
+    # does the network enforce what we declare?
+    POLICIES_ENFORCED = "PoliciesEnforced"
+    POLICIES_NOT_ENFORCED = "PoliciesNotEnforced"
+    PROBE_PENDING = "ProbePending"
+    PROBE_FAILED = "ProbeFailed"
     # the pod's real trouble
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CRASH_LOOP = "CrashLoop"
@@ -88,6 +95,8 @@ MEANINGS: Final = {
     Condition.AVAILABLE: "At least one replica answers.",
     Condition.ROUTABLE: "The gateways take requests for the model.",
     Condition.NO_ROOM_FOR_SURGE: "No node has room for a second replica, so the only one is replaced in place.",
+    Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
+    "tried it. On a ClusterBoundary.",
 }
 
 _NOBODY, _OPERATOR, _USER, _PLATFORM = "nobody", "the operator", "the model's owner", "the platform team"
@@ -133,6 +142,14 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
         "A ResourceQuota refuses the pods or objects, or the gateways' key table is full.",
     ),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
+    Reason.BOUNDARY_NOT_ENFORCED: (
+        _PLATFORM,
+        "Its namespace requires an enforced boundary, and the canary does not see one: the model is not served.",
+    ),
+    Reason.POLICIES_ENFORCED: (_NOBODY, "Nothing that policies forbid got through, and what they allow did."),
+    Reason.POLICIES_NOT_ENFORCED: (_PLATFORM, "Something that policies forbid got through; the message says what."),
+    Reason.PROBE_PENDING: (_OPERATOR, "The canary's first probe has not ended yet."),
+    Reason.PROBE_FAILED: (_PLATFORM, "The canary could not tell; the message says why."),
     Reason.IMAGE_PULL_FAILED: (_USER, "An image cannot be pulled."),
     Reason.CRASH_LOOP: (_USER, "The engine ends again and again."),
     Reason.OUT_OF_MEMORY: (_USER, "The engine was killed at its memory limit."),

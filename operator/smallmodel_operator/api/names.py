@@ -42,6 +42,15 @@ OPERATOR_KEYS: Final = "smallmodel-operator-keys"
 ENGINE_KEY_FILE: Final = "key"
 """Entry of Secret `<model>-engine-key`, and name of the file in the engine's pod."""
 
+CANARY: Final = "smallmodel-canary"
+"""Jobs of the canary and its policy; docs/explanation/boundary.md."""
+CANARY_MODEL: Final = "smallmodel.canary"
+"""The model whose pod the canary plays; names of real ones have no dots."""
+LABEL_CANARY: Final = f"{GROUP}/canary"
+"""Which run of the canary an object belongs to."""
+LABEL_CANARY_ROLE: Final = f"{GROUP}/canary-role"
+"""Whom a pod of the canary stands for."""
+
 WEIGHTS_CLAIM: Final = "smallmodel-weights"
 MAX_MODEL_NAME: Final = 45
 """45 + the longest suffix (`-download-` + 8) is 63, the limit of a DNS label and a label value."""

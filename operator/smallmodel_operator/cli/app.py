@@ -110,6 +110,32 @@ def fetch_weights(
     raise typer.Exit(fetch(Download(url, sha256, folder, artifact, claim, ca_file)))
 
 
+canary = typer.Typer(help="Inside the canary's pods.", no_args_is_help=True)
+app.add_typer(canary, name="canary", hidden=True)
+
+
+@canary.command(name="listen")
+def canary_listen(run: Annotated[str, typer.Option()], domain: Annotated[str, typer.Option()]) -> None:
+    """Answer the pod that leads the run, and try what it says."""
+    from smallmodel_operator.cli.canary import listen
+
+    raise typer.Exit(listen(run, domain))
+
+
+@canary.command(name="lead")
+def canary_lead(
+    run: Annotated[str, typer.Option()],
+    domain: Annotated[str, typer.Option()],
+    model: Annotated[str, typer.Option()],
+    stranger: Annotated[list[str], typer.Option()],
+    node: Annotated[str, typer.Option()],
+) -> None:
+    """Try what policies forbid beside what they allow, and report."""
+    from smallmodel_operator.cli.canary import Lead, lead
+
+    raise typer.Exit(lead(Lead(run, model, tuple(stranger), node, domain)))
+
+
 gateway = typer.Typer(help="Inside a gateway pod.", no_args_is_help=True)
 app.add_typer(gateway, name="gateway", hidden=True)
 

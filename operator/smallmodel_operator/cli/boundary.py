@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from smallmodel_operator.api.names import API_VERSION, BOUNDARY, GATEWAY, SYSTEM_NAMESPACE
+from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.boundary.seal import ALLOWED, STOPPED, Boundary, edited
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
@@ -86,7 +87,8 @@ async def show(output: str, namespace: str) -> int:
         if output == "json":
             spec = obj.get("spec", {}) if obj else {}
             found = [{"name": n, "inForce": n not in late, **entries.get(n, {})} for n in names]
-            print(json.dumps({"generation": generation, "spec": spec, "gateways": found}, indent=2))
+            network = enforcement.condition(obj or {})
+            print(json.dumps({"generation": generation, "spec": spec, "network": network, "gateways": found}, indent=2))
         else:
             _describe(obj, names, late, entries, generation)
         return 1 if late else 0
@@ -101,6 +103,7 @@ def _describe(
         print("There is no ClusterBoundary: inference is allowed everywhere.")
         return
     print(f"ClusterBoundary {BOUNDARY}, generation {generation}: {_said(obj)}")
+    print(f"  network: {enforcement.sentence(obj)}")
     for name in names:
         entry = entries.get(name, {})
         if name in late:

@@ -1,4 +1,4 @@
-"""Events on a SmallModel, each reason once until it changes: what a person sees in `kubectl describe`."""
+"""Events on a SmallModel or the operator's Deployment, each once until it changes: for `kubectl describe`."""
 
 import time
 from collections.abc import Callable
@@ -49,8 +49,8 @@ class Events:
             "reportingController": OPERATOR,
             "reportingInstance": self._identity,
             "regarding": {
-                "apiVersion": API_VERSION,
-                "kind": "SmallModel",
+                "apiVersion": body.get("apiVersion", API_VERSION),
+                "kind": body.get("kind", "SmallModel"),
                 "name": meta["name"],
                 "namespace": meta["namespace"],
                 "uid": meta["uid"],

@@ -3,19 +3,19 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
 
-from smallmodel_operator.api.names import short_hash
+from smallmodel_operator.api.names import BOUNDARY, short_hash
 from smallmodel_operator.cluster.children import Children, ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
-from smallmodel_operator.core.facts import Capabilities, Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import Boundary, Capabilities, Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.room import Room, room, taken_by
@@ -51,9 +51,12 @@ class Observer:
         self._statuses = statuses
         self.children = children
         self.capabilities = capabilities
+        self.boundary: Callable[[str], Boundary] = lambda _: Boundary()
+        """How the boundary around a namespace stands; whoever watches it sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
         """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
+        self.boundaries: Mapping[Any, Iterable[Object]] = {}
         self.weights: Mapping[Any, Iterable[Object]] = {}
         self.jobs: Mapping[Any, Iterable[Object]] = {}
         self._seats: dict[tuple[str, str], tuple[str, float]] = {}
@@ -65,6 +68,10 @@ class Observer:
         if self.models is None:
             return None
         return {(model[0], model[1]) for found in self.models.values() for model in found}
+
+    def cluster_boundary(self) -> Object | None:
+        """The cluster's one ClusterBoundary, if there is one."""
+        return next(iter(self.boundaries.get(BOUNDARY, ())), None)
 
     def profile(self, name: str) -> Object | None:
         return next(iter(self.profiles.get(name, ())), None)
@@ -110,6 +117,7 @@ class Observer:
             masters=self.masters,
             secrets=await self._secrets.read(model, secrets),
             traffic=await self._signals.traffic(model),
+            boundary=self.boundary(meta["namespace"]),
         )
 
     def _inspected(self, namespace: str, own_status: Mapping[str, Any], artifact: str) -> dict[str, WeightsFacts]:

@@ -8,7 +8,7 @@ from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
-from smallmodel_operator.boundary import credentials
+from smallmodel_operator.boundary import credentials, enforcement
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part, Plan, key_of
@@ -49,6 +49,9 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
                 look_again_seconds=opened.look_again_seconds,
             )
         )
+        gate = None if resolved.off else enforcement.gate(snapshot.boundary)
+        if isinstance(gate, Refused):
+            raise gate
         verdict = weights.decide(weights_request(resolved), snapshot)
         parts.append(verdict.part)
         if verdict.facts is not None:
@@ -58,6 +61,8 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
         parts.append(_boundary(resolved, verdict.part.objects))
         if verdict.blocking and verdict.problem is not None:
             raise verdict.problem
+        if gate is not None:
+            raise gate
         parts.extend(_served(resolved, verdict, snapshot))
     except (Refused, NotYet) as hold:
         return _held(resolved, parts, hold)
@@ -224,6 +229,11 @@ def _serving_request(resolved: Resolved, verdict: WeightsVerdict, request_bytes:
     )
 
 
+def closed(hold: Refused | NotYet | None) -> bool:
+    """Does it close what runs? A boundary that is required and not enforced does."""
+    return isinstance(hold, Refused) and hold.reason is Reason.BOUNDARY_NOT_ENFORCED
+
+
 def switched_off(name: str, namespace: str, site: Site) -> Part:
     """What stays of a model that is off and cannot be planned: its address, and the guard of pods that still drain."""
     guard = boundary.pods_policy(name, namespace, site.gateway_namespace)
@@ -231,9 +241,10 @@ def switched_off(name: str, namespace: str, site: Site) -> Part:
 
 
 def _held(resolved: Resolved, parts: list[Part], hold: Refused | NotYet) -> Decision:
-    """What runs stays, unless its user switched it off: then it goes, whatever else is wrong."""
-    if resolved.off:
-        off = switched_off(resolved.name, resolved.namespace, resolved.site)
+    """What runs stays, unless it is switched off or the boundary is open: then it goes, whatever else is wrong."""
+    off = resolved.off or closed(hold)
+    if off:
+        left = switched_off(resolved.name, resolved.namespace, resolved.site)
         planned = {key_of(o) for p in parts for o in p.objects}
-        parts.append(Part(objects=tuple(o for o in off.objects if key_of(o) not in planned)))
-    return Decision(Plan.of(parts, prune=resolved.off), hold)
+        parts.append(Part(objects=tuple(o for o in left.objects if key_of(o) not in planned)))
+    return Decision(Plan.of(parts, prune=off), hold)

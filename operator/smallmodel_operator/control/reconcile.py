@@ -22,7 +22,7 @@ from smallmodel_operator.resolve import Site
 
 _EXPECTED = {
     Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.STARTING, Reason.PROGRESSING, Reason.INSPECTING,
-    Reason.DOWNLOADING, Reason.ROLLING_OUT,
+    Reason.DOWNLOADING, Reason.ROLLING_OUT, Reason.PROBE_PENDING,
 }  # fmt: skip
 """Why a model may be not Ready without anything being wrong."""
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.autoscaling import sleep
+from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import concerns, status
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
@@ -66,14 +67,15 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
 
 
 def decide(body: Object, wish: Wish, snapshot: Snapshot, site: Site) -> concerns.Decision:
-    """What should exist now. A wish that is not understood changes nothing, but off is off."""
+    """What should exist now. A wish that is not understood changes nothing, but off is off and closed is closed."""
     if wish.resolved is not None:
         return concerns.decide(wish.resolved, snapshot)
-    meta = body["metadata"]
-    if wanted(body)[1] is None:
+    meta, gate = body["metadata"], enforcement.gate(snapshot.boundary)
+    is_closed = concerns.closed(gate)
+    if wanted(body)[1] is None and not is_closed:
         return concerns.Decision(Plan.of((), prune=False), wish.hold)
     off = concerns.switched_off(meta["name"], meta["namespace"], site)
-    return concerns.Decision(Plan.of([off]), wish.hold)
+    return concerns.Decision(Plan.of([off]), gate if is_closed and wanted(body)[1] is None else wish.hold)
 
 
 def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outage: str = "") -> Verdict:

@@ -58,6 +58,19 @@ class WeightsFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Boundary:
+    """What is declared of the boundary around a namespace, and what is known of it."""
+
+    required: bool = False
+    """No enforcement, no serving."""
+    enforced: bool | None = None
+    """What the canary found; None: it could not tell."""
+    probed: bool = False
+    """A run of the canary has ended since this process leads."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a plan may look at besides the model itself."""
 
@@ -85,6 +98,7 @@ class Snapshot:
     """Secrets the model's user names, by name; None: there is none."""
     traffic: Traffic = field(default=Traffic())
     """What the gateways say of the model."""
+    boundary: Boundary = field(default=Boundary())
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

@@ -18,7 +18,28 @@ KEY_TABLE_TIME = Gauge(
     "smallmodel_operator_key_table_last_success_timestamp_seconds",
     "When the table was last known to hold what it should, written or found so; each minute while all is well.",
 )
+BOUNDARY = Gauge(
+    "smallmodel_operator_boundary_enforced",
+    "1 for how it stands (True, False, Unknown): does the canary see this cluster's network enforce NetworkPolicies?",
+    ["status"],
+)
+BOUNDARY_THROUGH = Gauge(
+    "smallmodel_operator_boundary_leaks", "Different things that policies forbid and that got through, on all nodes."
+)
+BOUNDARY_TIME = Gauge(
+    "smallmodel_operator_boundary_last_probe_timestamp_seconds", "When a run of the canary last ended."
+)
+BOUNDARY_NODES = Gauge("smallmodel_operator_boundary_probed_nodes", "Nodes the canary has a valid finding of.")
 BUILD = Info("smallmodel_operator_build", "Version of the operator and of the cluster it talks to.")
+
+
+def bounded(status: bool | None, through: int, nodes: int, at: float) -> None:
+    """Show how the boundary stands; `at` in seconds since 1970, 0 for never."""
+    for word, state in (("True", True), ("False", False), ("Unknown", None)):
+        BOUNDARY.labels(word).set(status is state)
+    BOUNDARY_THROUGH.set(through)
+    BOUNDARY_NODES.set(nodes)
+    BOUNDARY_TIME.set(at)
 
 
 def reconciled(result: str, seconds: float) -> None:

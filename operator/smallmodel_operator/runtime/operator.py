@@ -4,7 +4,9 @@ import asyncio
 import gc
 import logging
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
 
 import aiohttp
@@ -13,6 +15,8 @@ import kopf
 from smallmodel_operator import __version__
 from smallmodel_operator.api.names import FINALIZER, LABEL_MANAGED_BY, OPERATOR
 from smallmodel_operator.cluster.apply import Applier
+from smallmodel_operator.cluster.boundary_status import BoundaryStatus
+from smallmodel_operator.cluster.canary import CanaryPods, Where
 from smallmodel_operator.cluster.capabilities import NotInstalled, discover
 from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.cluster.client import ApiError, Client
@@ -31,12 +35,15 @@ from smallmodel_operator.core.facts import Capabilities
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.handlers import register
 from smallmodel_operator.runtime import http, metrics
+from smallmodel_operator.runtime.boundary import BoundaryWatch
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
 
 LOST_LEASE = 3
 """Exit code when another process leads now; the kubelet starts us again as a follower."""
 START_RETRY_SECONDS = 5.0
+CANARY_END_SECONDS = 3.0
+"""For the canary to remove its Jobs; without it they end by themselves."""
 
 logger = logging.getLogger(__name__)
 
@@ -148,15 +155,35 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     events = Events(client, settings.identity)
     reconciler = Reconciler(observer, Applier(client, children), statuses, events, settings.site(), secrets, keys)
     registry = kopf.OperatorRegistry()
-    register(registry, Loop(reconciler, metrics.reconciled), observer, client, len(settings.watch_namespaces))
-    table = asyncio.create_task(keys.run())
+    loop = Loop(reconciler, metrics.reconciled)
+    watch = _boundary(settings, client, observer, events, loop)
+    register(registry, loop, observer, client, len(settings.watch_namespaces), watch.wake.set)
+    table, boundary = asyncio.create_task(keys.run()), asyncio.create_task(watch.run())
     gc.collect()
     gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
     try:
         await _kopf(registry, settings, stop)
     finally:
         table.cancel()  # first of all: a model whose daemon ends now is not gone
+        boundary.cancel()
+        await asyncio.wait({boundary}, timeout=CANARY_END_SECONDS)
         await signals.close()
+
+
+def _boundary(settings: Settings, client: Client, observer: Observer, events: Events, loop: Loop) -> BoundaryWatch:
+    """What watches the boundary, and what models are told of it."""
+    where = Where(settings.namespace, settings.image, settings.cluster_domain)
+    pods = CanaryPods(client, where) if settings.canary_seconds else None
+
+    def poke(concerned: Callable[[str], bool]) -> None:
+        for model in observer.model_names() or ():
+            if concerned(model[0]):
+                loop.pokes.poke(model)
+
+    interval = timedelta(seconds=settings.canary_seconds)
+    watch = BoundaryWatch(pods, interval, BoundaryStatus(client), events, observer.cluster_boundary, poke)
+    observer.boundary = watch.of
+    return watch
 
 
 async def _kopf(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event) -> None:

@@ -47,6 +47,10 @@ class Settings(BaseSettings):
         (), description="Base URLs of gateway agents, separated by commas; empty: found as pods of this namespace."
     )
 
+    canary_seconds: int = Field(
+        0, ge=0, le=86400, description="Seconds between runs of the boundary's canary, 60 or more; 0: it is off."
+    )
+
     claim_size: QuantityText = Field("50Gi", description="Size of the claim for downloads, one in each namespace.")
     claim_storage_class: str = Field("", description="Its storage class; empty is the cluster's default.")
     claim_access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
@@ -67,6 +71,13 @@ class Settings(BaseSettings):
         if any(network.prefixlen == 0 for network in networks):
             raise ValueError("a network of every address leaves no download a way to its source")
         return tuple(map(str, networks))
+
+    @field_validator("canary_seconds")
+    @classmethod
+    def _not_in_a_hurry(cls, value: int) -> int:
+        if 0 < value < 60:
+            raise ValueError("the canary runs each minute at most: 60 or more seconds, or 0 to switch it off")
+        return value
 
     @property
     def gateways(self) -> dict[str, str] | None:

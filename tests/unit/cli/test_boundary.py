@@ -191,6 +191,21 @@ async def test_status_as_json(cluster: FakeApiServer, capsys: pytest.CaptureFixt
     assert [(g["name"], g["inForce"]) for g in said["gateways"]] == [(name, True) for name in GATEWAYS]
 
 
+async def test_status_says_whether_the_network_enforces_policies(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"type": "BoundaryEnforced", "status": "False", "reason": "PoliciesNotEnforced", "message": "DNS got out."}
+    body = {"apiVersion": "smallmodel.dev/v1alpha1", "kind": "ClusterBoundary", "metadata": {"name": "cluster"}}
+    cluster.put({**body, "spec": {}})
+    await show("table", "smallmodel-system")
+    assert "was not said yet" in capsys.readouterr().out
+    cluster.put({**body, "spec": {}, "status": {"conditions": [said]}})
+    await show("table", "smallmodel-system")
+    assert "network: BoundaryEnforced False (PoliciesNotEnforced): DNS got out." in capsys.readouterr().out
+    await show("json", "smallmodel-system")
+    assert json.loads(capsys.readouterr().out)["network"] == said
+
+
 @pytest.mark.parametrize("words", [["seal"], ["seal", "--all", "-n", "crm"], ["unseal"]])
 def test_who_does_not_say_where_is_asked(words: list[str]) -> None:
     done = CliRunner().invoke(app, ["boundary", *words])

@@ -20,7 +20,7 @@ from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control import reconcile as module
 from smallmodel_operator.control.reconcile import Reconciler
-from smallmodel_operator.core.facts import Capabilities
+from smallmodel_operator.core.facts import Boundary, Capabilities
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.resolve import Site
 
@@ -145,6 +145,78 @@ async def test_a_refusal_leaves_what_runs_running(world: World) -> None:
     await world.step()
     assert world.api.get("Deployment", "bot") is not None
     assert (world.condition("Ready"), world.condition("Stalled")) == (("True", "Serving"), ("True", "ProfileNotFound"))
+
+
+def boundary(enforced: bool | None, *, probed: bool = True, where: str = "support") -> Any:
+    """As the watch of the boundary tells it, where one is required."""
+    return lambda namespace: Boundary(namespace == where, enforced, probed, "A model's pod reached DNS.")
+
+
+@pytest.mark.parametrize("enforced", [False, None])
+async def test_no_enforcement_no_serving(world: World, enforced: bool | None) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    await world.step()
+    world.observer.boundary = boundary(enforced)
+    await world.step()
+    assert world.api.get("Deployment", "bot") is None, "what runs is closed"
+    assert world.api.get("NetworkPolicy", "bot") is not None, "the guard of pods that still drain"
+    assert world.api.get("Service", "bot") is not None, "the address stays"
+    assert world.condition("Ready") == ("False", "BoundaryNotEnforced")
+    assert world.condition("Stalled") == ("True", "BoundaryNotEnforced")
+    assert world.keys._offered["support", "bot"], "its callers are told why, not that their key is wrong"
+    assert await world.step() == [], "and that is that"
+    world.observer.boundary = boundary(True)
+    assert "Deployment" in await world.step()
+    world.controllers(**READY)
+    await world.step()
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+async def test_a_new_model_gets_no_pod_where_enforcement_is_missing(world: World) -> None:
+    world.observer.boundary = boundary(False)
+    world.create(compute=DECLARED)
+    await world.step()
+    kinds = {k for k, _, _ in world.api.objects}
+    assert not {"Deployment", "Job", "Pod"} & kinds
+    assert world.condition("Ready") == ("False", "BoundaryNotEnforced")
+
+
+async def test_elsewhere_it_is_only_reported(world: World) -> None:
+    world.observer.boundary = boundary(False, where="another")
+    world.create(compute=DECLARED)
+    assert "Deployment" in await world.step()
+
+
+async def test_until_the_first_probe_has_ended_what_runs_stays_and_nothing_new_starts(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    await world.step()
+    world.observer.boundary = boundary(None, probed=False)
+    world.edit(engine={"contextSize": 512})
+    await world.step()
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.condition("Reconciling") == ("True", "ProbePending")
+    assert world.api.get("Deployment", "bot") is not None
+
+
+async def test_an_edit_that_is_refused_does_not_keep_an_open_boundary_open(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.observer.boundary = boundary(False)
+    world.edit(source={"uri": "oci://registry.test/m:latest"})
+    await world.step()
+    assert world.api.get("Deployment", "bot") is None
+    assert world.condition("Ready") == ("False", "BoundaryNotEnforced")
+
+
+async def test_what_is_off_stays_off_and_says_so(world: World) -> None:
+    world.observer.boundary = boundary(False)
+    world.create(compute=DECLARED, suspend=True)
+    await world.step()
+    assert world.condition("Ready") == ("False", "Suspended")
 
 
 async def test_a_name_that_is_taken_is_told_and_tried_again(world: World) -> None:

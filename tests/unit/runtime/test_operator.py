@@ -27,7 +27,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def cluster(api: FakeApiServer) -> None:
-    ours = {"resources": [{"name": "smallmodels"}, {"name": "computeprofiles"}]}
+    ours = {"resources": [{"name": "smallmodels"}, {"name": "computeprofiles"}, {"name": "clusterboundaries"}]}
     api.answers = {"/version": {"gitVersion": "v1.36.2"}, "/apis/smallmodel.dev/v1alpha1": ours}
 
 

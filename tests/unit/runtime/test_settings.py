@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from pydantic import ValidationError
 
 from smallmodel_operator.runtime.settings import Settings
 
@@ -35,6 +36,20 @@ def test_what_models_need_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Settings().site()
     assert (site.job_image, site.gateway_namespace) == ("registry.test/op@sha256:x", "slm")
     assert (site.cluster_domain, site.ca_config_map) == ("corp.test", "ca")
+
+
+def test_the_canary_is_off_unless_it_is_told_how_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`slm run` at a desk starts no pods; the chart says so."""
+    assert Settings().canary_seconds == 0
+    monkeypatch.setenv("SLM_CANARY_SECONDS", "600")
+    assert Settings().canary_seconds == 600
+
+
+@pytest.mark.parametrize("seconds", ["59", "1", "-1", "86401", "often"])
+def test_a_canary_in_a_hurry_is_refused(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+    monkeypatch.setenv("SLM_CANARY_SECONDS", seconds)
+    with pytest.raises(ValidationError):
+        Settings()
 
 
 def test_the_claim_for_downloads_is_the_installations_choice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, DnsName, list_map
+from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, DnsName, StatusCondition, list_map
 
+Enforcement = Literal["Required", "Reported"]
 Inference = Literal["Allowed", "Stopped"]
 External = Annotated[str, StringConstraints(max_length=16)]
 """A text with a rule and no enum: the rule's message says why there is only one value."""
@@ -23,6 +24,10 @@ class NamespaceBoundary(ApiModel):
     external: External | None = Field(
         default=None, description="Denied is the only value: no target outside the cluster is supported yet."
     )
+    enforcement: Enforcement = Field(
+        default="Reported",
+        description="Required: models of this namespace are served only while BoundaryEnforced is True.",
+    )
     reason: Reason = Field(default="", description="Who decided it and why, in one line; callers do not see it.")
 
 
@@ -35,6 +40,11 @@ class ClusterBoundarySpec(ApiModel):
     )
     external: External | None = Field(
         default=None, description="Denied is the only value: no target outside the cluster is supported yet."
+    )
+    enforcement: Enforcement = Field(
+        default="Reported",
+        description="Required: models are served only while BoundaryEnforced is True, and their pods are removed when "
+        "the network is seen not to enforce NetworkPolicies, or that is not known. Reported: it is only said.",
     )
     namespaces: list[NamespaceBoundary] = Field(
         default_factory=list,
@@ -72,6 +82,12 @@ class GatewayBoundary(ApiModel):
 class ClusterBoundaryStatus(ApiModel):
     """What is enforced where."""
 
+    conditions: list[StatusCondition] = Field(
+        default_factory=list,
+        max_length=8,
+        json_schema_extra=list_map("type"),
+        description="BoundaryEnforced: does this cluster's network enforce NetworkPolicies? Written by the operator.",
+    )
     gateways: list[GatewayBoundary] = Field(
         default_factory=list,
         max_length=256,

@@ -58,3 +58,16 @@ Tolerations = Annotated[
     list[Toleration],
     Field(max_length=16, json_schema_extra=ATOMIC, description="Taints the pods tolerate, besides the profile's."),
 ]
+
+
+class StatusCondition(ApiModel):
+    """metav1.Condition."""
+
+    type: str = Field(max_length=64, description="CamelCase name of the condition.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this was decided on.")
+    last_transition_time: str = Field(
+        max_length=32, description="When `status` last changed.", json_schema_extra={"format": "date-time"}
+    )
+    reason: str = Field(max_length=64, min_length=1, description="CamelCase reason, stable.")
+    message: str = Field(default="", max_length=4096, description="What happened and what the user can do.")

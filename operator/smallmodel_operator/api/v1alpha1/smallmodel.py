@@ -12,6 +12,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     NameReference,
     NodeSelector,
     QuantityText,
+    StatusCondition,
     Tolerations,
     list_map,
 )
@@ -163,19 +164,6 @@ class SmallModelSpec(ApiModel):
     suspend: bool = Field(
         default=False, description="Switches the model off without forgetting `replicas`; never woken meanwhile."
     )
-
-
-class StatusCondition(ApiModel):
-    """metav1.Condition."""
-
-    type: str = Field(max_length=64, description="CamelCase name of the condition.")
-    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
-    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this was decided on.")
-    last_transition_time: str = Field(
-        max_length=32, description="When `status` last changed.", json_schema_extra={"format": "date-time"}
-    )
-    reason: str = Field(max_length=64, min_length=1, description="CamelCase reason, stable.")
-    message: str = Field(default="", max_length=4096, description="What happened and what the user can do.")
 
 
 class Endpoint(ApiModel):
