@@ -1,7 +1,7 @@
 """The commands of `slm`. Each has its own module; heavy imports happen inside the command that needs them."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -190,6 +190,42 @@ def audit_tail(
     from smallmodel_operator.cli.audit import tail
 
     raise typer.Exit(tail(files, number, follow, output))
+
+
+boundary = typer.Typer(help="What may leave the cluster, and the proof of what did.", no_args_is_help=True)
+app.add_typer(boundary, name="boundary")
+
+
+@boundary.command(name="report")
+def boundary_report(
+    files: Records,
+    period: Annotated[
+        str, typer.Option(help="A time (UTC): 2026, 2026-Q4, 2026-11, 2026-11-21, or 2026-11-01..2026-11-15.")
+    ],
+    inside: Annotated[
+        list[str] | None, typer.Option(help="A network of the cluster's pods, like 10.244.0.0/16; as often as needed.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="Public key of a gateway, known from elsewhere; as often as needed.")
+    ] = None,
+    sign_with: Annotated[str, typer.Option(help="File with your Ed25519 key (PEM): the report is signed.")] = "",
+    output: Annotated[Literal["table", "json", "html"], typer.Option("--output", "-o")] = "table",
+) -> None:
+    """Who asked which model, and what left the cluster. Exit code 0: all in order, 1: not, 2: it cannot be made."""
+    from smallmodel_operator.cli.boundary_report import report
+
+    raise typer.Exit(report(files, period, inside or [], key or [], sign_with, output))
+
+
+@boundary.command(name="check-report")
+def boundary_check_report(
+    file: Annotated[str, typer.Argument(help="A signed report in JSON.", metavar="FILE")],
+    key: Annotated[str, typer.Option(help="Public key it has to be signed with.")] = "",
+) -> None:
+    """Check that a report is what was signed. Exit code 0: it is, 1: it is not, 2: it is no report."""
+    from smallmodel_operator.cli.boundary_report import check_report
+
+    raise typer.Exit(check_report(file, key))
 
 
 def main() -> None:
