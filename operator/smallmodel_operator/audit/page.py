@@ -59,7 +59,8 @@ def _left(left: Mapping[str, Any]) -> list[str]:
         return [
             *found,
             f"<p>{_count(left['sent'])} requests went on, each to a model of this cluster. The addresses "
-            "they went to were not compared with the cluster's networks: make the report with <code>--inside</code> to have that.</p>",
+            "they went to were not compared with the cluster's networks: make the report with <code>--inside</code> "
+            "to have that.</p>",
         ]
     networks = ", ".join(left["inside"])
     found.append(

@@ -116,7 +116,8 @@ def _show(value: dict[str, Any]) -> None:
         state = "intact" if gateway["intact"] else f"{len(gateway['faults'])} FAULT(S)"
         print(
             f"{gateway['place']}: {state}: records {gateway['first']} to {gateway['last']}, "
-            f"{gateway['finished']} requests by Envoy's count, {gateway['missing']} missing, {gateway['surplus']} too many; head {gateway['head']}"
+            f"{gateway['finished']} requests by Envoy's count, {gateway['missing']} missing, {gateway['surplus']} too "
+            f"many; head {gateway['head']}"
         )
         for fault in gateway["faults"]:
             print(f"  {fault}")
