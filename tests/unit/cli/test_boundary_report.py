@@ -1,12 +1,17 @@
 """`slm boundary report`, as people run it."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hack.cluster.paths import REPOSITORY
 from tests.fakes.chain import SIGNER, Fixture
 from typer.testing import CliRunner, Result
 
@@ -121,3 +126,19 @@ def test_a_key_of_another_kind_and_no_report(records: Path, tmp_path: Path) -> N
     other.write_text(run("report", "--period", "2026-11", "-o", "json", records).output)
     done = run("check-report", other)
     assert (done.exit_code, "not signed" in words(done)) == (1, True)
+
+
+def test_the_commands_of_the_page(records: Path, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/how-to/report-the-boundary.md").read_text()
+    commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S))
+    assert "check-report" in commands
+    program = tmp_path / "slm"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m smallmodel_operator.cli.app "$@"\n')
+    program.chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "november.json is as it was signed" in done.stdout
+    assert "Nothing left the cluster" in (tmp_path / "november.html").read_text()
