@@ -1,7 +1,7 @@
 """Each control of the table is taken away in turn, and the test it names has to go red.
 
-In a copy of the package, so that nothing of the repository changes. That the tests are green with everything in place is
-looked at first, with the same copy: a test that is always red proves nothing.
+In a copy of the package, so that nothing of the repository changes. That the tests are green with everything in place
+is looked at first, with the same copy: a test that is always red proves nothing.
 """
 
 import os

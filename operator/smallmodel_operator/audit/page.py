@@ -43,6 +43,7 @@ def page(value: Mapping[str, Any]) -> str:
         *_causes(value["causes"]),
         *_events(value["events"], value["ordinary_events"]),
         *_chains(value["gateways"]),
+        *_controls(value["controls"]),
         *_signature(value),
     ]
     body = "\n".join(parts)
@@ -115,6 +116,18 @@ def _chains(gateways: Sequence[Mapping[str, Any]]) -> list[str]:
         said = [*gateway["faults"], *gateway["warnings"]]
         found += ["<ul>", *(f"<li>{_text(text)}</li>" for text in said), "</ul>"] if said else []
     return found
+
+
+def _controls(controls: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not controls:
+        return []
+    rows = ([c["does"], ", ".join(c["duties"]), c["test"]] for c in controls)
+    return [
+        "<h2>Controls of this version</h2>",
+        "<p>Each row names the test that goes red when the control is taken away; a control without one is not listed. "
+        "An article says what a control helps with, not that a duty is met.</p>",
+        _table(["What it does", "Helps with", "Its test"], rows),
+    ]
 
 
 def _signature(value: Mapping[str, Any]) -> list[str]:

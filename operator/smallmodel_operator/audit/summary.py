@@ -121,7 +121,9 @@ def is_inside(address: str, inside: Sequence[Network]) -> bool:
     return any(found in network for network in inside if network.version == found.version)
 
 
-def statement(summary: Summary, chains: Iterable[Chain], made: str) -> dict[str, Any]:
+def statement(
+    summary: Summary, chains: Iterable[Chain], made: str, controls: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """The whole as a value: texts, whole numbers, lists. `made`: when, as records write times."""
     gateways = [_gateway(chain) for chain in chains]
     total = Use()
@@ -151,6 +153,7 @@ def statement(summary: Summary, chains: Iterable[Chain], made: str) -> dict[str,
         "events": summary.notes,
         "ordinary_events": summary.ordinary,
         "gateways": gateways,
+        "controls": [dict(control) for control in controls],
         "complete": all(not gateway["missing"] and not gateway["surplus"] for gateway in gateways),
         "intact": all(gateway["intact"] for gateway in gateways),
     }

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -20,6 +21,7 @@ from smallmodel_operator.audit.period import Period
 from smallmodel_operator.audit.report import Fault, FaultKind
 from smallmodel_operator.audit.sign import KEY, Signer, signed
 from smallmodel_operator.audit.verify import Verifier
+from smallmodel_operator.boundary.controls import CONTROLS
 from smallmodel_operator.cli.audit import Chain, NoRecords, chains
 
 WRONG, UNUSABLE = 1, 2
@@ -34,7 +36,7 @@ def report(names: list[str], period: str, inside: list[str], keys: list[str], si
     except (NoRecords, OSError, ValueError) as error:
         return _failed(str(error))
     made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    value = summary.statement(found, checked, made)
+    value = summary.statement(found, checked, made, [asdict(control) for control in CONTROLS])
     if signer:
         value = signer.sign(value)
     if output == "json":

@@ -15,6 +15,7 @@ from hack.cluster.paths import REPOSITORY
 from tests.fakes.chain import SIGNER, Fixture
 from typer.testing import CliRunner, Result
 
+from smallmodel_operator.boundary.controls import CONTROLS
 from smallmodel_operator.cli.app import app
 
 
@@ -141,4 +142,6 @@ def test_the_commands_of_the_page(records: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "november.json is as it was signed" in done.stdout
-    assert "Nothing left the cluster" in (tmp_path / "november.html").read_text()
+    text = (tmp_path / "november.html").read_text()
+    assert "Nothing left the cluster" in text
+    assert all(control.test in text for control in CONTROLS)
