@@ -33,6 +33,7 @@ FAST = (
     "tests/docs",
     "tests/chart",
     "tests/gateway",
+    "tests/controls",
 )
 
 
@@ -50,6 +51,6 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         Tier("cluster", ("tests/cluster",), marker, 1, (40 if long else 30) * MINUTE, needs=(*go, *root)),
     )
     if long:
-        chart = ("tests/argocd", "tests/chart", "tests/docs")
+        chart = ("tests/argocd", "tests/chart", "tests/docs", "tests/controls")
         return (*real, Tier("argocd", chart, marker, 1, 40 * MINUTE, each_path=False, needs=(*go, *root)))
     return (Tier("fast", FAST, "not long and not apiserver and not cluster", 2, 25 * MINUTE), *real)

@@ -9,7 +9,7 @@ After a fault it goes on from what it finds, so that every further one is named 
 whoever holds the gateways' master key did not write all of them anew; a head noted elsewhere shows that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Final
 
@@ -26,12 +26,14 @@ BEGAN: Final = "agent-began"
 
 
 class Verifier:
-    """For one chain. `key`: the public key that is known to be the gateway's; `part`: only a piece of it is there."""
+    """For one chain. `key`: the public key that is known to be the gateway's; `part`: only a piece of it is there.
+    `seen` is given each record that is intact and in its place."""
 
-    def __init__(self, key: str = "", *, part: bool = False) -> None:
+    def __init__(self, key: str = "", *, part: bool = False, seen: Callable[[Record], None] | None = None) -> None:
         self.report = Report()
         self._key = key
         self._part = part
+        self._seen = seen
         self._expected = 0
         """Number of the record that comes next; 0 before the first."""
         self._links: frozenset[str] = frozenset()
@@ -115,6 +117,8 @@ class Verifier:
             self._begin = (record.seq, record.prev, self._file)
         self._expected, self._links = record.seq + 1, frozenset({record.hash})
         self.report.last, self.report.hash = record.seq, record.hash
+        if self._seen:
+            self._seen(record)
         if record.kind == Kind.ANSWER:
             self.report.answers += 1
         elif record.kind == Kind.NOTE:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from smallmodel_operator import __version__
+from smallmodel_operator.cli.boundary_app import boundary
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -218,69 +219,7 @@ def audit_tail(
     raise typer.Exit(tail(files, number, follow, output))
 
 
-boundary = typer.Typer(
-    help="Stop inference in the cluster or one namespace, allow it again, and see that every gateway does so.",
-    no_args_is_help=True,
-)
 app.add_typer(boundary, name="boundary")
-One = Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace's models.")]
-All = Annotated[bool, typer.Option("--all", help="The whole cluster.")]
-Reason = Annotated[
-    str, typer.Option("--reason", help="Who decided it and why: kept in the records, hidden from callers.")
-]
-Form = Annotated[str, typer.Option("--output", "-o", help="yaml: print the object, for Git, and change nothing.")]
-Timeout = Annotated[float, typer.Option(min=0, help="Seconds the gateways have to take it over.")]
-System = Annotated[str, typer.Option("--system-namespace", help="Namespace of the gateways.")]
-
-
-def _scope(namespace: str, everything: bool) -> str:
-    if bool(namespace) == everything:
-        raise typer.BadParameter("say what is meant: either --namespace NAME, or --all for the whole cluster.")
-    return namespace
-
-
-@boundary.command(name="seal")
-def boundary_seal(
-    namespace: One = "",
-    everything: All = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Refuse all inference, and cut what runs.")] = False,
-    reason: Reason = "",
-    output: Form = "",
-    timeout: Timeout = 5.0,
-    system: System = "smallmodel-system",
-) -> None:
-    """Deny targets outside the cluster; with --stop all inference. Exit code 0 only when every gateway does so."""
-    from smallmodel_operator.cli.boundary import Waiting, change, sealing
-
-    wish = sealing(_scope(namespace, everything), stop=stop, reason=reason)
-    raise typer.Exit(asyncio.run(change(wish, output, Waiting(timeout, system))))
-
-
-@boundary.command(name="unseal")
-def boundary_unseal(
-    namespace: One = "",
-    everything: All = False,
-    reason: Reason = "",
-    output: Form = "",
-    timeout: Timeout = 5.0,
-    system: System = "smallmodel-system",
-) -> None:
-    """Allow inference again. Targets outside the cluster stay denied: there is no such kind of target yet."""
-    from smallmodel_operator.cli.boundary import Waiting, change, unsealing
-
-    wish = unsealing(_scope(namespace, everything), reason=reason)
-    raise typer.Exit(asyncio.run(change(wish, output, Waiting(timeout, system))))
-
-
-@boundary.command(name="status")
-def boundary_status(
-    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
-    system: System = "smallmodel-system",
-) -> None:
-    """Show what is stopped, why, and since when at each gateway. Exit code 0 only when it is in force at all."""
-    from smallmodel_operator.cli.boundary import show
-
-    raise typer.Exit(asyncio.run(show(output, system)))
 
 
 def main() -> None:

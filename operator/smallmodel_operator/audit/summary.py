@@ -1,0 +1,204 @@
+"""What chains say of a time: who asked which model how often, where it went, what left the cluster. Pure.
+
+    summary = Summary(period, inside)
+    for each intact record: summary.add(record)
+    statement(summary, chains)          # a value for JSON, ready to be signed
+
+Only records that are intact and in their place are counted; what is not stands among the faults.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Final
+
+from smallmodel_operator.audit.period import Period
+from smallmodel_operator.audit.record import Kind, Record
+from smallmodel_operator.audit.report import Report
+
+Network = IPv4Network | IPv6Network
+FORM: Final = "smallmodel.dev/boundary-report/v1"
+MOST_OUTSIDE: Final = 100
+"""Destinations outside that are listed one by one."""
+QUIET: Final = frozenset({"chain-began", "agent-began", "log-opened", "configuration", "envoy-began"})
+"""Notes of ordinary life: counted, not listed."""
+
+
+@dataclass(slots=True)
+class Use:
+    """Of one model by one caller. `refused`: by the gateway; `failed`: by the engine, or it broke off."""
+
+    requests: int = 0
+    answered: int = 0
+    refused: int = 0
+    failed: int = 0
+    left: int = 0
+    """Their callers gave up."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    request_bytes: int = 0
+    answer_bytes: int = 0
+
+    def add(self, body: Mapping[str, Any]) -> None:
+        status, cause = _number(body, "http.response.status_code"), str(body.get("slm.cause", ""))
+        self.requests += 1
+        if status == 0:
+            self.left += 1
+        elif status < 400:
+            self.answered += 1
+        elif cause and cause != "engine":
+            self.refused += 1
+        else:
+            self.failed += 1
+        self.input_tokens += _number(body, "gen_ai.usage.input_tokens")
+        self.output_tokens += _number(body, "gen_ai.usage.output_tokens")
+        self.request_bytes += _number(body, "http.request.body.size")
+        self.answer_bytes += _number(body, "http.response.body.size")
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One gateway's chain as it was verified. `place`: where it was read."""
+
+    place: str
+    report: Report
+
+
+@dataclass(slots=True)
+class Summary:
+    """Of the answers in `period`; `inside` are the cluster's networks, none: addresses are not judged."""
+
+    period: Period
+    inside: tuple[Network, ...] = ()
+    uses: dict[tuple[str, str, str], Use] = field(default_factory=dict)
+    causes: dict[str, int] = field(default_factory=dict)
+    outside: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Requests and bytes of their bodies, by address."""
+    sent: int = 0
+    """Requests that went on to an address."""
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    ordinary: int = 0
+    _known: dict[str, bool] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        """Count it, if it is of the period."""
+        body = record.body
+        if str(body.get("time", "")) not in self.period:
+            return
+        if record.kind == Kind.ANSWER:
+            self._answer(body)
+        elif record.kind == Kind.NOTE and body.get("event") in QUIET:
+            self.ordinary += 1
+        elif record.kind == Kind.NOTE:
+            self.notes.append({k: v for k, v in body.items() if k not in ("prev", "commit", "kind")})
+
+    def _answer(self, body: Mapping[str, Any]) -> None:
+        key = tuple(str(body.get(name, "")) for name in ("slm.target", "slm.caller", "slm.caller.namespace"))
+        self.uses.setdefault((key[0], key[1], key[2]), Use()).add(body)
+        if cause := str(body.get("slm.cause", "")):
+            self.causes[cause] = self.causes.get(cause, 0) + 1
+        if address := str(body.get("slm.upstream.address", "")):
+            self.sent += 1
+            if self.inside and not self._is_inside(address):
+                requests, size = self.outside.get(address, (0, 0))
+                self.outside[address] = requests + 1, size + _number(body, "http.request.body.size")
+
+    def _is_inside(self, address: str) -> bool:
+        if address not in self._known:
+            self._known[address] = is_inside(address, self.inside)
+        return self._known[address]
+
+
+def is_inside(address: str, inside: Sequence[Network]) -> bool:
+    """Is `10.0.0.7:8080`, `[fd00::7]:8080` or a socket of the pod in one of the networks? What is unreadable is not."""
+    if address.startswith("/"):  # a Unix socket: the activator in the same pod
+        return True
+    host = address.rpartition(":")[0].strip("[]") or address
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return False
+    return any(found in network for network in inside if network.version == found.version)
+
+
+def statement(
+    summary: Summary, chains: Iterable[Chain], made: str, controls: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The whole as a value: texts, whole numbers, lists. `made`: when, as records write times."""
+    gateways = [_gateway(chain) for chain in chains]
+    total = Use()
+    for use in summary.uses.values():
+        for name, value in asdict(use).items():
+            setattr(total, name, getattr(total, name) + value)
+    outside = sorted(summary.outside.items(), key=lambda item: (-item[1][1], item[0]))
+    return {
+        "form": FORM,
+        "made": made,
+        "period": {"since": summary.period.since, "until": summary.period.until},
+        "total": asdict(total),
+        "uses": [
+            {"model": target, "caller": caller, "namespace": namespace, **asdict(use)}
+            for (target, caller, namespace), use in sorted(summary.uses.items())
+        ],
+        "causes": dict(sorted(summary.causes.items())),
+        "left": {
+            "judged": bool(summary.inside),
+            "inside": [str(network) for network in summary.inside],
+            "sent": summary.sent,
+            "requests": sum(requests for requests, _ in summary.outside.values()),
+            "bytes": sum(size for _, size in summary.outside.values()),
+            "addresses": len(outside),
+            "destinations": [{"address": a, "requests": n, "bytes": b} for a, (n, b) in outside[:MOST_OUTSIDE]],
+        },
+        "events": summary.notes,
+        "ordinary_events": summary.ordinary,
+        "gateways": gateways,
+        "controls": [dict(control) for control in controls],
+        "complete": all(not gateway["missing"] and not gateway["surplus"] for gateway in gateways),
+        "intact": all(gateway["intact"] for gateway in gateways),
+    }
+
+
+def _gateway(chain: Chain) -> dict[str, Any]:
+    report = chain.report
+    counts = report.counts()
+    return {
+        "place": chain.place,
+        "intact": report.intact,
+        "faults": [str(fault) for fault in report.faults],
+        "warnings": list(report.warnings),
+        "first": report.first,
+        "last": report.last,
+        "head": report.hash,
+        "signed_to": report.signed_to,
+        "keys": list(report.keys),
+        "finished": sum(_number(count, "finished") for count in counts),
+        "recorded": sum(_number(count, "recorded") for count in counts),
+        "missing": sum(_number(count, "missing") for count in counts),
+        "surplus": sum(_number(count, "surplus") for count in counts),
+    }
+
+
+def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
+    """Is everything as it should be, and a sentence that says so or what is not."""
+    left, wrong = value["left"], []
+    if not value["gateways"]:
+        wrong.append("there are no records")
+    if not value["intact"]:
+        wrong.append("records were changed or are gone")
+    if not value["complete"]:
+        wrong.append("not every request of the gateways left a record")
+    if left["requests"]:
+        wrong.append(f"{left['requests']} request(s) went to addresses outside the cluster")
+    if wrong:
+        return False, f"Not in order: {'; '.join(wrong)}."
+    if not left["judged"]:
+        return True, (
+            "Every request was for a model of this cluster; addresses were not compared with the cluster's networks."
+        )
+    return True, "Nothing left the cluster: each of the requests was answered by, or refused before, a pod inside it."
+
+
+def _number(body: Mapping[str, Any], name: str) -> int:
+    value = body.get(name)
+    return value if type(value) is int else 0

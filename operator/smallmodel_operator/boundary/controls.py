@@ -1,0 +1,94 @@
+"""What keeps data where it belongs, which duties each part of it serves, and the test that goes red without it. Values.
+
+A row stands here only with such a test: `tests/controls` takes every control away in turn and runs it. The articles say
+what a control helps with; whether a duty is met decides who answers for the whole.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One control. `test`: path and name; `duties`: articles of each body of rules."""
+
+    name: str
+    does: str
+    duties: tuple[str, ...]
+    test: str
+
+
+_BOUNDARY: Final = ("GDPR Art. 32(1)(b)", "GDPR Art. 44", "HIPAA 164.312(e)(1)", "PCI DSS 1.3", "DORA Art. 9(2)")
+_ACCESS: Final = ("GDPR Art. 32(1)(b)", "HIPAA 164.312(a)(1)", "PCI DSS 7.2", "DORA Art. 9(4)(c)")
+_IDENTITY: Final = ("GDPR Art. 32(1)(b)", "HIPAA 164.312(d)", "PCI DSS 8.3", "DORA Art. 9(4)(d)")
+_RECORD: Final = ("GDPR Art. 5(2)", "GDPR Art. 30", "HIPAA 164.312(b)", "PCI DSS 10.2", "DORA Art. 10(1)")
+_EVIDENCE: Final = ("GDPR Art. 5(2)", "HIPAA 164.312(c)(1)", "PCI DSS 10.3", "DORA Art. 9(2)")
+_WEIGHTS: Final = ("DORA Art. 9(2)", "PCI DSS 6.3", "HIPAA 164.312(c)(1)")
+
+CONTROLS: Final = (
+    Control(
+        "no-way-out", "A pod of a model has no way out of the cluster, nor to another pod.", _BOUNDARY,
+        "tests/unit/boundary/test_build.py::test_a_model_pod_has_no_way_out",
+    ),
+    Control(
+        "gateways-only", "Only gateways and the operator reach a pod of a model, on one port.", _BOUNDARY,
+        "tests/unit/boundary/test_build.py::test_in_come_the_gateways_and_the_operator_on_one_port",
+    ),
+    Control(
+        "no-token", "A pod of a model carries no credential of the cluster.", _ACCESS,
+        "tests/golden/test_golden.py::test_every_pod_passes_pod_security_restricted",
+    ),
+    Control(
+        "credential", "A request without a credential that is known reaches no model.", _IDENTITY,
+        "tests/gateway/test_answers.py::test_refusals",
+    ),
+    Control(
+        "allowed-callers", "A caller reaches only models whose spec.access names it.", _ACCESS,
+        "tests/gateway/test_answers.py::test_a_partners_key_opens_its_model_only",
+    ),
+    Control(
+        "own-headers", "Headers that steer the gateway are dropped when a caller sends them.", _ACCESS,
+        "tests/gateway/test_answers.py::test_a_callers_own_headers_of_the_gateway_count_for_nothing",
+    ),
+    Control(
+        "every-request", "Every request leaves one record, whoever asked and however it ended.", _RECORD,
+        "tests/gateway/test_record.py::test_every_request_leaves_one_record_and_the_counts_agree",
+    ),
+    Control(
+        "no-texts", "No record and no log holds text of a request, a query string or a credential.",
+        ("GDPR Art. 5(1)(c)", "HIPAA 164.312(a)(1)", "PCI DSS 3.3"),
+        "tests/gateway/test_access_log.py::test_every_field_says_something_and_none_a_secret",
+    ),
+    Control(
+        "counted", "Records are compared with the requests Envoy counted itself; what is missing is said.", _RECORD,
+        "tests/unit/audit/test_completeness.py::test_what_is_missing_stays_missing_under_load",
+    ),
+    Control(
+        "edits-found", "A record that was changed is found.", _EVIDENCE,
+        "tests/unit/audit/test_verify.py::test_an_edited_record",
+    ),
+    Control(
+        "chained", "A record that was changed together with its hash is found, for the next one names it.", _EVIDENCE,
+        "tests/unit/audit/test_verify.py::test_an_edited_record_with_a_hash_that_fits",
+    ),
+    Control(
+        "signed", "Records somebody else made are found: checkpoints are signed.", _EVIDENCE,
+        "tests/unit/audit/test_verify.py::test_a_checkpoint_whose_signature_does_not_fit",
+    ),
+    Control(
+        "end-known", "Records cut off at the end are found: the head is signed.", _EVIDENCE,
+        "tests/unit/audit/test_verify.py::test_an_end_that_is_gone",
+    ),
+    Control(
+        "no-record-no-answer", "With audit.onFailure: Refuse nothing is answered that cannot be recorded.", _RECORD,
+        "tests/unit/gateway/record/test_door.py::test_it_is_closed_until_somebody_opens_it",
+    ),
+    Control(
+        "pinned-weights", "Weights are named by their digest: what was approved is what runs.", _WEIGHTS,
+        "tests/api/test_rules.py::test_bad_is_refused_with_a_message",
+    ),
+    Control(
+        "checked-weights", "A download with another SHA-256 is thrown away.", _WEIGHTS,
+        "tests/unit/cli/test_fetch_weights.py::test_another_file_is_refused_with_both_sums_and_leaves_nothing",
+    ),
+)  # fmt: skip

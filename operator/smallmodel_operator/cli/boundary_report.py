@@ -1,0 +1,130 @@
+"""`slm boundary report` and `check-report`: what the records say of a time, signed, for people and programs."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from smallmodel_operator.audit import summary
+from smallmodel_operator.audit.page import page
+from smallmodel_operator.audit.period import Period
+from smallmodel_operator.audit.report import Fault, FaultKind
+from smallmodel_operator.audit.sign import KEY, Signer, signed
+from smallmodel_operator.audit.verify import Verifier
+from smallmodel_operator.boundary.controls import CONTROLS
+from smallmodel_operator.cli.audit import Chain, NoRecords, chains
+
+WRONG, UNUSABLE = 1, 2
+
+
+def report(names: list[str], period: str, inside: list[str], keys: list[str], sign_with: str, output: str) -> int:
+    """Print the report; 0: all in order, 1: something is not, 2: it could not be made."""
+    try:
+        found = summary.Summary(Period.of(period), tuple(ip_network(text) for text in inside))
+        signer = _signer(Path(sign_with)) if sign_with else None
+        checked = [_checked(chain, found, keys) for chain in _progress(chains(names))]
+    except (NoRecords, OSError, ValueError) as error:
+        return _failed(str(error))
+    made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    value = summary.statement(found, checked, made, [asdict(control) for control in CONTROLS])
+    if signer:
+        value = signer.sign(value)
+    if output == "json":
+        print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+    elif output == "html":
+        print(page(value), end="")
+    else:
+        _show(value)
+    return 0 if summary.verdict(value)[0] else WRONG
+
+
+def check_report(name: str, key: str) -> int:
+    """Say whether a report is as it was signed; 0: it is, 1: it is not, 2: it is no report."""
+    try:
+        value: Any = json.loads(Path(name).read_text())
+        if not isinstance(value, dict) or value.get("form") != summary.FORM:
+            raise ValueError(f"{name} is no report in JSON, as `slm boundary report -o json` writes it")
+    except (OSError, ValueError, RecursionError) as error:
+        return _failed(str(error))
+    if "signature" not in value:
+        return _failed(f"{name} is not signed: make the report with --sign-with", WRONG)
+    if not signed(value):
+        return _failed(f"{name} IS NOT what was signed", WRONG)
+    if key and value[KEY] != key:
+        return _failed(f"{name} is signed with key {value[KEY]}, not with {key}", WRONG)
+    pinned = "" if key else " (whose key that is has to be known from elsewhere: give it with --key)"
+    print(f"{name} is as it was signed, with key {value[KEY]}{pinned}")
+    return 0
+
+
+def _progress(found: list[Chain]) -> Any:
+    """A bar on the terminal, where there is one."""
+    return track(found, "checking records", console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+def _checked(chain: Chain, found: summary.Summary, keys: list[str]) -> summary.Chain:
+    head = chain.head()  # before the rest: a chain in use grows meanwhile
+    verifier = Verifier(seen=found.add)
+    for path in chain.segments:
+        with path.open("rb") as file:
+            verifier.segment(path.name, file)
+    done = verifier.finish(head)
+    for strange in (key for key in done.keys if keys and key not in keys):
+        detail = f"it is signed with key {strange}, which --key does not name"
+        done.faults.append(Fault(FaultKind.STRANGE_KEY, done.signed_to, str(chain.folder), detail=detail))
+    return summary.Chain(chain.folder.parent.name if chain.folder.name == "audit" else chain.folder.name, done)
+
+
+def _signer(path: Path) -> Signer:
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(
+            f"{path} holds no Ed25519 key without a password; make one: openssl genpkey -algorithm ed25519 -out {path}"
+        )
+    return Signer(key.private_bytes_raw())
+
+
+def _show(value: dict[str, Any]) -> None:
+    good, sentence = summary.verdict(value)
+    console = Console()
+    console.print(sentence, style="green" if good else "red", markup=False)
+    period, left = value["period"], value["left"]
+    print(f"{period['since']} to before {period['until']} (UTC): {value['total']['requests']} requests")
+    print(f"left the cluster: {left['requests']} requests, {left['bytes']} bytes" if left["judged"] else
+          "addresses not compared with the cluster's networks: give --inside")  # fmt: skip
+    for item in left["destinations"]:
+        print(f"  {item['address']}: {item['requests']} requests, {item['bytes']} bytes")
+    table = Table(box=None, pad_edge=False)
+    for title in ("MODEL", "CALLER", "REQUESTS", "ANSWERED", "REFUSED", "FAILED", "GIVEN UP"):
+        table.add_column(title, overflow="fold")
+    for use in value["uses"]:
+        names = ("requests", "answered", "refused", "failed", "left")
+        table.add_row(use["model"] or "-", use["caller"] or "-", *(str(use[name]) for name in names))
+    console.print(table)
+    for gateway in value["gateways"]:
+        state = "intact" if gateway["intact"] else f"{len(gateway['faults'])} FAULT(S)"
+        print(
+            f"{gateway['place']}: {state}: records {gateway['first']} to {gateway['last']}, "
+            f"{gateway['finished']} requests by Envoy's count, {gateway['missing']} missing, {gateway['surplus']} too "
+            f"many; head {gateway['head']}"
+        )
+        for fault in gateway["faults"]:
+            print(f"  {fault}")
+
+
+def _failed(message: str, code: int = UNUSABLE) -> int:
+    Console(stderr=True).print(message, style="red", markup=False)
+    return code

@@ -1,0 +1,43 @@
+"""How each control is taken away: a text of the package and what stands there without it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """`file` below the package; `text` occurs in it once."""
+
+    file: str
+    text: str
+    without: str
+
+
+REMOVALS: Final = {
+    "no-way-out": Removal("boundary/build.py", '"egress": [],', '"egress": [{}],'),
+    "gateways-only": Removal("boundary/build.py", '"from": [peer], ', ""),
+    "no-token": Removal(
+        "serving/revisions.py", '"automountServiceAccountToken": False,', '"automountServiceAccountToken": True,'
+    ),
+    "credential": Removal(
+        "gateway/xds/lua/door.lua",
+        "local found = KEYS[sha256(token)]",
+        'local found = KEYS[sha256(token)] or { "support", "key:support/bot" }',
+    ),
+    "allowed-callers": Removal("gateway/xds/lua/target.lua", "if not open then", "if false then"),
+    "own-headers": Removal("gateway/xds/listener.py", '("x-slm-", "x-envoy-")', '("x-envoy-",)'),
+    "every-request": Removal("gateway/xds/listener.py", '"access_log": [access_log(site)],', ""),
+    "no-texts": Removal("gateway/accesslog/format.py", "%PATH(NQ:PATH):128%", "%PATH(WQ:PATH):128%"),
+    "counted": Removal(
+        "audit/completeness.py", "missing=max(0, min(max(self.missing, least - after), most - before)),", "missing=0,"
+    ),
+    "edits-found": Removal("audit/verify.py", "if not record.intact:", "if False:"),
+    "chained": Removal("audit/verify.py", "if self._links and record.prev not in self._links:", "if False:"),
+    "signed": Removal("audit/verify.py", "if not signed(body):", "if False:"),
+    "end-known": Removal("audit/verify.py", "if head.seq > last:", "if False:"),
+    "no-record-no-answer": Removal(
+        "gateway/record/door.py", "return self.strict and self._said is not False", "return False"
+    ),
+    "pinned-weights": Removal("api/rules.py", '"oci://[!-?A-~]+@sha256:[0-9a-f]{64}"', '"oci://[!-?A-~]+"'),
+    "checked-weights": Removal("cli/fetch_weights.py", "check(part, wish.sha256)", "pass"),
+}

@@ -1,0 +1,66 @@
+"""Each control of the table is taken away in turn, and the test it names has to go red.
+
+In a copy of the package, so that nothing of the repository changes. That the tests are green with everything in place
+is looked at first, with the same copy: a test that is always red proves nothing.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hack.cluster.paths import REPOSITORY
+from tests.controls.removals import REMOVALS
+
+from smallmodel_operator.boundary.controls import CONTROLS, Control
+
+PACKAGE = REPOSITORY / "operator" / "smallmodel_operator"
+FAILED = 1
+"""Exit code of pytest when tests ran and failed; anything else is a test that did not run."""
+
+
+def run(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join((str(copy), str(REPOSITORY)))
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *tests],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A folder to import the package from."""
+    shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_every_control_has_a_test_and_a_removal() -> None:
+    assert {control.name for control in CONTROLS} == set(REMOVALS)
+    assert len({control.name for control in CONTROLS}) == len(CONTROLS)
+    for control in CONTROLS:
+        assert control.duties
+        file, _, name = control.test.partition("::")
+        assert f"def {name}(" in (REPOSITORY / file).read_text()
+        removal = REMOVALS[control.name]
+        assert (PACKAGE / removal.file).read_text().count(removal.text) == 1, removal
+
+
+@pytest.mark.long
+def test_with_everything_in_place_they_are_green(copy: Path) -> None:
+    done = run(copy, *sorted({control.test for control in CONTROLS}))
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda c: c.name)
+def test_without_it_its_test_is_red(control: Control, copy: Path) -> None:
+    removal = REMOVALS[control.name]
+    file = copy / PACKAGE.name / removal.file
+    file.write_text(file.read_text().replace(removal.text, removal.without))
+    done = run(copy, control.test)
+    assert done.returncode == FAILED, f"exit code {done.returncode}: {done.stdout[-4000:]}{done.stderr[-1000:]}"
