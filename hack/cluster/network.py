@@ -1,8 +1,12 @@
 """The network of one cluster: a namespace of its own with no way out, and a veth pair the host reaches it over."""
 
+import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+LEFT: Final = "slm-left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,52 @@ def up(name: str, addresses: Addresses) -> None:
     for setting in ("net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1"):
         subprocess.run([*prefix(name), "sysctl", "-qw", setting], check=False, capture_output=True)
     _answer_names(name, addresses)
+    _count_what_leaves(name)
+
+
+def _count_what_leaves(name: str) -> None:
+    """Who wanted to send what out of the cluster: addresses, protocol and packets, for `left`.
+
+    Not counted: link-local addresses, which no router passes on (clouds have their metadata there), and multicast.
+    """
+    table = f"""
+table ip {LEFT}
+table ip {LEFT} {{
+  set {LEFT} {{
+    type ipv4_addr . ipv4_addr . inet_proto
+    size 1024
+    flags dynamic
+    counter
+  }}
+  chain out {{
+    type filter hook postrouting priority 0;
+    oifname "nowhere" ip daddr != {{ 169.254.0.0/16, 224.0.0.0/4 }} add @{LEFT} {{ ip saddr . ip daddr . meta l4proto }}
+  }}
+}}
+"""
+    if not _nft(name, "list", "table", "ip", LEFT).returncode:
+        return  # what was counted stays
+    done = _nft(name, "-f", "-", text=table)
+    if done.returncode:
+        raise RuntimeError(f"nft: {done.stderr.strip()}")
+
+
+def left(name: str) -> list[str]:
+    """What anything in the cluster sent to an address outside since it was brought up: one line for each way.
+
+    Raises:
+        RuntimeError: nobody counts.
+    """
+    done = _nft(name, "-j", "list", "set", "ip", LEFT, LEFT)
+    if done.returncode:
+        raise RuntimeError(f"nft: {done.stderr.strip()}")
+    found = next(part["set"] for part in json.loads(done.stdout)["nftables"] if "set" in part)
+    ways = [item["elem"] for item in found.get("elem", ())]
+    return [f"{' > '.join(map(str, w['val']['concat']))}: {w['counter']['packets']} packets" for w in ways]
+
+
+def _nft(name: str, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*prefix(name), "nft", *words], input=text, capture_output=True, text=True)
 
 
 def _answer_names(name: str, addresses: Addresses) -> None:
@@ -85,7 +135,7 @@ def _answer_names(name: str, addresses: Addresses) -> None:
         "table ip slm-names {}\ndelete table ip slm-names\n"
         "table ip slm-names {\n  chain output {\n    type nat hook output priority -100;\n" + rules + "  }\n}\n"
     )
-    done = subprocess.run([*prefix(name), "nft", "-f", "-"], input=table, capture_output=True, text=True)
+    done = _nft(name, "-f", "-", text=table)
     if done.returncode:
         raise RuntimeError(f"nft: {done.stderr.strip()}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hack.cluster import packages, process
+from hack.cluster import network, packages, process
 from hack.cluster.__main__ import dead, status
 from hack.cluster.node import Node
 from hack.images.build import build_image, pack_weights
@@ -154,10 +154,12 @@ def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
             node.down()
         raise
     yield Bed(node)
+    left = network.left(NAME)
     if request.session.testsfailed:
         keep_logs(node)
     if os.environ.get("SLM_KEEP_CLUSTER") != "1":
         node.down()
+    assert left == [], "during all these tests nothing may have been sent to an address outside the cluster"
 
 
 def _new(node: Node) -> None:

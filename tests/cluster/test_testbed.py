@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from hack.cluster import process
+from hack.cluster import network, process
 from hack.cluster.__main__ import COMPONENTS, dead, status
 from hack.cluster.binaries import program
 from hack.cluster.node import Node
@@ -65,6 +65,18 @@ def test_there_is_no_way_out(bed: Bed) -> None:
     """From the cluster's namespace nothing but the cluster answers; the route out leads to a bridge without members."""
     routes = subprocess.run([*bed.node.prefix, "ip", "route"], check=True, capture_output=True, text=True).stdout
     assert "default dev nowhere" in routes
+
+
+def test_what_would_leave_is_counted(bed: Bed) -> None:
+    """So that a count of nothing at the end means something. What this test sends is taken off the count again."""
+    way = f"{bed.node.addresses.node} > 203.0.113.77 > udp"
+    subprocess.run([*bed.node.prefix, "bash", "-c", "echo x >/dev/udp/203.0.113.77/4000"], check=True)
+    assert f"{way}: 1 packets" in network.left(bed.node.name)
+    element = f"{{ {way.replace(' > ', ' . ')} }}"
+    subprocess.run(
+        [*bed.node.prefix, "nft", "delete", "element", "ip", network.LEFT, network.LEFT, element], check=True
+    )
+    assert not [found for found in network.left(bed.node.name) if found.startswith(way)]
 
 
 def test_names_of_the_world_outside_do_not_exist_and_that_is_known_at_once(bed: Bed) -> None:
