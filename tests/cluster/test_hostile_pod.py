@@ -22,7 +22,7 @@ ADMIN = (9901, 15000, 19000)
 GATE = {"app.kubernetes.io/name": "smallmodel-gateway", "app.kubernetes.io/component": "gateway"}
 
 PROBE = """
-import json, socket, sys, threading
+import json, socket, sys, threading, time
 
 def tcp(host, port):
     socket.create_connection((host, port), 4).close()
@@ -35,20 +35,29 @@ def dns(host, port):  # asks for a name that carries something, as a tunnel does
     asker.sendto(head + name + b"\\0\\x01\\0\\x01", (host, port))
     asker.recv(512)
 
-found = {}
-
-def probe(name, kind, host, port):
+def probe(found, name, kind, host, port):
     try:
         {"tcp": tcp, "dns": dns}[kind](host, port)
         found[name] = "open"
     except OSError as error:
         found[name] = type(error).__name__
 
-threads = [threading.Thread(target=probe, args=(name, *where)) for name, where in json.loads(sys.argv[1]).items()]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
+def all_at_once(where):
+    found = {}
+    threads = [threading.Thread(target=probe, args=(found, name, *what)) for name, what in where.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+where, wanted = json.loads(sys.argv[1])
+end = time.monotonic() + 30  # policies come into force a moment after a pod has begun
+while True:
+    found = all_at_once(where)
+    if {name for name, how in found.items() if how == "open"} == set(wanted) or time.monotonic() > end:
+        break
+    time.sleep(0.2)
 print(json.dumps(found))
 """
 
@@ -98,15 +107,23 @@ def pod(bed: Bed, namespace: str, name: str, code: str, said: Any, labels: Mappi
     return out
 
 
-def tries(bed: Bed, namespace: str, name: str, where: Where, labels: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What each probe of a pod of that namespace met: `open`, or the error."""
-    return dict(json.loads(pod(bed, namespace, name, PROBE, where, labels)))
+def opened(said: str) -> set[str]:
+    """Of what the probes print: those that got through."""
+    return {name for name, how in json.loads(said).items() if how == "open"}
 
 
-def inside(bed: Bed, workload: str, container: str, where: Where) -> dict[str, str]:
+def tries(
+    bed: Bed, namespace: str, name: str, where: Where, wanted: set[str], labels: Mapping[str, str] | None = None
+) -> set[str]:
+    """Which probes of a pod of that namespace get through, once policies are in force; `wanted` ends the wait."""
+    return opened(pod(bed, namespace, name, PROBE, [where, sorted(wanted)], labels))
+
+
+def inside(bed: Bed, workload: str, container: str, where: Where, wanted: set[str]) -> set[str]:
     """The same from a container of the release."""
-    words = ("-n", SYSTEM, "exec", workload, "-c", container, "--", "python3", "-c", PROBE, json.dumps(where))
-    return dict(json.loads(bed.kubectl(*words)))
+    said = json.dumps([where, sorted(wanted)])
+    words = ("-n", SYSTEM, "exec", workload, "-c", container, "--", "python3", "-c", PROBE, said)
+    return opened(bed.kubectl(*words))
 
 
 def from_host(host: str, port: int) -> bool:
@@ -171,14 +188,12 @@ def test_a_tenants_pod_reaches_the_gateways_door_and_nothing_else(bed: Bed, serv
     admin = {f"admin on {port}": ("tcp", gateway, port) for port in ADMIN}
     door = {"the door": ("tcp", gateway, 10080)}
     for namespace in (served, other):
-        met = tries(bed, namespace, "hostile", {**forbidden, **admin, **door})
-        assert [name for name, how in met.items() if how == "open"] == ["the door"], met
+        assert tries(bed, namespace, "hostile", {**forbidden, **admin, **door}, {"the door"}) == {"the door"}
     assert not any(from_host(gateway, port) for port in ADMIN), "the admin interface is on no port at all"
     # The same probe from where it may: what looks like a gateway, in the gateways' namespace, reaches the engine.
-    met = tries(bed, SYSTEM, "control", {"the engine": forbidden["the engine"]}, GATE)
-    assert met == {"the engine": "open"}
-    met = tries(bed, served, "disguised", {"the engine": forbidden["the engine"]}, GATE)
-    assert met["the engine"] != "open", "labels of gateways count in their namespace only"
+    engines = {"the engine": forbidden["the engine"]}
+    assert tries(bed, SYSTEM, "control", engines, {"the engine"}, GATE) == {"the engine"}
+    assert tries(bed, served, "disguised", engines, set(), GATE) == set(), "only in the gateways' namespace"
 
 
 def test_who_sees_prompts_reaches_no_name_server_and_no_metadata(bed: Bed, served: str) -> None:
@@ -193,14 +208,14 @@ def test_who_sees_prompts_reaches_no_name_server_and_no_metadata(bed: Bed, serve
     api = {"the API server": ("tcp", str(bed.get("service", "kubernetes", "default")["spec"]["clusterIP"]), 443)}
     with metadata_server(bed):
         # Nothing of ours is about a tenant's other pods: the control of every probe below.
-        assert set(tries(bed, served, "control", where).values()) == {"open"}
-        met = tries(bed, served, "as-a-model", {**where, **api}, {"smallmodel.dev/model": "bot"})
-        assert "open" not in met.values(), met
-        met = inside(bed, "smallmodel-gateway-0", "agent", {**where, **engine, **api})
-        assert {name for name, how in met.items() if how == "open"} == {"the engine", "the API server"}, met
+        assert tries(bed, served, "control", where, set(where)) == set(where)
+        assert tries(bed, served, "as-a-model", {**where, **api}, set(), {"smallmodel.dev/model": "bot"}) == set()
+        mine = {"the engine", "the API server"}
+        assert inside(bed, "smallmodel-gateway-0", "agent", {**where, **engine, **api}, mine) == mine
         agent = {"the agent": ("tcp", gateway, 10091)}
-        met = inside(bed, "deploy/smallmodel-operator", "operator", {**where, **engine, **api, **agent})
-        assert {name for name, how in met.items() if how == "open"} == {"the API server", "the agent"}, met
+        mine = {"the agent", "the API server"}
+        everything = {**where, **engine, **api, **agent}
+        assert inside(bed, "deploy/smallmodel-operator", "operator", everything, mine) == mine
 
 
 def test_a_tenants_token_opens_nothing_and_redirects_no_prompt(bed: Bed, served: str) -> None:

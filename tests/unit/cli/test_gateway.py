@@ -1,5 +1,6 @@
 """`slm gateway`: what Envoy needs is there before it starts, and what is there already is kept."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def test_a_folder_that_cannot_be_written_is_named(
     monkeypatch.setenv("SLM_GATEWAY_DIR", str(file / "below"))
     assert gateway.prepare() == 1
     assert str(file) in capsys.readouterr().err
+
+
+def test_a_configuration_that_leads_outside_is_not_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLM_GATEWAY_DIR", str(tmp_path))
+    module = importlib.import_module("smallmodel_operator.gateway.xds.bootstrap")
+    monkeypatch.setattr(module, "_agent", lambda _: {"name": "agent", "type": "STRICT_DNS"})
+    assert gateway.prepare() == 1
+    said = capsys.readouterr().err
+    assert "no configuration is written: it would lead outside the cluster: bootstrap -> cluster agent" in said
+    assert "STRICT_DNS" in said
+    assert not (tmp_path / "bootstrap.json").exists()
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

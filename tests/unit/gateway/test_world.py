@@ -11,6 +11,7 @@ from smallmodel_operator.api.names import GATEWAY_KEYS
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.core.keys import ENGINE_MASTER, TABLE, Identity, dump
+from smallmodel_operator.gateway.pods import CONTROLLER, MANAGED_BY
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.view import Keys
 from smallmodel_operator.gateway.world import World
@@ -134,3 +135,30 @@ async def test_only_what_a_file_contains_writes_them(client: Client) -> None:
     before = listed.changes
     models._drop(("support", "bot"))
     assert listed.changes == before + 1
+
+
+async def test_an_address_that_is_no_pod_is_not_used_and_said_once(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = Listed(client, None)
+    marks = {"smallmodel.dev/model": "bot", "kubernetes.io/service-name": "bot-pods", MANAGED_BY: CONTROLLER}
+    target = {"kind": "Pod", "namespace": "support", "name": "bot-1"}
+    up = {"conditions": {"ready": True}}
+    written: dict[str, Any] = {
+        "metadata": {"name": "bot-x", "namespace": "support", "labels": marks},
+        "addressType": "IPv4",
+        "ports": [{"port": 8080}],
+        "endpoints": [
+            {"addresses": ["10.0.0.1"], "targetRef": target, **up},
+            {"addresses": ["203.0.113.9"], **up},
+        ],
+    }
+    (slices,) = listed.world.slices.informers
+    for _ in range(2):
+        slices._take(("support", "bot-x"), written)
+    assert [e.address for e in listed.world._endpoints["support/bot"]] == ["10.0.0.1"]
+    said = [r.getMessage() for r in caplog.records if "not used as endpoints" in r.getMessage()]
+    assert said == [
+        "not used as endpoints of support/bot: 203.0.113.9: no pod that Kubernetes found for its Service has such an "
+        "address"
+    ]
