@@ -1,4 +1,4 @@
-"""The kill switch, drilled on the real node: `slm boundary seal --all --stop`, what callers see, a restart, the undo."""
+"""The kill switch drilled on the real node: `slm boundary seal --all --stop`, what callers see, a restart, the undo."""
 
 import http.client
 import json
