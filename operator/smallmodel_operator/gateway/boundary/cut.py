@@ -19,6 +19,8 @@ CUT, RUN = b"1", b"0"
 LEAST_SECONDS: Final = 0.2
 """Envoy looks at the number every 50 ms, and its workers hear of new routes a moment after it says that it has them."""
 MOST_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 0.15
+"""Until Envoy has surely looked at the number again: so long it cuts on, and has to say that it does."""
 LOOK_SECONDS: Final = 0.05
 
 
@@ -38,6 +40,7 @@ async def cut(admin: Admin, file: Path, left: Callable[[], Awaitable[bool]]) -> 
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         write(file, RUN)
+        await asyncio.sleep(SETTLE_SECONDS)
         with suppress(Unreachable):
             await admin.set_runtime(CUTTING, 0)
 
