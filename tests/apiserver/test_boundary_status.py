@@ -1,4 +1,4 @@
-"""BoundaryEnforced on a real API server, with the chart's rights: beside gateways' words, and nothing but it."""
+"""BoundaryEnforced on a real API server, with the rights the chart gives: beside gateways' words, and only it."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
