@@ -14,8 +14,25 @@ class Removal:
 
 
 REMOVALS: Final = {
-    "no-way-out": Removal("boundary/build.py", '"egress": [],', '"egress": [{}],'),
-    "gateways-only": Removal("boundary/build.py", '"from": [peer], ', ""),
+    "no-way-out": Removal(
+        "boundary/build.py", '"egress": [rule for _, rule in egress(MODELS, view)],', '"egress": [{}],'
+    ),
+    "gateways-only": Removal(
+        "boundary/build.py", '"ingress": [rule for _, rule in ingress(MODELS, view)],', '"ingress": [{}],'
+    ),
+    "downloads-outside": Removal("boundary/source.py", "(*NEVER, *cluster_networks)", "cluster_networks"),
+    "nothing-leads-out": Removal(
+        "gateway/config.py",
+        "if leaks := self._renderer.leaks(state, {BOOTSTRAP: self._renderer.bootstrap(), **files}):",
+        "if leaks := []:",
+    ),
+    "pods-only": Removal("gateway/state.py", "if not port or not found_by_kubernetes(part):", "if not port:"),
+    "network-tried": Removal("boundary/canary.py", "[c for c in report.checks if c.tried.through]", "[]"),
+    "no-enforcement-no-serving": Removal(
+        "boundary/enforcement.py", "if not boundary.required or boundary.enforced:", "if True:"
+    ),
+    "stopped": Removal("gateway/xds/lua/target.lua", "if model.stopped then", "if false then"),
+    "cut": Removal("gateway/boundary/cut.py", "write(file, CUT)", "pass"),
     "no-token": Removal(
         "serving/revisions.py", '"automountServiceAccountToken": False,', '"automountServiceAccountToken": True,'
     ),

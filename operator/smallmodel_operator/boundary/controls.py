@@ -23,6 +23,7 @@ _ACCESS: Final = ("GDPR Art. 32(1)(b)", "HIPAA 164.312(a)(1)", "PCI DSS 7.2", "D
 _IDENTITY: Final = ("GDPR Art. 32(1)(b)", "HIPAA 164.312(d)", "PCI DSS 8.3", "DORA Art. 9(4)(d)")
 _RECORD: Final = ("GDPR Art. 5(2)", "GDPR Art. 30", "HIPAA 164.312(b)", "PCI DSS 10.2", "DORA Art. 10(1)")
 _EVIDENCE: Final = ("GDPR Art. 5(2)", "HIPAA 164.312(c)(1)", "PCI DSS 10.3", "DORA Art. 9(2)")
+_STOP: Final = ("GDPR Art. 18", "HIPAA 164.308(a)(6)", "PCI DSS 12.10", "DORA Art. 11(2)")
 _WEIGHTS: Final = ("DORA Art. 9(2)", "PCI DSS 6.3", "HIPAA 164.312(c)(1)")
 
 CONTROLS: Final = (
@@ -31,8 +32,38 @@ CONTROLS: Final = (
         "tests/unit/boundary/test_build.py::test_a_model_pod_has_no_way_out",
     ),
     Control(
-        "gateways-only", "Only gateways and the operator reach a pod of a model, on one port.", _BOUNDARY,
-        "tests/unit/boundary/test_build.py::test_in_come_the_gateways_and_the_operator_on_one_port",
+        "gateways-only", "Only gateways reach a pod of a model, on one port.", _BOUNDARY,
+        "tests/unit/boundary/test_build.py::test_in_come_the_gateways_on_one_port_and_nobody_else",
+    ),
+    Control(
+        "downloads-outside", "A download of weights reaches neither the cluster's pods nor the cloud's metadata.",
+        _BOUNDARY,
+        "tests/unit/boundary/test_build.py::test_no_download_reaches_the_metadata_server",
+    ),
+    Control(
+        "nothing-leads-out", "A gateway loads no configuration in which a path leads outside the cluster.", _BOUNDARY,
+        "tests/unit/gateway/test_config.py::test_what_leads_outside_is_never_written",
+    ),
+    Control(
+        "pods-only", "Prompts go to pods that Kubernetes found for a model's Service, to no other address.", _BOUNDARY,
+        "tests/unit/gateway/test_view.py::test_only_what_kubernetes_found_counts",
+    ),
+    Control(
+        "network-tried", "What the network lets through though policies forbid it is found by trying, and named.",
+        _BOUNDARY,
+        "tests/unit/boundary/test_canary.py::test_one_thing_that_got_through_is_enough_and_named",
+    ),
+    Control(
+        "no-enforcement-no-serving", "Where it is required, models are not served by a network that enforces nothing.",
+        _BOUNDARY, "tests/unit/boundary/test_enforcement.py::test_no_enforcement_no_serving",
+    ),
+    Control(
+        "stopped", "Inference that was stopped is refused by every gateway.", _STOP,
+        "tests/gateway/test_stop.py::test_all_is_cut_and_refused_and_comes_back",
+    ),
+    Control(
+        "cut", "Answers that run when inference is stopped are cut.", _STOP,
+        "tests/gateway/test_stop.py::test_a_body_that_was_on_its_way_is_cut_too",
     ),
     Control(
         "no-token", "A pod of a model carries no credential of the cluster.", _ACCESS,
