@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import generate_latest
 
-from smallmodel_operator.gateway.metrics import IN_FLIGHT, passing
+from smallmodel_operator.gateway.metrics import IN_FLIGHT, STOPPED, passing, stopped
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,19 @@ def test_series_follow_their_models() -> None:
     assert shown() == {series("bot"): 0}
     passing({"support/bot": 0, "support/other": 0})
     assert shown() == {series("bot"): 0, series("other"): 0}, "a name that comes back"
+
+
+def test_what_is_stopped_has_a_series_and_what_is_not_has_none() -> None:
+    def said() -> list[str]:
+        lines = generate_latest(STOPPED).decode().splitlines()
+        return [line.removeprefix("smallmodel_gateway_inference_stopped") for line in lines if not line.startswith("#")]
+
+    stopped(False, ["crm", "hr"])
+    assert set(said()) == {'{namespace="*"} 0.0', '{namespace="crm"} 1.0', '{namespace="hr"} 1.0'}
+    stopped(True, ["hr"])
+    assert set(said()) == {'{namespace="*"} 1.0', '{namespace="hr"} 1.0'}
+    stopped(False, [])
+    assert said() == ['{namespace="*"} 0.0']
 
 
 def test_no_scrape_finds_a_part() -> None:

@@ -8,6 +8,7 @@ import pytest
 from kubernetes.aio.client import Configuration
 
 from smallmodel_operator.api.names import GATEWAY_KEYS
+from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.core.keys import ENGINE_MASTER, TABLE, Identity, dump
@@ -104,8 +105,51 @@ async def test_a_gateway_that_knew_keys_goes_on_with_them(
     assert not listed.world.waiting_for_keys
 
 
-def smallmodel(**status: Any) -> dict[str, Any]:
-    meta = {"namespace": "support", "name": "bot", "uid": "u", "generation": 1}
+async def test_who_does_not_know_whether_it_may_serve_does_not(client: Client) -> None:
+    listed = Listed(client, None)
+    listed.list(WHOLE)
+    listed.world.boundaries.synced = False
+    assert not listed.world.complete
+    remembered = World(
+        client,
+        GatewaySettings(),
+        (None, None),
+        (),
+        lambda: None,
+        lambda _: None,
+        boundary=Boundary("u", 1, stopped=True),
+    )
+    assert remembered.boundaries.known
+    assert remembered.boundary.stopped
+
+
+async def test_a_boundary_stops_the_models_of_its_namespaces(client: Client) -> None:
+    listed = Listed(client, None)
+    listed.list(WHOLE)
+    listed.world.models.informers[0]._take(("support", "bot"), smallmodel())
+    listed.world.models.informers[0]._take(("crm", "notes"), smallmodel(namespace="crm", name="notes"))
+
+    def stopped() -> dict[str, bool]:
+        return {target: model.stopped for target, model in listed.world.state().models.items()}
+
+    assert stopped() == {"support/bot": False, "crm/notes": False}
+    meta = {"name": "cluster", "uid": "u", "generation": 2}
+    changes = listed.changes
+    for spec, which in (
+        ({"namespaces": [{"name": "crm", "inference": "Stopped"}]}, {"crm/notes"}),
+        ({"inference": "Stopped"}, {"crm/notes", "support/bot"}),
+        ({}, set()),
+    ):
+        listed.world.boundaries._take(("", "cluster"), {"metadata": meta, "spec": spec})
+        assert {target for target, is_stopped in stopped().items() if is_stopped} == which
+        asked = listed.world.model("crm/notes")
+        assert asked is not None
+        assert asked.stopped is ("crm/notes" in which), "as the activator asks"
+    assert listed.changes == changes + 3, "each is a reason to write"
+
+
+def smallmodel(namespace: str = "support", name: str = "bot", **status: Any) -> dict[str, Any]:
+    meta = {"namespace": namespace, "name": name, "uid": "u", "generation": 1}
     return {"metadata": meta, "spec": {}, "status": {"observedGeneration": 1, **status}}
 
 
