@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -11,7 +12,7 @@ from smallmodel_operator.gateway import metrics
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import CDS, EDS, LDS, RDS, Files, dump
 from smallmodel_operator.gateway.known import KNOWN, remember
-from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.state import Model, State
 from smallmodel_operator.gateway.world import World
 
 BOOTSTRAP: Final = "bootstrap.json"
@@ -21,6 +22,7 @@ MOST_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.05
 """How often is looked whether everything is known: without an operator that takes as long as it takes."""
+GIVEN: Final = 256
 CONFIGURED: Final = (CDS, RDS, LDS)
 
 logger = logging.getLogger(__name__)
@@ -77,6 +79,8 @@ class Writer:
         self._took = 0.0
         self.targets = frozenset(targets_on_disk(files))
         """Those in the configuration."""
+        self.given: deque[Mapping[str, Model]] = deque(maxlen=GIVEN)
+        """Models of each configuration, before Envoy has it; whoever records them takes them away."""
         self.problem = ""
         self.replaced = time.monotonic()
         """When a file that is not only endpoints was last replaced (monotonic)."""
@@ -141,6 +145,7 @@ class Writer:
             contents[name], values[target] = dump(value), value
         self._discovery.put(values)
         self.targets = frozenset(state.models)
+        self.given.append(state.models)
         names = self._files.write_all(contents)
         self._count(names)
         if any(not name.startswith(EDS) for name in names):
