@@ -67,11 +67,14 @@ class Fixture:
                 log.write(line(self.written, **fields))
 
     def read(self) -> None:
-        """All that is in the log is recorded."""
-        while self.reader.step():
-            pass
-        if self.recorder.waiting:
+        """All that is in the log is recorded, with a commit for each batch."""
+        if self.recorder.failed:
             self.recorder.commit()
+        more = True
+        while more:
+            more = self.reader.step()
+            if self.recorder.waiting:
+                self.recorder.commit()
 
     def stop(self) -> None:
         self.reader.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,7 +24,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
             settings=GatewaySettings(gateway_dir=folder, gateway_data_dir=folder, identity="gateway-0", **settings),
             admin=admin,
             world=SimpleNamespace(keys=Keys({}, MASTER)),
-            writer=SimpleNamespace(versions={"xds/rds.json": "v1"}),
+            writer=SimpleNamespace(versions={"xds/rds.json": "v1"}, given=deque()),
             troubles=[],
             in_force=None,
         ),

@@ -26,6 +26,7 @@ from smallmodel_operator.gateway.accesslog.observe import Ending, Observation, o
 from smallmodel_operator.gateway.accesslog.part import reader_of
 from smallmodel_operator.gateway.accesslog.rotate import Rotator
 from smallmodel_operator.gateway.admin import Admin
+from smallmodel_operator.gateway.policy import engine_revision, policy_hash
 from smallmodel_operator.gateway.xds import Site, bootstrap, files
 
 CHAT = "/v1/chat/completions"
@@ -69,11 +70,14 @@ def breaking() -> Iterator[int]:
     server.server_close()
 
 
+BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, chat_template="c" * 64)
+
+
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory, bot: Engine, breaking: int) -> Iterator[Gateway]:
     """support/bot answers, support/broken breaks off, support/off is off, support/tight takes 1 a minute."""
     models = (
-        model("support/bot"),
+        BOT,
         model("support/broken"),
         model("support/off", off=True),
         model("support/tight", requests_per_minute=1),
@@ -144,6 +148,8 @@ def test_an_answer(logged: Gateway) -> None:
     assert line["gen_ai.operation.name"] == "chat"
     assert (line["gen_ai.request.model"], line["gen_ai.response.model"]) == ("bot", "support/bot")
     assert (line["slm.target"], line["slm.digest"]) == ("support/bot", "sha256:bot")
+    assert (line["slm.policy"], line["slm.engine.revision"]) == (policy_hash(BOT), engine_revision(BOT))
+    assert line["slm.template"] == "c" * 64
     assert (line["slm.caller"], line["slm.caller.namespace"]) == ("key:support/bot", "support")
     assert (line["gen_ai.usage.input_tokens"], line["gen_ai.usage.output_tokens"]) == (7, 3)
     assert (line["error.type"], line["slm.cause"], line["slm.attempts"]) == (None, None, 1)
@@ -201,6 +207,7 @@ def test_a_refusal(logged: Gateway, name: str, key: str, status: int, cause: str
     assert line["http.response.status_code"] == status
     assert (line["slm.cause"], line["error.type"], line["slm.target"]) == (cause, cause, target)
     assert (line["slm.attempts"], line["slm.upstream.address"]) == (0, None)
+    assert line["slm.policy"] is None  # it never came to the model's route
     assert seen(line).cause == cause
 
 

@@ -26,6 +26,7 @@ from smallmodel_operator.cli.audit import chains, check
 from smallmodel_operator.core.keys import audit_seed
 from smallmodel_operator.gateway.accesslog.rotate import Rotator
 from smallmodel_operator.gateway.admin import Admin
+from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record import door, part
 from smallmodel_operator.gateway.record.segments import Segments
 from smallmodel_operator.gateway.state import State
@@ -36,9 +37,10 @@ KEY = Signer(audit_seed(MASTER, "gateway-0")).public
 
 
 @asynccontextmanager
-async def recording(folder: Path, **settings: Any) -> AsyncIterator[None]:
+async def recording(folder: Path, **settings: Any) -> AsyncIterator[Agent]:
     """The record at work, and Envoy's lines written at once."""
     async with Admin(folder / "admin.sock") as admin:
+        agent = agent_of(folder, admin, **settings)
 
         async def flush() -> None:
             while True:
@@ -46,9 +48,9 @@ async def recording(folder: Path, **settings: Any) -> AsyncIterator[None]:
                     await admin.reopen_logs()
                 await asyncio.sleep(0.1)
 
-        tasks = [asyncio.create_task(flush()), asyncio.create_task(part.record(agent_of(folder, admin, **settings)))]
+        tasks = [asyncio.create_task(flush()), asyncio.create_task(part.record(agent))]
         try:
-            yield
+            yield agent
             assert not tasks[1].done()
         finally:
             for task in tasks:
@@ -120,10 +122,13 @@ async def test_every_request_leaves_one_record_and_the_counts_agree(
     monkeypatch.setattr(part, "CHECKPOINT_SECONDS", 0.5)
     folder = tmp_path_factory.mktemp("a")
     with Gateway(folder, state(bot)) as gateway:
-        async with recording(folder):
+        async with recording(folder) as agent:
+            agent.writer.given.append(state(bot).models)
             least = await asyncio.to_thread(every_kind, gateway)
             await until(lambda: len(answered(folder)) >= least, 10)
-            gateway.apply(state_of((model("support/bot"),), {"support/bot": bot.port}))
+            newest = model("support/bot", generation=2, max_body_bytes=1 << 20)
+            agent.writer.given.append({newest.target: newest})
+            gateway.apply(state_of((newest,), {"support/bot": bot.port}))
             answer = await asyncio.to_thread(gateway.post, CHAT, {"model": "bot"}, SUPPORT)
             last = answer.headers["x-request-id"]
             await until(lambda: last in answered(folder), 10)
@@ -140,6 +145,7 @@ async def test_every_request_leaves_one_record_and_the_counts_agree(
     (count,) = report.counts()
     assert count["finished"] == count["recorded"] == report.answers >= least + 1
     assert (count["missing"], count["surplus"]) == (0, 0)
+    assert (report.in_force, report.unexplained, report.warnings) == (7, 0, [])  # 3 models and all; another, 2 gone
     lines = [json.loads(text) for text in (folder / "access.log").read_text().splitlines()]
     assert [str(line.get("request.id")) for line in lines] == answered(folder)
     text = "".join(path.read_text() for path in (folder / "audit").iterdir())

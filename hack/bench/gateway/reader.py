@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final, cast
@@ -33,7 +34,7 @@ async def main(folder: Path, what: str) -> None:
             settings=GatewaySettings(gateway_dir=folder, gateway_data_dir=folder, identity="bench"),
             admin=admin,
             world=SimpleNamespace(keys=Keys({}, b"m" * 32)),
-            writer=SimpleNamespace(versions={}),
+            writer=SimpleNamespace(versions={}, given=deque()),
             troubles=[],
         )
         await record(cast(Agent, agent))

@@ -111,7 +111,8 @@ def gateway(folder: Path, engine: int) -> Iterator[Subject]:
     """Our gateway, the model in the address, a client key; beside it the processes that read its access log."""
     own = folder / "gw"
     issuer = CASES["tokens"].issuer  # as in a cluster: the filter of tokens is there
-    state = state_of((model("support/bot"),), {"support/bot": engine}, issuer=issuer)
+    bot = model("support/bot", engine_image="engine@sha256:1", template_revision=2, chat_template="c" * 64)
+    state = state_of((bot,), {"support/bot": engine}, issuer=issuer)
 
     def reader(what: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
         words = [sys.executable, "-m", "hack.bench.gateway.reader", str(own), what]

@@ -55,7 +55,10 @@ class Checkpoint:
 
 @dataclass(slots=True)
 class Report:
-    """About one chain. `signed_to`: the last record under a signature that fits; `tail`: bytes never committed."""
+    """About one chain. `signed_to`: the last record under a signature that fits; `tail`: bytes never committed.
+
+    `in_force`: records of what is in force; `unexplained`: answers that name a policy no record says.
+    """
 
     first: int = 0
     last: int = 0
@@ -66,6 +69,8 @@ class Report:
     keys: list[str] = field(default_factory=list)
     signed_to: int = 0
     tail: int = 0
+    in_force: int = 0
+    unexplained: int = 0
     faults: list[Fault] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

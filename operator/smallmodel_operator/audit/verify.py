@@ -9,15 +9,20 @@ After a fault it goes on from what it finds, so that every further one is named 
 whoever holds the gateways' master key did not write all of them anew; a head noted elsewhere shows that.
 """
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 from smallmodel_operator.audit.head import Head
-from smallmodel_operator.audit.record import ORIGIN, Kind, Record, read
+from smallmodel_operator.audit.record import ORIGIN, Kind, Record, canonical, read
 from smallmodel_operator.audit.report import Checkpoint, Fault, FaultKind, Report
 from smallmodel_operator.audit.sign import KEY, signed
 
+POLICY: Final = "slm.policy"
+ALL, GONE = "all", "removed"
+"""Events of records of what is in force; any other one says it of a model."""
+_AROUND: Final = frozenset({"kind", "event", "time", "generation", "seq", "prev", "commit"})
 REMOVED: Final = "segments-removed"
 """Event of the note a gateway leaves before it removes old segments."""
 
@@ -43,6 +48,12 @@ class Verifier:
         self._ahead: tuple[Record, str, int] | None = None
         """A record with a higher number than expected, and its place, until the next one is seen."""
         self._file, self._line = "", 0
+        self._explained: set[str] = set()
+        """Hashes of policies that a record said the content of."""
+        self._in_force_now: dict[str, str] = {}
+        """By model, the hash of all that its last record said of it."""
+        self._unexplained: dict[str, tuple[int, int]] = {}
+        """Of others: the first record that names it, and how many do."""
 
     def segment(self, name: str, lines: Iterable[bytes]) -> None:
         """Check a file's lines, each with its newline; files in the order of their names."""
@@ -121,6 +132,12 @@ class Verifier:
             self._seen(record)
         if record.kind == Kind.ANSWER:
             self.report.answers += 1
+            named = record.body.get(POLICY)
+            if isinstance(named, str) and named not in self._explained:
+                first, number = self._unexplained.get(named, (record.seq, 0))
+                self._unexplained[named] = (first, number + 1)
+        elif record.kind == Kind.IN_FORCE:
+            self._in_force(record)
         elif record.kind == Kind.NOTE:
             self._note(record)
         else:
@@ -141,6 +158,40 @@ class Verifier:
         if "head" in body:
             detail = f"when the agent began, at {body.get('time')}: {body['head']}"
             self._fault(FaultKind.HEAD, record.seq, detail)
+
+    def _in_force(self, record: Record) -> None:
+        """What it says has to be what the hash it gives is a hash of."""
+        self.report.in_force += 1
+        body, target = record.body, str(record.body.get("slm.target"))
+        if body.get("event") == ALL:
+            if self._whole and body.get("slm.in_force") != hash_of(self._in_force_now):
+                text = f"record {record.seq} counts other models in force than the records before it say"
+                self.report.warnings.append(text)
+        elif body.get("event") == GONE:
+            self._in_force_now.pop(target, None)
+        else:
+            self._in_force_now[target] = hash_of({k: v for k, v in body.items() if k not in _AROUND})
+            named, said = body.get(POLICY), body.get("policy")
+            if isinstance(named, str) and isinstance(said, dict) and hash_of(said) == named:
+                self._explained.add(named)
+            else:
+                self.report.warnings.append(f"record {record.seq} says another policy than the hash it gives for it")
+
+    @property
+    def _whole(self) -> bool:
+        """The chain is here from its first record on."""
+        return self._begin[0] <= 1 and not self._part
+
+    def _unknown_policies(self) -> None:
+        """Answers have to follow what they name; where the beginning is gone it may be recorded anew after them."""
+        whole = self._whole
+        for named, (first, number) in self._unexplained.items():
+            if whole or named not in self._explained:
+                self.report.unexplained += number
+                self.report.warnings.append(
+                    f"{number} answer(s), the first in record {first}, name the policy {named[:64]}, and no record "
+                    f"{'before them ' if whole else ''}says what it is"
+                )
 
     def _checkpoint(self, record: Record) -> None:
         body = record.body
@@ -163,6 +214,7 @@ class Verifier:
     def finish(self, head: Head | str | None = None) -> Report:
         """Check both ends. `head`: the one beside the files; a text: why it cannot be used; None: there is none."""
         self._settle(None)
+        self._unknown_policies()
         if not self._part:
             self._beginning()
             self._end(head)
@@ -206,6 +258,11 @@ class Verifier:
 
     def _add(self, fault: Fault) -> None:
         self.report.faults.append(fault)
+
+
+def hash_of(value: Mapping[str, Any]) -> str:
+    """SHA-256 of its canonical JSON."""
+    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def named(name: str) -> int:

@@ -199,11 +199,15 @@ def audit_export(
     since: Annotated[str, typer.Option(help="Answers from this time on, like 2026-11-21T14 (UTC).")] = "",
     until: Annotated[str, typer.Option(help="Answers before this time.")] = "",
     target: Annotated[str, typer.Option(help="Answers of <namespace> or <namespace>/<model>.")] = "",
+    form: Annotated[
+        str, typer.Option("--format", help="jsonl: records as they stand; otlp: OpenTelemetry log records.")
+    ] = "jsonl",
 ) -> None:
     """Write JSON lines: the whole chain as it stands, or the answers that are asked for."""
-    from smallmodel_operator.cli.audit import Wanted, export
+    from smallmodel_operator.cli.audit import Wanted
+    from smallmodel_operator.cli.audit_export import export
 
-    raise typer.Exit(export(files, Wanted(since, until, target)))
+    raise typer.Exit(export(files, Wanted(since, until, target), form))
 
 
 @audit.command(name="tail")
@@ -214,7 +218,7 @@ def audit_tail(
     output: Output = "table",
 ) -> None:
     """Print the last answers, and what stopped inference among them."""
-    from smallmodel_operator.cli.audit import tail
+    from smallmodel_operator.cli.audit_tail import tail
 
     raise typer.Exit(tail(files, number, follow, output))
 

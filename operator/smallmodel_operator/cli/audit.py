@@ -1,10 +1,7 @@
 """`slm audit`: checks, shows and exports records from their files alone; no cluster is asked."""
 
 import json
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +13,10 @@ from rich.table import Table
 from smallmodel_operator.audit.head import Head
 from smallmodel_operator.audit.record import BOUNDARY, Kind, Record, read
 from smallmodel_operator.audit.report import Report
-from smallmodel_operator.audit.verify import BEGAN, Verifier, first_of, named
+from smallmodel_operator.audit.verify import BEGAN, POLICY, Verifier, first_of, named
 
 HEAD: Final = "head.json"
 SEGMENT: Final = ".jsonl"
-FOLLOW_SECONDS: Final = 0.5
 FAULTY, UNUSABLE = 1, 2
 
 
@@ -133,7 +129,7 @@ def verify(names: list[str], key: str, part: bool, output: str) -> int:
     try:
         reports = {chain.folder: check(chain, key, part=part) for chain in chains(names)}
     except (NoRecords, OSError) as error:
-        return _failed(str(error))
+        return failed(str(error))
     values = [{"folder": str(folder), **report.dump()} for folder, report in reports.items()]
     if output == "json":
         print(json.dumps(values, indent=2))
@@ -165,7 +161,7 @@ def _words(folder: Path, report: Report, *, pinned: bool) -> Iterator[str]:
     for note in report.notes:
         said = {k: v for k, v in note.items() if k not in ("kind", "event", "time", "seq")}
         if note.get("event") == BOUNDARY:
-            yield f"  record {note.get('seq')} of {note.get('time')}: {_boundary(note)}"
+            yield f"  record {note.get('seq')} of {note.get('time')}: {in_force(note)}"
         elif note.get("event") not in _USUAL or (note.get("event") == BEGAN and said.keys() - {"key"}):
             yield f"  note in record {note.get('seq')} of {note.get('time')}: {note.get('event')} {json.dumps(said)}"
     yield from (f"  warning: {text}" for text in report.warnings)
@@ -184,22 +180,19 @@ def show(request: str, names: list[str], output: str) -> int:
             if record.kind == Kind.ANSWER and record.body.get("request.id") == request
         ]
     except (NoRecords, OSError) as error:
-        return _failed(str(error))
+        return failed(str(error))
     if not found:
-        return _failed(
-            f"no record of request {request!r}: it may have come to a gateway whose records are not here.", 1
-        )
+        return failed(f"no record of request {request!r}: it may have come to a gateway whose records are not here.", 1)
     if output == "json":
-        print(json.dumps([{**r.body, "hash": r.hash, "intact": r.intact} for _, r in found], indent=2))
+        print(json.dumps([_value(chain, record) for chain, record in found], indent=2))
         return 0 if all(record.intact for _, record in found) else FAULTY
     for chain, record in found:
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column()
-        table.add_column(overflow="fold")
-        for name, value in sorted(record.body.items()):
-            if name not in ("kind", "commit"):
-                table.add_row(name, str(value))
-        Console().print(table)
+        _table({k: v for k, v in record.body.items() if k not in ("kind", "commit")})
+        if policy := in_force_of(chain, record):
+            print(f"in force for it, by record {policy.seq} of {policy.body.get('time')}:")
+            _table({k: policy.body[k] for k in ("generation", "policy", "engine") if k in policy.body})
+        elif POLICY in record.body:
+            print("no record here says what that policy is")
         state = "is as it was written" if record.intact else "IS NOT what was written"
         print(
             f"record {record.seq} of {chain.folder} {state}; `slm audit verify {chain.folder}` checks the whole chain"
@@ -207,82 +200,33 @@ def show(request: str, names: list[str], output: str) -> int:
     return 0 if all(record.intact for _, record in found) else FAULTY
 
 
-def export(names: list[str], wanted: Wanted) -> int:
-    """Write JSON lines: every record as it stands, or the answers that are wanted."""
-    try:
-        for chain in chains(names):
-            for record, line in chain.records():
-                if not wanted or (record.kind == Kind.ANSWER and wanted.fits(record.body)):
-                    sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        sys.stderr.close()  # who reads has enough
-    except (NoRecords, OSError) as error:
-        return _failed(str(error))
-    return 0
+def _table(values: Mapping[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in sorted(values.items()):
+        table.add_row(name, json.dumps(value) if isinstance(value, dict) else str(value))
+    Console().print(table)
 
 
-def tail(names: list[str], number: int, follow: bool, output: str) -> int:
-    """Print the last answers, and with `follow` those that come, until interrupted."""
-    read_up_to: dict[Path, int] = {}
-    try:
-        _print(_new(names, read_up_to)[-number or _ALL :], output)
-        while follow:
-            time.sleep(FOLLOW_SECONDS)
-            _print(_new(names, read_up_to), output)
-    except (NoRecords, OSError) as error:
-        return _failed(str(error))
-    except KeyboardInterrupt:
-        pass
-    return 0
+def _value(chain: Chain, record: Record) -> dict[str, Any]:
+    policy = in_force_of(chain, record)
+    more = {"inForce": {**policy.body, "hash": policy.hash, "intact": policy.intact}} if policy else {}
+    return {**record.body, "hash": record.hash, "intact": record.intact, **more}
 
 
-_ALL: Final = sys.maxsize
-"""Index behind the end of every list."""
+def in_force_of(chain: Chain, answer: Record) -> Record | None:
+    """The record that says what the policy of an answer is: the last one before it, else (old segments were removed and
+    it was recorded anew) the first one after it."""
+    found = None
+    for record, _ in chain.records():
+        fits = record.kind == Kind.IN_FORCE and record.body.get(POLICY) == answer.body.get(POLICY) is not None
+        if fits and (record.seq < answer.seq or found is None):
+            found = record
+    return found
 
 
-def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
-    """Answers and boundaries in the newest two segments of each chain that were not read yet, by time."""
-    found = []
-    for chain in chains(names):
-        for path in chain.segments[-2:]:
-            with path.open("rb") as file:
-                # What a crash left uncommitted is cut off when the gateway's agent starts again.
-                at = file.seek(min(read_up_to.get(path, 0), path.stat().st_size))
-                for line in file:
-                    if not line.endswith(b"\n"):
-                        break
-                    at += len(line)
-                    with suppress(ValueError):
-                        found.append(read(line))
-            read_up_to[path] = at
-    shown = (record for record in found if record.kind == Kind.ANSWER or record.body.get("event") == BOUNDARY)
-    return sorted(shown, key=lambda record: str(record.body.get("time")))
-
-
-def _print(records: list[Record], output: str) -> None:
-    for record in records:
-        body = record.body
-        if output == "json":
-            print(json.dumps({**body, "hash": record.hash}), flush=True)
-            continue
-        if record.kind == Kind.NOTE:
-            print(f"{body.get('time')}  {_boundary(body)}", flush=True)
-            continue
-        tokens = f"{body.get('gen_ai.usage.input_tokens', '-')}/{body.get('gen_ai.usage.output_tokens', '-')}"
-        words = (
-            str(body.get("time")),
-            str(body.get("http.response.status_code")),
-            str(body.get("slm.target", "-")),
-            str(body.get("slm.caller", "-")),
-            f"{tokens} tokens",
-            f"{body.get('slm.duration_ms', '-')} ms",
-            str(body.get("request.id", "-")),
-        )
-        print("  ".join(words), flush=True)
-
-
-def _boundary(body: Mapping[str, Any]) -> str:
+def in_force(body: Mapping[str, Any]) -> str:
     """What a boundary stops that came into force, in one line."""
     places = [("the whole cluster", body.get("reason"))] if body.get("inference") == "Stopped" else []
     places += [(f"namespace {name}", why) for name, why in dict(body.get("namespaces") or {}).items()]
@@ -292,6 +236,6 @@ def _boundary(body: Mapping[str, Any]) -> str:
     return f"ClusterBoundary generation {body.get('generation')} in force: {what}"
 
 
-def _failed(message: str, code: int = UNUSABLE) -> int:
-    Console(stderr=True).print(message, style="red", markup=False)
+def failed(message: str, code: int = UNUSABLE) -> int:
+    Console(stderr=True).print(message, style="red", markup=False, soft_wrap=True)
     return code

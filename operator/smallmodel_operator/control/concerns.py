@@ -151,6 +151,7 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     status: dict[str, Any] = {
         "endpoint": {"url": resolved.url, "model": resolved.name},
         "engineRevision": revision,
+        "engineImage": recorded.engine_image,
         "scaling": {"desired": wanted.replicas, "why": wanted.why, **_cold_start(snapshot)},
         "memory": {
             "estimatedBytes": memory.estimated_bytes,

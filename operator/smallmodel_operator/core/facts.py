@@ -53,6 +53,8 @@ class WeightsFacts:
     licence: str = ""
     name: str = ""
     token_embedding_bytes: int = 0
+    chat_template: str = ""
+    """SHA-256 of the chat template in the header; empty when there is none."""
     claim: str = ""
     """uid of the claim the file lies in: another claim of that name does not hold it. Empty for an image."""
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -12,7 +13,7 @@ from smallmodel_operator.gateway import metrics
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import CDS, EDS, LDS, RDS, Files, dump
 from smallmodel_operator.gateway.known import KNOWN, recall_boundary, remember
-from smallmodel_operator.gateway.state import Issuer, State
+from smallmodel_operator.gateway.state import Issuer, Model, State
 from smallmodel_operator.gateway.view import Keys
 from smallmodel_operator.gateway.world import World
 
@@ -23,6 +24,7 @@ MOST_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.05
 """How often is looked whether everything is known: without an operator that takes as long as it takes."""
+GIVEN: Final = 256
 CONFIGURED: Final = (CDS, RDS, LDS)
 
 logger = logging.getLogger(__name__)
@@ -101,6 +103,8 @@ class Writer:
         self._took = 0.0
         self.targets = frozenset(targets_on_disk(files))
         """Those in the configuration."""
+        self.given: deque[Mapping[str, Model]] = deque(maxlen=GIVEN)
+        """Models of each configuration, before Envoy has it; whoever records them takes them away."""
         self.problem = ""
         self.boundary: Boundary | None = recall_boundary(files.read(KNOWN))
         """The one the newest files keep; None: they were written without one."""
@@ -169,6 +173,7 @@ class Writer:
             contents[name], values[target] = dump(value), value
         self._discovery.put(values)
         self.targets = frozenset(state.models)
+        self.given.append(state.models)
         names = self._files.write_all(contents)
         self._count(names)
         if any(not name.startswith(EDS) for name in names):

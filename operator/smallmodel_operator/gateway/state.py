@@ -35,6 +35,12 @@ class Model:
     digest: str = ""
     """Digest of the weights, or the artifact's name; empty until it is known."""
     engine: str = "LlamaCpp"
+    engine_image: str = ""
+    """Image in its pods' template, which the builder `template_revision` made; empty until it is known."""
+    template_revision: int = 0
+    chat_template: str = ""
+    """SHA-256 of the chat template in the weights; empty when not known, or when an argument gives another one."""
+    generation: int = 0
     off: bool = False
     """Suspended or scaled to 0 by its user: never woken."""
     stopped: bool = False
@@ -58,7 +64,7 @@ class Model:
     def configured(self) -> "Model":
         """Only what a configuration file tells of it: where this is the same no file is different."""
         stalled = "Stalled" if self.stalled else ""
-        return replace(self, stalled=stalled, may_sleep=False, replicas=1, cold_start=0.0, max_queued=0)
+        return replace(self, stalled=stalled, may_sleep=False, replicas=1, cold_start=0.0, max_queued=0, generation=0)
 
     @classmethod
     def of(cls, body: Object) -> "Model":
@@ -74,6 +80,10 @@ class Model:
             access=_access(meta["namespace"], meta["name"], spec.get("access", {})),
             digest=str(weights.get("digest") or weights.get("artifact") or ""),
             engine=spec.get("engine", {}).get("name", "LlamaCpp"),
+            engine_image=str(status.get("engineImage") or ""),
+            template_revision=int(status.get("engineRevision") or 0),
+            chat_template=_chat_template(spec.get("engine", {}), weights),
+            generation=int(meta.get("generation") or 0),
             off=bool(spec.get("suspend", False)) or replicas == 0,
             stalled=_stalled(meta, status),
             may_sleep=scaling.get("minReplicas") == 0,
@@ -99,6 +109,11 @@ def _stalled(meta: Object, status: Object) -> str:
     ):
         return ""
     return str(condition.get("reason") or "Stalled")
+
+
+def _chat_template(engine: Object, weights: Object) -> str:
+    given = any(str(a).replace("_", "-").startswith("--chat-template") for a in engine.get("args") or ())
+    return "" if given else str(weights.get("chatTemplate") or "")
 
 
 def _access(namespace: str, name: str, access: Mapping[str, Any]) -> Access:

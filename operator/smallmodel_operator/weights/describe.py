@@ -5,7 +5,7 @@ from typing import Any
 
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights.foreign import AGAIN
-from smallmodel_operator.weights.gguf import Header, invalid
+from smallmodel_operator.weights.gguf import CHAT_TEMPLATE, Header, invalid
 from smallmodel_operator.weights.gguf_types import FILE_TYPES, UNQUANTIZED
 
 
@@ -41,6 +41,7 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
         experts=number("expert_count", 0),
         licence=_text(values, "general.license", ""),
         name=_text(values, "general.name", ""),
+        chat_template=_text(values, CHAT_TEMPLATE, ""),
         token_embedding_bytes=header.tensor_sizes.get("token_embd.weight", 0),
     )
 

@@ -4,6 +4,7 @@ Streaming: memory is bounded by MAX_STRING and MAX_ITEMS, whatever the file clai
 the bytes that are left before it is believed. The only exception is BadWeights.
 """
 
+import hashlib
 import math
 import struct
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ MAX_STRING: Final = 16 * 2**20
 """Longest string that is believed; chat templates are some tens of KiB."""
 KEPT_STRING: Final = 256
 """Bytes of a string value that are kept; nothing we report is longer."""
+CHAT_TEMPLATE: Final = "tokenizer.chat_template"
+"""Kept as its SHA-256."""
 KEPT_ITEMS: Final = 4096
 """Longest array of numbers that is kept (one per layer); longer ones are only counted."""
 MAX_ITEMS: Final = 32 * 2**20
@@ -43,8 +46,11 @@ def invalid(message: str) -> BadWeights:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header that was read to its end. `values` holds scalars, shortened strings and short arrays of numbers;
-    `lengths` the length of every array; `bytes_by_type` the stored size of the tensors by block type."""
+    """A header that was read to its end.
+
+    `values` holds scalars, shortened strings (of the chat template its SHA-256) and short arrays of numbers; `lengths`
+    the length of every array; `bytes_by_type` the stored size of the tensors by block type.
+    """
 
     version: int
     values: Mapping[str, Any]
@@ -108,15 +114,28 @@ class _Reader:
         return int(self.value("<Q"))
 
     def string(self, limit: int, what: str, keep: int | None = None) -> str:
+        length = self._length(limit, what)
+        kept = length if keep is None else min(length, keep)
+        text = self.bytes(kept).decode("utf-8", errors="replace")
+        self.skip(length - kept)
+        return text
+
+    def sha256(self, limit: int, what: str) -> str:
+        """Hash of a string, as hex digits."""
+        left, hasher = self._length(limit, what), hashlib.sha256()
+        while left:
+            part = self.bytes(min(left, CHUNK))
+            hasher.update(part)
+            left -= len(part)
+        return hasher.hexdigest()
+
+    def _length(self, limit: int, what: str) -> int:
         length = self.u64()
         if length > self.left:
             raise self.short()
         if length > limit:
             raise invalid(f"The GGUF header is damaged: {what} claims to be {length} bytes long. {AGAIN}")
-        kept = length if keep is None else min(length, keep)
-        text = self.bytes(kept).decode("utf-8", errors="replace")
-        self.skip(length - kept)
-        return text
+        return length
 
     def short(self) -> BadWeights:
         return invalid(
@@ -186,7 +205,10 @@ def _value(reader: _Reader, key: str, values: dict[str, Any], lengths: dict[str,
         value = reader.value(SCALARS[kind])
         values[key] = None if isinstance(value, float) and not math.isfinite(value) else value
     elif kind == STRING:
-        values[key] = reader.string(MAX_STRING, f"`{key[:64]}`", KEPT_STRING)
+        what = f"`{key[:64]}`"
+        values[key] = (
+            reader.sha256(MAX_STRING, what) if key == CHAT_TEMPLATE else reader.string(MAX_STRING, what, KEPT_STRING)
+        )
     elif kind == ARRAY:
         _array(reader, key, values, lengths)
     else:

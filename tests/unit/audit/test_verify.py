@@ -3,15 +3,17 @@
 import json
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.fakes.chain import SIGNER, Fixture
+from tests.fakes.chain import BEGAN, SIGNER, Fixture
 
 from smallmodel_operator.audit.head import Head
-from smallmodel_operator.audit.record import ORIGIN, read, seal
+from smallmodel_operator.audit.record import ORIGIN, Kind, read, seal
 from smallmodel_operator.audit.report import FaultKind, Report
 from smallmodel_operator.audit.sign import Signer, signed
+from smallmodel_operator.audit.verify import hash_of
 from smallmodel_operator.cli.audit import chains, check
 
 
@@ -210,3 +212,71 @@ def test_signatures() -> None:
     assert ORIGIN not in repr(SIGNER)
     with pytest.raises(ValueError):
         Head.load(b"{}")
+
+
+# -- what was in force -----------------------------------------------------------------------------------------
+
+POLICY = {"allow": ["ns:support"], "name": "bot"}
+NAMED = hash_of(POLICY)
+
+
+def recorded(made: Fixture, **said: object) -> None:
+    made.recorder.add({"kind": Kind.IN_FORCE, "slm.policy": NAMED, "policy": POLICY} | said)
+
+
+def test_a_policy_is_recorded_before_answers_name_it(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    recorded(made)
+    made.answer(3, **{"slm.policy": NAMED})
+    made.read()
+    found = report(made)
+    assert (found.in_force, found.unexplained, found.faults, found.warnings) == (1, 0, [], [])
+
+
+def test_answers_under_a_policy_nobody_recorded_are_told_of(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.answer(2, **{"slm.policy": NAMED})
+    made.read()
+    first = next(r["seq"] for r in made.records if r["kind"] == "answer")
+    recorded(made)  # too late: a gateway records it first
+    made.answer(1, **{"slm.policy": NAMED})
+    made.read()
+    found = report(made)
+    assert (found.unexplained, found.faults) == (2, [])
+    (warning,) = found.warnings
+    assert f"2 answer(s), the first in record {first}, name the policy {NAMED}" in warning
+
+
+def test_a_record_that_says_another_policy_explains_nothing(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    recorded(made, policy={**POLICY, "allow": []})
+    made.answer(1, **{"slm.policy": NAMED})
+    made.read()
+    found = report(made)
+    assert found.unexplained == 1
+    assert "says another policy than the hash" in found.warnings[0]
+
+
+def test_where_old_segments_are_gone_it_may_be_recorded_anew_after_the_answers(tmp_path: Path) -> None:
+    made = Fixture(tmp_path, segment_bytes=1)
+    recorded(made)
+    made.read()
+    made.answer(2, **{"slm.policy": NAMED})
+    made.read()
+    made.recorder.retain(1, BEGAN - timedelta(days=1))
+    assert not any(r["kind"] == "in-force" for r in made.records)
+    assert report(made).unexplained == sum(r["kind"] == "answer" for r in made.records)
+    recorded(made)
+    made.read()
+    assert report(made).unexplained == 0
+
+
+def test_a_count_of_the_whole_fits_what_was_recorded_before(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    recorded(made, **{"slm.target": "a/b"})
+    said = hash_of({"slm.target": "a/b", "slm.policy": NAMED, "policy": POLICY})
+    for target in ("a/b", "a/other"):
+        made.recorder.add({"kind": Kind.IN_FORCE, "event": "all", "slm.in_force": hash_of({target: said})})
+    made.read()
+    (warning,) = report(made).warnings
+    assert warning == f"record {made.records[-1]['seq']} counts other models in force than the records before it say"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.chain import SIGNER, Fixture
+from tests.gateway.states import model
 from typer.testing import CliRunner, Result
 
 from smallmodel_operator.cli import audit
 from smallmodel_operator.cli.app import app
 from smallmodel_operator.cli.audit import Chain, chains, check
+from smallmodel_operator.gateway.policy import in_force, policy, policy_hash
 
 
 @pytest.fixture
@@ -104,6 +106,42 @@ def test_export(made: Fixture, tmp_path: Path) -> None:
     some = run("export", "--since", "2026-11-21T12:00:00.005", "--until", "2026-11-21T12:00:00.008", tmp_path)
     assert [json.loads(x)["request.id"] for x in some.output.splitlines()] == [f"request-{n}" for n in (5, 6, 7)]
     assert run("export", "--target", "supp", tmp_path).output == ""
+
+
+def test_show_says_what_was_in_force(made: Fixture, tmp_path: Path) -> None:
+    bot = model("support/bot", generation=3, engine_image="engine@sha256:1")
+    made.start()
+    for said in ({}, {"generation": 4}):  # the one before the answer counts, and there is another after it
+        made.recorder.add({"kind": "in-force", "generation": bot.generation, **in_force(bot), **said})
+        made.answer(1, **{"slm.policy": policy_hash(bot)})
+        made.read()
+    made.answer(1, **{"slm.policy": "f" * 64})
+    made.read()
+    made.stop()
+    done = run("show", "request-22", tmp_path)
+    assert re.search(r"in force for it, by record \d+", done.output)
+    assert '"image": "engine@sha256:1"' in done.output
+    assert "ns:support" in done.output
+    assert re.search(r"generation +3", done.output)
+    (value,) = json.loads(run("show", "request-23", tmp_path, "-o", "json").output)
+    assert (value["inForce"]["generation"], value["inForce"]["policy"]) == (4, policy(bot))
+    assert "no record here says what that policy is" in run("show", "request-24", tmp_path).output
+    assert "in force" not in run("show", "request-7", tmp_path).output
+
+
+def test_export_for_opentelemetry(made: Fixture, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in run("export", "--format", "otlp", tmp_path).output.splitlines()]
+    records = [r for line in lines for r in line["resourceLogs"][0]["scopeLogs"][0]["logRecords"]]
+    assert len(records) == len(made.records)
+    (resource,) = {json.dumps(line["resourceLogs"][0]["resource"]) for line in lines}
+    assert '"gateway-0"' in resource
+    only = json.loads(run("export", "--format", "otlp", "--target", "legal", tmp_path).output)
+    (record,) = only["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    assert {"key": "slm.target", "value": {"stringValue": "legal/bot"}} in record["attributes"]
+    assert run("export", "--target", "supp", "--format", "otlp", tmp_path).output == ""
+    done = run("export", "--format", "xml", tmp_path)
+    assert done.exit_code == 2
+    assert "it is one of jsonl, otlp" in done.output
 
 
 def test_tail(made: Fixture, tmp_path: Path) -> None:

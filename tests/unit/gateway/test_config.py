@@ -95,6 +95,8 @@ async def test_everything_is_written_once_it_is_complete(tmp_path: Path) -> None
         await running.until(lambda: running.writer.written)
         assert running.file("cds.json") == [BOT]
         assert running.addresses() == ["10.0.0.1"]
+        (given,) = running.writer.given
+        assert list(given) == [BOT]
 
 
 async def test_waiting_for_what_is_not_known_yet_is_no_spinning(tmp_path: Path) -> None:

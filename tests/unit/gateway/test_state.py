@@ -56,6 +56,10 @@ OTHER = {
     "access": Access(frozenset({"ns:crm"}), 60, 1024),
     "digest": "sha256:1",
     "engine": "TGI",
+    "engine_image": "registry/engine@sha256:2",
+    "template_revision": 2,
+    "chat_template": "c" * 64,
+    "generation": 7,
     "off": True,
     "stopped": True,
     "stalled": "NotGguf",
@@ -81,3 +85,18 @@ def test_another_reason_why_it_cannot_start_is_in_no_file() -> None:
     one, two = (replace(PLAIN, stalled=reason) for reason in ("NotGguf", "ImagePullFailed"))
     assert one.configured == two.configured
     assert files(State({one.target: one}), Site()) == files(State({two.target: two}), Site())
+
+
+def test_what_the_operator_says_of_the_pods_comes_from_the_status() -> None:
+    known = body()
+    known["status"] |= {"engineImage": "registry/engine:1", "engineRevision": 2, "weights": {"chatTemplate": "c" * 64}}
+    found = Model.of(known)
+    assert (found.engine_image, found.template_revision, found.chat_template) == ("registry/engine:1", 2, "c" * 64)
+
+
+@pytest.mark.parametrize("argument", ["--chat-template", "--chat_template-file=x", "--chat-template-file"])
+def test_a_template_given_by_an_argument_is_not_that_of_the_weights(argument: str) -> None:
+    known = body()
+    known["status"]["weights"] = {"chatTemplate": "c" * 64}
+    known["spec"]["engine"] = {"args": ["--jinja", argument]}
+    assert Model.of(known).chat_template == ""

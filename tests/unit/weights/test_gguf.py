@@ -1,3 +1,4 @@
+import hashlib
 import io
 import struct
 import tracemalloc
@@ -190,3 +191,17 @@ def test_memory_stays_small_on_a_vocabulary_of_a_million_and_the_weights_are_not
     assert read.lengths["tokenizer.ggml.tokens"] == 300_000
     assert peak < 16 * CHUNK
     assert stream.given <= read.data_offset + CHUNK
+
+
+@pytest.mark.parametrize("template", ["", "{{ messages }}", "ü" * 3_000_000])
+def test_of_the_chat_template_the_hash_is_kept(template: str) -> None:
+    data = build({"tokenizer.chat_template": template, "general.name": "after"})
+    read = read_header(io.BytesIO(data), len(data))
+    assert read.values["tokenizer.chat_template"] == hashlib.sha256(template.encode()).hexdigest()
+    assert read.values["general.name"] == "after"
+
+
+def test_a_chat_template_larger_than_any_is_damage() -> None:
+    start = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + string("tokenizer.chat_template")
+    with pytest.raises(BadWeights, match="claims to be 17000000 bytes long"):
+        read_header(io.BytesIO(start + struct.pack("<IQ", 8, 17_000_000) + bytes(1000)), 20_000_000)

@@ -197,6 +197,9 @@ class WeightsStatus(ApiModel):
     experts: int = Field(default=0, ge=0, description="Number of experts; 0 for a dense model.")
     token_embedding_bytes: int = Field(default=0, ge=0, description="Size of the token embedding tensor in bytes.")
     claim: str = Field(default="", max_length=64, description="uid of the claim the file lies in.")
+    chat_template: str = Field(
+        default="", max_length=64, description="SHA-256 of the chat template in the header; empty when not known."
+    )
     licence: str = Field(default="", max_length=256, description="Licence named in the header.")
     name: str = Field(default="", max_length=256, description="Name in the header.")
 
@@ -261,6 +264,7 @@ class SmallModelStatus(ApiModel):
     engine_revision: int = Field(
         default=0, ge=0, description="Recorded builder of the pod template; it moves only with the user's spec."
     )
+    engine_image: str = Field(default="", max_length=512, description="Image of the engine in the pod template.")
 
 
 class SmallModel(ApiModel):

@@ -26,6 +26,11 @@ def _known(key: str) -> str:
     return f"%DYNAMIC_METADATA({METADATA}:{key})%"
 
 
+def _route(key: str) -> str:
+    """What is the same for all requests that go to one model; requests refused before that have none of it."""
+    return f"%METADATA(ROUTE:{METADATA}:{key})%"
+
+
 def _since_arrival(end: str) -> str:
     """Microseconds from the last byte of the request to a point in time."""
     return f"%COMMON_DURATION(DS_RX_END:{end}:us)%"
@@ -75,6 +80,11 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
             _known("call:caller_namespace"), "namespace of the caller; empty for keys without one"
         ),
         "slm.digest": Field("%RESP(x-slm-model-digest):128%", "digest of the model's weights, when it was asked"),
+        "slm.template": Field(_route("template"), "SHA-256 of the chat template in the model's weights"),
+        "slm.engine.revision": Field(
+            _route("engine"), "hash of the engine's image and template, see [records](audit.md)"
+        ),
+        "slm.policy": Field(_route("policy"), "hash of what was in force for the model, see [records](audit.md)"),
         "slm.cause": Field("%RESP(x-slm-cause):64%", "why it failed; `engine`: the engine said so"),
         "slm.attempts": Field(
             "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "times it was sent on; at least 2 when it was held", int

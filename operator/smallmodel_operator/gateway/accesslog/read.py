@@ -128,6 +128,7 @@ class LogReader:
             return True
         if last and not self._at.skipping:
             self._on_garbage("torn")
+        self.sync()  # the next one reaches the next file only
         self.close()
         self._open(following)
         return True
@@ -234,20 +235,21 @@ class LogReader:
             return True
         lines = data[: end - 1].split(b"\n")
         for line in lines[1:] if skipping else lines:
-            self._hand_on(line)
+            try:
+                self._on_line(line)
+            except Exception as error:
+                self._not_taken(error)
         self._advance(end, skipping=False)
         return True
 
-    def _hand_on(self, line: bytes) -> None:
-        try:
-            self._on_line(line)
-        except ValueError as error:
+    def _not_taken(self, error: Exception) -> None:
+        if isinstance(error, ValueError):
             self._on_garbage("unreadable")
             logger.debug("not a line of the access log: %s", error)
-        except Exception:
-            # One line must not stop all that follow, now and after each restart.
-            self._on_garbage("failed")
-            logger.exception("a line of the access log could not be counted")
+            return
+        # One line must not stop all that follow, now and after each restart.
+        self._on_garbage("failed")
+        logger.error("a line of the access log could not be counted", exc_info=error)
 
     def _advance(self, count: int, *, skipping: bool) -> None:
         assert self._descriptor is not None

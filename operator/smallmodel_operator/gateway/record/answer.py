@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from smallmodel_operator.audit.record import Kind, seal
+import orjson
+
+from smallmodel_operator.audit.record import Kind, finish
 from smallmodel_operator.gateway.accesslog.format import FIELDS
 from smallmodel_operator.gateway.accesslog.line import parse
 
@@ -27,7 +29,12 @@ def answer(line: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is no line of the access log.
     """
-    value = parse(line)
+    try:
+        value = orjson.loads(line)
+    except ValueError:
+        value = parse(line)
+    if type(value) is not dict:
+        raise ValueError("not an object")
     shape = (*value, *map(type, value.values()))
     dropped = _dropped.get(shape)
     if dropped is None:
@@ -37,7 +44,8 @@ def answer(line: bytes) -> dict[str, Any]:
     for name in dropped:
         del value[name]
     value["kind"] = ANSWER
-    return value
+    found: dict[str, Any] = value
+    return found
 
 
 _dropped: Final[dict[tuple[object, ...], tuple[str, ...]]] = {}
@@ -52,10 +60,11 @@ def _dropped_of(value: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(k for k in value if k not in kept)
 
 
-def sealed(body: Mapping[str, Any], seq: int, prev: str) -> tuple[bytes, str]:
-    """The line of a record and its hash, whatever its texts are."""
+def sealed(body: dict[str, Any], seq: int, prev: str) -> tuple[bytes, str]:
+    """The line of a record and its hash, whatever its texts are. The body gets its number and the hash before it."""
+    body["seq"], body["prev"] = seq, prev
     try:
-        return seal(body, seq, prev)
+        return finish(body)
     except ValueError:
         whole = {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in body.items()}
-        return seal(whole, seq, prev)
+        return finish(whole)

@@ -4,16 +4,21 @@ Envoy looks at a number in a file, as it looks at its memory: no configuration h
 works while the API server is away. It stays as it was last said when the agent ends.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Final
 
+from smallmodel_operator.gateway.record import metrics
 from smallmodel_operator.gateway.settings import GatewaySettings
 
 CLOSED, OPEN = b"1", b"0"
 LEAST_BYTES: Final = 32 * 1024 * 1024
 """Free on the claim below which requests are refused: room for what is under way, in the log and in records, and for
 what comes until the next look."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Door:
@@ -52,6 +57,15 @@ class Door:
         found = os.statvfs(self._folder)
         free = found.f_bavail * found.f_frsize
         return "" if free >= LEAST_BYTES else f"only {free >> 20} MiB of {LEAST_BYTES >> 20} MiB are free on the claim"
+
+
+def close(door: Door, *, closed: bool = True) -> None:
+    """Have Envoy refuse requests, or take them again, where that is wanted; a folder that is full is told of."""
+    try:
+        door.set(closed=closed)
+    except OSError as error:
+        logger.error("Envoy cannot be told to %s requests: %s", "refuse" if closed else "take", error)
+    metrics.REFUSING.set(door.closed)
 
 
 def prepare(settings: GatewaySettings) -> None:

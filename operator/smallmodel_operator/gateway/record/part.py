@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
@@ -17,13 +17,18 @@ from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record import metrics
 from smallmodel_operator.gateway.record.boundary import Noted
 from smallmodel_operator.gateway.record.count import Counting, life_of
-from smallmodel_operator.gateway.record.door import Door
+from smallmodel_operator.gateway.record.door import Door, close
+from smallmodel_operator.gateway.record.inforce import InForce
 from smallmodel_operator.gateway.record.recorder import Recorder
+from smallmodel_operator.gateway.record.segments import first_of
+from smallmodel_operator.gateway.state import Model
 
-BATCH_BYTES: Final = 1024 * 1024
-"""Read and committed at a time: under load one sync serves a thousand answers."""
+BATCH_BYTES: Final = 256 * 1024
+"""Read at a time: no more than a processor's cache holds."""
+BATCHES: Final = 8
+"""Committed at a time: under load one sync serves two thousand answers."""
 POLL_SECONDS: Final = 0.2
-BUSY_SECONDS: Final = 0.5
+BUSY_SECONDS: Final = 1.0
 """The same after BUSY_RECORDS at once: a commit costs as much as a hundred records, so there are fewer of them."""
 BUSY_RECORDS: Final = 100
 RETRY_SECONDS: Final = 2.0
@@ -53,15 +58,6 @@ async def record(agent: Agent) -> None:
     await recording.run()
 
 
-def close(door: Door, *, closed: bool = True) -> None:
-    """Have Envoy refuse requests, or take them again, where that is wanted; a folder that is full is told of."""
-    try:
-        door.set(closed=closed)
-    except OSError as error:
-        logger.error("Envoy cannot be told to %s requests: %s", "refuse" if closed else "take", error)
-    metrics.REFUSING.set(door.closed)
-
-
 class Recording:
     """One chain at work. All that touches files runs in one thread of its own, so that no sync holds up the agent."""
 
@@ -89,12 +85,18 @@ class Recording:
         self._counting = Counting(
             agent.admin, lambda: (self._recorder.since, self._recorder.recorded), self._until_all_is_read
         )
+        self._in_force = InForce(settings.audit_dir, self._given, self._recorder.add)
+        self._recorder.explained, self._recorder.explain = self._in_force.hashes, self._in_force.explain
         self._thread = ThreadPoolExecutor(1, "record")
         self._at_end = float("-inf")
         """When a look at the log began that found nothing more (monotonic)."""
         self._versions: dict[str, str] = {}
         self._noted = Noted(settings.gateway_data_dir)
         self._signed = 0
+
+    def _given(self) -> Mapping[str, Model] | None:
+        given = self._agent.writer.given
+        return given.popleft() if given else None
 
     def _engine_master(self) -> bytes:
         keys = self._agent.world.keys
@@ -112,7 +114,7 @@ class Recording:
     async def run(self) -> None:
         """Until cancelled; the last lines are recorded then."""
         try:
-            while not await self._tried(self._recorder.open):  # noqa: ASYNC110 - a disk that does not work
+            while not await self._tried(self._open):  # noqa: ASYNC110 - a disk that does not work
                 await asyncio.sleep(RETRY_SECONDS)
             async with asyncio.TaskGroup() as group:
                 for work in (self._read(), self._sign(), self._tidy()):
@@ -123,20 +125,31 @@ class Recording:
 
     # -- in the thread -----------------------------------------------------------------------------------------
 
+    def _open(self) -> None:
+        self._recorder.open()
+        self._in_force.load(first_of(self._recorder.folder), self._recorder.seq)
+
     def _step(self) -> bool:
-        """One batch; False: there is nothing to read now."""
-        if self._reader.unsaved:
-            self._reader.save()
-        mark = self._recorder.mark()
-        try:
-            more = self._reader.step()
-        except BaseException:
-            if not self._reader.unsaved:  # these lines will be handed on again
-                self._recorder.back_to(mark)
-            raise
-        if not more and self._recorder.waiting:
+        """One commit; False: there is nothing to read now."""
+        if self._recorder.failed:
+            self._recorder.commit()
+        self._in_force.look()
+        more = True
+        for _ in range(BATCHES):
+            if not (more := self._batch()):
+                break
+        if self._recorder.waiting:
             self._recorder.commit()
         return more
+
+    def _batch(self) -> bool:
+        mark = self._recorder.mark()
+        try:
+            return self._reader.step()
+        except BaseException:  # these lines will be handed on again
+            self._recorder.back_to(mark)
+            self._in_force.keep(0, self._recorder.end)
+            raise
 
     def _checkpoint(self) -> None:
         master = self._engine_master()
@@ -165,6 +178,7 @@ class Recording:
         for reason, number in self._recorder.retain(settings.audit_max_mebibytes << 20, oldest).items():
             metrics.REMOVED.labels(reason).inc(number)
             logger.info("%d records removed, by %s", number, reason)
+            self._in_force.keep(first_of(self._recorder.folder), self._recorder.end)
         metrics.SIZE.set(self._recorder.size())
 
     def _finish(self) -> None:
@@ -175,6 +189,7 @@ class Recording:
                 while self._step() and time.monotonic() < end:
                     pass
                 self._checkpoint()
+                self._in_force.save(self._recorder.seq)
         except Exception as error:
             logger.error("the last answers are recorded when the agent runs again: %r", error)
         finally:
@@ -272,4 +287,6 @@ class Recording:
             if not self._recorder.failed and time.monotonic() - looked > TIDY_SECONDS:
                 looked = time.monotonic()
                 await self._tried(self._bound)
+            if not self._recorder.failed:
+                await self._tried(lambda: self._in_force.save(self._recorder.seq))
             await asyncio.sleep(1.0)

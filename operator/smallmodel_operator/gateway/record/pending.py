@@ -10,6 +10,7 @@ from smallmodel_operator.audit.record import Kind
 from smallmodel_operator.gateway.record.answer import ANSWER, sealed
 from smallmodel_operator.gateway.record.segments import COMMIT
 
+CHECKPOINT = Kind.CHECKPOINT.value
 Sign = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
@@ -40,21 +41,26 @@ class Pending:
     def __bool__(self) -> bool:
         return self._last is not None
 
+    @property
+    def end(self) -> int:
+        """Number of the last one."""
+        return self._seq + (self._last is not None)
+
     def add(self, body: dict[str, Any]) -> None:
         """One more."""
-        if self._last is not None:
-            line, self._seq, self._hash = self._made(self._last)
+        last = self._last
+        if last is not None:
+            line, self._hash = self._sealed(last, self._seq + 1)
+            self._seq += 1
             self._lines.append(line)
         self._last = body
         if body["kind"] == ANSWER:
             self.answered.append(body["time"])
 
-    def _made(self, body: dict[str, Any]) -> tuple[bytes, int, str]:
-        seq = self._seq + 1
-        if body["kind"] == Kind.CHECKPOINT:
+    def _sealed(self, body: dict[str, Any], seq: int) -> tuple[bytes, str]:
+        if body["kind"] == CHECKPOINT:
             body = self._sign({**body, "seq": seq, "prev": self._hash})
-        line, made = sealed(body, seq, self._hash)
-        return line, seq, made
+        return sealed(body, seq, self._hash)
 
     def whole(self, commit: Mapping[str, Any]) -> tuple[bytes, int, str]:
         """All of them with the word of their commit, and number and hash of the last. They stay until that is written.
@@ -64,8 +70,8 @@ class Pending:
         """
         if self._last is None:
             raise ValueError("nothing waits to be committed")
-        line, seq, made = self._made({**self._last, COMMIT: commit})
-        return b"".join((*self._lines, line)), seq, made
+        line, made = self._sealed({**self._last, COMMIT: commit}, self._seq + 1)
+        return b"".join((*self._lines, line)), self._seq + 1, made
 
     def mark(self) -> Mark:
         """Where they end now."""

@@ -6,7 +6,7 @@ else, so the two cannot disagree. A line is recorded and passed in the log by th
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -23,6 +23,7 @@ from smallmodel_operator.gateway.record.pending import Mark, Pending
 from smallmodel_operator.gateway.record.segments import Segments, segments
 
 HEAD: Final = "head.json"
+POLICY: Final = "slm.policy"
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ class Recorder:
         """Since when the Envoy of now runs, and how many of its requests are recorded."""
         self.answers = 0
         """Recorded since this process began."""
+        self.explained: Container[object] = {None}
+        """Policies that are recorded; of any other `explain` is told before the answer that names it is recorded."""
+        self.explain: Callable[[str], None] = lambda _: None
         self.failed = ""
         """Why the last commit did not succeed; empty: it did."""
         self._gateway, self._signer, self._life, self._clock = gateway, signer, life, clock
@@ -110,7 +114,10 @@ class Recorder:
         Raises:
             ValueError: it is none.
         """
-        self._pending.add(answer(line))
+        body = answer(line)
+        if body.get(POLICY) not in self.explained:
+            self.explain(body[POLICY])
+        self._pending.add(body)
 
     def on_garbage(self, reason: str) -> None:
         """Something in the log was no line."""
@@ -118,7 +125,17 @@ class Recorder:
 
     def note(self, event: str, **said: Any) -> None:
         """Something happened that readers of the chain have to know."""
-        self._pending.add({"kind": Kind.NOTE, "event": event, "time": stamp(self._clock()), **said})
+        self.add({"kind": Kind.NOTE, "event": event, **said})
+
+    def add(self, body: Mapping[str, Any]) -> int:
+        """Any other record; its number."""
+        self._pending.add({"time": stamp(self._clock()), **body})
+        return self.end
+
+    @property
+    def end(self) -> int:
+        """Number of the last record, committed or not."""
+        return self._pending.end
 
     def resign(self, signer: Signer) -> None:
         """From now on another key signs."""
@@ -134,9 +151,7 @@ class Recorder:
         Raises:
             OSError: it cannot be written.
         """
-        self._pending.add(
-            {"kind": Kind.CHECKPOINT, "gateway": self._gateway, "time": stamp(self._clock()), "requests": requests}
-        )
+        self.add({"kind": Kind.CHECKPOINT, "gateway": self._gateway, "requests": requests})
         self.commit()
 
     def count(self, requests: Mapping[str, Any]) -> None:
@@ -150,15 +165,10 @@ class Recorder:
         return self._position
 
     def save(self, position: Position) -> None:
-        """Commit what was read.
-
-        Raises:
-            OSError: nothing of it was recorded; the same again is right.
-        """
+        """What was read up to here is committed by the next `commit`, with the position."""
         if self._position is None or position.inode != self._position.inode:
             self.note("log-opened")
         self._position = position
-        self.commit()
 
     @property
     def opened(self) -> bool:

@@ -39,6 +39,12 @@ def segments(folder: Path) -> list[Path]:
     return sorted(names, key=lambda p: int(p.stem))
 
 
+def first_of(folder: Path) -> int:
+    """Number of the first record that is still there; 1: there is none."""
+    found = segments(folder)
+    return int(found[0].stem) if found else 1
+
+
 class Segments:
     """The segments of one folder, one writer."""
 

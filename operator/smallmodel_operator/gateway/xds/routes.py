@@ -7,10 +7,12 @@ all it has to know, so a new key or model changes routes and never a listener (w
 from typing import Any, Final
 
 from smallmodel_operator.core.keys import engine_key
+from smallmodel_operator.gateway.policy import engine_revision, policy_hash
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 from smallmodel_operator.gateway.xds import scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
+    METADATA,
     RATE_LIMIT,
     ROUTES,
     formatted,
@@ -82,9 +84,16 @@ def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
     }
     if model.digest:
         route["response_headers_to_add"].append(header("x-slm-model-digest", model.digest))
+    route["metadata"] = {"filter_metadata": {METADATA: _in_force(model)}}
     if model.access.requests_per_minute:
         route["typed_per_filter_config"] = {RATE_LIMIT: _limit(model.access.requests_per_minute)}
     return route
+
+
+def _in_force(model: Model) -> dict[str, str]:
+    """For the access log, and for it alone: no header tells a caller."""
+    named = {"policy": policy_hash(model), "engine": engine_revision(model), "template": model.chat_template}
+    return {name: value for name, value in named.items() if value}
 
 
 def _limit(per_minute: int) -> dict[str, Any]:

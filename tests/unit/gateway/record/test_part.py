@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from tests.fakes.chain import line
 from tests.fakes.clock import until
 from tests.fakes.recording import MASTER, agent_of
+from tests.gateway.states import model
 
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
@@ -92,6 +93,19 @@ async def test_lines_become_records_with_a_count_and_a_signature(tmp_path: Path)
     assert found.signed_to == found.last
     assert "configuration" in {n["event"] for n in found.notes}
     assert value("failing") == 0
+
+
+async def test_what_is_given_to_envoy_is_recorded_without_any_answer(tmp_path: Path) -> None:
+    agent, remembered = agent_of(tmp_path, Envoy()), tmp_path / "audit" / "in-force.json"
+    bot = model("support/bot")
+    agent.writer.given.append({bot.target: bot})
+    async with running(agent):
+        await until(lambda: bot.target in (remembered.read_text() if remembered.exists() else ""), 10)
+        agent.writer.given.append({})
+        await until(lambda: report(tmp_path).in_force == 3)
+    assert remembered.read_text() == "{}", "what was recorded last is remembered when it ends"
+    found = [(r["event"], r.get("slm.target")) for r in records(tmp_path) if r["kind"] == "in-force"]
+    assert found == [("set", bot.target), ("all", None), ("removed", bot.target)]
 
 
 async def test_without_a_key_it_waits_and_says_so(tmp_path: Path) -> None:

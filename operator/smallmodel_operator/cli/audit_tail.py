@@ -1,0 +1,71 @@
+"""`slm audit tail`: the last answers of chains, and those that come."""
+
+import json
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from smallmodel_operator.audit.record import BOUNDARY, Kind, Record, read
+from smallmodel_operator.cli.audit import NoRecords, chains, failed, in_force
+
+FOLLOW_SECONDS: Final = 0.5
+_ALL: Final = sys.maxsize
+"""Index behind the end of every list."""
+
+
+def tail(names: list[str], number: int, follow: bool, output: str) -> int:
+    """Print the last answers, and with `follow` those that come, until interrupted."""
+    read_up_to: dict[Path, int] = {}
+    try:
+        _print(_new(names, read_up_to)[-number or _ALL :], output)
+        while follow:
+            time.sleep(FOLLOW_SECONDS)
+            _print(_new(names, read_up_to), output)
+    except (NoRecords, OSError) as error:
+        return failed(str(error))
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
+    """Answers and boundaries in the newest two segments of each chain that were not read yet, by time."""
+    found = []
+    for chain in chains(names):
+        for path in chain.segments[-2:]:
+            with path.open("rb") as file:
+                # What a crash left uncommitted is cut off when the gateway's agent starts again.
+                at = file.seek(min(read_up_to.get(path, 0), path.stat().st_size))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    at += len(line)
+                    with suppress(ValueError):
+                        found.append(read(line))
+            read_up_to[path] = at
+    shown = (record for record in found if record.kind == Kind.ANSWER or record.body.get("event") == BOUNDARY)
+    return sorted(shown, key=lambda record: str(record.body.get("time")))
+
+
+def _print(records: list[Record], output: str) -> None:
+    for record in records:
+        body = record.body
+        if output == "json":
+            print(json.dumps({**body, "hash": record.hash}), flush=True)
+            continue
+        if record.kind == Kind.NOTE:
+            print(f"{body.get('time')}  {in_force(body)}", flush=True)
+            continue
+        tokens = f"{body.get('gen_ai.usage.input_tokens', '-')}/{body.get('gen_ai.usage.output_tokens', '-')}"
+        words = (
+            str(body.get("time")),
+            str(body.get("http.response.status_code")),
+            str(body.get("slm.target", "-")),
+            str(body.get("slm.caller", "-")),
+            f"{tokens} tokens",
+            f"{body.get('slm.duration_ms', '-')} ms",
+            str(body.get("request.id", "-")),
+        )
+        print("  ".join(words), flush=True)
