@@ -24,6 +24,7 @@ async def main(folder: Path) -> None:
             world=SimpleNamespace(keys=Keys({}, b"m" * 32)),
             writer=SimpleNamespace(versions={}),
             troubles=[],
+            in_force=None,
         )
         await asyncio.gather(reader_of(folder, REQUESTS).run(), record(cast(Agent, agent)))
 
