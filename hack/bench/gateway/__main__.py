@@ -1,7 +1,7 @@
 """The gateway beside a direct connection, a raw Envoy and LiteLLM's proxy: one run, one machine, one mock engine.
 
 Subjects take turns in short rounds, so that what else the machine does meets all of them. Progress goes to standard
-error; the last line of standard output is one JSON object. It takes about four minutes, plus installing LiteLLM once.
+error; the last line of standard output is one JSON object. It takes about five minutes, plus installing LiteLLM once.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         say("starting raw Envoy, our gateway and LiteLLM")
         proxies = [stack.enter_context(start(folder, port)) for start in (raw_envoy, gateway, litellm)]
         found = compare([direct(port), *proxies], plain, streamed, args)
-        recorded = recording.measure(proxies[1], plain, args.rounds, 2 * args.seconds, say)
+        recorded = recording.measure(proxies[1], plain, args.rounds, 4 * args.seconds, say)
     rows, sse = added(found, LOADS)
     (folder / "release").mkdir()
     say(f"from zero: {args.cold_starts} cold starts with two gateways")

@@ -36,6 +36,7 @@ async def main(folder: Path, what: str) -> None:
             world=SimpleNamespace(keys=Keys({}, b"m" * 32)),
             writer=SimpleNamespace(versions={}, given=deque()),
             troubles=[],
+            in_force=None,
         )
         await record(cast(Agent, agent))
 

@@ -71,7 +71,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m hack.bench.gateway.recording", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns")
-    parser.add_argument("--seconds", type=float, default=4, help="of each turn")
+    parser.add_argument("--seconds", type=float, default=8, help="of each turn")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="slm-") as scratch, engine() as port, gateway(Path(scratch), port) as ours:
         result = measure(ours, bodies(Path(scratch))[0], args.rounds, args.seconds, say)

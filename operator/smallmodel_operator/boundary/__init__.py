@@ -1,5 +1,5 @@
-"""Boundary: what may reach a model pod and what a model pod may reach.
+"""Boundary: who talks to whom, and that nothing leads outside.
 
-Owns the NetworkPolicies. A model pod has no way out at all; callers come from its own namespace until the gateway
-exists. Routes, detectors and seals arrive with their own changes.
+The table and the NetworkPolicies made of it, the static check of gateways' configuration, and models' credentials.
+Routes, detectors and seals arrive with their own changes.
 """

@@ -50,8 +50,11 @@ class Pending:
         """One more."""
         last = self._last
         if last is not None:
-            line, self._hash = self._sealed(last, self._seq + 1)
             self._seq += 1
+            if last["kind"] == ANSWER:
+                line, self._hash = sealed(last, self._seq, self._hash)
+            else:
+                line, self._hash = self._sealed(last, self._seq)
             self._lines.append(line)
         self._last = body
         if body["kind"] == ANSWER:
