@@ -14,12 +14,22 @@ from smallmodel_operator.boundary.egress.envoy import (
     cluster_name,
     route_configuration,
 )
-from smallmodel_operator.boundary.egress.grammar import Node, Walk, extension, leaf, many, mapping, message, named
+from smallmodel_operator.boundary.egress.grammar import (
+    Node,
+    Walk,
+    extension,
+    leaf,
+    many,
+    mapping,
+    message,
+    named,
+    packed,
+)
 from smallmodel_operator.boundary.egress.lua import script
 
 # -- access log and local replies --------------------------------------------------------------------------------
 
-_FORMAT: Final = message(json_format=leaf, text_format_source=INLINE, content_type=leaf)
+_FORMAT: Final = message(json_format=leaf, text_format_source=INLINE, content_type=leaf, omit_empty_values=leaf)
 _LOG: Final = extension(
     "log", envoy__extensions__access_loggers__file__v3__FileAccessLog=message(path=leaf, log_format=_FORMAT)
 )
@@ -35,6 +45,7 @@ _CONDITION: Final = message(
     or_filter=_ALL,
     status_code_filter=leaf,
     response_flag_filter=leaf,
+    runtime_filter=leaf,
     metadata_filter=message(
         matcher=message(filter=leaf, path=leaf, value=message(present_match=leaf)), match_if_key_not_found=leaf
     ),
@@ -173,7 +184,9 @@ LISTENER: Final[Node] = named(
 
 # -- bootstrap ---------------------------------------------------------------------------------------------------
 
-_TRIGGERED: Final = message(name=leaf, triggers=leaf)
+_TRIGGERED: Final = message(
+    name=leaf, triggers=leaf, typed_config=packed(envoy__config__overload__v3__ScaleTimersOverloadActionConfig=leaf)
+)
 _MONITOR: Final = extension(
     "monitor",
     envoy__extensions__resource_monitors__downstream_connections__v3__DownstreamConnectionsConfig=leaf,
@@ -200,6 +213,7 @@ BOOTSTRAP: Final[Node] = named(
             loadshed_points=many(_TRIGGERED),
             buffer_factory_config=leaf,
         ),
+        layered_runtime=message(layers=many(message(name=leaf, admin_layer=message()))),
         stats_config=message(use_all_default_tags=leaf),
     ),
     key="",

@@ -226,6 +226,7 @@ ROUTE: Final[Node] = message(
     response_headers_to_add=leaf,
     response_headers_to_remove=leaf,
     request_body_buffer_limit=leaf,
+    metadata=message(filter_metadata=leaf),
     typed_per_filter_config=_PER_FILTER,
 )
 _ON_ROUTE: Final = packed(envoy__config__route__v3__Route=ROUTE)
@@ -260,6 +261,7 @@ ROUTES: Final[Node] = named(
                 routes=many(named("route", ROUTE)),
                 matcher=_matcher,
                 retry_policy=_RETRIES,
+                include_request_attempt_count=leaf,
                 request_headers_to_add=leaf,
                 request_headers_to_remove=leaf,
                 response_headers_to_add=leaf,
