@@ -12,14 +12,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.fakes.activation import FakePorts
 from tests.fakes.apiserver import FakeApiServer
 from tests.fakes.clock import until
 from tests.fakes.upstream import Engine
 from tests.gateway.running import Answer, Gateway
-from tests.gateway.states import CRM, SUPPORT, model, state_of
+from tests.gateway.states import CRM, MASTER, SUPPORT, model, state_of
 
 from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cluster.client import Client
+from smallmodel_operator.gateway.activate.activator import Activator
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.boundary import cut
@@ -222,6 +224,31 @@ async def test_a_body_that_was_on_its_way_is_cut_too(stopping: Stopping) -> None
             pass
     assert time.monotonic() - began < WITHIN
     writer.close()
+
+
+async def test_what_is_held_is_let_go_with_the_answer_and_nothing_wakes(
+    tmp_path_factory: pytest.TempPathFactory, bot: Engine, api: FakeApiServer
+) -> None:
+    asleep = state_of((model("support/bot", may_sleep=True),), {})
+    ports = FakePorts(time.monotonic, dict(asleep.models), deaf=True)
+    with Gateway(tmp_path_factory.mktemp("s"), asleep) as gateway:
+        activator = Activator(ports, Path(gateway.site.agent_socket), 0, lambda: MASTER, host="127.0.0.1")
+        task = asyncio.create_task(activator.run())
+        await activator.listening.wait()
+        async with enforcing(gateway, asleep, api.client()) as stopping:
+            stopping.agent.held = activator.held
+            held = [Call(gateway.port, BOT, {}) for _ in range(3)]
+            waiting = [call.start() for call in held]
+            await until(lambda: activator.queue.count("support/bot") == 3, 10)
+            ports.models = {t: replace(m, stopped=True) for t, m in asleep.models.items()}
+            await stopping.put(EVERYTHING)
+            await asyncio.wait_for(asyncio.gather(*waiting), WITHIN)
+            assert {json.loads(call.body)["error"]["code"] for call in held} == {"inference_stopped"}
+            asked = ports.asked
+            assert (await stopping.ask(BOT)).error["code"] == "inference_stopped"
+            assert ports.asked == asked, "a refused request wakes nothing"
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_restarted_envoy_and_agent_go_on_refusing(

@@ -19,9 +19,11 @@ from tests.gateway.states import model
 
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
+from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cli.audit import chains, check
 from smallmodel_operator.core.keys import audit_seed
 from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.boundary.force import InForce
 from smallmodel_operator.gateway.record import count, part
 from smallmodel_operator.gateway.record.segments import Segments
 from smallmodel_operator.gateway.view import Keys
@@ -189,3 +191,21 @@ def test_what_life_an_envoy_has(tmp_path: Path) -> None:
     socket.touch()
     os.utime(socket, (1763728899.5, 1763728899.5))
     assert count.life_of(socket) == "2025-11-21T12:41:39.500000Z"
+
+
+async def test_a_boundary_that_comes_into_force_is_recorded_once_over_restarts(tmp_path: Path) -> None:
+    agent = agent_of(tmp_path, Envoy())
+    stopped = InForce(Boundary("u", 3, stopped=True, reason="ticket 7"), "2026-11-21T14:00:00.000Z", 2)
+
+    def noted() -> list[int]:
+        return [r["generation"] for r in records(tmp_path) if r.get("event") == "boundary"]
+
+    async with running(agent):
+        agent.in_force = stopped
+        await until(lambda: noted() == [3], 10)
+    async with running(agent):  # the same boundary is in force when it starts again
+        await asyncio.sleep(1.2)
+        agent.in_force = InForce(Boundary("u", 4), "2026-11-21T14:05:00.000Z")
+        await until(lambda: noted()[-1:] == [4], 10)
+    assert noted() == [3, 4]
+    assert report(tmp_path).faults == []
