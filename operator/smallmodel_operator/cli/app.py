@@ -188,7 +188,7 @@ def audit_show(
     output: Output = "table",
 ) -> None:
     """Print what is recorded of one request. Exit code 1 when there is nothing."""
-    from smallmodel_operator.cli.audit import show
+    from smallmodel_operator.cli.audit_show import show
 
     raise typer.Exit(show(request, files, output))
 

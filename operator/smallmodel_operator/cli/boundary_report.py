@@ -22,9 +22,9 @@ from smallmodel_operator.audit.report import Fault, FaultKind
 from smallmodel_operator.audit.sign import KEY, Signer, signed
 from smallmodel_operator.audit.verify import Verifier
 from smallmodel_operator.boundary.controls import CONTROLS
-from smallmodel_operator.cli.audit import Chain, NoRecords, chains
+from smallmodel_operator.cli.audit import Chain, NoRecords, chains, failed
 
-WRONG, UNUSABLE = 1, 2
+WRONG = 1
 
 
 def report(names: list[str], period: str, inside: list[str], keys: list[str], sign_with: str, output: str) -> int:
@@ -34,7 +34,7 @@ def report(names: list[str], period: str, inside: list[str], keys: list[str], si
         signer = _signer(Path(sign_with)) if sign_with else None
         checked = [_checked(chain, found, keys) for chain in _progress(chains(names))]
     except (NoRecords, OSError, ValueError) as error:
-        return _failed(str(error))
+        return failed(str(error))
     made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     value = summary.statement(found, checked, made, [asdict(control) for control in CONTROLS])
     if signer:
@@ -55,13 +55,13 @@ def check_report(name: str, key: str) -> int:
         if not isinstance(value, dict) or value.get("form") != summary.FORM:
             raise ValueError(f"{name} is no report in JSON, as `slm boundary report -o json` writes it")
     except (OSError, ValueError, RecursionError) as error:
-        return _failed(str(error))
+        return failed(str(error))
     if "signature" not in value:
-        return _failed(f"{name} is not signed: make the report with --sign-with", WRONG)
+        return failed(f"{name} is not signed: make the report with --sign-with", WRONG)
     if not signed(value):
-        return _failed(f"{name} IS NOT what was signed", WRONG)
+        return failed(f"{name} IS NOT what was signed", WRONG)
     if key and value[KEY] != key:
-        return _failed(f"{name} is signed with key {value[KEY]}, not with {key}", WRONG)
+        return failed(f"{name} is signed with key {value[KEY]}, not with {key}", WRONG)
     pinned = "" if key else " (whose key that is has to be known from elsewhere: give it with --key)"
     print(f"{name} is as it was signed, with key {value[KEY]}{pinned}")
     return 0
@@ -123,8 +123,3 @@ def _show(value: dict[str, Any]) -> None:
         )
         for fault in gateway["faults"]:
             print(f"  {fault}")
-
-
-def _failed(message: str, code: int = UNUSABLE) -> int:
-    Console(stderr=True).print(message, style="red", markup=False)
-    return code

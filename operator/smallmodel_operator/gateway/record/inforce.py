@@ -6,6 +6,7 @@ not a thousand records. The file is only ever behind the chain: then something i
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +37,15 @@ class InForce:
 
     Args:
         folder: of the chain.
-        take: what the next configuration was made of, each once and in order; None: there is none.
+        given: what configurations were made of, in order; each is taken away.
         add: adds a record; its number.
     """
 
-    def __init__(self, folder: Path, take: Callable[[], Models | None], add: Callable[[dict[str, Any]], int]) -> None:
+    def __init__(self, folder: Path, given: deque[Models], add: Callable[[dict[str, Any]], int]) -> None:
         self.hashes: set[object] = {None}
         """Hashes of policies an answer may name without a further word."""
         self._path = folder / FILE
-        self._take, self._add = take, add
+        self._given, self._add = given, add
         self._known: dict[str, Known] = {}
         self._now: Models | None = None
         self._seen: dict[str, Model] = {}
@@ -80,18 +81,18 @@ class InForce:
         """Record what is new."""
         if self._again and self._now is not None:
             self._record(self._now)
-        while (models := self._take()) is not None:
-            self._now = models
-            self._record(models)
+        while self._given:
+            self._now = self._given.popleft()
+            self._record(self._now)
 
     def explain(self, named: str) -> None:
         """An answer names a policy that is not recorded: it is, from now on, if this process has it.
 
         What else is new has to wait: this may be taken back together with the answer.
         """
-        while named not in self.hashes and (models := self._take()) is not None:
-            self._now, self._again = models, True
-            self._set_all(models)
+        while named not in self.hashes and self._given:
+            self._now, self._again = self._given.popleft(), True
+            self._set_all(self._now)
 
     def _set_all(self, models: Models) -> None:
         for target in sorted(models):

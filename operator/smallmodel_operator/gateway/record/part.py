@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
@@ -21,7 +21,6 @@ from smallmodel_operator.gateway.record.door import Door, close
 from smallmodel_operator.gateway.record.inforce import InForce
 from smallmodel_operator.gateway.record.recorder import Recorder
 from smallmodel_operator.gateway.record.segments import first_of
-from smallmodel_operator.gateway.state import Model
 
 BATCH_BYTES: Final = 256 * 1024
 """Read at a time: no more than a processor's cache holds."""
@@ -85,7 +84,7 @@ class Recording:
         self._counting = Counting(
             agent.admin, lambda: (self._recorder.since, self._recorder.recorded), self._until_all_is_read
         )
-        self._in_force = InForce(settings.audit_dir, self._given, self._recorder.add)
+        self._in_force = InForce(settings.audit_dir, agent.writer.given, self._recorder.add)
         self._recorder.explained, self._recorder.explain = self._in_force.hashes, self._in_force.explain
         self._thread = ThreadPoolExecutor(1, "record")
         self._at_end = float("-inf")
@@ -93,10 +92,6 @@ class Recording:
         self._versions: dict[str, str] = {}
         self._noted = Noted(settings.gateway_data_dir)
         self._signed = 0
-
-    def _given(self) -> Mapping[str, Model] | None:
-        given = self._agent.writer.given
-        return given.popleft() if given else None
 
     def _engine_master(self) -> bytes:
         keys = self._agent.world.keys

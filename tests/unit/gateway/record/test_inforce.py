@@ -1,6 +1,7 @@
 """What is in force is recorded: each change once, before an answer that names it, whatever ends the process."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ class Gateway:
         self.start()
 
     def start(self) -> None:
-        self.given: deque[dict[str, Model]] = deque()
+        self.given: deque[Mapping[str, Model]] = deque()
         recorder = self.chain.recorder
-        self.in_force = InForce(self.chain.audit, lambda: self.given.popleft() if self.given else None, recorder.add)
+        self.in_force = InForce(self.chain.audit, self.given, recorder.add)
         recorder.explained, recorder.explain = self.in_force.hashes, self.in_force.explain
         self.in_force.load(first_of(self.chain.audit), recorder.seq)
 
