@@ -44,13 +44,13 @@ def reaches(program: str) -> tuple[str, ...]:
 
 def _text(value: Any, walk: Walk) -> None:
     with walk.at("Lua"):
-        program = next((p for p in walk.inside.programs if isinstance(value, str) and value.endswith(p)), None)
-        if program is None:
+        ours = [p for p in walk.inside.programs if isinstance(value, str) and value.endswith(p)]
+        if not ours:
             said = ", ".join(reaches(value)) if isinstance(value, str) else ""
             walk.report("a text that is not ours" + (f"; it uses {said}" if said else ""))
-        elif not _HEAD.fullmatch(value, 0, len(value) - len(program)):
+        elif not any(_HEAD.fullmatch(value, 0, len(value) - len(p)) for p in ours):
             walk.report("more than constants stands in front of a text of ours")
-        elif said := ", ".join(reaches(program)):
+        elif said := ", ".join(reaches(max(ours, key=len))):
             walk.report(f"it uses {said}")
 
 
