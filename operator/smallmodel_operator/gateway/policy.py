@@ -23,6 +23,7 @@ def policy(model: Model) -> dict[str, Any]:
         "maxBodyBytes": model.access.max_body_bytes,
         **({"requestsPerMinute": limit} if limit is not None else {}),
         **({"off": True} if model.off else {}),
+        **({"stopped": True} if model.stopped else {}),
     }
 
 

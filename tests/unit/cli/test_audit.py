@@ -9,7 +9,7 @@ from tests.fakes.chain import SIGNER, Fixture
 from tests.gateway.states import model
 from typer.testing import CliRunner, Result
 
-from smallmodel_operator.cli import audit
+from smallmodel_operator.cli import audit_tail
 from smallmodel_operator.cli.app import app
 from smallmodel_operator.cli.audit import Chain, chains, check
 from smallmodel_operator.gateway.policy import in_force, policy, policy_hash
@@ -176,7 +176,7 @@ def test_tail_follows(made: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyP
         made.answer()
         made.read()
 
-    monkeypatch.setattr(audit.time, "sleep", sleep)
+    monkeypatch.setattr(audit_tail.time, "sleep", sleep)
     done = run("tail", "-f", "-n", "0", tmp_path)
     made.stop()
     assert [line.split()[-1] for line in done.output.splitlines()] == ["request-22", "request-23"]

@@ -71,7 +71,7 @@ def test_where_nothing_may_be_served_without_a_record_envoy_begins_closed(
     assert gateway.prepare() == 0
     plain = (tmp_path / "bootstrap.json").read_text()
     assert not (tmp_path / "refuse").exists()
-    assert "injected_resource" not in plain
+    assert str(tmp_path / "refuse") not in plain
     monkeypatch.setenv("SLM_AUDIT_ON_FAILURE", "Refuse")
     assert gateway.prepare() == 0
     assert (tmp_path / "refuse").read_bytes() == b"1"
