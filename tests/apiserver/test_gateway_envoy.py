@@ -5,7 +5,7 @@ import copy
 import json
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ class Renderer(EnvoyRenderer):
         if self.spoilt:
             files[self.spoilt]["resources"].append({"@type": "type.googleapis.com/google.protobuf.Empty"})
         return files
+
+    def leaks(self, state: State, files: Mapping[str, Any], target: str = "") -> list[str]:
+        """What the agent itself would not write is written where Envoy is to refuse it."""
+        return [] if self.spoilt else super().leaks(state, files, target)
 
 
 class Pod:
