@@ -52,7 +52,20 @@ def run(tier: Tier) -> Count:
     report, log = REPORTS / f"{tier.name}.xml", REPORTS / f"{tier.name}.log"
     workers = ["-n", str(tier.workers), "--dist", "loadgroup"] if tier.workers > 1 else []
     said = ["-o", "junit_logging=system-out", f"--junitxml={report}"]  # what tests print are figures
-    command = [sys.executable, "-m", "pytest", "-q", *workers, "-m", tier.markers, *said, *tier.paths]
+    command = [
+        "nice",
+        "-n",
+        str(tier.nice),
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        *workers,
+        "-m",
+        tier.markers,
+        *said,
+        *tier.paths,
+    ]
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         _running[tier.name] = process

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Tier:
     """One pytest run. `needs` are reasons why it cannot run here; empty means it can, and then it must.
 
+    `nice`: the cluster tier takes longest and waits for real pods, so it goes first where processors are short.
     After `limit_seconds` it is taken to hang and ended. `each_path` says that the markers select tests in every one of
     the paths; otherwise one test in any of them is enough.
     """
@@ -19,6 +20,7 @@ class Tier:
     workers: int
     limit_seconds: float
     each_path: bool = True
+    nice: int = 5
     needs: tuple[str, ...] = ()
 
 
@@ -48,7 +50,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
     marker = "long" if long else "not long"
     real = (
         Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, (40 if long else 25) * MINUTE, needs=go),
-        Tier("cluster", ("tests/cluster",), marker, 1, (40 if long else 30) * MINUTE, needs=(*go, *root)),
+        Tier("cluster", ("tests/cluster",), marker, 1, (40 if long else 30) * MINUTE, nice=0, needs=(*go, *root)),
     )
     if long:
         chart = ("tests/argocd", "tests/chart", "tests/docs", "tests/controls")

@@ -13,6 +13,9 @@ from hack.cluster import process
 from tests.cluster.conftest import Bed, model
 from tests.cluster.test_faults import OPERATOR
 
+pytestmark = pytest.mark.long
+"""Minutes long."""
+
 SYSTEM = "smallmodel-system"
 RUN_SECONDS = 240
 """For a run after the one that is under way, with a minute's pause before it, on a slow machine."""

@@ -15,6 +15,9 @@ from hack.cluster import network
 from hack.images.build import build_image
 from tests.cluster.conftest import Bed, model
 
+pytestmark = pytest.mark.long
+"""Minutes long."""
+
 SYSTEM = "smallmodel-system"
 METADATA = "169.254.169.254"
 ADMIN = (9901, 15000, 19000)
