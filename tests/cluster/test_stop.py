@@ -59,7 +59,7 @@ def test_the_kill_switch_drill(bed: Bed, namespace: str, weights: dict[str, str]
         bed.until(lambda: load.answered > 5, what="callers are answered")
         stopped = slm(bed, "seal", "--all", "--stop", "--reason", "drill")
         answered = load.answered
-        bed.until(lambda: any("inference_stopped" in said for said in load.failures), what="callers are told")
+        bed.until(lambda: any("has stopped inference" in said for said in load.failures), what="callers are told")
     print(stopped.stdout)
     assert stopped.returncode == 0, (stopped.stdout, stopped.stderr)
     assert all(f"{name}: in force" in stopped.stdout for name in GATEWAYS)

@@ -236,7 +236,11 @@ class Gateway:
         path = self.site.data / "access.log"
         until = time.monotonic() + timeout
         while True:
-            self.admin("/reopen_logs", "POST")  # flushes
+            self.admin("/reopen_logs", "POST")  # flushes, in a thread of its own
+            size = -1
+            while path.exists() and size != path.stat().st_size:
+                size = path.stat().st_size
+                time.sleep(0.05)
             lines = path.read_text().splitlines() if path.exists() else []
             found = [{**dict.fromkeys(FIELDS), **json.loads(line)} for line in lines if request_id in line]
             if found or not request_id or time.monotonic() > until:

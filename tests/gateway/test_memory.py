@@ -75,8 +75,10 @@ def test_bodies_that_never_end_take_no_more_than_there_is(small: Gateway) -> Non
     # For moments only: bodies that are cut give their memory back.
     assert {(a.status, a.error["code"], a.headers["retry-after"]) for a in refused} <= {(503, "overloaded", "1")}
     assert len(refused) < len(answers) / 2
-    cut = [line for line in small.log() if line["slm.cause"] == "overloaded"]
-    assert cut, "there was no want of memory: the test tries too little"
+    until = time.monotonic() + 20  # Envoy writes its log in a thread of its own
+    while not (cut := [line for line in small.log() if line["slm.cause"] == "overloaded"]):
+        assert time.monotonic() < until, "there was no want of memory: the test tries too little"
+        time.sleep(0.1)
     assert {line["http.response.status_code"] for line in cut} == {503}
     until = time.monotonic() + 5
     while (answer := small.post(CHAT, {"model": "bot"}, SUPPORT)).status != 200:
