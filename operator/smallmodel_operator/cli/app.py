@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from smallmodel_operator import __version__
-from smallmodel_operator.cli.boundary_app import boundary
+from smallmodel_operator.cli.boundary_app import Records, boundary
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -161,9 +161,6 @@ audit = typer.Typer(
     help="Records of answers, checked and read from their files: no cluster needed.", no_args_is_help=True
 )
 app.add_typer(audit, name="audit")
-Records = Annotated[
-    list[str], typer.Argument(help="Folders `audit` of gateways' claims, or files from them.", metavar="FILES...")
-]
 
 
 @audit.command(name="verify")

@@ -23,6 +23,17 @@ def dump(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Replace a file at once: who reads sees the old content or the new.
+
+    Raises:
+        OSError: the folder is full or not writable; the old file is untouched.
+    """
+    temporary = path.with_name(f".{path.name}{_MARK}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
 def in_order(names: Iterable[str]) -> list[str]:
     """Whatever is referred to comes before what refers to it: endpoints, clusters, routes, certificates, listeners."""
     rank = {CDS: 1, RDS: 2, LDS: 4}

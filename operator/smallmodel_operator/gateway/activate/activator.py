@@ -80,7 +80,7 @@ class Activator:
         self._peers = Peers(ports.peers, self.trust.introduction, clock)
         self.queue = Queue(limits)
         self._waiting: dict[int, Waiting] = {}
-        self.returns = Returns()
+        self._returns = Returns()
         self._bursts: dict[str, Burst] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._cold_starts = ColdStarts()
@@ -144,7 +144,7 @@ class Activator:
         cause = self._unservable(target)
         now = self.clock()
         usable = bool(self._ports.usable(target))
-        if cause is None and sending and not usable and self.returns.too_many(target, sending, now):
+        if cause is None and sending and not usable and self._returns.too_many(target, sending, now):
             cause = Outcome.ENDING
         if cause is None:
             admission = self.queue.admit(
@@ -254,9 +254,9 @@ class Activator:
         waiting = self._waiting[ticket.id]
         if waiting.sending is None or not (waiting.podless or burst.podless >= ticket.since):
             return False
-        if self.returns.too_many(ticket.target, waiting.sending, self.clock()):
+        if self._returns.too_many(ticket.target, waiting.sending, self.clock()):
             return True
-        self.returns.let_go(ticket.target, waiting.sending, self.clock())
+        self._returns.let_go(ticket.target, waiting.sending, self.clock())
         return False
 
     def _started(self, target: str, start: ColdStart) -> None:

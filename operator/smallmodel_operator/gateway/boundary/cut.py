@@ -5,7 +5,6 @@ so the next request is answered at once. It cuts all streams of the gateway or n
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Final
 
 from smallmodel_operator.gateway.admin import Admin, Unreachable
 from smallmodel_operator.gateway.boundary.words import CUTTING
+from smallmodel_operator.gateway.files import replace
 
 CUT, RUN = b"1", b"0"
 LEAST_SECONDS: Final = 0.2
@@ -46,7 +46,5 @@ async def cut(admin: Admin, file: Path, left: Callable[[], Awaitable[bool]]) -> 
 
 
 def write(path: Path, number: bytes) -> None:
-    """Replace it at once: Envoy looks when it is replaced."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(number)
-    os.replace(temporary, path)
+    """Envoy looks when it is replaced."""
+    replace(path, number)

@@ -1,12 +1,12 @@
 """One record for each boundary that came into force, over restarts of the agent, too."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Final
 
 from smallmodel_operator.audit.record import BOUNDARY
 from smallmodel_operator.gateway.boundary.force import InForce
+from smallmodel_operator.gateway.files import replace
 from smallmodel_operator.gateway.record.recorder import Recorder
 
 NOTED: Final = "boundary.json"
@@ -47,7 +47,5 @@ class Noted:
             OSError: the disk does not take it; try again.
         """
         recorder.commit()
-        temporary = self._file.with_suffix(".new")
-        temporary.write_text(json.dumps(self._last))
-        os.replace(temporary, self._file)
+        replace(self._file, json.dumps(self._last).encode())
         self.unsaved = False

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from smallmodel_operator.gateway.files import replace
 from smallmodel_operator.gateway.record import metrics
 from smallmodel_operator.gateway.settings import GatewaySettings
 
@@ -79,7 +80,5 @@ def prepare(settings: GatewaySettings) -> None:
 
 
 def write(path: Path, *, closed: bool) -> None:
-    """Replace it at once: Envoy looks when it is replaced."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(CLOSED if closed else OPEN)
-    os.replace(temporary, path)
+    """Envoy looks when it is replaced."""
+    replace(path, CLOSED if closed else OPEN)

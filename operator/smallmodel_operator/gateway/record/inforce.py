@@ -5,7 +5,6 @@ not a thousand records. The file is only ever behind the chain: then something i
 """
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 from smallmodel_operator.audit.record import Kind
 from smallmodel_operator.audit.verify import ALL, GONE, hash_of
+from smallmodel_operator.gateway.files import replace
 from smallmodel_operator.gateway.policy import in_force
 from smallmodel_operator.gateway.state import Model
 
@@ -132,7 +132,5 @@ class InForce:
         if not self._dirty:
             return
         said = {t: (known.hash, known.policy, known.seq) for t, known in self._known.items() if known.seq <= committed}
-        temporary = self._path.with_name(f".{FILE}.new")
-        temporary.write_text(json.dumps(said))
-        os.replace(temporary, self._path)
+        replace(self._path, json.dumps(said).encode())
         self._dirty = len(said) < len(self._known)
