@@ -1,7 +1,8 @@
 """Options and fixtures all tiers share. Each tier keeps what only it needs in its own conftest."""
 
+import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,3 +24,12 @@ async def api() -> AsyncIterator[FakeApiServer]:
     """A fake API server, empty."""
     async with FakeApiServer() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """Programs set up the root logger for their own stderr; a later test must not log into a closed one."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level

@@ -3,19 +3,10 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from smallmodel_operator.runtime.logging import JsonFormatter, configure
-
-
-@pytest.fixture(autouse=True)
-def restore() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def record(message: str, error: BaseException | None = None) -> logging.LogRecord:
