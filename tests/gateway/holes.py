@@ -30,7 +30,7 @@ class Parts:
         self.host = self.files["xds/rds.json"]["resources"][0]["virtual_hosts"][0]
         self.matcher = self.host["matcher"]
         self.dispatch = self.matcher["on_no_match"]["action"]["typed_config"]
-        self.route = self.matcher["matcher_tree"]["exact_match_map"]["map"][BOT]["action"]["typed_config"]
+        self.route = self.matcher["matcher_tree"]["exact_match_map"]["map"][f"{BOT}|bot"]["action"]["typed_config"]
         self.forward = self.route["route"]
         self.clusters = self.files["xds/cds.json"]["resources"]
         self.cluster = self.clusters[0]
@@ -68,6 +68,11 @@ def lua(parts: Parts) -> None:
     code = parts.dispatch["typed_per_filter_config"]["door"]["source_code"]
     call = 'handle:httpCall("agent", {[":method"]="GET"}, "", 100)'
     code["inline_string"] += f"\nfunction envoy_on_response(handle) {call} end\n"
+
+
+def lua_named(parts: Parts) -> None:
+    code = parts.filters["target"]["source_codes"]["back"]
+    code["inline_string"] += 'function envoy_on_response(handle) handle:httpCall("agent", {}, "", 100) end'
 
 
 def lua_head(parts: Parts) -> None:
@@ -276,6 +281,7 @@ HOLES: Final[Mapping[str, Hole]] = {
     ),
     "Lua calls a cluster": lua,
     "Lua in front of the constants": lua_head,
+    "Lua a route names": lua_named,
     "Lua out of a constant": lua_in_data,
     "Lua in the listener": default_lua,
     "keys from a server": remote_keys,

@@ -1,6 +1,7 @@
 """Requests through a real Envoy: who gets in, what is answered, what reaches the engine."""
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -150,16 +151,41 @@ def test_401_names_the_command(gateway: Gateway) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("name", ["X-Slm-Target", "x-slm-caller", "X-SLM-Caller-Namespace", "x-slm-address"])
+@pytest.mark.parametrize(
+    "name", ["X-Slm-Target", "x-slm-caller", "X-SLM-Caller-Namespace", "x-slm-address", "x-slm-route"]
+)
 def test_a_callers_own_headers_of_the_gateway_count_for_nothing(gateway: Gateway, notes: Engine, name: str) -> None:
     before = len(notes.asked)
-    for value in ("crm/notes", "key:crm/notes", "crm"):
+    for value in ("crm/notes", "key:crm/notes", "crm", "crm/notes|notes"):
         answer = gateway.post("/crm" + CHAT, {"model": "notes"}, SUPPORT, **{name: value})
         assert answer.status == 403
         answer = gateway.post(CHAT, {"model": "nope"}, SUPPORT, **{name: value})
         assert answer.status == 404
-        assert gateway.post(CHAT, b"{}", SUPPORT, **{name: value, "x-slm-body-model": "bot"}).status == 400
+        assert gateway.post(CHAT, b"{}", SUPPORT, **{name: value}).status == 400
+        assert gateway.post(CHAT, b"{}", SUPPORT, "bot.support", **{name: value}).status == 400
+        assert gateway.post(CHAT, {"model": "notes"}, SUPPORT, "bot.support", **{name: value}).status == 404
     assert len(notes.asked) == before
+
+
+@pytest.mark.parametrize(
+    "wanted", ["bot|bot", "|bot", "support/bot", "support/bot|bot", "", "-", " bot", "bot ", "BOT"]
+)
+@pytest.mark.parametrize("host", ["", "bot.support", "old.support"])
+def test_a_body_finds_no_route_of_its_own(gateway: Gateway, wanted: str, host: str) -> None:
+    """A route is found by the address and the body together; text that looks like both finds none."""
+    answer = gateway.post(CHAT, {"model": wanted}, SUPPORT, host)
+    assert answer.status == (404 if wanted else 400), answer
+
+
+def test_who_may_not_ask_the_models_address_need_not_send_the_body(gateway: Gateway) -> None:
+    """Refused at the headers: the body never comes."""
+    request = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: notes.crm\r\nAuthorization: Bearer {SUPPORT}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as wire:
+        wire.sendall(request.encode())
+        assert wire.recv(4096).startswith(b"HTTP/1.1 403 ")
 
 
 def test_lists_what_the_caller_may_use(gateway: Gateway) -> None:

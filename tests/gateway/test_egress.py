@@ -53,17 +53,17 @@ def found(name: str) -> str:
     [
         (
             "foreign endpoint",
-            "listener http -> routes models -> route support/bot -> cluster support/bot: 203.0.113.9:8080 is no pod",
+            "listener http -> routes models -> route support/bot|bot -> cluster support/bot: 203.0.113.9:8080 is no",
         ),
         (
             "weighted clusters",
-            "listener http -> routes models -> route support/bot -> cluster away: 203.0.113.9:443 stands",
+            "listener http -> routes models -> route support/bot|bot -> cluster away: 203.0.113.9:443 stands",
         ),
-        ("mirror", "listener http -> routes models -> route support/bot -> cluster away: 203.0.113.9:443 stands"),
+        ("mirror", "listener http -> routes models -> route support/bot|bot -> cluster away: 203.0.113.9:443 stands"),
         ("Lua calls a cluster", "filter door -> Lua: a text that is not ours; it uses httpCall"),
         ("keys from a server", "filter envoy.filters.http.jwt_authn -> provider cluster: field `remote_jwks`"),
         ("ext_authz", "listener http -> filter envoy.filters.network.http_connection_manager -> filter envoy.filters"),
-        ("names resolved strictly", "route support/bot -> cluster away: 'STRICT_DNS' is none of EDS, STATIC"),
+        ("names resolved strictly", "route support/bot|bot -> cluster away: 'STRICT_DNS' is none of EDS, STATIC"),
         ("header a caller can bring", "a caller may choose the cluster with header 'x-cluster'"),
         ("configuration from elsewhere", "it is configured by '/tmp/rds.json', which was not checked"),
         ("agent elsewhere", "bootstrap -> cluster agent"),
@@ -80,7 +80,7 @@ def test_a_model_does_not_reach_another_ones_pods() -> None:
     resource = made[own]["resources"][0]
     made[other] = {"resources": [{**resource, "cluster_name": "crm/notes"}]}
     (said,) = leaks(state, SITE, {"bootstrap.json": bootstrap(SITE), **made})
-    assert "route crm/notes -> cluster crm/notes: 127.0.0.1:8080 is no pod of this model" in said
+    assert "route crm/notes|notes -> cluster crm/notes: 127.0.0.1:8080 is no pod of this model" in said
     (said,) = leaks(state, SITE, {other: made[other]}, "crm/notes")
     assert "127.0.0.1:8080 is no pod of this model and no gateway" in said
 

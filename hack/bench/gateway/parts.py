@@ -26,9 +26,11 @@ from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.xds import EnvoyRenderer, Site
 
 CONNECTIONS, WARM = 8, 2
-OPEN: Final = "function envoy_on_request(h) h:headers():replace('x-slm-target', 'support/bot') h:clearRouteCache() end"
+OPEN: Final = (
+    "function envoy_on_request(h) h:headers():replace('x-slm-route', 'support/bot|bot') h:clearRouteCache() end"
+)
 NOTHING: Final = "function envoy_on_response(h) end"
-ADDRESS: Final = 'headers:replace("x-slm-address"'
+ROUTED: Final = 'headers:replace("x-slm-target", target)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Parts:
 
     manager: dict[str, Any]
     scripts: dict[str, Any]
+    models: tuple[dict[str, Any], ...] = ()
 
     def drop(self, name: str) -> None:
         """Take a filter out. Raises ValueError if it is not there: a part that is gone costs nothing."""
@@ -55,22 +58,24 @@ def no_transform(parts: Parts) -> None:
     """The door says which model the body has."""
     parts.drop("transform")
     source = parts.scripts["door"]["source_code"]
-    if ADDRESS not in source["inline_string"]:
-        raise ValueError(f"the door's script has no {ADDRESS} any more: change this file, too")
-    said = f'headers:replace("x-slm-body-model", "bot") {ADDRESS}'
-    source["inline_string"] = source["inline_string"].replace(ADDRESS, said)
+    if ROUTED not in source["inline_string"]:
+        raise ValueError(f"the door's script has no {ROUTED} any more: change this file, too")
+    said = f'{ROUTED} headers:replace("x-slm-route", target .. "|" .. name) handle:clearRouteCache()'
+    source["inline_string"] = source["inline_string"].replace(ROUTED, said)
 
 
 def no_way_back(parts: Parts) -> None:
     for item in parts.manager["http_filters"]:
         if item["name"] == "target":
-            item["typed_config"]["default_source_code"]["inline_string"] = NOTHING
+            item["typed_config"]["source_codes"]["back"]["inline_string"] = NOTHING
 
 
 def no_scripts(parts: Parts) -> None:
     """One line of Lua that sets the target."""
     parts.drop("transform")
     parts.drop("target")
+    for route in parts.models:
+        route["typed_per_filter_config"].pop("target")
     parts.scripts["door"]["source_code"]["inline_string"] = OPEN
 
 
@@ -99,7 +104,9 @@ class Without(EnvoyRenderer):
         manager = files["xds/lds.json"]["resources"][0]["filter_chains"][0]["filters"][0]["typed_config"]
         matcher = files["xds/rds.json"]["resources"][0]["virtual_hosts"][0]["matcher"]
         route = matcher["on_no_match"]["action"]["typed_config"]
-        self._change(Parts(manager, route["typed_per_filter_config"]))
+        found = matcher["matcher_tree"]["exact_match_map"]["map"].values()
+        models = tuple(way["action"]["typed_config"] for way in found)
+        self._change(Parts(manager, route["typed_per_filter_config"], models))
         return files
 
 

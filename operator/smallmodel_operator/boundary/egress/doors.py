@@ -76,9 +76,11 @@ _PROVIDER: Final = message(
 )
 _FILTER: Final = extension(
     "filter",
-    envoy__extensions__filters__http__lua__v3__Lua=message(default_source_code=script),
+    envoy__extensions__filters__http__lua__v3__Lua=message(
+        default_source_code=script, source_codes=mapping("script", script)
+    ),
     envoy__extensions__filters__http__transform__v3__TransformConfig=message(
-        request_transformation=message(headers_mutations=many(message(append=leaf)))
+        request_transformation=message(headers_mutations=many(message(append=leaf))), clear_route_cache=leaf
     ),
     envoy__extensions__filters__http__jwt_authn__v3__JwtAuthentication=message(
         providers=mapping("provider", _PROVIDER), rules=many(message(match=MATCH, requires=leaf))

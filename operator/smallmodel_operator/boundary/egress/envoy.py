@@ -181,7 +181,9 @@ _LIMIT: Final = message(
 _PER_FILTER: Final = mapping(
     "filter",
     packed(
-        envoy__extensions__filters__http__lua__v3__LuaPerRoute=message(source_code=script, disabled=leaf),
+        envoy__extensions__filters__http__lua__v3__LuaPerRoute=message(
+            source_code=script, name=leaf, disabled=leaf
+        ),  # the name is of one of the filter's texts
         envoy__extensions__filters__http__local_ratelimit__v3__LocalRateLimit=_LIMIT,
         envoy__config__route__v3__FilterConfig=message(config=packed(), disabled=leaf),
     ),

@@ -4,29 +4,31 @@ from typing import Any
 
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.gateway.state import Issuer, State
-from smallmodel_operator.gateway.xds.scripts import DOOR, TARGET, default
-from smallmodel_operator.gateway.xds.words import RATE_LIMIT, extension, formatted
+from smallmodel_operator.gateway.xds.scripts import BACK, DOOR, TARGET, default, program
+from smallmodel_operator.gateway.xds.words import RATE_LIMIT, ROUTE, TARGET_HEADER, extension, formatted
 
 
 def filters(state: State) -> list[dict[str, Any]]:
     """HTTP filters in order."""
-    chain = [_lua(DOOR), _body_model(), _lua(TARGET)]
+    chain = [_lua(DOOR), _body_model(), _lua(TARGET, source_codes={BACK: {"inline_string": program(BACK)}})]
     if state.issuer is not None:
         chain.insert(0, _tokens(state.issuer))
     return [*chain, _rate(), _router()]
 
 
-def _lua(name: str) -> dict[str, Any]:
+def _lua(name: str, **more: Any) -> dict[str, Any]:
     code = {"inline_string": default(name)}
-    return extension(name, "envoy.extensions.filters.http.lua.v3.Lua", default_source_code=code)
+    return extension(name, "envoy.extensions.filters.http.lua.v3.Lua", default_source_code=code, **more)
 
 
 def _body_model() -> dict[str, Any]:
-    mutation = {"append": formatted("x-slm-body-model", "%REQUEST_BODY(model)%")}
+    """The route by address and body together: no more Lua for the way in where both name the same model."""
+    mutation = {"append": formatted(ROUTE, f"%REQ({TARGET_HEADER})%|%REQUEST_BODY(model)%")}
     return extension(
         "envoy.filters.http.transform",
         "envoy.extensions.filters.http.transform.v3.TransformConfig",
         request_transformation={"headers_mutations": [mutation]},
+        clear_route_cache=True,
     )
 
 

@@ -14,6 +14,7 @@ from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
     METADATA,
     RATE_LIMIT,
+    ROUTE,
     ROUTES,
     formatted,
     header,
@@ -23,7 +24,6 @@ from smallmodel_operator.gateway.xds.words import (
 )
 
 NAME: Final = "models"
-TARGET: Final = "x-slm-target"
 NOWHERE: Final = "x-slm-nowhere"
 CALLERS: Final = 10_000
 """Callers of one model whose rate is remembered at a time."""
@@ -40,12 +40,12 @@ _ROUTE: Final = "envoy.config.route.v3.Route"
 def routes(state: State, site: Site) -> dict[str, Any]:
     """rds.json."""
     dispatch = {"action": {"name": "dispatch", "typed_config": typed(_ROUTE, **_dispatch(state))}}
-    found = {target: _on_match(state, state.models[target], site) for target in sorted(state.models)}
+    found = {_way(model): _on_match(state, model, site) for _, model in sorted(state.models.items())}
     matcher = {
         "matcher_tree": {
             "input": {
-                "name": "target",
-                "typed_config": typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=TARGET),
+                "name": "route",
+                "typed_config": typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=ROUTE),
             },
             "exact_match_map": {"map": found or {"-": dispatch}},  # the map may not be empty
         },
@@ -57,10 +57,15 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         "matcher": matcher,
         "retry_policy": _retries(),
         "include_request_attempt_count": True,  # the activator tells by it who comes back
-        "request_headers_to_remove": ["x-slm-caller"],
+        "request_headers_to_remove": ["x-slm-caller", ROUTE],
         "response_headers_to_remove": ["x-slm-activated"],
     }
     return resources(ROUTES, [{"name": NAME, "virtual_hosts": [host]}])
+
+
+def _way(model: Model) -> str:
+    """The header `ROUTE` of its requests: what the address (or the caller's namespace) and the body name together."""
+    return f"{model.target}|{model.target.partition('/')[2]}"
 
 
 def _on_match(state: State, model: Model, site: Site) -> dict[str, Any]:
@@ -85,8 +90,10 @@ def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
     if model.digest:
         route["response_headers_to_add"].append(header("x-slm-model-digest", model.digest))
     route["metadata"] = {"filter_metadata": {METADATA: _in_force(model)}}
+    back = typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", name=scripts.BACK)
+    route["typed_per_filter_config"] = {scripts.TARGET: back}
     if model.access.requests_per_minute:
-        route["typed_per_filter_config"] = {RATE_LIMIT: _limit(model.access.requests_per_minute)}
+        route["typed_per_filter_config"][RATE_LIMIT] = _limit(model.access.requests_per_minute)
     return route
 
 

@@ -9,12 +9,15 @@ from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 
 DOOR: Final = "door"
 TARGET: Final = "target"
+BACK: Final = "back"
+"""Of routes of models: what comes in has passed the door, and its body agrees with its address."""
 PARTS: Final = {
-    DOOR: ("data", "sha256", "answers", "address", "door"),
-    TARGET: ("data", "answers", "target"),
+    DOOR: ("data", "sha256", "answers", "address", "model", "door"),
+    TARGET: ("data", "answers", "model", "target"),
     # In the listener: what runs where a route brings no text of its own, on the way back for instance.
     f"{DOOR}-default": ("answers", "closed"),
     f"{TARGET}-default": ("answers", "closed", "back"),
+    BACK: ("answers", "back"),
 }
 LACKS: Final = {"TGI": ("/v1/responses", "/v1/rerank", "/v1/embeddings")}
 """Paths an engine does not have at all. Where it depends on the model the engine says so itself."""

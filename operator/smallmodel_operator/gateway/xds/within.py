@@ -32,4 +32,4 @@ def leaks(state: State, site: Site, files: Mapping[str, Any], target: str = "") 
 @cache
 def _programs() -> frozenset[str]:
     names = (scripts.DOOR, scripts.TARGET)
-    return frozenset({*map(scripts.default, names), *map(scripts.program, names)})
+    return frozenset({*map(scripts.default, names), *map(scripts.program, (*names, scripts.BACK))})

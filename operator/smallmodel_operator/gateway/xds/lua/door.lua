@@ -12,6 +12,25 @@ local POSTS = {
 -- Keys that opened something since this text was loaded: hashed once, not with every request.
 local RECENT = {}
 
+-- What addresses mean that were read before; a caller may invent any number of them.
+local READ, READ_COUNT, MOST_READ = {}, 0, 1000
+
+-- Returns namespace and name, see address.lua.
+local function read(host)
+  local known = READ[host]
+  if known then
+    return known[1], known[2]
+  end
+  local namespace, name = addressed(host, DOMAIN)
+  if #host < 256 then
+    if READ_COUNT == MOST_READ then
+      READ, READ_COUNT = {}, 0
+    end
+    READ[host], READ_COUNT = { namespace, name }, READ_COUNT + 1
+  end
+  return namespace, name
+end
+
 -- Bytes of the longest Authorization header read: a credential is hashed here, on a worker all callers share.
 local LONGEST = 16384
 
@@ -181,7 +200,7 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local namespace, name = addressed(headers:get(":authority") or "", DOMAIN)
+  local namespace, name = read(headers:get(":authority") or "")
   local whole = headers:get(":path") or "/"
   local path, query, prefix = whole, "", ""
   if not POSTS[whole] then
@@ -223,5 +242,16 @@ function envoy_on_request(handle)
   end
   headers:replace("x-slm-caller", caller_name)
   headers:replace("x-slm-caller-namespace", caller_namespace)
-  headers:replace("x-slm-address", namespace .. "/" .. name)
+  local target = namespace .. "/" .. name
+  local model, length = MODELS[target], tonumber(headers:get("content-length") or "")
+  if not model or not length then
+    -- The target says: the body names the model, or its size is not known yet, or nobody knows the model.
+    headers:replace("x-slm-address", target)
+    return
+  end
+  call.operation, call.model, call.target = OPERATIONS[path], name, target
+  if allowed(handle, call, target, model) and suits(handle, call, target, model, path, length) then
+    remember(handle, "call", call)
+    headers:replace("x-slm-target", target) -- a route only once the body has said the same
+  end
 end

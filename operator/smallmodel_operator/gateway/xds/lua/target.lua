@@ -1,13 +1,5 @@
 -- The target: from the body's model (a header made by the filter before) to a route; what is not allowed stops here.
-
--- OpenTelemetry's names of what is asked, for the access log.
-local OPERATIONS = {
-  ["/v1/chat/completions"] = "chat",
-  ["/v1/completions"] = "text_completion",
-  ["/v1/embeddings"] = "embeddings",
-  ["/v1/responses"] = "chat",
-  ["/v1/rerank"] = "rerank",
-}
+-- Requests whose address names the model and whose body agrees have their route already and never come here.
 
 local function unknown(handle, call, wanted, namespace)
   refuse(handle, call, {
@@ -59,71 +51,6 @@ local function size(handle, headers)
   return body and body:length() or 0
 end
 
--- True when the model may be asked; refuses otherwise.
-local function allowed(handle, call, target, model)
-  local who, from = call.caller, call.caller_namespace or ""
-  local open = model.allow[who] or (from ~= "" and model.allow["ns:" .. from])
-  if not open then
-    refuse(handle, call, {
-      status = 403,
-      cause = "not-allowed",
-      type = "permission_error",
-      code = "model_access_denied",
-      param = "model",
-      message = who .. " may not use model " .. target .. ": its spec.access does not name this caller"
-        .. (from ~= "" and " or namespace " .. from or "") .. ".",
-    })
-    return false
-  end
-  if model.stopped then
-    refuse(handle, call, {
-      status = 503,
-      cause = "stopped",
-      type = "server_error",
-      code = "inference_stopped",
-      message = "An administrator has stopped inference with model " .. target .. ": requests are refused, and none is"
-        .. " held, until it is allowed again. Ask those who run this cluster (slm boundary status says why, slm boundary"
-        .. " unseal undoes it).",
-    })
-    return false
-  end
-  if model.off then
-    refuse(handle, call, {
-      status = 503,
-      cause = "off",
-      type = "server_error",
-      code = "model_off",
-      message = "Model " .. target .. " is switched off and not woken by requests: it is suspended (spec.suspend: false"
-        .. " resumes it) or has no replicas (spec.replicas: 1 starts it).",
-    })
-    return false
-  end
-  return true
-end
-
-local function suits(handle, call, headers, target, model, path)
-  if model.lacks[path] then
-    refuse(handle, call, {
-      status = 501,
-      cause = "engine-lacks-it",
-      code = "not_implemented",
-      message = "The engine of model " .. target .. " has no " .. path .. ".",
-    })
-    return false
-  end
-  if size(handle, headers) > model.cap then
-    refuse(handle, call, {
-      status = 413,
-      cause = "body-too-large",
-      code = "request_too_large",
-      message = "The body is larger than the " .. model.cap .. " bytes model " .. target
-        .. " takes (spec.access.limits.maxBodyBytes).",
-    })
-    return false
-  end
-  return true
-end
-
 function envoy_on_request(handle)
   local headers = handle:headers()
   local path = headers:get(":path") or ""
@@ -135,12 +62,16 @@ function envoy_on_request(handle)
     caller_namespace = headers:get("x-slm-caller-namespace"),
     operation = OPERATIONS[path],
   }
-  local wanted = headers:get("x-slm-body-model")
+  -- "<what the address names>|<what the body names>", each empty if it names nothing.
+  local address, wanted = (headers:get("x-slm-route") or "|"):match("^([^|]*)|(.*)$")
   -- At once: it may hold any byte a JSON string can, and such a header must reach nobody.
-  headers:remove("x-slm-body-model")
-  local namespace, name = (headers:get("x-slm-address") or "/"):match("^([^/]*)/(.*)$")
-  headers:remove("x-slm-address")
-  if not wanted or wanted == "" then
+  headers:remove("x-slm-route")
+  if address == "" then
+    address = headers:get("x-slm-address") or "/"
+    headers:remove("x-slm-address")
+  end
+  local namespace, name = address:match("^([^/]*)/(.*)$")
+  if wanted == "" then
     return unreadable(handle, call)
   end
   if not wanted:match("^[%w.:_/-]+$") or (name ~= "" and wanted ~= name) then
@@ -153,10 +84,12 @@ function envoy_on_request(handle)
     return unknown(handle, call, wanted, namespace)
   end
   call.target = target
-  if not allowed(handle, call, target, model) or not suits(handle, call, headers, target, model, path) then
+  if not allowed(handle, call, target, model) or not suits(handle, call, target, model, path, size(handle, headers)) then
     return
   end
   remember(handle, "call", call)
-  handle:headers():replace("x-slm-target", target) -- asked for again: waiting for a body ends the life of the one above
+  headers = handle:headers() -- asked for again: waiting for a body ends the life of the one above
+  headers:replace("x-slm-target", target)
+  headers:replace("x-slm-route", target .. "|" .. wanted)
   handle:clearRouteCache()
 end
