@@ -22,6 +22,7 @@ from smallmodel_operator.api.names import (
 )
 from smallmodel_operator.boundary.build import pods_policy
 from smallmodel_operator.boundary.canary import KUBELET_PORT, METADATA
+from smallmodel_operator.boundary.nodes import Toleration, united
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.pod import container_security, pod_security
 
@@ -42,7 +43,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CanaryRequest:
-    """One run. `template` is the operator's own pod spec: image, pull secrets and tolerations are taken from it."""
+    """One run. `template` is the operator's own pod spec: pull secrets and tolerations are taken from it."""
 
     namespace: str
     image: str
@@ -51,6 +52,8 @@ class CanaryRequest:
     template: Object
     prefer: Sequence[tuple[str, tuple[str, ...]]] = ()
     """Where the model's pod should run, best first: (In | NotIn, names of nodes)."""
+    tolerations: Sequence[Toleration] = ()
+    """Those of all models together: where any of them may run the model's pod of the canary may run."""
 
 
 def policies(namespace: str, owner: Object) -> tuple[dict[str, Any], ...]:
@@ -143,11 +146,18 @@ def _pod(role: Role, request: CanaryRequest, args: Sequence[str]) -> dict[str, A
         "terminationGracePeriodSeconds": 1,
         "containers": [container],
     }
+    if secrets := request.template.get("imagePullSecrets"):
+        pod["imagePullSecrets"] = secrets
     # Where models run matters, not where the operator does: its node selector stays out.
-    pod |= {key: request.template[key] for key in ("imagePullSecrets", "tolerations") if request.template.get(key)}
+    if tolerations := united(request.template.get("tolerations") or (), *_of_models(role, request)):
+        pod["tolerations"] = tolerations
     if role is Role.MODEL and request.prefer:
         pod["affinity"] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": _wishes(request.prefer)}}
     return pod
+
+
+def _of_models(role: Role, request: CanaryRequest) -> tuple[Sequence[Toleration], ...]:
+    return (request.tolerations,) if role is Role.MODEL else ()
 
 
 def _wishes(prefer: Sequence[tuple[str, tuple[str, ...]]]) -> list[dict[str, Any]]:

@@ -1,12 +1,13 @@
 """Is the boundary enforced? Runs of the canary, one after the other on different nodes, become one verdict. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.boundary.canary import Finding
+from smallmodel_operator.boundary.nodes import Nodes
 from smallmodel_operator.core.facts import Boundary, Object
 from smallmodel_operator.core.outcome import NotYet, Refused
 
@@ -73,15 +74,18 @@ OFF: Final = Enforcement(
 )
 
 
-def after(known: Enforcement, run: Run, interval: timedelta) -> Enforcement:
-    """What is known after one more run."""
+def after(known: Enforcement, run: Run, interval: timedelta, nodes: Nodes | None = None) -> Enforcement:
+    """What is known after one more run. `nodes`: those there are now; None: that is not known."""
     grace = max(GRACE_RUNS * interval, LEAST_GRACE)
     # Each run looks at one node, so a proof has to last until its node's turn comes again.
     lasts = grace + len(known.proofs) * interval
     proofs = {node: proof for node, proof in known.proofs.items() if run.at - proof.at <= lasts}
     if run.finding.status is not None and run.node:
         proofs[run.node] = Proof(run.finding, run.at)
-    return Enforcement(_verdict(proofs, run, grace), proofs, run.at, known.runs + 1)
+    verdict = _verdict(proofs, run, grace)
+    if verdict.status and nodes is not None:
+        verdict = replace(verdict, message=verdict.message + _unseen(nodes, proofs))
+    return Enforcement(verdict, proofs, run.at, known.runs + 1)
 
 
 def wishes(known: Enforcement) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -157,6 +161,25 @@ def _verdict(proofs: Mapping[str, Proof], run: Run, grace: timedelta) -> Finding
     if run.finding.status is None:
         text += f" The newest run told nothing: {run.finding.message}"
     return Finding(True, newest.finding.reason, text)
+
+
+def _unseen(nodes: Nodes, proofs: Mapping[str, Proof]) -> str:
+    """What a verdict of True says nothing about."""
+    text, unseen = "", nodes.names - proofs.keys()
+    if later := unseen - nodes.closed:
+        text += f" Not seen yet, each run looks at one node: {_names(later)}."
+    if never := unseen & nodes.closed:
+        text += (
+            f" Cannot be seen, for no ComputeProfile and no model tolerates their taints: {_names(never)}. No pod of a "
+            "model comes there either."
+        )
+    return text
+
+
+def _names(nodes: Iterable[str]) -> str:
+    names = sorted(nodes)
+    more = f" and {len(names) - LISTED_NODES} more" if len(names) > LISTED_NODES else ""
+    return ", ".join(names[:LISTED_NODES]) + more
 
 
 def _wrong(wrong: Mapping[str, Proof], run: Run) -> Finding:

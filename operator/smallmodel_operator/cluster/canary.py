@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from smallmodel_operator.api.names import LABEL_CANARY, LABEL_CANARY_ROLE, OPERA
 from smallmodel_operator.boundary import canary
 from smallmodel_operator.boundary.canary import Report
 from smallmodel_operator.boundary.canary_build import CanaryRequest, Role, job, policies
+from smallmodel_operator.boundary.nodes import Nodes, Toleration, nodes, united
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.facts import Object
 
@@ -21,6 +22,7 @@ START_SECONDS: Final = 150.0
 """For a pod to run, its image pulled."""
 REPORT_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 1.0
+NODES_A_PAGE: Final = 200
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +45,18 @@ class Where:
 
 
 class CanaryPods:
-    """Makes runs, one after the other."""
+    """Makes runs, one after the other. `tolerations`: of all models as they are now, for the pod in their place."""
 
-    def __init__(self, client: Client, where: Where, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(
+        self,
+        client: Client,
+        where: Where,
+        tolerations: Callable[[], Sequence[Toleration]] = tuple,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
         self._client = client
         self._where = where
+        self._tolerations = tolerations
         self._look = look_seconds
 
     async def run(self, prefer: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple[Report, str]:
@@ -73,6 +82,19 @@ class CanaryPods:
         """The operator's Deployment."""
         return await self._client.get("Deployment", OPERATOR, self._where.namespace)
 
+    async def nodes(self) -> Nodes | None:
+        """Which nodes there are, and which the model's pod cannot enter; None: that cannot be known now."""
+        slim: list[Object] = []
+        try:
+            own = await self.operator()
+            async for page in self._client.pages("Node", NODES_A_PAGE):
+                slim += ({"metadata": {"name": n["metadata"]["name"]}, "spec": n.get("spec")} for n in page)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("which nodes there are cannot be read, so those that are gone still count: %s", error)
+            return None
+        template = own["spec"]["template"]["spec"] if own else {}
+        return nodes(slim, united(template.get("tolerations") or (), self._tolerations()))
+
     async def _request(self, prefer: Sequence[tuple[str, tuple[str, ...]]]) -> CanaryRequest:
         own = await self.operator()
         if own is None:
@@ -81,7 +103,8 @@ class CanaryPods:
                 "belong. Run the operator from its chart, or switch the canary off (SLM_CANARY_SECONDS=0)."
             )
         template, run = own["spec"]["template"]["spec"], secrets.token_hex(4)
-        return CanaryRequest(self._where.namespace, self._where.image, run, own, template, prefer)
+        where = self._where
+        return CanaryRequest(where.namespace, where.image, run, own, template, prefer, self._tolerations())
 
     async def _made(self, request: CanaryRequest) -> tuple[Report, str]:
         for policy in policies(request.namespace, request.owner):

@@ -97,6 +97,17 @@ def test_pull_secrets_and_tolerations_are_the_operators_and_its_nodes_are_not() 
     assert "nodeSelector" not in pod
 
 
+def test_the_models_pod_may_go_where_any_model_may() -> None:
+    """Models on tainted nodes are what is to be proved; the operator need not be able to run there."""
+    own, gpu = {"key": "infra", "operator": "Exists"}, {"key": "gpu", "value": "a", "effect": "NoSchedule"}
+    ask = CanaryRequest("s", "i", "r", OWNER, {"tolerations": [own]}, tolerations=(gpu, own, gpu))
+    made = job(Role.MODEL, ask, [])
+    validate(made, "1.36", strict=True)
+    assert made["spec"]["template"]["spec"]["tolerations"] == [own, gpu]
+    for role in (Role.CALLER, Role.STRANGER):
+        assert job(role, ask, [])["spec"]["template"]["spec"]["tolerations"] == [own]
+
+
 def test_the_models_pod_goes_where_it_was_not_yet() -> None:
     wish = (("NotIn", ("n1", "n2")), ("In", ("n1",)), ("In", ("n2",)))
     ask = CanaryRequest("s", "i", "r", OWNER, {}, wish)

@@ -10,6 +10,7 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.boundary.canary import Finding
 from smallmodel_operator.boundary.enforcement import PENDING, Enforcement, Run, after, gate, pause, required, wishes
+from smallmodel_operator.boundary.nodes import Nodes
 from smallmodel_operator.core.facts import Boundary
 from smallmodel_operator.core.outcome import NotYet, Refused
 
@@ -20,11 +21,11 @@ BAD = Finding(False, Reason.POLICIES_NOT_ENFORCED, "Something got through.", ("a
 UNKNOWN = Finding(None, Reason.PROBE_FAILED, "No pod was made.")
 
 
-def runs(*steps: tuple[float, str, Finding]) -> Enforcement:
-    """After runs at these minutes, on these nodes."""
+def runs(*steps: tuple[float, str, Finding], nodes: Nodes | None = None) -> Enforcement:
+    """After runs at these minutes, on these nodes; `nodes`: those there are."""
     known = PENDING
     for minutes, node, finding in steps:
-        known = after(known, Run(finding, node, START + timedelta(minutes=minutes)), TEN)
+        known = after(known, Run(finding, node, START + timedelta(minutes=minutes)), TEN, nodes)
     return known
 
 
@@ -73,6 +74,22 @@ def test_a_wrong_node_stays_wrong_while_runs_tell_nothing_but_not_for_ever() -> 
 
 def test_other_nodes_are_counted() -> None:
     assert "on 2 other node(s)" in runs((0, "a", GOOD), (1, "b", GOOD), (2, "c", GOOD)).verdict.message
+
+
+def test_nodes_that_were_not_seen_are_named() -> None:
+    known = runs((0, "a", GOOD), nodes=Nodes(frozenset("abc"), frozenset("c")))
+    assert known.verdict.status is True
+    assert "Not seen yet, each run looks at one node: b." in known.verdict.message
+    assert "no ComputeProfile and no model tolerates their taints: c." in known.verdict.message
+    whole = runs((0, "a", GOOD), (10, "b", GOOD), nodes=Nodes(frozenset("ab")))
+    assert "seen" not in whole.verdict.message
+
+
+def test_many_nodes_that_were_not_seen_are_counted() -> None:
+    names = frozenset(f"n{number:02}" for number in range(25))
+    message = runs((0, "n00", GOOD), nodes=Nodes(names)).verdict.message
+    assert "n01, n02" in message
+    assert "n20 and 4 more." in message
 
 
 def test_the_next_run_goes_where_none_was_then_where_it_went_wrong_then_to_the_oldest() -> None:

@@ -130,6 +130,30 @@ async def test_a_run(selecting: FakeApiServer) -> None:
     assert {n for (kind, _, n) in selecting.objects if kind == "NetworkPolicy"} == {CANARY, CANARY_MODEL}
 
 
+async def test_the_models_pod_tolerates_what_models_do_and_nodes_closed_to_it_are_known(
+    selecting: FakeApiServer,
+) -> None:
+    operator(selecting)
+    gpu = {"key": "gpu", "operator": "Exists"}
+    for name, taints in {"cpu": [], "gpu": [{"key": "gpu", "effect": "NoSchedule"}], "db": [{"key": "db"}]}.items():
+        selecting.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": taints}})
+    ours = CanaryPods(selecting.client(), Where(SYSTEM, "i", "d"), lambda: [gpu], look_seconds=0.01)
+    async with kubelet(selecting) as node:
+        await ours.run()
+    model, stranger, _ = (j["spec"]["template"]["spec"] for j in node.jobs)
+    assert model["tolerations"] == [gpu]
+    assert "tolerations" not in stranger
+    found = await ours.nodes()
+    assert found is not None
+    assert (found.names, found.closed) == ({"cpu", "gpu", "db"}, {"db"})
+
+
+async def test_without_the_right_to_list_nodes_none_is_known(api: FakeApiServer) -> None:
+    operator(api)
+    api.refuse("GET", "nodes", 403, "Forbidden", "nodes is forbidden")
+    assert await pods(api).nodes() is None
+
+
 async def test_policies_are_there_before_the_first_pod(selecting: FakeApiServer) -> None:
     operator(selecting)
     async with kubelet(selecting):

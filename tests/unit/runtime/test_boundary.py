@@ -14,6 +14,7 @@ from tests.fakes.clock import until
 
 from smallmodel_operator.boundary import canary, enforcement
 from smallmodel_operator.boundary.canary import Check, Outcome, Report, Target, Way
+from smallmodel_operator.boundary.nodes import Nodes
 from smallmodel_operator.cluster.boundary_status import BoundaryStatus
 from smallmodel_operator.cluster.canary import CannotProbe
 from smallmodel_operator.cluster.events import Events
@@ -34,6 +35,7 @@ class Pods:
 
     results: list[Report | Exception]
     wishes: list[Any] = field(default_factory=list)
+    there: Nodes | None = None
 
     async def run(self, prefer: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple[Report, str]:
         self.wishes.append(prefer)
@@ -41,6 +43,9 @@ class Pods:
         if isinstance(found, Exception):
             raise found
         return found, "node-1"
+
+    async def nodes(self) -> Nodes | None:
+        return self.there
 
     async def operator(self) -> Object | None:
         meta = {"name": "smallmodel-operator", "namespace": "smallmodel-system", "uid": "own"}
@@ -121,6 +126,15 @@ async def test_what_holds_is_said_on_the_cluster_boundary_by_metrics_and_by_an_e
     [event] = world.events()
     assert (event["type"], event["reason"]) == ("Normal", "PoliciesEnforced")
     assert event["regarding"]["kind"] == "Deployment"
+
+
+async def test_nodes_nobody_looked_at_are_named_on_the_cluster_boundary(api: FakeApiServer) -> None:
+    world = World(api, GOOD)
+    world.pods.there = Nodes(frozenset({"node-1", "gpu-1"}), frozenset({"gpu-1"}))
+    world.declare()
+    async with world.running():
+        await until(lambda: (world.declared() or {})["status"])
+    assert "no model tolerates their taints: gpu-1." in world.condition()["message"]
 
 
 async def test_what_got_through_is_named_everywhere(api: FakeApiServer) -> None:
