@@ -54,6 +54,8 @@ class CanaryRequest:
     """Where the model's pod should run, best first: (In | NotIn, names of nodes)."""
     tolerations: Sequence[Toleration] = ()
     """Those of all models together: where any of them may run the model's pod of the canary may run."""
+    avoid: Sequence[str] = ()
+    """Nodes on which a pod of the canary did not start: the other pods go elsewhere, if they can."""
 
 
 def policies(namespace: str, owner: Object) -> tuple[dict[str, Any], ...]:
@@ -151,9 +153,15 @@ def _pod(role: Role, request: CanaryRequest, args: Sequence[str]) -> dict[str, A
     # Where models run matters, not where the operator does: its node selector stays out.
     if tolerations := united(request.template.get("tolerations") or (), *_of_models(role, request)):
         pod["tolerations"] = tolerations
-    if role is Role.MODEL and request.prefer:
-        pod["affinity"] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": _wishes(request.prefer)}}
+    if wishes := _wishes(_prefer(role, request)):
+        pod["affinity"] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wishes}}
     return pod
+
+
+def _prefer(role: Role, request: CanaryRequest) -> Sequence[tuple[str, tuple[str, ...]]]:
+    if role is Role.MODEL:
+        return request.prefer
+    return (("NotIn", tuple(request.avoid)),) if request.avoid else ()
 
 
 def _of_models(role: Role, request: CanaryRequest) -> tuple[Sequence[Toleration], ...]:

@@ -30,7 +30,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run that has ended. `node`: where the model's pod ran, empty when it ran nowhere."""
+    """One run that has ended. `node`: where the model's pod ran, or where one did not start; empty: on none."""
 
     finding: Finding
     node: str
@@ -46,6 +46,8 @@ class Enforcement:
     at: datetime | None = None
     """When a run last ended, whatever it found."""
     runs: int = 0
+    tried: Mapping[str, datetime] = field(default_factory=dict)
+    """When a node was last looked at, whatever came of it."""
 
     def report(self) -> Report:
         """As a condition."""
@@ -78,23 +80,39 @@ def after(known: Enforcement, run: Run, interval: timedelta, nodes: Nodes | None
     """What is known after one more run. `nodes`: those there are now; None: that is not known."""
     grace = max(GRACE_RUNS * interval, LEAST_GRACE)
     # Each run looks at one node, so a proof has to last until its node's turn comes again.
-    lasts = grace + len(known.proofs) * interval
+    lasts = grace + len(known.tried) * interval
+    tried = {node: at for node, at in known.tried.items() if run.at - at <= lasts}
+    if run.node:
+        tried[run.node] = run.at
     proofs = {node: proof for node, proof in known.proofs.items() if run.at - proof.at <= lasts}
     if run.finding.status is not None and run.node:
         proofs[run.node] = Proof(run.finding, run.at)
     verdict = _verdict(proofs, run, grace)
     if verdict.status and nodes is not None:
         verdict = replace(verdict, message=verdict.message + _unseen(nodes, proofs))
-    return Enforcement(verdict, proofs, run.at, known.runs + 1)
+    return Enforcement(verdict, proofs, run.at, known.runs + 1, tried)
 
 
 def wishes(known: Enforcement) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Where the next run should look, best first: nodes not seen yet, then where it went wrong, then the oldest."""
-    if not known.proofs:
+    """Where the next run should look, best first: nodes not tried yet, then where it went wrong, then the oldest.
+
+    After a run that told nothing: where one did before, or proofs would run out while nodes are tried that give none.
+    """
+    if not known.tried:
         return ()
-    by_age = sorted(known.proofs, key=lambda node: (known.proofs[node].at, node))
-    wrong = tuple(node for node in by_age if known.proofs[node].finding.status is False)
-    return ("NotIn", tuple(by_age)), ("In", wrong[:LISTED_NODES]), ("In", tuple(by_age[:1]))
+    by_age = sorted(known.tried, key=lambda node: (known.tried[node], node))
+    told = [node for node in by_age if node in known.proofs]
+    wrong = tuple(node for node in told if known.proofs[node].finding.status is False)
+    new, bad = ("NotIn", tuple(by_age)), ("In", wrong[:LISTED_NODES])
+    if told and by_age[-1] in mute(known):
+        return ("In", tuple(told[:1])), bad, new
+    return new, bad, ("In", tuple(by_age[:1]))
+
+
+def mute(known: Enforcement) -> tuple[str, ...]:
+    """Nodes whose last run told nothing: the image may not fit them, or their registry is away."""
+    at = {node: proof.at for node, proof in known.proofs.items()}
+    return tuple(sorted(node for node, when in known.tried.items() if at.get(node) != when))
 
 
 def pause(known: Enforcement, interval: timedelta) -> float:
@@ -159,7 +177,7 @@ def _verdict(proofs: Mapping[str, Proof], run: Run, grace: timedelta) -> Finding
     if others := len(proofs) - 1:
         text += f" The same was found on {others} other node(s)."
     if run.finding.status is None:
-        text += f" The newest run told nothing: {run.finding.message}"
+        text += _mute(run)
     return Finding(True, newest.finding.reason, text)
 
 
@@ -190,8 +208,13 @@ def _wrong(wrong: Mapping[str, Proof], run: Run) -> Finding:
         names = ", ".join(sorted(wrong)[:LISTED_NODES])
         text += f" Something got through on {len(wrong)} nodes: {names}."
     if run.finding.status is None:
-        text += f" The newest run told nothing: {run.finding.message}"
+        text += _mute(run)
     return Finding(False, newest.finding.reason, text, through)
+
+
+def _mute(run: Run) -> str:
+    where = f" (node {run.node})" if run.node else ""
+    return f" The newest run{where} told nothing: {run.finding.message}"
 
 
 def _once(words: Iterable[str]) -> tuple[str, ...]:

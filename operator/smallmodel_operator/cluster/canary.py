@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import aiohttp
@@ -59,15 +59,17 @@ class CanaryPods:
         self._tolerations = tolerations
         self._look = look_seconds
 
-    async def run(self, prefer: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple[Report, str]:
-        """One run: what its pods report, and the node of the model's pod.
+    async def run(
+        self, prefer: Sequence[tuple[str, tuple[str, ...]]] = (), avoid: Sequence[str] = ()
+    ) -> tuple[Report, str]:
+        """One run: what its pods report, and the node of the model's pod. `prefer`, `avoid`: see CanaryRequest.
 
         Raises:
             CannotProbe: it could not be made.
             NotLeader: this process may no longer write.
         """
         try:
-            request = await self._request(prefer)
+            request = replace(await self._request(), prefer=prefer, avoid=avoid)
             await self._remove()  # what an operator that died has left
             try:
                 return await self._made(request)
@@ -95,7 +97,7 @@ class CanaryPods:
         template = own["spec"]["template"]["spec"] if own else {}
         return nodes(slim, united(template.get("tolerations") or (), self._tolerations()))
 
-    async def _request(self, prefer: Sequence[tuple[str, tuple[str, ...]]]) -> CanaryRequest:
+    async def _request(self) -> CanaryRequest:
         own = await self.operator()
         if own is None:
             raise CannotProbe(
@@ -104,7 +106,7 @@ class CanaryPods:
             )
         template, run = own["spec"]["template"]["spec"], secrets.token_hex(4)
         where = self._where
-        return CanaryRequest(where.namespace, where.image, run, own, template, prefer, self._tolerations())
+        return CanaryRequest(where.namespace, where.image, run, own, template, tolerations=self._tolerations())
 
     async def _made(self, request: CanaryRequest) -> tuple[Report, str]:
         for policy in policies(request.namespace, request.owner):
@@ -114,7 +116,7 @@ class CanaryPods:
             await self._client.create(job(role, request, ["canary", "listen", *words]))
         model = await self._started(Role.MODEL, request.run)
         stranger = await self._started(Role.STRANGER, request.run)
-        node = str(model["spec"].get("nodeName", ""))
+        node = _node(model)
         words += ["--model", str(model["status"]["podIP"]), "--node", str(model["status"]["hostIP"])]
         for address in stranger["status"].get("podIPs") or [{"ip": stranger["status"]["podIP"]}]:
             words += ["--stranger", str(address["ip"])]
@@ -124,7 +126,7 @@ class CanaryPods:
         except ValueError as error:
             raise CannotProbe(f"the canary's leading pod left no report: {error}", node) from error
         except CannotProbe as problem:
-            raise CannotProbe(str(problem), node) from problem
+            raise CannotProbe(str(problem), problem.node or node) from problem
 
     async def _started(self, role: Role, run: str) -> Object:
         """The pod of a role once it runs and has an address."""
@@ -137,7 +139,7 @@ class CanaryPods:
             if status.get("phase") in ("Failed", "Succeeded"):
                 break
             await asyncio.sleep(self._look)
-        raise CannotProbe(_not_started(role, pod))
+        raise CannotProbe(_not_started(role, pod), _node(pod))
 
     async def _said(self, run: str) -> str:
         end = time.monotonic() + START_SECONDS + REPORT_SECONDS
@@ -147,7 +149,7 @@ class CanaryPods:
             if (ended := _ended(pod)) is not None:
                 return str(ended.get("message", ""))
             await asyncio.sleep(self._look)
-        raise CannotProbe(_not_started(Role.CALLER, pod))
+        raise CannotProbe(_not_started(Role.CALLER, pod), _node(pod))
 
     async def _pod(self, role: Role, run: str) -> Object | None:
         selector = f"{LABEL_CANARY}={run},{LABEL_CANARY_ROLE}={role}"
@@ -159,6 +161,11 @@ class CanaryPods:
         for left in await self._client.list("Job", self._where.namespace, labelSelector=LABEL_CANARY):
             meta = left["metadata"]
             await self._client.delete("Job", meta["name"], meta["namespace"], meta["uid"])
+
+
+def _node(pod: Object | None) -> str:
+    """Where a pod was put; empty: nowhere."""
+    return str(((pod or {}).get("spec") or {}).get("nodeName") or "")
 
 
 def _ended(pod: Object | None) -> Mapping[str, Any] | None:

@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 class Pods(Protocol):
     """What makes a run: see cluster/canary.py."""
 
-    async def run(self, prefer: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple[canary.Report, str]: ...
+    async def run(
+        self, prefer: Sequence[tuple[str, tuple[str, ...]]] = (), avoid: Sequence[str] = ()
+    ) -> tuple[canary.Report, str]: ...
     async def operator(self) -> Object | None: ...
     async def nodes(self) -> Nodes | None: ...
 
@@ -107,7 +109,7 @@ class BoundaryWatch:
 
     async def _probe(self, pods: Pods) -> None:
         try:
-            report, node = await pods.run(enforcement.wishes(self.known))
+            report, node = await pods.run(enforcement.wishes(self.known), enforcement.mute(self.known))
             finding = canary.decide(report, node)
         except CannotProbe as problem:
             finding, node = Finding(None, Reason.PROBE_FAILED, f"The canary could not run: {problem}"), problem.node

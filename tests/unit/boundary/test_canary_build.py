@@ -118,3 +118,15 @@ def test_the_models_pod_goes_where_it_was_not_yet() -> None:
     assert [f["values"] for f in first["preference"]["matchFields"]] == [["n1"], ["n2"]]
     assert first["weight"] > second["weight"] > third["weight"]
     assert "affinity" not in job(Role.CALLER, ask, [])["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("role", [Role.CALLER, Role.STRANGER])
+def test_the_others_go_where_pods_of_the_canary_start(role: Role) -> None:
+    made = job(role, CanaryRequest("s", "i", "r", OWNER, {}, avoid=("arm-1", "arm-2")), [])
+    validate(made, "1.36", strict=True)
+    [term] = made["spec"]["template"]["spec"]["affinity"]["nodeAffinity"][
+        "preferredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert [(f["operator"], f["values"]) for f in term["preference"]["matchFields"]] == [
+        ("NotIn", ["arm-1"]), ("NotIn", ["arm-2"]),
+    ]  # fmt: skip

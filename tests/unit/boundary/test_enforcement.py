@@ -98,6 +98,41 @@ def test_the_next_run_goes_where_none_was_then_where_it_went_wrong_then_to_the_o
     assert wishes(known) == (("NotIn", ("a", "b", "c")), ("In", ("b",)), ("In", ("a",)))
 
 
+def test_a_node_that_tells_nothing_gets_its_turn_and_not_every_run() -> None:
+    known = runs((0, "a", GOOD), (10, "arm", UNKNOWN))
+    assert enforcement.mute(known) == ("arm",)
+    assert wishes(known)[0] == ("In", ("a",)), "what is proved there must not run out meanwhile"
+    known = runs((0, "a", GOOD), (10, "arm", UNKNOWN), (20, "a", GOOD))
+    assert wishes(known) == (("NotIn", ("arm", "a")), ("In", ()), ("In", ("arm",)))
+    known = runs((0, "a", GOOD), (10, "a", UNKNOWN))
+    assert (enforcement.mute(known), set(known.proofs)) == (("a",), {"a"})
+
+
+@pytest.mark.parametrize("bad", [1, 4, 12])
+def test_nodes_where_the_canary_cannot_start_do_not_close_what_is_proved_elsewhere(bad: int) -> None:
+    """A scheduler that grants the first wish it can: for two days nothing is closed once something was proved."""
+    nodes = ["a", "b", *(f"arm{number:02}" for number in range(bad))]
+    known, now, proved, visited = PENDING, START, False, set()
+    for _ in range(288):
+        node = _granted(wishes(known), nodes)
+        finding = GOOD if node in ("a", "b") else UNKNOWN
+        now += timedelta(seconds=pause(known, TEN))
+        known = after(known, Run(finding, node, now), TEN)
+        proved = proved or finding is GOOD
+        assert known.verdict.status is (True if proved else None)
+        visited.add(node)
+    assert visited == set(nodes)
+
+
+def _granted(wishes: tuple[tuple[str, tuple[str, ...]], ...], nodes: list[str]) -> str:
+    """The node a scheduler takes; of equal ones the last, which tells nothing."""
+    for operator, names in wishes:
+        fit = [node for node in nodes if (node in names) == (operator == "In")]
+        if fit:
+            return fit[-1]
+    return nodes[-1]
+
+
 def test_pauses() -> None:
     assert pause(runs((0, "a", GOOD)), TEN) == 600
     assert pause(runs((0, "a", BAD)), TEN) == 60

@@ -89,7 +89,7 @@ class Kubelet:
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": {"name": f"{name}-x", "namespace": SYSTEM, "labels": labels},
-                "spec": {"nodeName": "node-7"},
+                "spec": {} if status is UNFIT else {"nodeName": "node-7"},
                 "status": status,
             }
         )
@@ -201,7 +201,7 @@ async def test_a_pod_that_does_not_run_says_why(
         node.states[role] = status
         with pytest.raises(CannotProbe, match=says) as raised:
             await pods(selecting).run()
-    assert raised.value.node == ("node-7" if role == "caller" else "")
+    assert raised.value.node == ("" if status is UNFIT else "node-7")
     assert _left(selecting) == []
 
 

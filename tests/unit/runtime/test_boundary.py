@@ -35,10 +35,14 @@ class Pods:
 
     results: list[Report | Exception]
     wishes: list[Any] = field(default_factory=list)
+    avoided: tuple[str, ...] = ()
     there: Nodes | None = None
 
-    async def run(self, prefer: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple[Report, str]:
+    async def run(
+        self, prefer: Sequence[tuple[str, tuple[str, ...]]] = (), avoid: Sequence[str] = ()
+    ) -> tuple[Report, str]:
         self.wishes.append(prefer)
+        self.avoided = tuple(avoid)
         found = self.results.pop(0) if len(self.results) > 1 else self.results[0]
         if isinstance(found, Exception):
             raise found
@@ -167,6 +171,15 @@ async def test_a_run_that_could_not_be_made_is_unknown_with_the_cause(api: FakeA
     assert (world.condition()["status"], world.condition()["reason"]) == ("Unknown", "ProbeFailed")
     assert "no image." in world.condition()["message"]
     assert shown("Unknown") == 1
+
+
+async def test_a_node_where_no_pod_starts_is_not_the_first_choice_again(api: FakeApiServer) -> None:
+    world = World(api, CannotProbe("no image.", "arm-1"), GOOD)
+    async with world.running():
+        await world.runs(2)
+    assert world.pods.wishes[:2] == [(), (("NotIn", ("arm-1",)), ("In", ()), ("In", ("arm-1",)))]
+    assert world.pods.avoided == ("arm-1",)
+    assert world.watch.known.verdict.status is True
 
 
 async def test_nothing_new_is_not_written_again(api: FakeApiServer) -> None:
