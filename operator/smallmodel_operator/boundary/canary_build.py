@@ -22,7 +22,7 @@ from smallmodel_operator.api.names import (
 )
 from smallmodel_operator.boundary.build import pods_policy
 from smallmodel_operator.boundary.canary import KUBELET_PORT, METADATA
-from smallmodel_operator.boundary.nodes import Toleration, united
+from smallmodel_operator.boundary.nodes import CORDONED, Toleration, united
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.pod import container_security, pod_security
 
@@ -165,7 +165,7 @@ def _prefer(role: Role, request: CanaryRequest) -> Sequence[tuple[str, tuple[str
 
 
 def _of_models(role: Role, request: CanaryRequest) -> tuple[Sequence[Toleration], ...]:
-    return (request.tolerations,) if role is Role.MODEL else ()
+    return (request.tolerations, (CORDONED,)) if role is Role.MODEL else ()
 
 
 def _wishes(prefer: Sequence[tuple[str, tuple[str, ...]]]) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ GRACE_RUNS: Final = 3
 LEAST_GRACE: Final = timedelta(minutes=30)
 RETRY_SECONDS: Final = 60.0
 """The pause after a run that found something wrong or could not be made."""
+NEXT_SECONDS: Final = 5.0
+"""The pause after a run that found all well while it was wrong on other nodes: they are looked at one by one."""
 LISTED_NODES: Final = 20
 MESSAGE_CHARACTERS: Final = 2048
 
@@ -81,10 +83,14 @@ def after(known: Enforcement, run: Run, interval: timedelta, nodes: Nodes | None
     grace = max(GRACE_RUNS * interval, LEAST_GRACE)
     # Each run looks at one node, so a proof has to last until its node's turn comes again.
     lasts = grace + len(known.tried) * interval
-    tried = {node: at for node, at in known.tried.items() if run.at - at <= lasts}
+
+    def counts(node: str, at: datetime) -> bool:
+        return (nodes is None or node in nodes.names) and run.at - at <= lasts
+
+    tried = {node: at for node, at in known.tried.items() if counts(node, at)}
     if run.node:
         tried[run.node] = run.at
-    proofs = {node: proof for node, proof in known.proofs.items() if run.at - proof.at <= lasts}
+    proofs = {node: proof for node, proof in known.proofs.items() if counts(node, proof.at)}
     if run.finding.status is not None and run.node:
         proofs[run.node] = Proof(run.finding, run.at)
     verdict = _verdict(proofs, run, grace)
@@ -97,6 +103,7 @@ def wishes(known: Enforcement) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Where the next run should look, best first: nodes not tried yet, then where it went wrong, then the oldest.
 
     After a run that told nothing: where one did before, or proofs would run out while nodes are tried that give none.
+    After one that found all well: where it went wrong, for it may be mended there too.
     """
     if not known.tried:
         return ()
@@ -106,6 +113,8 @@ def wishes(known: Enforcement) -> tuple[tuple[str, tuple[str, ...]], ...]:
     new, bad = ("NotIn", tuple(by_age)), ("In", wrong[:LISTED_NODES])
     if told and by_age[-1] in mute(known):
         return ("In", tuple(told[:1])), bad, new
+    if wrong and by_age[-1] not in wrong:
+        return bad, new, ("In", tuple(by_age[:1]))
     return new, bad, ("In", tuple(by_age[:1]))
 
 
@@ -118,7 +127,11 @@ def mute(known: Enforcement) -> tuple[str, ...]:
 def pause(known: Enforcement, interval: timedelta) -> float:
     """Seconds until the next run."""
     seconds = interval.total_seconds()
-    return seconds if known.verdict.status else min(seconds, RETRY_SECONDS)
+    if known.verdict.status:
+        return seconds
+    newest = max(known.proofs.values(), key=lambda proof: proof.at, default=None)
+    well = newest is not None and newest.finding.status is True and newest.at == known.at
+    return min(seconds, NEXT_SECONDS if well else RETRY_SECONDS)
 
 
 def required(spec: Mapping[str, Any], namespace: str) -> bool:

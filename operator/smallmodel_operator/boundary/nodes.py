@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.core.facts import Object
 
 Toleration = Mapping[str, Any]
+
+CORDONED: Final = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
+"""A node that was cordoned: pods that run there go on, so it has to be looked at until it is mended or gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from smallmodel_operator.api.names import LABEL_CANARY, LABEL_CANARY_ROLE, OPERA
 from smallmodel_operator.boundary import canary
 from smallmodel_operator.boundary.canary import Report
 from smallmodel_operator.boundary.canary_build import CanaryRequest, Role, job, policies
-from smallmodel_operator.boundary.nodes import Nodes, Toleration, nodes, united
+from smallmodel_operator.boundary.nodes import CORDONED, Nodes, Toleration, nodes, united
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.facts import Object
 
@@ -95,7 +95,7 @@ class CanaryPods:
             logger.warning("which nodes there are cannot be read, so those that are gone still count: %s", error)
             return None
         template = own["spec"]["template"]["spec"] if own else {}
-        return nodes(slim, united(template.get("tolerations") or (), self._tolerations()))
+        return nodes(slim, united(template.get("tolerations") or (), self._tolerations(), (CORDONED,)))
 
     async def _request(self) -> CanaryRequest:
         own = await self.operator()

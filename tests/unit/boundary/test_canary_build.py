@@ -10,6 +10,7 @@ from tests.golden.pod_security import violations
 from smallmodel_operator.api.names import CANARY_MODEL, ENGINE_PORT, LABEL_CANARY
 from smallmodel_operator.boundary import build, canary_build
 from smallmodel_operator.boundary.canary_build import CanaryRequest, Role, job, pod_labels, policies
+from smallmodel_operator.boundary.nodes import CORDONED
 
 OWNER = {"metadata": {"name": "smallmodel-operator", "uid": "uid-1"}}
 SPACE = {"kubernetes.io/metadata.name": "smallmodel-system"}
@@ -93,7 +94,7 @@ def test_pull_secrets_and_tolerations_are_the_operators_and_its_nodes_are_not() 
     }
     pod = job(Role.MODEL, request(**template), [])["spec"]["template"]["spec"]
     assert pod["imagePullSecrets"] == [{"name": "reg"}]
-    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["tolerations"] == [{"operator": "Exists"}, CORDONED]
     assert "nodeSelector" not in pod
 
 
@@ -103,7 +104,7 @@ def test_the_models_pod_may_go_where_any_model_may() -> None:
     ask = CanaryRequest("s", "i", "r", OWNER, {"tolerations": [own]}, tolerations=(gpu, own, gpu))
     made = job(Role.MODEL, ask, [])
     validate(made, "1.36", strict=True)
-    assert made["spec"]["template"]["spec"]["tolerations"] == [own, gpu]
+    assert made["spec"]["template"]["spec"]["tolerations"] == [own, gpu, CORDONED]
     for role in (Role.CALLER, Role.STRANGER):
         assert job(role, ask, [])["spec"]["template"]["spec"]["tolerations"] == [own]
 

@@ -61,6 +61,33 @@ def test_it_is_right_again_when_that_node_is() -> None:
     assert runs((0, "a", BAD), (1, "b", GOOD), (2, "a", GOOD)).verdict.status is True
 
 
+def test_a_node_that_was_deleted_counts_no_more() -> None:
+    both, left = Nodes(frozenset("ab")), Nodes(frozenset("b"))
+    known = runs((0, "a", BAD), (1, "b", GOOD), nodes=both)
+    assert known.verdict.status is False
+    known = after(known, Run(GOOD, "b", START + timedelta(minutes=2)), TEN, left)
+    assert known.verdict.status is True
+    assert (set(known.proofs), set(known.tried)) == ({"b"}, {"b"})
+
+
+def test_a_node_that_joined_while_the_run_was_made_counts() -> None:
+    assert set(runs((0, "new", GOOD), nodes=Nodes(frozenset("a"))).proofs) == {"new"}
+
+
+def test_many_nodes_that_were_mended_are_seen_soon() -> None:
+    """A run takes half a minute."""
+    nodes = [f"n{number:02}" for number in range(20)]
+    known, now = PENDING, START
+    for node in nodes:
+        now += timedelta(minutes=1)
+        known = after(known, Run(BAD, node, now), TEN)
+    mended = now
+    while known.verdict.status is False:
+        now += timedelta(seconds=30 + pause(known, TEN))
+        known = after(known, Run(GOOD, _granted(wishes(known), nodes), now), TEN)
+    assert now - mended < timedelta(minutes=13)
+
+
 def test_a_node_that_is_gone_is_forgotten_in_the_end() -> None:
     known = runs((0, "a", BAD), *((10 * n, "b", GOOD) for n in range(1, 10)))
     assert known.verdict.status is True
@@ -95,7 +122,9 @@ def test_many_nodes_that_were_not_seen_are_counted() -> None:
 def test_the_next_run_goes_where_none_was_then_where_it_went_wrong_then_to_the_oldest() -> None:
     assert wishes(PENDING) == ()
     known = runs((0, "a", GOOD), (1, "b", BAD), (2, "c", GOOD))
-    assert wishes(known) == (("NotIn", ("a", "b", "c")), ("In", ("b",)), ("In", ("a",)))
+    assert wishes(known) == (("In", ("b",)), ("NotIn", ("a", "b", "c")), ("In", ("a",))), "b may be mended, too"
+    known = runs((0, "a", GOOD), (1, "b", GOOD), (2, "c", BAD))
+    assert wishes(known) == (("NotIn", ("a", "b", "c")), ("In", ("c",)), ("In", ("a",)))
 
 
 def test_a_node_that_tells_nothing_gets_its_turn_and_not_every_run() -> None:
@@ -136,6 +165,8 @@ def _granted(wishes: tuple[tuple[str, tuple[str, ...]], ...], nodes: list[str]) 
 def test_pauses() -> None:
     assert pause(runs((0, "a", GOOD)), TEN) == 600
     assert pause(runs((0, "a", BAD)), TEN) == 60
+    assert pause(runs((0, "a", BAD), (1, "b", GOOD)), TEN) == 5
+    assert pause(runs((0, "a", BAD), (1, "b", GOOD), (2, "", UNKNOWN)), TEN) == 60
     assert pause(runs((0, "", UNKNOWN)), timedelta(seconds=30)) == 30
 
 

@@ -14,6 +14,7 @@ from tests.fakes.apiserver import FakeApiServer
 from smallmodel_operator.api.names import CANARY, CANARY_MODEL, LABEL_CANARY, LABEL_CANARY_ROLE
 from smallmodel_operator.boundary import canary
 from smallmodel_operator.boundary.canary import Check, Outcome, Report, Target, Way
+from smallmodel_operator.boundary.nodes import CORDONED
 from smallmodel_operator.cluster import canary as module
 from smallmodel_operator.cluster.canary import CanaryPods, CannotProbe, Where
 from smallmodel_operator.cluster.fence import Fence, NotLeader
@@ -135,13 +136,15 @@ async def test_the_models_pod_tolerates_what_models_do_and_nodes_closed_to_it_ar
 ) -> None:
     operator(selecting)
     gpu = {"key": "gpu", "operator": "Exists"}
-    for name, taints in {"cpu": [], "gpu": [{"key": "gpu", "effect": "NoSchedule"}], "db": [{"key": "db"}]}.items():
+    cordoned = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    there = {"cpu": [cordoned], "gpu": [{"key": "gpu", "effect": "NoSchedule"}], "db": [{"key": "db"}]}
+    for name, taints in there.items():
         selecting.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": taints}})
     ours = CanaryPods(selecting.client(), Where(SYSTEM, "i", "d"), lambda: [gpu], look_seconds=0.01)
     async with kubelet(selecting) as node:
         await ours.run()
     model, stranger, _ = (j["spec"]["template"]["spec"] for j in node.jobs)
-    assert model["tolerations"] == [gpu]
+    assert model["tolerations"] == [gpu, CORDONED]
     assert "tolerations" not in stranger
     found = await ours.nodes()
     assert found is not None
