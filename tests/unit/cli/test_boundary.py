@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from smallmodel_operator.cli.app import app
 from smallmodel_operator.cli.boundary import Waiting, change, sealing, show, unsealing
+from smallmodel_operator.cluster.client import Client
 
 GATEWAYS = ("smallmodel-gateway-0", "smallmodel-gateway-1")
 
@@ -204,6 +205,24 @@ async def test_status_says_whether_the_network_enforces_policies(
     assert "network: BoundaryEnforced False (PoliciesNotEnforced): DNS got out." in capsys.readouterr().out
     await show("json", "smallmodel-system")
     assert json.loads(capsys.readouterr().out)["network"] == said
+
+
+@pytest.mark.parametrize("words", [
+    ["seal", "--all", "--stop", "-o", "yml"], ["unseal", "--all", "-o", "jsn"], ["status", "-o", "yaml"],
+])  # fmt: skip
+def test_a_typo_in_the_form_of_output_changes_nothing(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asked for a dry run; to take it for none would stop a cluster."""
+    reached: list[object] = []
+
+    async def connect(*given: object) -> None:
+        reached.append(given)
+        raise OSError("no cluster")
+
+    monkeypatch.setattr(Client, "connect", connect)
+    done = CliRunner().invoke(app, ["boundary", *words])
+    assert done.exit_code == 2
+    assert "'--output'" in done.output
+    assert reached == []
 
 
 @pytest.mark.parametrize("words", [["seal"], ["seal", "--all", "-n", "crm"], ["unseal"]])
