@@ -175,6 +175,9 @@ async def test_all_is_cut_and_refused_and_comes_back(stopping: Stopping) -> None
         assert "An administrator has stopped inference" in refused.error["message"]
         assert "4711" not in refused.error["message"], "why is not the callers' to know"
         assert "retry-after" not in refused.headers, "asking again does not help"
+    said = [trouble() for trouble in stopping.agent.troubles]
+    assert any("inference is stopped" in text for text in said)
+    assert not any("4711" in text for text in said), "/readyz asks nobody who he is"
     listed = await asyncio.to_thread(stopping.gateway.get, "/v1/models", SUPPORT)
     assert [m["id"] for m in listed.json["data"]] == ["bot"]
     await stopping.put(AGAIN)

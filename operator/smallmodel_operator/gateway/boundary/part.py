@@ -45,7 +45,7 @@ class Enforcer:
         """What the status says of this gateway."""
         self._say_at = 0.0
         self._problem = ""
-        agent.troubles.append(lambda: self._now.sentence)
+        agent.troubles.append(lambda: self._now.public)  # whoever reaches the port reads it
         agent.troubles.append(lambda: self._problem)
 
     @property
