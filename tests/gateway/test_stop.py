@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -117,8 +118,9 @@ async def enforcing(gateway: Gateway, state: State, client: Client) -> AsyncIter
         settings = GatewaySettings(gateway_dir=gateway.site.folder, identity="gateway-0")
         writer = SimpleNamespace(versions=versions(gateway), boundary=None)
         stub = SimpleNamespace(
-            settings=settings, admin=admin, writer=writer, held=dict, client=client, troubles=[], in_force=None
-        )
+            settings=settings, admin=admin, writer=writer, held=dict, client=client, troubles=[], in_force=None,
+            forces=deque(),
+        )  # fmt: skip
         agent = cast(Agent, stub)
         task = asyncio.create_task(enforce(agent))
         try:
@@ -227,6 +229,9 @@ async def test_a_body_that_was_on_its_way_is_cut_too(stopping: Stopping) -> None
             pass
     assert time.monotonic() - began < WITHIN
     writer.close()
+    await until(lambda: len(stopping.agent.forces) > 1, WITHIN)
+    cuts = [(force.boundary.generation, force.cut) for force in stopping.agent.forces]
+    assert cuts[:2] == [(2, 0), (2, 1)], "what is recorded: nothing was cut when it came into force, but later"
 
 
 async def test_what_is_held_is_let_go_with_the_answer_and_nothing_wakes(

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.gateway.states import model
 
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
+from smallmodel_operator.audit.verify import BEGAN
 from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cli.audit import chains, check
 from smallmodel_operator.core.keys import audit_seed
@@ -201,11 +203,16 @@ async def test_a_boundary_that_comes_into_force_is_recorded_once_over_restarts(t
         return [r["generation"] for r in records(tmp_path) if r.get("event") == "boundary"]
 
     async with running(agent):
-        agent.in_force = stopped
+        agent.forces.append(stopped)
         await until(lambda: noted() == [3], 10)
-    async with running(agent):  # the same boundary is in force when it starts again
-        await asyncio.sleep(1.2)
-        agent.in_force = InForce(Boundary("u", 4), "2026-11-21T14:05:00.000Z")
+    agent.forces.append(replace(stopped, cut=0))  # the same boundary is in force when it starts again
+    async with running(agent):
+        await until(lambda: not agent.forces, 10)
+        agent.forces.append(InForce(Boundary("u", 4), "2026-11-21T14:05:00.000Z"))
         await until(lambda: noted()[-1:] == [4], 10)
     assert noted() == [3, 4]
+    async with running(agent):
+        await until(lambda: [r.get("event") for r in records(tmp_path)].count(BEGAN) == 3, 10)
+        agent.forces.extend([replace(stopped, boundary=Boundary("u", 5, stopped=True)), InForce(Boundary("u", 6), "x")])
+    assert noted() == [3, 4, 5, 6], "what came into force just before the end is recorded too"
     assert report(tmp_path).faults == []
