@@ -20,7 +20,7 @@ from smallmodel_operator.gateway.record.count import Counting, life_of
 from smallmodel_operator.gateway.record.door import Door, close
 from smallmodel_operator.gateway.record.inforce import InForce
 from smallmodel_operator.gateway.record.recorder import Recorder
-from smallmodel_operator.gateway.record.segments import first_of
+from smallmodel_operator.gateway.record.segments import ended, first_of
 
 BATCH_BYTES: Final = 256 * 1024
 """Read at a time: no more than a processor's cache holds."""
@@ -167,6 +167,8 @@ class Recording:
     def _bound(self) -> None:
         settings = self._agent.settings
         oldest = datetime.now(UTC) - timedelta(days=settings.audit_retention_days)
+        if ended(self._recorder.folder, oldest):
+            self._recorder.checkpoint([])  # in a segment of today: then the last one may go, too
         for reason, number in self._recorder.retain(settings.audit_max_mebibytes << 20, oldest).items():
             metrics.REMOVED.labels(reason).inc(number)
             logger.info("%d records removed, by %s", number, reason)

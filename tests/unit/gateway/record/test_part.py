@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,24 @@ async def test_old_segments_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         await until(lambda: value("removed_records_total", reason="age") > removed, 10)
     assert report(tmp_path).faults == []
     assert report(tmp_path).first > 1
+
+
+async def test_the_last_segment_goes_when_it_is_old_though_nothing_follows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = [timedelta()]
+    monkeypatch.setattr(part, "TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(part, "Recorder", partial(part.Recorder, clock=lambda: datetime.now(UTC) + later[0]))
+    async with running(agent_of(tmp_path, Envoy(), audit_retention_days=1)):
+        log(tmp_path, 1, 2)
+        await until(lambda: report(tmp_path).answers == 2, 10)
+        await until(lambda: "configuration" in {n["event"] for n in report(tmp_path).notes}, 10)
+        await until(lambda: report(tmp_path).signed_to == report(tmp_path).last, 10)
+        later[0] = timedelta(days=2)
+        first = min((tmp_path / "audit").glob("*.jsonl"))
+        os.utime(first, (1, 1))
+        await until(lambda: not first.exists(), 10)
+    assert (report(tmp_path).faults, report(tmp_path).answers) == ([], 0)
 
 
 def test_what_life_an_envoy_has(tmp_path: Path) -> None:
