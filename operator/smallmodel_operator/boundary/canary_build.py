@@ -12,7 +12,6 @@ from typing import Any, Final
 from smallmodel_operator.api.names import (
     CANARY,
     CANARY_MODEL,
-    ENGINE_PORT,
     LABEL_CANARY,
     LABEL_CANARY_ROLE,
     LABEL_MANAGED_BY,
@@ -21,8 +20,9 @@ from smallmodel_operator.api.names import (
     labels,
 )
 from smallmodel_operator.boundary.build import pods_policy
-from smallmodel_operator.boundary.canary import KUBELET_PORT, METADATA
 from smallmodel_operator.boundary.nodes import CORDONED, Toleration, united
+from smallmodel_operator.boundary.rules import View, egress, ingress
+from smallmodel_operator.boundary.table import CANARIES
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.pod import container_security, pod_security
 
@@ -60,14 +60,7 @@ class CanaryRequest:
 
 def policies(namespace: str, owner: Object) -> tuple[dict[str, Any], ...]:
     """What the pods may do: the model's by the policy every model has, the others no more than they try."""
-    ours = {"podSelector": {"matchExpressions": [{"key": LABEL_CANARY, "operator": "Exists"}]}}
-    tcp, udp = "TCP", "UDP"
-    egress: list[dict[str, Any]] = [
-        {"to": [ours], "ports": [{"protocol": tcp, "port": ENGINE_PORT}]},
-        {"ports": [{"protocol": udp, "port": 53}, {"protocol": tcp, "port": 53}]},
-        {"ports": [{"protocol": tcp, "port": port} for port in (443, 6443, KUBELET_PORT)]},
-        {"to": [{"ipBlock": {"cidr": f"{METADATA[0]}/32"}}], "ports": [{"protocol": tcp, "port": METADATA[1]}]},
-    ]
+    view = View(inside_release=True)
     allowed: dict[str, Any] = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -75,8 +68,8 @@ def policies(namespace: str, owner: Object) -> tuple[dict[str, Any], ...]:
         "spec": {
             "podSelector": {"matchExpressions": [_either(Role.CALLER, Role.STRANGER)]},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [ours], "ports": [{"protocol": tcp, "port": ENGINE_PORT}]}],
-            "egress": egress,
+            "ingress": [rule for _, rule in ingress(CANARIES, view)],
+            "egress": [rule for _, rule in egress(CANARIES, view)],
         },
     }
     made: tuple[dict[str, Any], ...] = (pods_policy(CANARY_MODEL, namespace, namespace), allowed)

@@ -11,6 +11,7 @@ from smallmodel_operator.api.names import CANARY_MODEL, ENGINE_PORT, LABEL_CANAR
 from smallmodel_operator.boundary import build, canary_build
 from smallmodel_operator.boundary.canary_build import CanaryRequest, Role, job, pod_labels, policies
 from smallmodel_operator.boundary.nodes import CORDONED
+from smallmodel_operator.boundary.table import CANARIES, ROWS
 
 OWNER = {"metadata": {"name": "smallmodel-operator", "uid": "uid-1"}}
 SPACE = {"kubernetes.io/metadata.name": "smallmodel-system"}
@@ -56,6 +57,10 @@ def test_the_others_may_do_what_they_are_to_prove_possible(role: Role) -> None:
     assert pods["ports"] == [{"protocol": "TCP", "port": ENGINE_PORT}]
     ports = {(p["protocol"], p["port"]) for rule in ours["spec"]["egress"] for p in rule["ports"]}
     assert {("UDP", 53), ("TCP", 443), ("TCP", 6443), ("TCP", 10250), ("TCP", 80)} < ports
+    assert len(ours["spec"]["egress"]) == len([row for row in ROWS if row.who is CANARIES]), "what the table says"
+    [inside] = ours["spec"]["ingress"]
+    for whom in Role:
+        assert matches(inside["from"][0]["podSelector"], pod_labels(whom, "x"))
 
 
 def test_no_pod_is_a_real_models_or_the_operators() -> None:
