@@ -14,6 +14,7 @@ from rich.console import Console
 from smallmodel_operator.api.names import API_VERSION, BOUNDARY, GATEWAY, SYSTEM_NAMESPACE
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.boundary.seal import ALLOWED, STOPPED, Boundary, edited
+from smallmodel_operator.cli.boundary_limits import past_the_gateways
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 
@@ -70,6 +71,8 @@ async def change(wish: Wish, output: str, waiting: Waiting) -> int:
         obj = await _write(client, wish)
         began = time.monotonic()
         print(f"ClusterBoundary {BOUNDARY}, generation {obj['metadata']['generation']}: {_said(obj)}")
+        if wish.changes.get("inference") == STOPPED and (open_way := past_the_gateways(obj)):
+            _warn(open_way)
         return await _confirmed(client, int(obj["metadata"]["generation"]), began, waiting)
 
     return await _with_client(work)

@@ -83,6 +83,21 @@ async def test_a_stop_is_confirmed_by_every_gateway(cluster: FakeApiServer, caps
     assert cluster.writes[0].query["fieldManager"] == "slm"
 
 
+@pytest.mark.parametrize(("status", "warns"), [("True", False), ("False", True), ("Unknown", True), ("", True)])
+async def test_a_stop_says_who_may_go_past_the_gateways(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str], status: str, warns: bool
+) -> None:
+    said = [{"type": "BoundaryEnforced", "status": status, "reason": "X", "message": "DNS got out."}] if status else []
+    body = {"apiVersion": "smallmodel.dev/v1alpha1", "kind": "ClusterBoundary", "metadata": {"name": "cluster"}}
+    cluster.put({**body, "spec": {}, "status": {"conditions": said}})
+    await change(sealing("", stop=True, reason=""), "", Waiting(0.0))
+    error = " ".join(capsys.readouterr().err.split())
+    assert ("past the gateways" in error) is warns
+    assert ("DNS got out." in error) is (warns and bool(status))
+    await change(unsealing("", reason=""), "", Waiting(0.0))
+    assert "past the gateways" not in " ".join(capsys.readouterr().err.split())
+
+
 async def test_a_gateway_that_does_not_obey_is_named(
     cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
