@@ -108,8 +108,20 @@ async def test_a_gateway_that_does_not_obey_is_named(
     error = " ".join(said.err.split())
     assert f"NOT in force after 0 s at {GATEWAYS[1]}:" in error
     assert f"logs {GATEWAYS[1]} -c agent" in error
+    assert f"delete pod {GATEWAYS[1]} --grace-period=0 --force" in error
     assert await show("table", "smallmodel-system") == 1
     assert f"{GATEWAYS[1]}: NOT in force: has not said anything yet" in capsys.readouterr().out
+
+
+async def test_all_gateways_that_do_not_obey_are_in_the_command_that_ends_them(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await change(sealing("", stop=True, reason=""), "", Waiting(0.0)) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert f"delete pod {GATEWAYS[0]} {GATEWAYS[1]} --grace-period=0 --force" in error
+    for name in GATEWAYS:
+        assert f"logs {name} -c agent" in error
+    assert "Role smallmodel-boundary" in error
 
 
 async def test_without_any_gateway_nothing_is_confirmed(
