@@ -62,8 +62,13 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
     async def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
         return {name: {"metadata": {"name": name}, "spec": dict(body.get("spec") or {})}}
 
+    @kopf.index(*MODELS, id="tolerated", when=_tolerates, registry=registry)
+    async def tolerated(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
+        return {(namespace or "", name): [dict(t) for t in body["spec"]["compute"]["tolerations"]]}
+
     @kopf.on.event(*PROFILES, registry=registry)
-    async def profile_changed(name: str, models: Any = None, **_: Any) -> None:
+    async def profile_changed(name: str, models: Any = None, profiles: Any = None, **_: Any) -> None:
+        observer.profiles = profiles  # the canary goes by them before there is a model whose daemon tells
         for model in models.get(name, ()):
             loop.pokes.poke(model)
 
@@ -76,7 +81,7 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         observer.models = indices["models"]
         observer.profiles, observer.weights = indices["profiles"], indices["weights"]
         observer.jobs = indices["jobs_by_artifact"]
-        observer.boundaries = indices["boundaries"]
+        observer.boundaries, observer.tolerated = indices["boundaries"], indices["tolerated"]
         observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
         with metrics.MODELS.track_inprogress():
             await loop.run(lambda: dict(body))  # a plain dict: kopf's view resolves every access anew
@@ -101,6 +106,11 @@ def _stays(meta: Mapping[str, Any], **_: Any) -> bool:
 def _knows_weights(body: Mapping[str, Any], **_: Any) -> bool:
     """A filter, not an answer of None: for that kopf would keep what it has of the model."""
     return bool(((body.get("status") or {}).get("weights") or {}).get("artifact"))
+
+
+def _tolerates(body: Mapping[str, Any], **_: Any) -> bool:
+    """Has the model tolerations of its own?"""
+    return bool(((body.get("spec") or {}).get("compute") or {}).get("tolerations"))
 
 
 def _index(kind: str) -> str:

@@ -20,7 +20,7 @@ REMOVALS: Final = {
     "gateways-only": Removal(
         "boundary/build.py", '"ingress": [rule for _, rule in ingress(MODELS, view)],', '"ingress": [{}],'
     ),
-    "downloads-outside": Removal("boundary/source.py", "(*NEVER, *cluster_networks)", "cluster_networks"),
+    "downloads-outside": Removal("boundary/source.py", "(*NEVER, *cluster_networks)", "tuple(cluster_networks)"),
     "nothing-leads-out": Removal(
         "gateway/config.py",
         "if leaks := self._renderer.leaks(state, {BOOTSTRAP: self._renderer.bootstrap(), **files}):",

@@ -38,13 +38,15 @@ class Fixture:
         self.log, self.audit = folder / "access.log", folder / "audit"
         self.life = LIFE
         self.written = 0
+        self.passed = timedelta()
+        """Since BEGAN, besides a millisecond for each answer."""
         self._segment_bytes, self._signer, self._more = segment_bytes, signer, recorder
         self.start()
 
     def start(self) -> None:
         """A process begins."""
         life: Callable[[], str] = lambda: self.life  # noqa: E731
-        clock: Callable[[], datetime] = lambda: BEGAN + timedelta(milliseconds=self.written)  # noqa: E731
+        clock: Callable[[], datetime] = lambda: BEGAN + self.passed + timedelta(milliseconds=self.written)  # noqa: E731
         self.recorder = Recorder(
             self.audit,
             "gateway-0",

@@ -27,6 +27,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
             writer=SimpleNamespace(versions={"xds/rds.json": "v1"}, given=deque()),
             troubles=[],
             in_force=None,
+            forces=deque(),
         ),
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -117,8 +118,9 @@ async def enforcing(gateway: Gateway, state: State, client: Client) -> AsyncIter
         settings = GatewaySettings(gateway_dir=gateway.site.folder, identity="gateway-0")
         writer = SimpleNamespace(versions=versions(gateway), boundary=None)
         stub = SimpleNamespace(
-            settings=settings, admin=admin, writer=writer, held=dict, client=client, troubles=[], in_force=None
-        )
+            settings=settings, admin=admin, writer=writer, held=dict, client=client, troubles=[], in_force=None,
+            forces=deque(),
+        )  # fmt: skip
         agent = cast(Agent, stub)
         task = asyncio.create_task(enforce(agent))
         try:
@@ -175,6 +177,9 @@ async def test_all_is_cut_and_refused_and_comes_back(stopping: Stopping) -> None
         assert "An administrator has stopped inference" in refused.error["message"]
         assert "4711" not in refused.error["message"], "why is not the callers' to know"
         assert "retry-after" not in refused.headers, "asking again does not help"
+    said = [trouble() for trouble in stopping.agent.troubles]
+    assert any("inference is stopped" in text for text in said)
+    assert not any("4711" in text for text in said), "/readyz asks nobody who he is"
     listed = await asyncio.to_thread(stopping.gateway.get, "/v1/models", SUPPORT)
     assert [m["id"] for m in listed.json["data"]] == ["bot"]
     await stopping.put(AGAIN)
@@ -224,6 +229,9 @@ async def test_a_body_that_was_on_its_way_is_cut_too(stopping: Stopping) -> None
             pass
     assert time.monotonic() - began < WITHIN
     writer.close()
+    await until(lambda: len(stopping.agent.forces) > 1, WITHIN)
+    cuts = [(force.boundary.generation, force.cut) for force in stopping.agent.forces]
+    assert cuts[:2] == [(2, 0), (2, 1)], "what is recorded: nothing was cut when it came into force, but later"
 
 
 async def test_what_is_held_is_let_go_with_the_answer_and_nothing_wakes(

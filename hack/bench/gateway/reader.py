@@ -37,6 +37,7 @@ async def main(folder: Path, what: str) -> None:
             writer=SimpleNamespace(versions={}, given=deque()),
             troubles=[],
             in_force=None,
+            forces=deque(),
         )
         await record(cast(Agent, agent))
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 from smallmodel_operator.api.names import (
     CANARY,
     CANARY_MODEL,
-    ENGINE_PORT,
     LABEL_CANARY,
     LABEL_CANARY_ROLE,
     LABEL_MANAGED_BY,
@@ -21,7 +20,9 @@ from smallmodel_operator.api.names import (
     labels,
 )
 from smallmodel_operator.boundary.build import pods_policy
-from smallmodel_operator.boundary.canary import KUBELET_PORT, METADATA
+from smallmodel_operator.boundary.nodes import CORDONED, Toleration, united
+from smallmodel_operator.boundary.rules import View, egress, ingress
+from smallmodel_operator.boundary.table import CANARIES
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.pod import container_security, pod_security
 
@@ -42,7 +43,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CanaryRequest:
-    """One run. `template` is the operator's own pod spec: image, pull secrets and tolerations are taken from it."""
+    """One run. `template` is the operator's own pod spec: pull secrets and tolerations are taken from it."""
 
     namespace: str
     image: str
@@ -51,18 +52,15 @@ class CanaryRequest:
     template: Object
     prefer: Sequence[tuple[str, tuple[str, ...]]] = ()
     """Where the model's pod should run, best first: (In | NotIn, names of nodes)."""
+    tolerations: Sequence[Toleration] = ()
+    """Those of all models together: where any of them may run the model's pod of the canary may run."""
+    avoid: Sequence[str] = ()
+    """Nodes on which a pod of the canary did not start: the other pods go elsewhere, if they can."""
 
 
 def policies(namespace: str, owner: Object) -> tuple[dict[str, Any], ...]:
     """What the pods may do: the model's by the policy every model has, the others no more than they try."""
-    ours = {"podSelector": {"matchExpressions": [{"key": LABEL_CANARY, "operator": "Exists"}]}}
-    tcp, udp = "TCP", "UDP"
-    egress: list[dict[str, Any]] = [
-        {"to": [ours], "ports": [{"protocol": tcp, "port": ENGINE_PORT}]},
-        {"ports": [{"protocol": udp, "port": 53}, {"protocol": tcp, "port": 53}]},
-        {"ports": [{"protocol": tcp, "port": port} for port in (443, 6443, KUBELET_PORT)]},
-        {"to": [{"ipBlock": {"cidr": f"{METADATA[0]}/32"}}], "ports": [{"protocol": tcp, "port": METADATA[1]}]},
-    ]
+    view = View(inside_release=True)
     allowed: dict[str, Any] = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -70,8 +68,8 @@ def policies(namespace: str, owner: Object) -> tuple[dict[str, Any], ...]:
         "spec": {
             "podSelector": {"matchExpressions": [_either(Role.CALLER, Role.STRANGER)]},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [ours], "ports": [{"protocol": tcp, "port": ENGINE_PORT}]}],
-            "egress": egress,
+            "ingress": [rule for _, rule in ingress(CANARIES, view)],
+            "egress": [rule for _, rule in egress(CANARIES, view)],
         },
     }
     made: tuple[dict[str, Any], ...] = (pods_policy(CANARY_MODEL, namespace, namespace), allowed)
@@ -143,11 +141,24 @@ def _pod(role: Role, request: CanaryRequest, args: Sequence[str]) -> dict[str, A
         "terminationGracePeriodSeconds": 1,
         "containers": [container],
     }
+    if secrets := request.template.get("imagePullSecrets"):
+        pod["imagePullSecrets"] = secrets
     # Where models run matters, not where the operator does: its node selector stays out.
-    pod |= {key: request.template[key] for key in ("imagePullSecrets", "tolerations") if request.template.get(key)}
-    if role is Role.MODEL and request.prefer:
-        pod["affinity"] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": _wishes(request.prefer)}}
+    if tolerations := united(request.template.get("tolerations") or (), *_of_models(role, request)):
+        pod["tolerations"] = tolerations
+    if wishes := _wishes(_prefer(role, request)):
+        pod["affinity"] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wishes}}
     return pod
+
+
+def _prefer(role: Role, request: CanaryRequest) -> Sequence[tuple[str, tuple[str, ...]]]:
+    if role is Role.MODEL:
+        return request.prefer
+    return (("NotIn", tuple(request.avoid)),) if request.avoid else ()
+
+
+def _of_models(role: Role, request: CanaryRequest) -> tuple[Sequence[Toleration], ...]:
+    return (request.tolerations, (CORDONED,)) if role is Role.MODEL else ()
 
 
 def _wishes(prefer: Sequence[tuple[str, tuple[str, ...]]]) -> list[dict[str, Any]]:

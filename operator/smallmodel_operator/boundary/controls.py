@@ -36,7 +36,9 @@ CONTROLS: Final = (
         "tests/unit/boundary/test_build.py::test_in_come_the_gateways_on_one_port_and_nobody_else",
     ),
     Control(
-        "downloads-outside", "A download of weights reaches neither the cluster's pods nor the cloud's metadata.",
+        "downloads-outside",
+        "A download of weights reaches neither the cloud's metadata nor networkPolicy.clusterNetworks, unless its "
+        "source is a Service of the cluster.",
         _BOUNDARY,
         "tests/unit/boundary/test_build.py::test_no_download_reaches_the_metadata_server",
     ),

@@ -1,12 +1,13 @@
 """Is the boundary enforced? Runs of the canary, one after the other on different nodes, become one verdict. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.boundary.canary import Finding
+from smallmodel_operator.boundary.nodes import Nodes
 from smallmodel_operator.core.facts import Boundary, Object
 from smallmodel_operator.core.outcome import NotYet, Refused
 
@@ -15,6 +16,8 @@ GRACE_RUNS: Final = 3
 LEAST_GRACE: Final = timedelta(minutes=30)
 RETRY_SECONDS: Final = 60.0
 """The pause after a run that found something wrong or could not be made."""
+NEXT_SECONDS: Final = 5.0
+"""The pause after a run that found all well while it was wrong on other nodes: they are looked at one by one."""
 LISTED_NODES: Final = 20
 MESSAGE_CHARACTERS: Final = 2048
 
@@ -29,7 +32,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run that has ended. `node`: where the model's pod ran, empty when it ran nowhere."""
+    """One run that has ended. `node`: where the model's pod ran, or where one did not start; empty: on none."""
 
     finding: Finding
     node: str
@@ -45,6 +48,8 @@ class Enforcement:
     at: datetime | None = None
     """When a run last ended, whatever it found."""
     runs: int = 0
+    tried: Mapping[str, datetime] = field(default_factory=dict)
+    """When a node was last looked at, whatever came of it."""
 
     def report(self) -> Report:
         """As a condition."""
@@ -73,30 +78,60 @@ OFF: Final = Enforcement(
 )
 
 
-def after(known: Enforcement, run: Run, interval: timedelta) -> Enforcement:
-    """What is known after one more run."""
+def after(known: Enforcement, run: Run, interval: timedelta, nodes: Nodes | None = None) -> Enforcement:
+    """What is known after one more run. `nodes`: those there are now; None: that is not known."""
     grace = max(GRACE_RUNS * interval, LEAST_GRACE)
     # Each run looks at one node, so a proof has to last until its node's turn comes again.
-    lasts = grace + len(known.proofs) * interval
-    proofs = {node: proof for node, proof in known.proofs.items() if run.at - proof.at <= lasts}
+    lasts = grace + len(known.tried) * interval
+
+    def counts(node: str, at: datetime) -> bool:
+        return (nodes is None or node in nodes.names) and run.at - at <= lasts
+
+    tried = {node: at for node, at in known.tried.items() if counts(node, at)}
+    if run.node:
+        tried[run.node] = run.at
+    proofs = {node: proof for node, proof in known.proofs.items() if counts(node, proof.at)}
     if run.finding.status is not None and run.node:
         proofs[run.node] = Proof(run.finding, run.at)
-    return Enforcement(_verdict(proofs, run, grace), proofs, run.at, known.runs + 1)
+    verdict = _verdict(proofs, run, grace)
+    if verdict.status and nodes is not None:
+        verdict = replace(verdict, message=verdict.message + _unseen(nodes, proofs))
+    return Enforcement(verdict, proofs, run.at, known.runs + 1, tried)
 
 
 def wishes(known: Enforcement) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Where the next run should look, best first: nodes not seen yet, then where it went wrong, then the oldest."""
-    if not known.proofs:
+    """Where the next run should look, best first: nodes not tried yet, then where it went wrong, then the oldest.
+
+    After a run that told nothing: where one did before, or proofs would run out while nodes are tried that give none.
+    After one that found all well: where it went wrong, for it may be mended there too.
+    """
+    if not known.tried:
         return ()
-    by_age = sorted(known.proofs, key=lambda node: (known.proofs[node].at, node))
-    wrong = tuple(node for node in by_age if known.proofs[node].finding.status is False)
-    return ("NotIn", tuple(by_age)), ("In", wrong[:LISTED_NODES]), ("In", tuple(by_age[:1]))
+    by_age = sorted(known.tried, key=lambda node: (known.tried[node], node))
+    told = [node for node in by_age if node in known.proofs]
+    wrong = tuple(node for node in told if known.proofs[node].finding.status is False)
+    new, bad = ("NotIn", tuple(by_age)), ("In", wrong[:LISTED_NODES])
+    if told and by_age[-1] in mute(known):
+        return ("In", tuple(told[:1])), bad, new
+    if wrong and by_age[-1] not in wrong:
+        return bad, new, ("In", tuple(by_age[:1]))
+    return new, bad, ("In", tuple(by_age[:1]))
+
+
+def mute(known: Enforcement) -> tuple[str, ...]:
+    """Nodes whose last run told nothing: the image may not fit them, or their registry is away."""
+    at = {node: proof.at for node, proof in known.proofs.items()}
+    return tuple(sorted(node for node, when in known.tried.items() if at.get(node) != when))
 
 
 def pause(known: Enforcement, interval: timedelta) -> float:
     """Seconds until the next run."""
     seconds = interval.total_seconds()
-    return seconds if known.verdict.status else min(seconds, RETRY_SECONDS)
+    if known.verdict.status:
+        return seconds
+    newest = max(known.proofs.values(), key=lambda proof: proof.at, default=None)
+    well = newest is not None and newest.finding.status is True and newest.at == known.at
+    return min(seconds, NEXT_SECONDS if well else RETRY_SECONDS)
 
 
 def required(spec: Mapping[str, Any], namespace: str) -> bool:
@@ -155,8 +190,27 @@ def _verdict(proofs: Mapping[str, Proof], run: Run, grace: timedelta) -> Finding
     if others := len(proofs) - 1:
         text += f" The same was found on {others} other node(s)."
     if run.finding.status is None:
-        text += f" The newest run told nothing: {run.finding.message}"
+        text += _mute(run)
     return Finding(True, newest.finding.reason, text)
+
+
+def _unseen(nodes: Nodes, proofs: Mapping[str, Proof]) -> str:
+    """What a verdict of True says nothing about."""
+    text, unseen = "", nodes.names - proofs.keys()
+    if later := unseen - nodes.closed:
+        text += f" Not seen yet, each run looks at one node: {_names(later)}."
+    if never := unseen & nodes.closed:
+        text += (
+            f" Cannot be seen, for no ComputeProfile and no model tolerates their taints: {_names(never)}. No pod of a "
+            "model comes there either."
+        )
+    return text
+
+
+def _names(nodes: Iterable[str]) -> str:
+    names = sorted(nodes)
+    more = f" and {len(names) - LISTED_NODES} more" if len(names) > LISTED_NODES else ""
+    return ", ".join(names[:LISTED_NODES]) + more
 
 
 def _wrong(wrong: Mapping[str, Proof], run: Run) -> Finding:
@@ -167,8 +221,13 @@ def _wrong(wrong: Mapping[str, Proof], run: Run) -> Finding:
         names = ", ".join(sorted(wrong)[:LISTED_NODES])
         text += f" Something got through on {len(wrong)} nodes: {names}."
     if run.finding.status is None:
-        text += f" The newest run told nothing: {run.finding.message}"
+        text += _mute(run)
     return Finding(False, newest.finding.reason, text, through)
+
+
+def _mute(run: Run) -> str:
+    where = f" (node {run.node})" if run.node else ""
+    return f" The newest run{where} told nothing: {run.finding.message}"
 
 
 def _once(words: Iterable[str]) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ def _rules(side: str, others: Sequence[tuple[Row, Party]], view: View) -> list[t
 
 def _peer(side: str, other: Party, view: View) -> Rule:
     """The other side; none where no policy can select it: then the ports alone count."""
+    if other.cidr:
+        return {side: [{"ipBlock": {"cidr": other.cidr}}]}
     return {side: [peer]} if (peer := dict(_selected(other, view))) else {}
 
 
@@ -55,3 +57,5 @@ def _selected(other: Party, view: View) -> Iterator[tuple[str, Any]]:
     if other.labels:
         own = view.release if other.place is Place.SYSTEM else ()
         yield "podSelector", {"matchLabels": {**other.labels, **dict(own)}}
+    if other.marked:
+        yield "podSelector", {"matchExpressions": [{"key": other.marked, "operator": "Exists"}]}

@@ -1,6 +1,6 @@
 """What ClusterBoundary forbids, as a value, and the edits of its spec that stop inference and allow it again. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,8 +80,16 @@ class Boundary:
     @property
     def sentence(self) -> str:
         """What is stopped, and why; empty where nothing is."""
-        said = [f"in the whole cluster{_why(self.reason)}"] if self.stopped else []
-        said += [f"in namespace {name}{_why(why)}" for name, why in sorted(self.namespaces.items())]
+        return self._said(_why)
+
+    @property
+    def public(self) -> str:
+        """The same for everybody: why is not theirs to know."""
+        return self._said(lambda _: "")
+
+    def _said(self, why: Callable[[str], str]) -> str:
+        said = [f"in the whole cluster{why(self.reason)}"] if self.stopped else []
+        said += [f"in namespace {name}{why(reason)}" for name, reason in sorted(self.namespaces.items())]
         if not said:
             return ""
         return f"inference is stopped {', '.join(said)}: ClusterBoundary cluster, generation {self.generation}"

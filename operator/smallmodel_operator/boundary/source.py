@@ -1,12 +1,14 @@
 """Where a download may go: as near to its source as a NetworkPolicy can say. Pure."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.boundary.rules import Rule, ports
 from smallmodel_operator.boundary.table import DNS, DOWNLOADS, HTTPS, ROWS, Port
+from smallmodel_operator.core.outcome import Refused
 
 NEVER: Final = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "fe80::/10", "fd00:ec2::254/128")
 """Of the node itself, and where clouds tell machines their secrets."""
@@ -20,7 +22,11 @@ def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str
     policy sees a pod's port and not the Service's. Any other name: every address outside the cluster as far as
     `cluster_networks` tells what is inside, for a policy knows no names; on the source's port, and on 443, where
     servers send downloads on to.
+
+    Raises:
+        Refused: a number for an address that no download may reach.
     """
+    inside = (*NEVER, *cluster_networks)
     parts = urlsplit(uri)
     host, port = parts.hostname or "", Port(parts.port or HTTPS.number)
     try:
@@ -28,14 +34,29 @@ def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str
     except ValueError:
         pass
     else:
+        _refuse(address, inside)
         return [{"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], "ports": ports([port])}]
     names: Rule = {"ports": ports(p for row in ROWS if (row.who, row.whom) == (DOWNLOADS, DNS) for p in row.ports)}
     if namespace := _namespace(host, cluster_domain):
         selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
         return [names, {"to": [{"namespaceSelector": selector}], "ports": [{"protocol": "TCP"}]}]
-    blocks = [_outside(cidr, (*NEVER, *cluster_networks)) for cidr in EVERYWHERE]
+    blocks = [_outside(cidr, inside) for cidr in EVERYWHERE]
     wanted = [port] if port == HTTPS else [port, HTTPS]
     return [names, {"to": [{"ipBlock": block} for block in blocks], "ports": ports(wanted)}]
+
+
+def _refuse(address: IPv4Address | IPv6Address, inside: Sequence[str]) -> None:
+    network = next((n for n in inside if address in ip_network(n)), None)
+    if network is None:
+        return
+    why = (
+        "under which nodes and clouds hand out credentials"
+        if network in NEVER
+        else "which networkPolicy.clusterNetworks says is inside the cluster; the name of a Service "
+        "(https://<name>.<namespace>.svc/...) may be a source"
+    )
+    message = f"`spec.source.uri` names {address}: no download may reach {network}, {why}."
+    raise Refused(Reason.INVALID_SPEC, message, condition=Condition.WEIGHTS_READY)
 
 
 def _outside(cidr: str, networks: Sequence[str]) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from typing import Final
 from smallmodel_operator.api.names import (
     ENGINE_PORT,
     GATEWAY,
+    LABEL_CANARY,
     LABEL_ROLE,
     OPERATOR,
     ROLE_DOWNLOAD,
     ROLE_INSPECT,
     ROLE_SERVER,
 )
+from smallmodel_operator.boundary.canary import KUBELET_PORT, METADATA
 
 
 class Place(Enum):
@@ -30,11 +32,14 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One who talks or listens. `labels` select its pods."""
+    """One who talks or listens. `labels` select its pods; `marked` is a label they have, whatever its value; `cidr` is
+    where one is that is no pod and has a known address."""
 
     name: str
     place: Place
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    marked: str = ""
+    cidr: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,19 @@ ANYBODY: Final = Party("every pod of the cluster", Place.CLUSTER)
 API_SERVER: Final = Party("API server", Place.BEYOND)
 DNS: Final = Party("DNS", Place.BEYOND)
 SOURCES: Final = Party("the source of the weights", Place.BEYOND)
+CANARIES: Final = Party("the canary's pods", Place.SYSTEM, marked=LABEL_CANARY)
+"""But for the one in a model's place, which is a pod of a model."""
+NODES: Final = Party("nodes", Place.BEYOND)
+CREDENTIALS: Final = Party("the cloud's metadata", Place.BEYOND, cidr=f"{METADATA[0]}/32")
 
-PARTIES: Final = (GATEWAYS, OPERATORS, RELEASE, MODELS, INSPECTIONS, DOWNLOADS)
+PARTIES: Final = (GATEWAYS, OPERATORS, RELEASE, MODELS, INSPECTIONS, DOWNLOADS, CANARIES)
 """Ours: each has policies for both directions."""
 
 _API: Final = (Port(443), Port(6443))
 _NAMES: Final = (Port(53, "UDP"), Port(53))
 HTTPS: Final = Port(443)
+_CANARY: Final = "boundary.canary.enabled"
+_TRIED: Final = "the same attempt as a model's pod makes, by one who may"
 
 ROWS: Final = (
     Row(ANYBODY, GATEWAYS, (Port(10080),), "requests to models; each shows a credential"),
@@ -93,4 +104,9 @@ ROWS: Final = (
     Row(RELEASE, API_SERVER, _API, "taking finalizers off before the chart goes"),
     Row(DOWNLOADS, DNS, _NAMES, "finding the source; not where its address is a number"),
     Row(DOWNLOADS, SOURCES, (HTTPS,), "the one file; the port is the one in `spec.source.uri`"),
+    Row(CANARIES, CANARIES, (Port(ENGINE_PORT),), "trying what policies forbid, beside what they allow", when=_CANARY),
+    Row(CANARIES, DNS, _NAMES, _TRIED, when=_CANARY),
+    Row(CANARIES, API_SERVER, _API, _TRIED, when=_CANARY),
+    Row(CANARIES, NODES, (Port(KUBELET_PORT),), _TRIED, when=_CANARY),
+    Row(CANARIES, CREDENTIALS, (Port(METADATA[1]),), _TRIED, when=_CANARY),
 )

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,9 @@ from smallmodel_operator.audit.record import BOUNDARY, Kind, Record, read
 from smallmodel_operator.cli.audit import NoRecords, chains, failed, in_force
 
 FOLLOW_SECONDS: Final = 0.5
+LEAST_SEGMENTS: Final = 2
+MOST_SEGMENTS: Final = 30
+QUICK_BYTES: Final = 16 * 1024 * 1024
 _ALL: Final = sys.maxsize
 """Index behind the end of every list."""
 
@@ -31,10 +35,10 @@ def tail(names: list[str], number: int, follow: bool, output: str) -> int:
 
 
 def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
-    """Answers and boundaries in the newest two segments of each chain that were not read yet, by time."""
+    """Answers and boundaries in the newest segments of each chain that were not read yet, by time."""
     found = []
     for chain in chains(names):
-        for path in chain.segments[-2:]:
+        for path in _newest(chain.segments):
             with path.open("rb") as file:
                 # What a crash left uncommitted is cut off when the gateway's agent starts again.
                 at = file.seek(min(read_up_to.get(path, 0), path.stat().st_size))
@@ -47,6 +51,17 @@ def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
             read_up_to[path] = at
     shown = (record for record in found if record.kind == Kind.ANSWER or record.body.get("event") == BOUNDARY)
     return sorted(shown, key=lambda record: str(record.body.get("time")))
+
+
+def _newest(paths: Sequence[Path]) -> list[Path]:
+    """Two, and where few answers come in a day (each has a segment of its own) as many more as are quickly read."""
+    found, size = 0, 0
+    for path in reversed(paths[-MOST_SEGMENTS:]):
+        size += path.stat().st_size
+        if found >= LEAST_SEGMENTS and size > QUICK_BYTES:
+            break
+        found += 1
+    return list(paths[len(paths) - found :])
 
 
 def _print(records: list[Record], output: str) -> None:

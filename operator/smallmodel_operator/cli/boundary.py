@@ -14,6 +14,7 @@ from rich.console import Console
 from smallmodel_operator.api.names import API_VERSION, BOUNDARY, GATEWAY, SYSTEM_NAMESPACE
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.boundary.seal import ALLOWED, STOPPED, Boundary, edited
+from smallmodel_operator.cli.boundary_limits import past_the_gateways, ways_out
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 
@@ -70,6 +71,8 @@ async def change(wish: Wish, output: str, waiting: Waiting) -> int:
         obj = await _write(client, wish)
         began = time.monotonic()
         print(f"ClusterBoundary {BOUNDARY}, generation {obj['metadata']['generation']}: {_said(obj)}")
+        if wish.changes.get("inference") == STOPPED and (open_way := past_the_gateways(obj)):
+            _warn(open_way)
         return await _confirmed(client, int(obj["metadata"]["generation"]), began, waiting)
 
     return await _with_client(work)
@@ -149,12 +152,9 @@ async def _confirmed(client: Client, generation: int, began: float, waiting: Wai
                 print(f"  {name}: in force {passed:.1f} s after the write{_cut(entry)}", flush=True)
                 left.discard(name)
         if left and passed > waiting.seconds:
-            return _failed(
-                f"NOT in force after {waiting.seconds:.0f} s at {', '.join(sorted(left))}: it goes on trying; see "
-                f"`kubectl -n {waiting.namespace} logs {min(left)} -c agent`. What helps at once: `kubectl -n "
-                f"{waiting.namespace} delete pod {min(left)} --grace-period=0 --force` ends the gateway and all that "
-                "runs through it."
-            )
+            late = sorted(left)
+            text = f"NOT in force after {waiting.seconds:.0f} s at {', '.join(late)}: "
+            return _failed(text + ways_out(waiting.namespace, late))
         await asyncio.sleep(POLL_SECONDS if left else 0)
     print(f"in force at all {len(names)} gateways" if len(names) > 1 else "in force at the one gateway")
     return 0

@@ -14,7 +14,10 @@ All = Annotated[bool, typer.Option("--all", help="The whole cluster.")]
 Reason = Annotated[
     str, typer.Option("--reason", help="Who decided it and why: kept in the records, hidden from callers.")
 ]
-Form = Annotated[str, typer.Option("--output", "-o", help="yaml: print the object, for Git, and change nothing.")]
+Form = Annotated[
+    Literal["text", "yaml"],
+    typer.Option("--output", "-o", help="yaml: print the object, for Git, and change nothing."),
+]
 Timeout = Annotated[float, typer.Option(min=0, help="Seconds the gateways have to take it over.")]
 System = Annotated[str, typer.Option("--system-namespace", help="Namespace of the gateways.")]
 
@@ -31,7 +34,7 @@ def boundary_seal(
     everything: All = False,
     stop: Annotated[bool, typer.Option("--stop", help="Refuse all inference, and cut what runs.")] = False,
     reason: Reason = "",
-    output: Form = "",
+    output: Form = "text",
     timeout: Timeout = 5.0,
     system: System = "smallmodel-system",
 ) -> None:
@@ -47,7 +50,7 @@ def boundary_unseal(
     namespace: One = "",
     everything: All = False,
     reason: Reason = "",
-    output: Form = "",
+    output: Form = "text",
     timeout: Timeout = 5.0,
     system: System = "smallmodel-system",
 ) -> None:
@@ -60,7 +63,7 @@ def boundary_unseal(
 
 @boundary.command(name="status")
 def boundary_status(
-    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+    output: Annotated[Literal["table", "json"], typer.Option("--output", "-o")] = "table",
     system: System = "smallmodel-system",
 ) -> None:
     """Show what is stopped, why, and since when at each gateway. Exit code 0 only when it is in force at all."""

@@ -42,8 +42,8 @@ class _Round:
     age: float = 0.0
 
     @property
-    def leaks(self) -> bool:
-        return any(c.tried.through for c in self.report.checks)
+    def leaks(self) -> int:
+        return sum(c.tried.through for c in self.report.checks)
 
     @property
     def clean(self) -> bool:
@@ -104,19 +104,23 @@ class Survey:
         self._self = replace(self._model, address=own)
 
     def settled(self, seconds: float) -> Report:
-        """Rounds until two in a row are clean, or time is up: then the last one."""
-        end, clean, first, leaked = time.monotonic() + seconds, 0, 0.0, False
+        """Rounds until two in a row are clean, or time is up: then the worst one, for a leak now and then is one.
+
+        A clean round is never the last word by itself: the one after it says whether it stays so.
+        """
+        end, clean, first, worst = time.monotonic() + seconds, 0, 0.0, 0
         before = self._controls()
         while True:
             found, before = self._round(before)
             clean = clean + 1 if found.clean else 0
-            leaked = leaked or found.leaks
             first = found.age if clean == 1 else first
+            if found.leaks >= worst:
+                worst, shown = found.leaks, found.report
             print(_line(found), flush=True)
             if clean == ROUNDS:
-                return replace(found.report, late_seconds=round(first, 1) if leaked else 0.0)
-            if time.monotonic() > end:
-                return found.report
+                return replace(found.report, late_seconds=round(first, 1) if worst else 0.0)
+            if time.monotonic() > end and not clean:
+                return shown
             time.sleep(PAUSE_SECONDS)
 
     def end(self) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import aiohttp
@@ -14,6 +14,7 @@ from smallmodel_operator.api.names import LABEL_CANARY, LABEL_CANARY_ROLE, OPERA
 from smallmodel_operator.boundary import canary
 from smallmodel_operator.boundary.canary import Report
 from smallmodel_operator.boundary.canary_build import CanaryRequest, Role, job, policies
+from smallmodel_operator.boundary.nodes import CORDONED, Nodes, Toleration, nodes, united
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.facts import Object
 
@@ -21,6 +22,7 @@ START_SECONDS: Final = 150.0
 """For a pod to run, its image pulled."""
 REPORT_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 1.0
+NODES_A_PAGE: Final = 200
 
 logger = logging.getLogger(__name__)
 
@@ -43,22 +45,31 @@ class Where:
 
 
 class CanaryPods:
-    """Makes runs, one after the other."""
+    """Makes runs, one after the other. `tolerations`: of all models as they are now, for the pod in their place."""
 
-    def __init__(self, client: Client, where: Where, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(
+        self,
+        client: Client,
+        where: Where,
+        tolerations: Callable[[], Sequence[Toleration]] = tuple,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
         self._client = client
         self._where = where
+        self._tolerations = tolerations
         self._look = look_seconds
 
-    async def run(self, prefer: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple[Report, str]:
-        """One run: what its pods report, and the node of the model's pod.
+    async def run(
+        self, prefer: Sequence[tuple[str, tuple[str, ...]]] = (), avoid: Sequence[str] = ()
+    ) -> tuple[Report, str]:
+        """One run: what its pods report, and the node of the model's pod. `prefer`, `avoid`: see CanaryRequest.
 
         Raises:
             CannotProbe: it could not be made.
             NotLeader: this process may no longer write.
         """
         try:
-            request = await self._request(prefer)
+            request = replace(await self._request(), prefer=prefer, avoid=avoid)
             await self._remove()  # what an operator that died has left
             try:
                 return await self._made(request)
@@ -73,7 +84,20 @@ class CanaryPods:
         """The operator's Deployment."""
         return await self._client.get("Deployment", OPERATOR, self._where.namespace)
 
-    async def _request(self, prefer: Sequence[tuple[str, tuple[str, ...]]]) -> CanaryRequest:
+    async def nodes(self) -> Nodes | None:
+        """Which nodes there are, and which the model's pod cannot enter; None: that cannot be known now."""
+        slim: list[Object] = []
+        try:
+            own = await self.operator()
+            async for page in self._client.pages("Node", NODES_A_PAGE):
+                slim += ({"metadata": {"name": n["metadata"]["name"]}, "spec": n.get("spec")} for n in page)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("which nodes there are cannot be read, so those that are gone still count: %s", error)
+            return None
+        template = own["spec"]["template"]["spec"] if own else {}
+        return nodes(slim, united(template.get("tolerations") or (), self._tolerations(), (CORDONED,)))
+
+    async def _request(self) -> CanaryRequest:
         own = await self.operator()
         if own is None:
             raise CannotProbe(
@@ -81,7 +105,8 @@ class CanaryPods:
                 "belong. Run the operator from its chart, or switch the canary off (SLM_CANARY_SECONDS=0)."
             )
         template, run = own["spec"]["template"]["spec"], secrets.token_hex(4)
-        return CanaryRequest(self._where.namespace, self._where.image, run, own, template, prefer)
+        where = self._where
+        return CanaryRequest(where.namespace, where.image, run, own, template, tolerations=self._tolerations())
 
     async def _made(self, request: CanaryRequest) -> tuple[Report, str]:
         for policy in policies(request.namespace, request.owner):
@@ -91,7 +116,7 @@ class CanaryPods:
             await self._client.create(job(role, request, ["canary", "listen", *words]))
         model = await self._started(Role.MODEL, request.run)
         stranger = await self._started(Role.STRANGER, request.run)
-        node = str(model["spec"].get("nodeName", ""))
+        node = _node(model)
         words += ["--model", str(model["status"]["podIP"]), "--node", str(model["status"]["hostIP"])]
         for address in stranger["status"].get("podIPs") or [{"ip": stranger["status"]["podIP"]}]:
             words += ["--stranger", str(address["ip"])]
@@ -101,7 +126,7 @@ class CanaryPods:
         except ValueError as error:
             raise CannotProbe(f"the canary's leading pod left no report: {error}", node) from error
         except CannotProbe as problem:
-            raise CannotProbe(str(problem), node) from problem
+            raise CannotProbe(str(problem), problem.node or node) from problem
 
     async def _started(self, role: Role, run: str) -> Object:
         """The pod of a role once it runs and has an address."""
@@ -114,7 +139,7 @@ class CanaryPods:
             if status.get("phase") in ("Failed", "Succeeded"):
                 break
             await asyncio.sleep(self._look)
-        raise CannotProbe(_not_started(role, pod))
+        raise CannotProbe(_not_started(role, pod), _node(pod))
 
     async def _said(self, run: str) -> str:
         end = time.monotonic() + START_SECONDS + REPORT_SECONDS
@@ -124,7 +149,7 @@ class CanaryPods:
             if (ended := _ended(pod)) is not None:
                 return str(ended.get("message", ""))
             await asyncio.sleep(self._look)
-        raise CannotProbe(_not_started(Role.CALLER, pod))
+        raise CannotProbe(_not_started(Role.CALLER, pod), _node(pod))
 
     async def _pod(self, role: Role, run: str) -> Object | None:
         selector = f"{LABEL_CANARY}={run},{LABEL_CANARY_ROLE}={role}"
@@ -136,6 +161,11 @@ class CanaryPods:
         for left in await self._client.list("Job", self._where.namespace, labelSelector=LABEL_CANARY):
             meta = left["metadata"]
             await self._client.delete("Job", meta["name"], meta["namespace"], meta["uid"])
+
+
+def _node(pod: Object | None) -> str:
+    """Where a pod was put; empty: nowhere."""
+    return str(((pod or {}).get("spec") or {}).get("nodeName") or "")
 
 
 def _ended(pod: Object | None) -> Mapping[str, Any] | None:

@@ -31,8 +31,9 @@ SETTLE_SECONDS: Final = 10.0
 class Observer:
     """Reads for the reconciler.
 
-    `profiles` is an index by name, `weights` (what statuses know of weights) by namespace and artifact, `jobs` (whose
-    Jobs read weights, and when they ended) by namespace and the artifact's hash.
+    `profiles` is an index by name, `tolerated` (tolerations of models' own) by model, `weights` (what statuses know of
+    weights) by namespace and artifact, `jobs` (whose Jobs read weights, and when they ended) by namespace and the
+    artifact's hash.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Observer:
         """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
         self.boundaries: Mapping[Any, Iterable[Object]] = {}
+        self.tolerated: Mapping[Any, Iterable[Iterable[Object]]] = {}
         self.weights: Mapping[Any, Iterable[Object]] = {}
         self.jobs: Mapping[Any, Iterable[Object]] = {}
         self._seats: dict[tuple[str, str], tuple[str, float]] = {}
@@ -75,6 +77,12 @@ class Observer:
 
     def profile(self, name: str) -> Object | None:
         return next(iter(self.profiles.get(name, ())), None)
+
+    def tolerations(self) -> list[Object]:
+        """Of all ComputeProfiles and models: where they may run."""
+        profiles = (p["spec"].get("tolerations") or () for found in self.profiles.values() for p in found)
+        models = (own for found in self.tolerated.values() for own in found)
+        return [one for some in (*profiles, *models) for one in some]
 
     async def snapshot(
         self,

@@ -53,12 +53,13 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
         if isinstance(gate, Refused):
             raise gate
         verdict = weights.decide(weights_request(resolved), snapshot)
+        guard = _boundary(resolved, verdict.part.objects)  # no Job whose policy is refused
         parts.append(verdict.part)
         if verdict.facts is not None:
             # Remembered at once, whatever is refused after it: the header is read once.
             known = weights_status(verdict.facts, _digest(verdict.artifact))
             parts.append(Part(status={"weights": known}))
-        parts.append(_boundary(resolved, verdict.part.objects))
+        parts.append(guard)
         if verdict.blocking and verdict.problem is not None:
             raise verdict.problem
         if gate is not None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -56,6 +57,8 @@ class Agent:
         """Does Envoy refuse every request because its answer could not be recorded?"""
         self.in_force: InForce | None = None
         """The boundary this gateway keeps; None: it is not known yet, or nobody puts it into force."""
+        self.forces: deque[InForce] = deque()
+        """Each that came into force, and each cut after that, until it is recorded: the next may follow at once."""
         self.discovery = Discovery(settings.xds_socket)
         self.admin = Admin(settings.admin_socket)
         self.http_port = 0

@@ -47,7 +47,9 @@ class GatewaySettings(BaseSettings):
     audit_on_failure: Literal["Continue", "Refuse"] = Field(
         "Continue", description="What happens to requests while they cannot be recorded: served, or refused with 503."
     )
-    audit_retention_days: int = Field(400, ge=1, le=36500, description="Records older than this are removed.")
+    audit_retention_days: int = Field(
+        400, ge=1, le=36500, description="Records are removed when they are so old, at most a day later."
+    )
     audit_max_mebibytes: int = Field(
         512, ge=32, description="MiB of the claim for records; the oldest are removed beyond it, whatever their age."
     )

@@ -14,6 +14,7 @@ from smallmodel_operator.api.conditions import Reason, Report
 from smallmodel_operator.boundary import canary, enforcement
 from smallmodel_operator.boundary.canary import Finding
 from smallmodel_operator.boundary.enforcement import Enforcement, Run
+from smallmodel_operator.boundary.nodes import Nodes
 from smallmodel_operator.cluster.boundary_status import BoundaryStatus
 from smallmodel_operator.cluster.canary import CannotProbe
 from smallmodel_operator.cluster.client import ApiError
@@ -32,8 +33,11 @@ logger = logging.getLogger(__name__)
 class Pods(Protocol):
     """What makes a run: see cluster/canary.py."""
 
-    async def run(self, prefer: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple[canary.Report, str]: ...
+    async def run(
+        self, prefer: Sequence[tuple[str, tuple[str, ...]]] = (), avoid: Sequence[str] = ()
+    ) -> tuple[canary.Report, str]: ...
     async def operator(self) -> Object | None: ...
+    async def nodes(self) -> Nodes | None: ...
 
 
 class BoundaryWatch:
@@ -105,7 +109,7 @@ class BoundaryWatch:
 
     async def _probe(self, pods: Pods) -> None:
         try:
-            report, node = await pods.run(enforcement.wishes(self.known))
+            report, node = await pods.run(enforcement.wishes(self.known), enforcement.mute(self.known))
             finding = canary.decide(report, node)
         except CannotProbe as problem:
             finding, node = Finding(None, Reason.PROBE_FAILED, f"The canary could not run: {problem}"), problem.node
@@ -116,7 +120,7 @@ class BoundaryWatch:
             logger.exception("the canary failed")
             finding, node = Finding(None, Reason.PROBE_FAILED, f"The canary failed: {error!r:.300}."), ""
         before, run = self.known, Run(finding, node, datetime.now(UTC))
-        self.known = enforcement.after(before, run, self._interval)
+        self.known = enforcement.after(before, run, self._interval, await pods.nodes())
         self._show()
         if not self.known.says_the_same(before) or before.runs == 0:
             level = logging.INFO if self.known.verdict.status else logging.WARNING

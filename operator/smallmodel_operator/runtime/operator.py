@@ -173,7 +173,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
 def _boundary(settings: Settings, client: Client, observer: Observer, events: Events, loop: Loop) -> BoundaryWatch:
     """What watches the boundary, and what models are told of it."""
     where = Where(settings.namespace, settings.image, settings.cluster_domain)
-    pods = CanaryPods(client, where) if settings.canary_seconds else None
+    pods = CanaryPods(client, where, observer.tolerations) if settings.canary_seconds else None
 
     def poke(concerned: Callable[[str], bool]) -> None:
         for model in observer.model_names() or ():

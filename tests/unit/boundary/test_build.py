@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from smallmodel_operator.boundary import build
 from smallmodel_operator.boundary.source import NEVER
+from smallmodel_operator.core.outcome import Refused
 
 CLUSTER = ("10.244.0.0/16", "10.96.0.0/12", "fd00:10::/48")
 
@@ -93,6 +94,19 @@ def test_another_port_is_the_one_in_the_address_and_443_for_redirects() -> None:
 def test_a_number_is_that_address_and_needs_no_names(host: str, cidr: str) -> None:
     (rule,) = download(f"https://{host}:8443/m.gguf")
     assert rule == {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"protocol": "TCP", "port": 8443}]}
+
+
+@pytest.mark.parametrize(("host", "says"), [
+    ("169.254.169.254:80", "hand out credentials"),
+    ("[fd00:ec2::254]", "hand out credentials"),
+    ("10.96.0.7", "networkPolicy.clusterNetworks"),
+    ("10.244.3.4:8443", "networkPolicy.clusterNetworks"),
+    ("[fd00:10::5]", "networkPolicy.clusterNetworks"),
+])  # fmt: skip
+def test_a_number_no_download_may_reach_is_refused(host: str, says: str) -> None:
+    with pytest.raises(Refused, match=says) as refused:
+        download(f"https://{host}/m.gguf")
+    assert "`spec.source.uri`" in refused.value.message
 
 
 @pytest.mark.parametrize("host", ["files.store.svc", "files.store.svc.cluster.local", "files.store.svc.cluster.local."])

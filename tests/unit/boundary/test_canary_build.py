@@ -10,6 +10,8 @@ from tests.golden.pod_security import violations
 from smallmodel_operator.api.names import CANARY_MODEL, ENGINE_PORT, LABEL_CANARY
 from smallmodel_operator.boundary import build, canary_build
 from smallmodel_operator.boundary.canary_build import CanaryRequest, Role, job, pod_labels, policies
+from smallmodel_operator.boundary.nodes import CORDONED
+from smallmodel_operator.boundary.table import CANARIES, ROWS
 
 OWNER = {"metadata": {"name": "smallmodel-operator", "uid": "uid-1"}}
 SPACE = {"kubernetes.io/metadata.name": "smallmodel-system"}
@@ -55,6 +57,10 @@ def test_the_others_may_do_what_they_are_to_prove_possible(role: Role) -> None:
     assert pods["ports"] == [{"protocol": "TCP", "port": ENGINE_PORT}]
     ports = {(p["protocol"], p["port"]) for rule in ours["spec"]["egress"] for p in rule["ports"]}
     assert {("UDP", 53), ("TCP", 443), ("TCP", 6443), ("TCP", 10250), ("TCP", 80)} < ports
+    assert len(ours["spec"]["egress"]) == len([row for row in ROWS if row.who is CANARIES]), "what the table says"
+    [inside] = ours["spec"]["ingress"]
+    for whom in Role:
+        assert matches(inside["from"][0]["podSelector"], pod_labels(whom, "x"))
 
 
 def test_no_pod_is_a_real_models_or_the_operators() -> None:
@@ -93,8 +99,19 @@ def test_pull_secrets_and_tolerations_are_the_operators_and_its_nodes_are_not() 
     }
     pod = job(Role.MODEL, request(**template), [])["spec"]["template"]["spec"]
     assert pod["imagePullSecrets"] == [{"name": "reg"}]
-    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["tolerations"] == [{"operator": "Exists"}, CORDONED]
     assert "nodeSelector" not in pod
+
+
+def test_the_models_pod_may_go_where_any_model_may() -> None:
+    """Models on tainted nodes are what is to be proved; the operator need not be able to run there."""
+    own, gpu = {"key": "infra", "operator": "Exists"}, {"key": "gpu", "value": "a", "effect": "NoSchedule"}
+    ask = CanaryRequest("s", "i", "r", OWNER, {"tolerations": [own]}, tolerations=(gpu, own, gpu))
+    made = job(Role.MODEL, ask, [])
+    validate(made, "1.36", strict=True)
+    assert made["spec"]["template"]["spec"]["tolerations"] == [own, gpu, CORDONED]
+    for role in (Role.CALLER, Role.STRANGER):
+        assert job(role, ask, [])["spec"]["template"]["spec"]["tolerations"] == [own]
 
 
 def test_the_models_pod_goes_where_it_was_not_yet() -> None:
@@ -107,3 +124,15 @@ def test_the_models_pod_goes_where_it_was_not_yet() -> None:
     assert [f["values"] for f in first["preference"]["matchFields"]] == [["n1"], ["n2"]]
     assert first["weight"] > second["weight"] > third["weight"]
     assert "affinity" not in job(Role.CALLER, ask, [])["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("role", [Role.CALLER, Role.STRANGER])
+def test_the_others_go_where_pods_of_the_canary_start(role: Role) -> None:
+    made = job(role, CanaryRequest("s", "i", "r", OWNER, {}, avoid=("arm-1", "arm-2")), [])
+    validate(made, "1.36", strict=True)
+    [term] = made["spec"]["template"]["spec"]["affinity"]["nodeAffinity"][
+        "preferredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert [(f["operator"], f["values"]) for f in term["preference"]["matchFields"]] == [
+        ("NotIn", ["arm-1"]), ("NotIn", ["arm-2"]),
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.boundary.canary import Finding
 from smallmodel_operator.boundary.enforcement import PENDING, Enforcement, Run, after, gate, pause, required, wishes
+from smallmodel_operator.boundary.nodes import Nodes
 from smallmodel_operator.core.facts import Boundary
 from smallmodel_operator.core.outcome import NotYet, Refused
 
@@ -20,11 +21,11 @@ BAD = Finding(False, Reason.POLICIES_NOT_ENFORCED, "Something got through.", ("a
 UNKNOWN = Finding(None, Reason.PROBE_FAILED, "No pod was made.")
 
 
-def runs(*steps: tuple[float, str, Finding]) -> Enforcement:
-    """After runs at these minutes, on these nodes."""
+def runs(*steps: tuple[float, str, Finding], nodes: Nodes | None = None) -> Enforcement:
+    """After runs at these minutes, on these nodes; `nodes`: those there are."""
     known = PENDING
     for minutes, node, finding in steps:
-        known = after(known, Run(finding, node, START + timedelta(minutes=minutes)), TEN)
+        known = after(known, Run(finding, node, START + timedelta(minutes=minutes)), TEN, nodes)
     return known
 
 
@@ -60,6 +61,33 @@ def test_it_is_right_again_when_that_node_is() -> None:
     assert runs((0, "a", BAD), (1, "b", GOOD), (2, "a", GOOD)).verdict.status is True
 
 
+def test_a_node_that_was_deleted_counts_no_more() -> None:
+    both, left = Nodes(frozenset("ab")), Nodes(frozenset("b"))
+    known = runs((0, "a", BAD), (1, "b", GOOD), nodes=both)
+    assert known.verdict.status is False
+    known = after(known, Run(GOOD, "b", START + timedelta(minutes=2)), TEN, left)
+    assert known.verdict.status is True
+    assert (set(known.proofs), set(known.tried)) == ({"b"}, {"b"})
+
+
+def test_a_node_that_joined_while_the_run_was_made_counts() -> None:
+    assert set(runs((0, "new", GOOD), nodes=Nodes(frozenset("a"))).proofs) == {"new"}
+
+
+def test_many_nodes_that_were_mended_are_seen_soon() -> None:
+    """A run takes half a minute."""
+    nodes = [f"n{number:02}" for number in range(20)]
+    known, now = PENDING, START
+    for node in nodes:
+        now += timedelta(minutes=1)
+        known = after(known, Run(BAD, node, now), TEN)
+    mended = now
+    while known.verdict.status is False:
+        now += timedelta(seconds=30 + pause(known, TEN))
+        known = after(known, Run(GOOD, _granted(wishes(known), nodes), now), TEN)
+    assert now - mended < timedelta(minutes=13)
+
+
 def test_a_node_that_is_gone_is_forgotten_in_the_end() -> None:
     known = runs((0, "a", BAD), *((10 * n, "b", GOOD) for n in range(1, 10)))
     assert known.verdict.status is True
@@ -75,15 +103,70 @@ def test_other_nodes_are_counted() -> None:
     assert "on 2 other node(s)" in runs((0, "a", GOOD), (1, "b", GOOD), (2, "c", GOOD)).verdict.message
 
 
+def test_nodes_that_were_not_seen_are_named() -> None:
+    known = runs((0, "a", GOOD), nodes=Nodes(frozenset("abc"), frozenset("c")))
+    assert known.verdict.status is True
+    assert "Not seen yet, each run looks at one node: b." in known.verdict.message
+    assert "no ComputeProfile and no model tolerates their taints: c." in known.verdict.message
+    whole = runs((0, "a", GOOD), (10, "b", GOOD), nodes=Nodes(frozenset("ab")))
+    assert "seen" not in whole.verdict.message
+
+
+def test_many_nodes_that_were_not_seen_are_counted() -> None:
+    names = frozenset(f"n{number:02}" for number in range(25))
+    message = runs((0, "n00", GOOD), nodes=Nodes(names)).verdict.message
+    assert "n01, n02" in message
+    assert "n20 and 4 more." in message
+
+
 def test_the_next_run_goes_where_none_was_then_where_it_went_wrong_then_to_the_oldest() -> None:
     assert wishes(PENDING) == ()
     known = runs((0, "a", GOOD), (1, "b", BAD), (2, "c", GOOD))
-    assert wishes(known) == (("NotIn", ("a", "b", "c")), ("In", ("b",)), ("In", ("a",)))
+    assert wishes(known) == (("In", ("b",)), ("NotIn", ("a", "b", "c")), ("In", ("a",))), "b may be mended, too"
+    known = runs((0, "a", GOOD), (1, "b", GOOD), (2, "c", BAD))
+    assert wishes(known) == (("NotIn", ("a", "b", "c")), ("In", ("c",)), ("In", ("a",)))
+
+
+def test_a_node_that_tells_nothing_gets_its_turn_and_not_every_run() -> None:
+    known = runs((0, "a", GOOD), (10, "arm", UNKNOWN))
+    assert enforcement.mute(known) == ("arm",)
+    assert wishes(known)[0] == ("In", ("a",)), "what is proved there must not run out meanwhile"
+    known = runs((0, "a", GOOD), (10, "arm", UNKNOWN), (20, "a", GOOD))
+    assert wishes(known) == (("NotIn", ("arm", "a")), ("In", ()), ("In", ("arm",)))
+    known = runs((0, "a", GOOD), (10, "a", UNKNOWN))
+    assert (enforcement.mute(known), set(known.proofs)) == (("a",), {"a"})
+
+
+@pytest.mark.parametrize("bad", [1, 4, 12])
+def test_nodes_where_the_canary_cannot_start_do_not_close_what_is_proved_elsewhere(bad: int) -> None:
+    """A scheduler that grants the first wish it can: for two days nothing is closed once something was proved."""
+    nodes = ["a", "b", *(f"arm{number:02}" for number in range(bad))]
+    known, now, proved, visited = PENDING, START, False, set()
+    for _ in range(288):
+        node = _granted(wishes(known), nodes)
+        finding = GOOD if node in ("a", "b") else UNKNOWN
+        now += timedelta(seconds=pause(known, TEN))
+        known = after(known, Run(finding, node, now), TEN)
+        proved = proved or finding is GOOD
+        assert known.verdict.status is (True if proved else None)
+        visited.add(node)
+    assert visited == set(nodes)
+
+
+def _granted(wishes: tuple[tuple[str, tuple[str, ...]], ...], nodes: list[str]) -> str:
+    """The node a scheduler takes; of equal ones the last, which tells nothing."""
+    for operator, names in wishes:
+        fit = [node for node in nodes if (node in names) == (operator == "In")]
+        if fit:
+            return fit[-1]
+    return nodes[-1]
 
 
 def test_pauses() -> None:
     assert pause(runs((0, "a", GOOD)), TEN) == 600
     assert pause(runs((0, "a", BAD)), TEN) == 60
+    assert pause(runs((0, "a", BAD), (1, "b", GOOD)), TEN) == 5
+    assert pause(runs((0, "a", BAD), (1, "b", GOOD), (2, "", UNKNOWN)), TEN) == 60
     assert pause(runs((0, "", UNKNOWN)), timedelta(seconds=30)) == 30
 
 

@@ -62,6 +62,10 @@ def test_the_sentence_names_all_that_is_stopped() -> None:
         "inference is stopped in the whole cluster (ticket 7), in namespace crm (leak): "
         "ClusterBoundary cluster, generation 4"
     )
+    assert both.public == (
+        "inference is stopped in the whole cluster, in namespace crm: ClusterBoundary cluster, generation 4"
+    )
+    assert NOTHING.public == ""
 
 
 @pytest.mark.parametrize("value", [None, {}, [], {"uid": "u"}, {**CRM.dump(), "namespaces": ["crm"]}])

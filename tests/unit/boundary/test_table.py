@@ -9,6 +9,7 @@ from smallmodel_operator.api.names import ENGINE_PORT
 from smallmodel_operator.boundary.rules import View, egress, ingress
 from smallmodel_operator.boundary.table import (
     ANYBODY,
+    CANARIES,
     DNS,
     DOWNLOADS,
     GATEWAYS,
@@ -19,6 +20,7 @@ from smallmodel_operator.boundary.table import (
     RELEASE,
     ROWS,
     SOURCES,
+    Party,
     Place,
 )
 from smallmodel_operator.cluster.signals import SIGNALS_PORT
@@ -40,7 +42,8 @@ def test_who_sees_prompts_reaches_nothing_outside() -> None:
 
 
 def test_only_downloads_leave_and_nobody_reaches_them() -> None:
-    assert {row.who for row in ROWS if row.whom in (DNS, SOURCES)} == {DOWNLOADS}
+    assert {row.who for row in ROWS if row.whom is SOURCES} == {DOWNLOADS}
+    assert {row.who for row in ROWS if row.whom is DNS} == {DOWNLOADS, CANARIES}
     assert not [row for row in ROWS if row.whom in (DOWNLOADS, INSPECTIONS, RELEASE)]
 
 
@@ -68,8 +71,19 @@ def test_a_row_counts_on_both_sides(party: Any) -> None:
     for other in (o for o in out if o.place is not Place.BEYOND):
         view = View(inside_release=other.place is Place.SYSTEM, release_namespace="sys")
         let_in = [rule["from"][0] for _, rule in ingress(other, view)]
-        assert any(peer.get("podSelector", {}).get("matchLabels") == party.labels for peer in let_in)
+        assert any(_selects(peer.get("podSelector", {}), party) for peer in let_in)
     assert len(egress(party, View(True))) == len(out)
+
+
+def _selects(selector: dict[str, Any], party: Party) -> bool:
+    if party.marked:
+        return selector == {"matchExpressions": [{"key": party.marked, "operator": "Exists"}]}
+    return selector.get("matchLabels") == party.labels
+
+
+def test_what_has_an_address_is_reached_there_and_nowhere_else() -> None:
+    rules = [rule for _, rule in egress(CANARIES, View(True)) if {"protocol": "TCP", "port": 80} in rule["ports"]]
+    assert rules == [{"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}]
 
 
 def test_the_page_keeps_what_people_wrote() -> None:
@@ -86,5 +100,7 @@ def test_the_page_keeps_what_people_wrote() -> None:
 
 
 def test_every_condition_is_a_value_of_the_chart() -> None:
-    for when in {row.when for row in ROWS} - {""}:
+    canary = {row.when for row in ROWS if row.who is CANARIES}
+    assert canary == {"boundary.canary.enabled"}, "its policy is written by the operator, if it runs at all"
+    for when in {row.when for row in ROWS} - {"", *canary}:
         assert f"{{{{- if .Values.{when} }}}}" in chart()

@@ -150,6 +150,15 @@ def test_tail(made: Fixture, tmp_path: Path) -> None:
     assert json.loads(run("tail", "-n", "1", "-o", "json", tmp_path).output)["request.id"] == "request-21"
 
 
+def test_tail_reads_the_segments_of_days_with_few_answers(
+    made: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(made.segments) > 2
+    assert len(run("tail", "-n", "50", tmp_path).output.splitlines()) == 21
+    monkeypatch.setattr(audit_tail, "QUICK_BYTES", 1)
+    assert len(run("tail", "-n", "50", tmp_path).output.splitlines()) < 21, "large ones: the newest two"
+
+
 def test_tail_and_verify_say_when_inference_was_stopped(made: Fixture, tmp_path: Path) -> None:
     made.start()
     said = {"generation": 3, "inference": "Stopped", "reason": "ticket 7", "namespaces": {"crm": ""}}

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from smallmodel_operator.cli.app import app
 from smallmodel_operator.cli.boundary import Waiting, change, sealing, show, unsealing
+from smallmodel_operator.cluster.client import Client
 
 GATEWAYS = ("smallmodel-gateway-0", "smallmodel-gateway-1")
 
@@ -82,6 +83,21 @@ async def test_a_stop_is_confirmed_by_every_gateway(cluster: FakeApiServer, caps
     assert cluster.writes[0].query["fieldManager"] == "slm"
 
 
+@pytest.mark.parametrize(("status", "warns"), [("True", False), ("False", True), ("Unknown", True), ("", True)])
+async def test_a_stop_says_who_may_go_past_the_gateways(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str], status: str, warns: bool
+) -> None:
+    said = [{"type": "BoundaryEnforced", "status": status, "reason": "X", "message": "DNS got out."}] if status else []
+    body = {"apiVersion": "smallmodel.dev/v1alpha1", "kind": "ClusterBoundary", "metadata": {"name": "cluster"}}
+    cluster.put({**body, "spec": {}, "status": {"conditions": said}})
+    await change(sealing("", stop=True, reason=""), "", Waiting(0.0))
+    error = " ".join(capsys.readouterr().err.split())
+    assert ("past the gateways" in error) is warns
+    assert ("DNS got out." in error) is (warns and bool(status))
+    await change(unsealing("", reason=""), "", Waiting(0.0))
+    assert "past the gateways" not in " ".join(capsys.readouterr().err.split())
+
+
 async def test_a_gateway_that_does_not_obey_is_named(
     cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,8 +108,20 @@ async def test_a_gateway_that_does_not_obey_is_named(
     error = " ".join(said.err.split())
     assert f"NOT in force after 0 s at {GATEWAYS[1]}:" in error
     assert f"logs {GATEWAYS[1]} -c agent" in error
+    assert f"delete pod {GATEWAYS[1]} --grace-period=0 --force" in error
     assert await show("table", "smallmodel-system") == 1
     assert f"{GATEWAYS[1]}: NOT in force: has not said anything yet" in capsys.readouterr().out
+
+
+async def test_all_gateways_that_do_not_obey_are_in_the_command_that_ends_them(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await change(sealing("", stop=True, reason=""), "", Waiting(0.0)) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert f"delete pod {GATEWAYS[0]} {GATEWAYS[1]} --grace-period=0 --force" in error
+    for name in GATEWAYS:
+        assert f"logs {name} -c agent" in error
+    assert "Role smallmodel-boundary" in error
 
 
 async def test_without_any_gateway_nothing_is_confirmed(
@@ -204,6 +232,24 @@ async def test_status_says_whether_the_network_enforces_policies(
     assert "network: BoundaryEnforced False (PoliciesNotEnforced): DNS got out." in capsys.readouterr().out
     await show("json", "smallmodel-system")
     assert json.loads(capsys.readouterr().out)["network"] == said
+
+
+@pytest.mark.parametrize("words", [
+    ["seal", "--all", "--stop", "-o", "yml"], ["unseal", "--all", "-o", "jsn"], ["status", "-o", "yaml"],
+])  # fmt: skip
+def test_a_typo_in_the_form_of_output_changes_nothing(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asked for a dry run; to take it for none would stop a cluster."""
+    reached: list[object] = []
+
+    async def connect(*given: object) -> None:
+        reached.append(given)
+        raise OSError("no cluster")
+
+    monkeypatch.setattr(Client, "connect", connect)
+    done = CliRunner().invoke(app, ["boundary", *words])
+    assert done.exit_code == 2
+    assert "'--output'" in done.output
+    assert reached == []
 
 
 @pytest.mark.parametrize("words", [["seal"], ["seal", "--all", "-n", "crm"], ["unseal"]])

@@ -200,6 +200,57 @@ def test_policies_that_come_late_are_waited_for(network: Network) -> None:
     assert network.rounds >= 2 + module.ROUNDS
 
 
+CLEAN, LEAK, MUTE = "clean", "leak", "mute"
+ROUND = {CLEAN: Outcome.SILENT, LEAK: Outcome.ANSWERED}
+
+
+class Walk:
+    """A survey whose rounds take a second each and end as they are put; the clock is its own."""
+
+    def __init__(self, rounds: Sequence[str]) -> None:
+        self.rounds = iter(rounds)
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Rounds alone take time."""
+
+    def settled(self, seconds: float, monkeypatch: pytest.MonkeyPatch) -> bool | None:
+        monkeypatch.setattr(module, "time", self)
+        return decide(module.Survey.settled(self, seconds), "n1").status  # type: ignore[arg-type]
+
+    def _controls(self) -> list[Outcome]:
+        return []
+
+    def _round(self, before: object) -> tuple[object, list[Outcome]]:
+        self.now += 1
+        how, goal = next(self.rounds), Target(canary.MODEL, Way.TALK, MODEL, 8080, needed=True)
+        if how == MUTE:
+            return module._Round(canary.Report(problem="nobody answered.")), []
+        return module._Round(canary.Report((canary.Check("x", goal, ROUND[how], Outcome.ANSWERED),))), []
+
+
+@pytest.mark.parametrize(("rounds", "status"), [
+    ([LEAK, CLEAN, LEAK, CLEAN, LEAK], False),  # time is up at the clean one: one more says what it was worth
+    ([LEAK, MUTE, MUTE, MUTE], False),
+    ([LEAK, LEAK, LEAK, CLEAN, CLEAN], True),
+    ([MUTE, MUTE, MUTE, CLEAN, MUTE], None),
+    ([MUTE, MUTE, MUTE, MUTE], None),
+])  # fmt: skip
+def test_when_time_is_up_a_leak_counts_whatever_the_last_round_was(
+    monkeypatch: pytest.MonkeyPatch, rounds: list[str], status: bool | None
+) -> None:
+    assert Walk(rounds).settled(3.5, monkeypatch) is status
+
+
+def test_a_network_that_leaks_on_and_off_is_not_enforced(network: Network) -> None:
+    network.blocked = lambda who, target: allowed_for_strangers(who, target) and network.rounds % 2 == 0
+    _, report = network.lead(settle=0.2)
+    assert decide(report, "n1").status is False
+
+
 def test_a_stranger_that_reaches_nobody_proves_nothing(network: Network) -> None:
     """Something else keeps it from everything: that it does not reach the model's pod says nothing of its policy."""
     network.blocked = lambda who, target: True

@@ -14,6 +14,7 @@ from tests.fakes.apiserver import FakeApiServer
 from smallmodel_operator.api.names import CANARY, CANARY_MODEL, LABEL_CANARY, LABEL_CANARY_ROLE
 from smallmodel_operator.boundary import canary
 from smallmodel_operator.boundary.canary import Check, Outcome, Report, Target, Way
+from smallmodel_operator.boundary.nodes import CORDONED
 from smallmodel_operator.cluster import canary as module
 from smallmodel_operator.cluster.canary import CanaryPods, CannotProbe, Where
 from smallmodel_operator.cluster.fence import Fence, NotLeader
@@ -89,7 +90,7 @@ class Kubelet:
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": {"name": f"{name}-x", "namespace": SYSTEM, "labels": labels},
-                "spec": {"nodeName": "node-7"},
+                "spec": {} if status is UNFIT else {"nodeName": "node-7"},
                 "status": status,
             }
         )
@@ -128,6 +129,32 @@ async def test_a_run(selecting: FakeApiServer) -> None:
         assert args == ["canary", "listen", "--run", words["--run"], "--domain", "cluster.local"]
     assert _left(selecting) == [], "nothing stays but its two policies"
     assert {n for (kind, _, n) in selecting.objects if kind == "NetworkPolicy"} == {CANARY, CANARY_MODEL}
+
+
+async def test_the_models_pod_tolerates_what_models_do_and_nodes_closed_to_it_are_known(
+    selecting: FakeApiServer,
+) -> None:
+    operator(selecting)
+    gpu = {"key": "gpu", "operator": "Exists"}
+    cordoned = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    there = {"cpu": [cordoned], "gpu": [{"key": "gpu", "effect": "NoSchedule"}], "db": [{"key": "db"}]}
+    for name, taints in there.items():
+        selecting.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": taints}})
+    ours = CanaryPods(selecting.client(), Where(SYSTEM, "i", "d"), lambda: [gpu], look_seconds=0.01)
+    async with kubelet(selecting) as node:
+        await ours.run()
+    model, stranger, _ = (j["spec"]["template"]["spec"] for j in node.jobs)
+    assert model["tolerations"] == [gpu, CORDONED]
+    assert "tolerations" not in stranger
+    found = await ours.nodes()
+    assert found is not None
+    assert (found.names, found.closed) == ({"cpu", "gpu", "db"}, {"db"})
+
+
+async def test_without_the_right_to_list_nodes_none_is_known(api: FakeApiServer) -> None:
+    operator(api)
+    api.refuse("GET", "nodes", 403, "Forbidden", "nodes is forbidden")
+    assert await pods(api).nodes() is None
 
 
 async def test_policies_are_there_before_the_first_pod(selecting: FakeApiServer) -> None:
@@ -177,7 +204,7 @@ async def test_a_pod_that_does_not_run_says_why(
         node.states[role] = status
         with pytest.raises(CannotProbe, match=says) as raised:
             await pods(selecting).run()
-    assert raised.value.node == ("node-7" if role == "caller" else "")
+    assert raised.value.node == ("" if status is UNFIT else "node-7")
     assert _left(selecting) == []
 
 

@@ -46,6 +46,14 @@ async def test_at_rest_a_snapshot_asks_the_server_nothing(api: FakeApiServer, ob
     assert snapshot.largest_node_memory is None
 
 
+def test_where_models_may_run_is_what_profiles_and_models_tolerate(observer: Observer) -> None:
+    assert observer.tolerations() == []
+    gpu, own = {"key": "gpu"}, {"key": "own"}
+    observer.profiles = {"gpu": [{"spec": {"tolerations": [gpu]}}], "cpu": [{"spec": {}}]}
+    observer.tolerated = {("support", "bot"): [[own]]}
+    assert observer.tolerations() == [gpu, own]
+
+
 async def test_claims_that_exist_are_there_and_others_are_not(api: FakeApiServer, observer: Observer) -> None:
     meta = {"name": "data", "namespace": "support"}
     claim = api.put({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta})

@@ -104,6 +104,16 @@ def test_only_a_download_gets_a_way_out() -> None:
     assert names == [["bot", "bot-download"], ["bot"]]
 
 
+def test_a_download_that_may_go_nowhere_is_not_begun() -> None:
+    """A Job without its policy would reach everything."""
+    claims = {"smallmodel-weights": {"metadata": {"uid": "c"}}}
+    source = {"uri": "https://169.254.169.254:80/m.gguf", "sha256": "d" * 64}
+    decision = concerns.decide(resolved(source=source), snapshot(claims=claims))
+    assert isinstance(decision.hold, Refused)
+    assert decision.hold.reason is Reason.INVALID_SPEC
+    assert "Job" not in kinds(decision)
+
+
 @pytest.mark.parametrize(
     ("ready", "available", "seconds"),
     [(("True", 90), ("True", 20), 20.0), (("True", 90), ("False", 20), 0.0), (("False", 5), ("True", 20), 0.0)],

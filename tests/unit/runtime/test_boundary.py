@@ -14,6 +14,7 @@ from tests.fakes.clock import until
 
 from smallmodel_operator.boundary import canary, enforcement
 from smallmodel_operator.boundary.canary import Check, Outcome, Report, Target, Way
+from smallmodel_operator.boundary.nodes import Nodes
 from smallmodel_operator.cluster.boundary_status import BoundaryStatus
 from smallmodel_operator.cluster.canary import CannotProbe
 from smallmodel_operator.cluster.events import Events
@@ -34,13 +35,21 @@ class Pods:
 
     results: list[Report | Exception]
     wishes: list[Any] = field(default_factory=list)
+    avoided: tuple[str, ...] = ()
+    there: Nodes | None = None
 
-    async def run(self, prefer: Sequence[tuple[str, tuple[str, ...]]] = ()) -> tuple[Report, str]:
+    async def run(
+        self, prefer: Sequence[tuple[str, tuple[str, ...]]] = (), avoid: Sequence[str] = ()
+    ) -> tuple[Report, str]:
         self.wishes.append(prefer)
+        self.avoided = tuple(avoid)
         found = self.results.pop(0) if len(self.results) > 1 else self.results[0]
         if isinstance(found, Exception):
             raise found
         return found, "node-1"
+
+    async def nodes(self) -> Nodes | None:
+        return self.there
 
     async def operator(self) -> Object | None:
         meta = {"name": "smallmodel-operator", "namespace": "smallmodel-system", "uid": "own"}
@@ -91,8 +100,14 @@ class World:
             task.cancel()
 
     async def runs(self, count: int) -> None:
-        await until(lambda: self.watch.known.runs >= count)
-        await asyncio.sleep(0.05)  # and what is said of it
+        await until(lambda: self.watch.known.runs >= count and self.told(), 30)
+        await asyncio.sleep(0.05)  # and what might be said besides
+
+    def told(self) -> bool:
+        """Has all been said of what is known? A run is counted a moment before."""
+        known, sent, said = self.watch.known, self.watch._sent, self.watch._said
+        event = sent is not None and sent.says_the_same(known)
+        return event and (self.declared() is None or (said is not None and said[1].says_the_same(known)))
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +136,15 @@ async def test_what_holds_is_said_on_the_cluster_boundary_by_metrics_and_by_an_e
     [event] = world.events()
     assert (event["type"], event["reason"]) == ("Normal", "PoliciesEnforced")
     assert event["regarding"]["kind"] == "Deployment"
+
+
+async def test_nodes_nobody_looked_at_are_named_on_the_cluster_boundary(api: FakeApiServer) -> None:
+    world = World(api, GOOD)
+    world.pods.there = Nodes(frozenset({"node-1", "gpu-1"}), frozenset({"gpu-1"}))
+    world.declare()
+    async with world.running():
+        await until(lambda: (world.declared() or {})["status"])
+    assert "no model tolerates their taints: gpu-1." in world.condition()["message"]
 
 
 async def test_what_got_through_is_named_everywhere(api: FakeApiServer) -> None:
@@ -155,6 +179,15 @@ async def test_a_run_that_could_not_be_made_is_unknown_with_the_cause(api: FakeA
     assert shown("Unknown") == 1
 
 
+async def test_a_node_where_no_pod_starts_is_not_the_first_choice_again(api: FakeApiServer) -> None:
+    world = World(api, CannotProbe("no image.", "arm-1"), GOOD)
+    async with world.running():
+        await world.runs(2)
+    assert world.pods.wishes[:2] == [(), (("NotIn", ("arm-1",)), ("In", ()), ("In", ("arm-1",)))]
+    assert world.pods.avoided == ("arm-1",)
+    assert world.watch.known.verdict.status is True
+
+
 async def test_nothing_new_is_not_written_again(api: FakeApiServer) -> None:
     world = World(api, BAD)
     world.declare()
@@ -168,8 +201,7 @@ async def test_but_once_an_hour_the_time_is(api: FakeApiServer, monkeypatch: pyt
     world = World(api, BAD)
     world.declare()
     async with world.running():
-        await world.runs(3)
-    assert len([s for s in api.writes if s.path.endswith("/status")]) >= 3
+        await until(lambda: len([s for s in api.writes if s.path.endswith("/status")]) >= 3)
 
 
 async def test_a_change_is_written_at_once_and_pokes_who_requires_it(api: FakeApiServer) -> None:
@@ -198,9 +230,10 @@ async def test_a_new_requirement_and_one_that_goes_poke(api: FakeApiServer) -> N
     async with world.running():
         await world.runs(1)
         world.poked.clear()
-        for spec in ({"enforcement": "Required"}, {}):
-            world.declare(**spec)
-            await asyncio.sleep(0.05)
+        world.declare(enforcement="Required")
+        await until(lambda: len(world.poked) == 1, 30)
+        world.declare()
+        await until(lambda: len(world.poked) == 2, 30)
     assert [poke("any") for poke in world.poked] == [True, True]
 
 

@@ -77,6 +77,21 @@ def test_a_model_that_is_being_deleted_is_not_counted_any_more() -> None:
     assert not handler.when(meta={"name": "bot", "deletionTimestamp": "2026-01-01T00:00:00Z"})
 
 
+@pytest.mark.parametrize(("spec", "has"), [
+    ({"compute": {"tolerations": [{"key": "gpu"}]}}, True), ({"compute": {"tolerations": []}}, False), ({}, False),
+])  # fmt: skip
+async def test_tolerations_of_models_that_have_their_own_are_known(spec: dict[str, Any], has: bool) -> None:
+    registry = kopf.OperatorRegistry()
+    register(registry, Mock(), Mock(), Mock())
+    (handler,) = [h for h in registry._indexing.get_all_handlers() if h.id == "tolerated"]
+    assert handler.when is not None
+    assert handler.when(body={"spec": spec}) is has
+    if has:
+        index: Any = handler.fn
+        found = await index(namespace="support", name="bot", body={"spec": spec})
+        assert found == {("support", "bot"): [{"key": "gpu"}]}
+
+
 class Indexed:
     """kopf's own indexing of one SmallModel (its inside, there is no other way in): None keeps what was there."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -45,7 +46,7 @@ class Enforcer:
         """What the status says of this gateway."""
         self._say_at = 0.0
         self._problem = ""
-        agent.troubles.append(lambda: self._now.sentence)
+        agent.troubles.append(lambda: self._now.public)  # whoever reaches the port reads it
         agent.troubles.append(lambda: self._problem)
 
     @property
@@ -87,6 +88,7 @@ class Enforcer:
             if running:
                 await self._cut(wanted)
                 self._count(running, others)
+                agent.forces.append(replace(agent.in_force, cut=running, others=others))
 
     async def _served(self) -> bool:
         """Does Envoy route by the newest file?"""
@@ -106,6 +108,7 @@ class Enforcer:
                 others = 0
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._agent.in_force = InForce(wanted, at, running, others)
+        self._agent.forces.append(self._agent.in_force)
         self._watched = time.monotonic()
         metrics.stopped(wanted.stopped, wanted.namespaces)
         if wanted.uid or self._said:

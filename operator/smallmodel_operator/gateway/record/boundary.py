@@ -1,6 +1,7 @@
-"""One record for each boundary that came into force, over restarts of the agent, too."""
+"""One record for each boundary that came into force, over restarts of the agent, too, and for each cut after that."""
 
 import json
+from collections import deque
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,11 +30,23 @@ class Noted:
         except (OSError, ValueError):
             self._last = None
 
-    def news(self, force: InForce | None) -> bool:
+    def news(self, force: InForce) -> bool:
         """Is it to be recorded? Where there has never been a boundary there is nothing to say."""
-        if force is None or force.boundary.dump() == self._last:
-            return False
+        if force.boundary.dump() == self._last:
+            return bool(force.cut or force.others)
         return bool(force.boundary.uid or self._last)
+
+    def take(self, recorder: Recorder, forces: deque[InForce]) -> None:
+        """Record what came into force.
+
+        Raises:
+            OSError: the disk does not take it; try again.
+        """
+        while forces:
+            if self.news(force := forces.popleft()):
+                self.note(recorder, force)
+        if self.unsaved:
+            self.save(recorder)
 
     def note(self, recorder: Recorder, force: InForce) -> None:
         """Record it with the next commit."""

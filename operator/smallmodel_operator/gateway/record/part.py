@@ -20,7 +20,7 @@ from smallmodel_operator.gateway.record.count import Counting, life_of
 from smallmodel_operator.gateway.record.door import Door, close
 from smallmodel_operator.gateway.record.inforce import InForce
 from smallmodel_operator.gateway.record.recorder import Recorder
-from smallmodel_operator.gateway.record.segments import first_of
+from smallmodel_operator.gateway.record.segments import ended, first_of
 
 BATCH_BYTES: Final = 256 * 1024
 """Read at a time: no more than a processor's cache holds."""
@@ -123,6 +123,7 @@ class Recording:
     def _open(self) -> None:
         self._recorder.open()
         self._in_force.load(first_of(self._recorder.folder), self._recorder.seq)
+        self._noted.open()
 
     def _step(self) -> bool:
         """One commit; False: there is nothing to read now."""
@@ -161,15 +162,13 @@ class Recording:
         self._recorder.note("configuration", files={name: v for name, v in self._versions.items() if v})
 
     def _note_boundary(self) -> None:
-        force = self._agent.in_force
-        if force is not None and self._noted.news(force):
-            self._noted.note(self._recorder, force)
-        if self._noted.unsaved:
-            self._noted.save(self._recorder)
+        self._noted.take(self._recorder, self._agent.forces)
 
     def _bound(self) -> None:
         settings = self._agent.settings
         oldest = datetime.now(UTC) - timedelta(days=settings.audit_retention_days)
+        if ended(self._recorder.folder, oldest):
+            self._recorder.checkpoint([])  # in a segment of today: then the last one may go, too
         for reason, number in self._recorder.retain(settings.audit_max_mebibytes << 20, oldest).items():
             metrics.REMOVED.labels(reason).inc(number)
             logger.info("%d records removed, by %s", number, reason)
@@ -183,6 +182,7 @@ class Recording:
             if self._recorder.opened:
                 while self._step() and time.monotonic() < end:
                     pass
+                self._note_boundary()
                 self._checkpoint()
                 self._in_force.save(self._recorder.seq)
         except Exception as error:
@@ -272,12 +272,11 @@ class Recording:
 
     async def _tidy(self) -> None:
         looked = float("-inf")
-        await self._do(self._noted.open)
         while True:
             if self._agent.writer.versions != self._versions:
                 self._versions = dict(self._agent.writer.versions)
                 await self._tried(self._note_configuration)
-            if self._noted.unsaved or self._noted.news(self._agent.in_force):
+            if self._noted.unsaved or self._agent.forces:
                 await self._tried(self._note_boundary)
             if not self._recorder.failed and time.monotonic() - looked > TIDY_SECONDS:
                 looked = time.monotonic()

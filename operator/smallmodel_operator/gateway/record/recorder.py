@@ -57,7 +57,7 @@ class Recorder:
         self.failed = ""
         """Why the last commit did not succeed; empty: it did."""
         self._gateway, self._signer, self._life, self._clock = gateway, signer, life, clock
-        self._segments = Segments(folder, segment_bytes)
+        self._segments = Segments(folder, segment_bytes, clock)
         self._pending = Pending(0, "", self._sign)
         self._position: Position | None = None
         self._head_due = False

@@ -1,19 +1,24 @@
-"""The files of a chain: `<number of the first record>.jsonl`, each appended to and synced, then left as it is.
+"""The files of a chain: `<number of the first record>.jsonl`, each appended to and synced, then left as it is. None
+holds records of two days, for old ones are removed by whole files.
 
 A commit is what one `append` brought. What a crash leaves after the last whole commit is cut off at the next start: it
 was never said to be recorded, and the log it came from is read again from where the commit says.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from smallmodel_operator.audit.record import ORIGIN, read
+from smallmodel_operator.gateway.record.answer import stamp
 
 COMMIT: Final = "commit"
 """Entry of the last record of each commit: how far the log was read."""
 SUFFIX: Final = ".jsonl"
+DAY: Final = len("2026-11-21")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,12 @@ def segments(folder: Path) -> list[Path]:
     return sorted(names, key=lambda p: int(p.stem))
 
 
+def ended(folder: Path, before: datetime) -> bool:
+    """Was the newest segment, too, last written before then?"""
+    found = segments(folder)
+    return bool(found) and found[-1].stat().st_mtime < before.timestamp()
+
+
 def first_of(folder: Path) -> int:
     """Number of the first record that is still there; 1: there is none."""
     found = segments(folder)
@@ -48,8 +59,13 @@ def first_of(folder: Path) -> int:
 class Segments:
     """The segments of one folder, one writer."""
 
-    def __init__(self, folder: Path, segment_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, segment_bytes: int, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.folder = folder
+        self._clock = clock
+        self._day = ""
+        """Of the last commit, as records write it (UTC)."""
         self._segment_bytes = segment_bytes
         self._descriptor: int | None = None
         self._size = 0
@@ -74,6 +90,7 @@ class Segments:
                 continue
             cut_bytes, cut_records = cut_bytes + len(rest), cut_records + rest.count(b"\n")
             if last is not None:
+                self._day = str(last.get("time", ""))[:DAY]
                 self._reopen(path, end)
                 return Found(last["seq"], last["hash"], last[COMMIT], cut_bytes, cut_records, tuple(aside))
             path.unlink()  # its first commit was cut short
@@ -92,8 +109,10 @@ class Segments:
         Raises:
             OSError: it is not; nothing of it stays, and it can be tried again.
         """
-        if self._descriptor is None or self._size >= self._segment_bytes:
+        today = stamp(self._clock())[:DAY]
+        if self._descriptor is None or self._size >= self._segment_bytes or self._day != today:
             self._begin(first)
+            self._day = today
         assert self._descriptor is not None
         try:
             _write(self._descriptor, data)

@@ -1,6 +1,8 @@
 """A boundary is recorded once when it comes into force, whatever restarts."""
 
 import json
+from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,13 +34,12 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
 def test_each_once_over_restarts(tmp_path: Path) -> None:
     noted = Noted(tmp_path)
     noted.open()
-    assert not noted.news(None)
     assert not noted.news(InForce(Boundary(), AT)), "where there has never been one there is nothing to say"
     assert noted.news(STOPPED)
     chain = recorder(tmp_path)
     noted.note(chain, STOPPED)
     noted.save(chain)
-    assert not noted.news(STOPPED)
+    assert not noted.news(replace(STOPPED, cut=0, others=0))
     chain.close()
     again = Noted(tmp_path)
     again.open()
@@ -61,6 +62,17 @@ def test_each_once_over_restarts(tmp_path: Path) -> None:
     assert second["inference"] == "Allowed"
 
 
+def test_a_stop_that_was_lifted_at_once_and_cuts_after_it_are_recorded(tmp_path: Path) -> None:
+    noted, chain = Noted(tmp_path), recorder(tmp_path)
+    later, lifted = replace(STOPPED, cut=1, others=0), InForce(Boundary("u", 4), AT)
+    forces = deque([STOPPED, later, replace(later, cut=0), lifted])
+    noted.take(chain, forces)
+    chain.close()
+    assert not forces
+    found = [(r["generation"], r["reason"], r["cut"], r["cut_others"]) for r in recorded(tmp_path)]
+    assert found == [(3, "ticket 7", 2, 1), (3, "ticket 7", 1, 0), (4, "", 0, 0)]
+
+
 def test_what_could_not_be_written_is_written_later_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noted, chain = Noted(tmp_path), recorder(tmp_path)
     noted.note(chain, STOPPED)
@@ -69,7 +81,6 @@ def test_what_could_not_be_written_is_written_later_and_once(tmp_path: Path, mon
         with pytest.raises(OSError, match="full"):
             noted.save(chain)
     assert noted.unsaved
-    assert not noted.news(STOPPED)
-    noted.save(chain)
+    noted.take(chain, deque([replace(STOPPED, cut=0, others=0)]))
     chain.close()
     assert len(recorded(tmp_path)) == 1

@@ -6,6 +6,8 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tests.gateway.states import model
 
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
+from smallmodel_operator.audit.verify import BEGAN
 from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cli.audit import chains, check
 from smallmodel_operator.core.keys import audit_seed
@@ -185,6 +188,24 @@ async def test_old_segments_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert report(tmp_path).first > 1
 
 
+async def test_the_last_segment_goes_when_it_is_old_though_nothing_follows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = [timedelta()]
+    monkeypatch.setattr(part, "TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(part, "Recorder", partial(part.Recorder, clock=lambda: datetime.now(UTC) + later[0]))
+    async with running(agent_of(tmp_path, Envoy(), audit_retention_days=1)):
+        log(tmp_path, 1, 2)
+        await until(lambda: report(tmp_path).answers == 2, 10)
+        await until(lambda: "configuration" in {n["event"] for n in report(tmp_path).notes}, 10)
+        await until(lambda: report(tmp_path).signed_to == report(tmp_path).last, 10)
+        later[0] = timedelta(days=2)
+        first = min((tmp_path / "audit").glob("*.jsonl"))
+        os.utime(first, (1, 1))
+        await until(lambda: not first.exists(), 10)
+    assert (report(tmp_path).faults, report(tmp_path).answers) == ([], 0)
+
+
 def test_what_life_an_envoy_has(tmp_path: Path) -> None:
     socket = tmp_path / "admin.sock"
     assert count.life_of(socket) == ""
@@ -201,11 +222,16 @@ async def test_a_boundary_that_comes_into_force_is_recorded_once_over_restarts(t
         return [r["generation"] for r in records(tmp_path) if r.get("event") == "boundary"]
 
     async with running(agent):
-        agent.in_force = stopped
+        agent.forces.append(stopped)
         await until(lambda: noted() == [3], 10)
-    async with running(agent):  # the same boundary is in force when it starts again
-        await asyncio.sleep(1.2)
-        agent.in_force = InForce(Boundary("u", 4), "2026-11-21T14:05:00.000Z")
+    agent.forces.append(replace(stopped, cut=0))  # the same boundary is in force when it starts again
+    async with running(agent):
+        await until(lambda: not agent.forces, 10)
+        agent.forces.append(InForce(Boundary("u", 4), "2026-11-21T14:05:00.000Z"))
         await until(lambda: noted()[-1:] == [4], 10)
     assert noted() == [3, 4]
+    async with running(agent):
+        await until(lambda: [r.get("event") for r in records(tmp_path)].count(BEGAN) == 3, 10)
+        agent.forces.extend([replace(stopped, boundary=Boundary("u", 5, stopped=True)), InForce(Boundary("u", 6), "x")])
+    assert noted() == [3, 4, 5, 6], "what came into force just before the end is recorded too"
     assert report(tmp_path).faults == []

@@ -312,6 +312,43 @@ def test_old_segments_go_by_size_and_by_age_and_the_chain_says_so(tmp_path: Path
     assert [(f.kind, f.seq) for f in report(made).faults] == [("missing", 1)]
 
 
+def test_a_day_has_segments_of_its_own_over_restarts(tmp_path: Path) -> None:
+    """Few answers would stay for years in a segment that is never full."""
+    made = Fixture(tmp_path, segment_bytes=1 << 20)
+    made.answer(1)
+    made.read()
+    made.restart()
+    made.answer(1)
+    made.read()
+    assert len(made.segments) == 1
+    made.passed = timedelta(hours=12)
+    made.answer(1)
+    made.read()
+    assert len(made.segments) == 2
+    made.passed = timedelta(hours=36)
+    made.restart()
+    made.answer(1)
+    made.read()
+    assert len(made.segments) == 3
+    assert (report(made).faults, made.answered) == ([], ids(1, 4))
+
+
+def test_the_newest_segment_is_over_when_nothing_is_written_any_more(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    assert not segments.ended(tmp_path / "audit", BEGAN), "there is none"
+    made.answer(2)
+    made.read()
+    [only] = made.segments
+    os.utime(only, (1, 1))
+    assert segments.ended(made.audit, BEGAN - timedelta(days=400))
+    made.passed = timedelta(days=400)
+    made.recorder.checkpoint([])
+    assert not segments.ended(made.audit, BEGAN - timedelta(days=400))
+    assert set(made.recorder.retain(1 << 30, BEGAN - timedelta(days=400))) == {"age"}
+    assert not only.exists()
+    assert (report(made).faults, report(made).answers) == ([], 0)
+
+
 def test_a_new_key_is_said(tmp_path: Path) -> None:
     made = Fixture(tmp_path)
     made.recorder.checkpoint([])
