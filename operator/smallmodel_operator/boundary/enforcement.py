@@ -17,6 +17,10 @@ RETRY_SECONDS: Final = 60.0
 """The pause after a run that found something wrong or could not be made."""
 LISTED_NODES: Final = 20
 MESSAGE_CHARACTERS: Final = 2048
+REWRITE: Final = timedelta(hours=1)
+"""So often the time of the last run is written though nothing else changed."""
+LISTED_ATTEMPTS: Final = 64
+ATTEMPT_CHARACTERS: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,21 @@ class Enforcement:
         message = self.verdict.message[: MESSAGE_CHARACTERS - len(when)] + when
         return Report(Condition.BOUNDARY_ENFORCED, self.verdict.status, self.verdict.reason, message)
 
+    def canary(self, interval: timedelta) -> dict[str, Any]:
+        """As the status has it beside the condition; empty before a run has ended."""
+        if self.at is None:
+            return {}
+        status, last = self.verdict.status, self.at
+        if status is not None:  # a run that failed meanwhile has shown nothing
+            last = max((p.at for p in self.proofs.values() if p.finding.status is status), default=last)
+        found: dict[str, Any] = {"lastProbeTime": f"{last:%Y-%m-%dT%H:%M:%SZ}"}
+        if status is not None:
+            # So long it can take until it is written that a later run found the same.
+            found["holdsUntil"] = f"{self.at + REWRITE + _grace(interval):%Y-%m-%dT%H:%M:%SZ}"
+        if self.verdict.through:
+            found["gotThrough"] = [text[:ATTEMPT_CHARACTERS] for text in self.verdict.through[:LISTED_ATTEMPTS]]
+        return found
+
     def says_the_same(self, other: "Enforcement") -> bool:
         """But for times and nodes' names, which change with every run."""
         mine, theirs = self.verdict, other.verdict
@@ -75,13 +94,17 @@ OFF: Final = Enforcement(
 
 def after(known: Enforcement, run: Run, interval: timedelta) -> Enforcement:
     """What is known after one more run."""
-    grace = max(GRACE_RUNS * interval, LEAST_GRACE)
+    grace = _grace(interval)
     # Each run looks at one node, so a proof has to last until its node's turn comes again.
     lasts = grace + len(known.proofs) * interval
     proofs = {node: proof for node, proof in known.proofs.items() if run.at - proof.at <= lasts}
     if run.finding.status is not None and run.node:
         proofs[run.node] = Proof(run.finding, run.at)
     return Enforcement(_verdict(proofs, run, grace), proofs, run.at, known.runs + 1)
+
+
+def _grace(interval: timedelta) -> timedelta:
+    return max(GRACE_RUNS * interval, LEAST_GRACE)
 
 
 def wishes(known: Enforcement) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -79,6 +79,29 @@ class GatewayBoundary(ApiModel):
     cut_requests: int = Field(default=0, ge=0, description="Requests that were running and have been cut for it.")
 
 
+Attempt = Annotated[str, StringConstraints(max_length=512)]
+
+
+class CanaryStatus(ApiModel):
+    """What stands behind BoundaryEnforced; gateways record it from here."""
+
+    last_probe_time: str = Field(
+        max_length=32, json_schema_extra={"format": "date-time"}, description="When a run last showed this."
+    )
+    holds_until: str | None = Field(
+        default=None,
+        max_length=32,
+        json_schema_extra={"format": "date-time"},
+        description="After this BoundaryEnforced counts as Unknown if nothing newer was said. Absent: it is Unknown.",
+    )
+    got_through: list[Attempt] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="What got through though policies forbid it.",
+    )
+
+
 class ClusterBoundaryStatus(ApiModel):
     """What is enforced where."""
 
@@ -87,6 +110,9 @@ class ClusterBoundaryStatus(ApiModel):
         max_length=8,
         json_schema_extra=list_map("type"),
         description="BoundaryEnforced: does this cluster's network enforce NetworkPolicies? Written by the operator.",
+    )
+    canary: CanaryStatus | None = Field(
+        default=None, description="When the canary looked and what it saw. Written by the operator."
     )
     gateways: list[GatewayBoundary] = Field(
         default_factory=list,
