@@ -116,8 +116,16 @@ async def enforcing(gateway: Gateway, state: State, client: Client) -> AsyncIter
     async with Admin(Path(gateway.site.admin_socket)) as admin:
         settings = GatewaySettings(gateway_dir=gateway.site.folder, identity="gateway-0")
         writer = SimpleNamespace(versions=versions(gateway), boundary=None)
+        world = SimpleNamespace(boundaries=SimpleNamespace(asked="", now=None))
         stub = SimpleNamespace(
-            settings=settings, admin=admin, writer=writer, held=dict, client=client, troubles=[], in_force=None
+            settings=settings,
+            admin=admin,
+            writer=writer,
+            held=dict,
+            client=client,
+            troubles=[],
+            in_force=None,
+            world=world,
         )
         agent = cast(Agent, stub)
         task = asyncio.create_task(enforce(agent))

@@ -59,6 +59,26 @@ class ClusterBoundarySpec(ApiModel):
     )
 
 
+Way = Annotated[str, StringConstraints(max_length=512)]
+
+
+class GatewayProof(ApiModel):
+    """What a gateway found when it was asked to prove that nothing leads outside through it."""
+
+    asked: str = Field(max_length=64, description="The question it answers: `slm boundary seal` writes a new one.")
+    observed_generation: int = Field(ge=0, description="metadata.generation that was in force there.")
+    time: str = Field(max_length=32, json_schema_extra={"format": "date-time"}, description="When it looked.")
+    configuration: str = Field(
+        max_length=64, description="SHA-256 over the versions of the configuration that its Envoy said it serves."
+    )
+    leads_outside: list[Way] = Field(
+        default_factory=list,
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="Paths that lead outside the cluster, or why nobody can say.",
+    )
+
+
 class GatewayBoundary(ApiModel):
     """What one gateway says that it enforces now. It is the only writer of its entry."""
 
@@ -77,6 +97,7 @@ class GatewayBoundary(ApiModel):
         description="When this came into force: new requests were refused, running ones were over.",
     )
     cut_requests: int = Field(default=0, ge=0, description="Requests that were running and have been cut for it.")
+    proof: GatewayProof | None = Field(default=None, description="Its last proof; absent: it was never asked for one.")
 
 
 Attempt = Annotated[str, StringConstraints(max_length=512)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from smallmodel_operator.api.names import API_VERSION, BOUNDARY
+from smallmodel_operator.api.names import ANNOTATION_PROVE, API_VERSION, BOUNDARY
 from smallmodel_operator.boundary.said import Said
 from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cluster.client import ApiError, Client
@@ -20,14 +20,16 @@ ABSENT_SECONDS: Final = 2.0
 """How often a cluster that does not know the kind is asked again: a boundary made there acts within 5 s, too."""
 KEY: Final[Key] = ("", BOUNDARY)
 FORBIDDEN, UNKNOWN = 403, 404
+ASKED_CHARACTERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The object. `said`: what its status says of the network; None: nothing."""
+    """The object. `said`: what its status says of the network; None: nothing. `asked`: for a proof, by this word."""
 
     boundary: Boundary
     said: Said | None = None
+    asked: str = ""
 
     @classmethod
     def of(cls, body: Object) -> "Declared":
@@ -36,7 +38,8 @@ class Declared:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: it is no ClusterBoundary.
         """
-        return cls(Boundary.of(body), Said.of(body))
+        asked = (body["metadata"].get("annotations") or {}).get(ANNOTATION_PROVE, "")
+        return cls(Boundary.of(body), Said.of(body), str(asked)[:ASKED_CHARACTERS])
 
 
 class BoundaryWatch(Informer[Declared]):
@@ -79,6 +82,12 @@ class BoundaryWatch(Informer[Declared]):
         """What its status says of the network; only once it was listed (`synced`)."""
         found = self.objects.get(KEY)
         return found.said if found is not None else None
+
+    @property
+    def asked(self) -> str:
+        """The word a proof of the seal was asked for with; empty: nobody did."""
+        found = self.objects.get(KEY)
+        return found.asked if found is not None else ""
 
     def _differs(self, _: Key, before: Declared | None, now: Declared | None) -> None:
         """A new word on the network changes no configuration."""

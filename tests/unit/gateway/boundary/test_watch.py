@@ -89,6 +89,18 @@ async def test_a_new_word_on_the_network_is_known_and_changes_no_configuration(a
         assert (watch.said, len(changes)) == (None, 2)
 
 
+async def test_a_proof_that_is_asked_for_changes_no_configuration(api: FakeApiServer) -> None:
+    api.answers[PATH] = listed(stopped())
+    async with watching(api) as (watch, changes):
+        await until(lambda: watch.synced)
+        assert watch.asked == ""
+        asked = stopped()
+        asked["metadata"]["annotations"] = {"smallmodel.dev/prove": "word" * 100}
+        api.answers[PATH] = listed(asked)
+        await until(lambda: bool(watch.asked))
+        assert (watch.asked, len(changes)) == (("word" * 100)[:64], 1)
+
+
 async def test_who_may_not_read_it_does_not_know_it(api: FakeApiServer) -> None:
     api.refuse("GET", "clusterboundaries", 403, "Forbidden", "may not list")
     api.answers[GROUP] = {"resources": [{"name": "clusterboundaries"}]}
