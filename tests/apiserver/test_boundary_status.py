@@ -22,6 +22,11 @@ KIND = "ClusterBoundary"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TRUE = Report(Condition.BOUNDARY_ENFORCED, True, Reason.POLICIES_ENFORCED, "Nothing got through. ✓")
 FALSE = Report(Condition.BOUNDARY_ENFORCED, False, Reason.POLICIES_NOT_ENFORCED, "x" * 5000)
+CANARY = {
+    "lastProbeTime": "2026-11-21T11:59:58Z",
+    "holdsUntil": "2026-11-21T13:29:58Z",
+    "gotThrough": ["a stranger reached a model's pod on TCP 8080"],
+}
 
 
 @pytest.fixture
@@ -50,18 +55,20 @@ async def status(api: Client) -> dict[str, Any]:
 
 async def test_it_is_written_moved_and_bounded(operator: Client, api: Client, boundary: dict[str, Any]) -> None:
     writer = BoundaryStatus(operator)
-    await writer.write(boundary, TRUE, NOW)
+    await writer.write(boundary, TRUE, NOW, CANARY)
     [first] = (await status(api))["conditions"]
     assert (first["status"], first["reason"], first["message"]) == ("True", "PoliciesEnforced", TRUE.message)
     assert first["observedGeneration"] == boundary["metadata"]["generation"]
+    assert (await status(api))["canary"] == CANARY
     live = await api.get(KIND, BOUNDARY)
     assert live is not None
-    await writer.write(live, TRUE, NOW.replace(hour=13))
+    await writer.write(live, TRUE, NOW.replace(hour=13), CANARY)
     assert (await status(api))["conditions"] == [first], "the same again moves no time"
-    await writer.write(live, FALSE, NOW.replace(hour=14))
+    await writer.write(live, FALSE, NOW.replace(hour=14), {})
     [second] = (await status(api))["conditions"]
     assert (second["status"], second["lastTransitionTime"]) == ("False", "2026-11-21T14:00:00Z")
     assert len(second["message"]) == 4096
+    assert "canary" not in await status(api), "what is not said any more is gone"
 
 
 async def test_a_gateways_word_stays_beside_it(operator: Client, api: Client, boundary: dict[str, Any]) -> None:
@@ -72,7 +79,7 @@ async def test_a_gateways_word_stays_beside_it(operator: Client, api: Client, bo
     await api.request("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
     writer = BoundaryStatus(operator)
     for report in (TRUE, FALSE):
-        await writer.write(boundary, report, NOW)
+        await writer.write(boundary, report, NOW, CANARY)
     found = await status(api)
     assert [g["name"] for g in found["gateways"]] == ["gw-0"]
     assert [c["status"] for c in found["conditions"]] == ["False"]
@@ -92,7 +99,7 @@ async def test_one_that_is_gone_is_no_error(operator: Client, api: Client, bound
         assert await api.get(KIND, BOUNDARY) is None
 
     await eventually(gone)
-    await BoundaryStatus(operator).write(boundary, TRUE, NOW)
+    await BoundaryStatus(operator).write(boundary, TRUE, NOW, {})
     assert await api.get(KIND, BOUNDARY) is None
 
 

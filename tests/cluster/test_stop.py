@@ -84,3 +84,40 @@ def test_the_kill_switch_drill(bed: Bed, namespace: str, weights: dict[str, str]
         bed.until(lambda words=words: "inference allowed" in bed.kubectl(*words))  # type: ignore[misc]
         said = bed.kubectl(*words)
         assert said.count("inference stopped in the whole cluster (drill)") == 1, said
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("allowed")
+def test_a_seal_is_proven_and_what_the_canary_found_is_recorded(
+    bed: Bed, namespace: str, weights: dict[str, str]
+) -> None:
+    bed.apply(model("bot", namespace, weights["first"]))
+    bed.ready("bot", namespace)
+    bed.until(lambda: [ask(bed, a, namespace) for a in bed.gateway_pods()] == ["200"] * 2, what="both gateways answer")
+    words = set()
+    for _ in range(2):  # a proof is asked for anew each time
+        sealed = slm(bed, "seal", "--all", "-o", "json")
+        assert sealed.returncode == 0, (sealed.stdout, sealed.stderr)
+        said = json.loads(sealed.stdout)
+        print(sealed.stdout)
+        words.add(said["asked"])
+        assert [(g["name"], g["state"], g["proof"]["leadsOutside"]) for g in said["gateways"]] == [
+            (name, "confirmed", []) for name in GATEWAYS
+        ]
+    assert len(words) == 2
+    for name in GATEWAYS:
+        verify = (
+            "-n",
+            SYSTEM,
+            "exec",
+            name,
+            "-c",
+            "agent",
+            "--",
+            "slm",
+            "audit",
+            "verify",
+            "/var/lib/smallmodel/audit",
+        )
+        # Enforced, not enforced or unknown: whatever this node's canary has found.
+        bed.until(lambda verify=verify: "policies" in bed.kubectl(*verify), what="the finding is recorded")  # type: ignore[misc]

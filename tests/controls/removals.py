@@ -48,6 +48,8 @@ REMOVALS: Final = {
     "counted": Removal(
         "audit/completeness.py", "missing=max(0, min(max(self.missing, least - after), most - before)),", "missing=0,"
     ),
+    "findings-recorded": Removal("gateway/record/finding.py", "recorder.note(ENFORCEMENT, **body(last, new))", "pass"),
+    "silence-is-unknown": Removal("boundary/said.py", " and now <= self.holds", ""),
     "edits-found": Removal("audit/verify.py", "if not record.intact:", "if False:"),
     "chained": Removal("audit/verify.py", "if self._links and record.prev not in self._links:", "if False:"),
     "signed": Removal("audit/verify.py", "if not signed(body):", "if False:"),

@@ -23,7 +23,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
         SimpleNamespace(
             settings=GatewaySettings(gateway_dir=folder, gateway_data_dir=folder, identity="gateway-0", **settings),
             admin=admin,
-            world=SimpleNamespace(keys=Keys({}, MASTER)),
+            world=SimpleNamespace(keys=Keys({}, MASTER), boundaries=SimpleNamespace(synced=False, said=None)),
             writer=SimpleNamespace(versions={"xds/rds.json": "v1"}, given=deque()),
             troubles=[],
             in_force=None,

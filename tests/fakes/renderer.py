@@ -37,3 +37,6 @@ class PlainRenderer:
 
     def leaks(self, state: State, files: Mapping[str, Any], target: str = "") -> list[str]:
         return [f"{name} -> {self.leaky}" for name in sorted(files) if self.leaky and self.leaky in str(files[name])]
+
+    def strangers(self, state: State, upstreams: Mapping[str, frozenset[tuple[str, int]]]) -> list[str]:
+        return [f"{name} -> {self.leaky}" for name, to in sorted(upstreams.items()) if (self.leaky, 0) in to]

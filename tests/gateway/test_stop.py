@@ -117,9 +117,10 @@ async def enforcing(gateway: Gateway, state: State, client: Client) -> AsyncIter
     async with Admin(Path(gateway.site.admin_socket)) as admin:
         settings = GatewaySettings(gateway_dir=gateway.site.folder, identity="gateway-0")
         writer = SimpleNamespace(versions=versions(gateway), boundary=None)
+        world = SimpleNamespace(boundaries=SimpleNamespace(asked="", now=None))
         stub = SimpleNamespace(
             settings=settings, admin=admin, writer=writer, held=dict, client=client, troubles=[], in_force=None,
-            forces=deque(),
+            forces=deque(), world=world,
         )  # fmt: skip
         agent = cast(Agent, stub)
         task = asyncio.create_task(enforce(agent))

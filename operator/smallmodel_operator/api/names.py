@@ -23,6 +23,8 @@ ANNOTATION_INPUTS: Final = f"{GROUP}/template-inputs"
 """Hash of what the user asked for; while it stays, the pod template stays, whatever operator version runs."""
 ANNOTATION_REVISION: Final = f"{GROUP}/engine-revision"
 """Number of the template builder that made this pod template; see serving/revisions.py."""
+ANNOTATION_PROVE: Final = f"{GROUP}/prove"
+"""On the ClusterBoundary: each gateway proves that nothing leads outside through it, and answers with this word."""
 
 ROLE_SERVER: Final = "server"
 ROLE_INSPECT: Final = "inspect"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from smallmodel_operator.audit.summary import verdict
+from smallmodel_operator.audit.summary import share, unseen, verdict
 
 STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;max-width:60rem;margin:2rem auto;padding:0 1rem}
@@ -13,7 +13,7 @@ table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #e6e9ee;vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .verdict{padding:1rem 1.2rem;border-left:6px solid;margin:1.2rem 0;font-size:17px}
-.good{border-color:#1a7f4b;background:#ecf7f1}.bad{border-color:#b3261e;background:#fbeeed}
+.good{border-color:#1a7f4b;background:#ecf7f1}.bad{border-color:#b3261e;background:#fbeeed}.open{border-color:#b26a00;background:#fdf5e8}
 code{font-size:13px;overflow-wrap:anywhere}.quiet{color:#5b6472}
 @media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}
 """
@@ -22,22 +22,25 @@ USES: Final = (
     ("answered", "Answered"), ("refused", "Refused"), ("failed", "Failed"), ("left", "Given up"),
     ("input_tokens", "Tokens in"), ("output_tokens", "Tokens out"),
 )  # fmt: skip
+ENFORCED: Final = {"True": "proven", "False": "NOT enforced", "Unknown": "unknown"}
 NUMBERS: Final = ("first", "last", "signed_to", "finished", "recorded", "missing", "surplus")
 
 
 def page(value: Mapping[str, Any]) -> str:
     """The page of a report (`summary.statement`, signed or not)."""
     good, sentence = verdict(value)
+    colour = "bad" if not good else "open" if unseen(value) else "good"
     period, total = value["period"], value["total"]
     parts = [
         "<h1>Data boundary report</h1>",
         f'<p class="quiet">{_text(period["since"])} to before {_text(period["until"])} (UTC), '
         f"made {_text(value['made'])}</p>",
-        f'<p class="verdict {"good" if good else "bad"}">{_text(sentence)}</p>',
+        f'<p class="verdict {colour}">{_text(sentence)}</p>',
         f"<p>{_count(total['requests'])} requests: {_count(total['answered'])} answered, {_count(total['refused'])} "
         f"refused by a gateway, {_count(total['failed'])} failed, {_count(total['left'])} given up by their callers. "
         "Texts of requests and answers are recorded nowhere.</p>",
         *_left(value["left"]),
+        *_network(value["enforcement"], value["gateways"]),
         "<h2>Who asked which model</h2>",
         _table([title for _, title in USES], ([use[name] for name, _ in USES] for use in value["uses"])),
         *_causes(value["causes"]),
@@ -74,6 +77,34 @@ def _left(left: Mapping[str, Any]) -> list[str]:
         if left["addresses"] > len(left["destinations"]):
             found.append(f"<p>and {_count(left['addresses'] - len(left['destinations']))} more</p>")
     return found
+
+
+def _network(seconds: Mapping[str, int], gateways: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = [
+        "<h2>Did the network enforce policies?</h2>",
+        "<p>Pods of models may reach nothing; that holds where the network enforces it. A canary tries it again and "
+        "again, and each gateway records what it found. Proven is only the time between two tries that showed it; a "
+        "time nobody looked at counts as unknown.</p>",
+        f"<p><strong>{_shares(seconds)}</strong> of the time, by all records together.</p>",
+    ]
+    for gateway in gateways:
+        said = gateway["enforcement"]
+        found.append(f"<p><strong>{_text(gateway['place'])}</strong>: {_shares(said['seconds'])}</p>")
+        rows = (
+            [r["since"], r["until"], ENFORCED[r["status"]], "; ".join(r["through"]) or r["message"], r["record"] or ""]
+            for r in said["findings"]
+        )
+        found.append(_table(["From", "To before", "Enforced", "What was found", "Record"], rows))
+        if said["older"]:
+            found.append(f"<p>and {_count(said['older'])} older ones: ask for a shorter time to see them</p>")
+    return found
+
+
+def _shares(seconds: Mapping[str, int]) -> str:
+    return (
+        f"Proven {share(seconds, 'proven')}, not enforced {share(seconds, 'not_proven')}, "
+        f"unknown {share(seconds, 'unknown')}"
+    )
 
 
 def _causes(causes: Mapping[str, int]) -> list[str]:

@@ -38,6 +38,8 @@ class Kind(StrEnum):
 
 BOUNDARY: Final = "boundary"
 """Event of the note about the ClusterBoundary that came into force."""
+ENFORCEMENT: Final = "enforcement"
+"""Event of the note about what the canary found: does the network enforce policies?"""
 
 
 @dataclass(frozen=True, slots=True)

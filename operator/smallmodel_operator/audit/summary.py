@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Final
 
+from smallmodel_operator.audit.history import History, bounds, combined, shares, told
 from smallmodel_operator.audit.period import Period
-from smallmodel_operator.audit.record import Kind, Record
+from smallmodel_operator.audit.record import ENFORCEMENT, Kind, Record
 from smallmodel_operator.audit.report import Report
 
 Network = IPv4Network | IPv6Network
@@ -58,10 +59,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One gateway's chain as it was verified. `place`: where it was read."""
+    """One gateway's chain as it was verified. `place`: where it was read; `history`: what it says of the network."""
 
     place: str
     report: Report
+    history: History = field(default_factory=History)
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Summary:
             self._answer(body)
         elif record.kind == Kind.NOTE and body.get("event") in QUIET:
             self.ordinary += 1
-        elif record.kind == Kind.NOTE:
+        elif record.kind == Kind.NOTE and body.get("event") != ENFORCEMENT:  # that is History's
             self.notes.append({k: v for k, v in body.items() if k not in ("prev", "commit", "kind")})
 
     def _answer(self, body: Mapping[str, Any]) -> None:
@@ -125,7 +127,8 @@ def statement(
     summary: Summary, chains: Iterable[Chain], made: str, controls: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """The whole as a value: texts, whole numbers, lists. `made`: when, as records write times."""
-    gateways = [_gateway(chain) for chain in chains]
+    chains, (begin, end) = list(chains), bounds(summary.period, made)
+    gateways = [{**_gateway(chain), "enforcement": told(chain.history, begin, end)} for chain in chains]
     total = Use()
     for use in summary.uses.values():
         for name, value in asdict(use).items():
@@ -150,6 +153,7 @@ def statement(
             "addresses": len(outside),
             "destinations": [{"address": a, "requests": n, "bytes": b} for a, (n, b) in outside[:MOST_OUTSIDE]],
         },
+        "enforcement": shares(combined([chain.history for chain in chains]), begin, end),
         "events": summary.notes,
         "ordinary_events": summary.ordinary,
         "gateways": gateways,
@@ -181,7 +185,7 @@ def _gateway(chain: Chain) -> dict[str, Any]:
 
 def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
     """Is everything as it should be, and a sentence that says so or what is not."""
-    left, wrong = value["left"], []
+    left, network, wrong = value["left"], value["enforcement"], []
     if not value["gateways"]:
         wrong.append("there are no records")
     if not value["intact"]:
@@ -190,13 +194,33 @@ def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
         wrong.append("not every request of the gateways left a record")
     if left["requests"]:
         wrong.append(f"{left['requests']} request(s) went to addresses outside the cluster")
+    if network["open"]:
+        wrong.append(
+            f"for {share(network, 'not_proven')} of the time the network let through what policies forbid, so that "
+            "models' pods themselves could have sent something"
+        )
     if wrong:
         return False, f"Not in order: {'; '.join(wrong)}."
+    said = "Nothing left the cluster: each of the requests was answered by, or refused before, a pod inside it."
     if not left["judged"]:
-        return True, (
-            "Every request was for a model of this cluster; addresses were not compared with the cluster's networks."
-        )
-    return True, "Nothing left the cluster: each of the requests was answered by, or refused before, a pod inside it."
+        said = "Every request was for a model of this cluster; addresses were not compared with the cluster's networks."
+    if unseen(value):
+        said += f" Whether the network enforced policies is not known for {share(network, 'unknown')} of the time."
+    return True, said
+
+
+def unseen(value: Mapping[str, Any]) -> bool:
+    """Is there a time of which nobody knows whether the network enforced policies?"""
+    return bool(value["enforcement"]["unknown"])
+
+
+def share(seconds: Mapping[str, int], what: str) -> str:
+    """As a percentage; what is proven is rounded down, all else up: 100.0 % is all of it, 0.0 % is nothing."""
+    whole, part = seconds["whole"], seconds[what]
+    if what == "not_proven" and seconds["open"]:
+        part = max(part, 1)  # seen at one moment only, but seen
+    thousandths = 0 if not whole else part * 1000 // whole if what == "proven" else -(-part * 1000 // whole)
+    return f"{thousandths // 10}.{thousandths % 10} %"
 
 
 def _number(body: Mapping[str, Any], name: str) -> int:

@@ -97,6 +97,14 @@ CONTROLS: Final = (
         "tests/unit/audit/test_completeness.py::test_what_is_missing_stays_missing_under_load",
     ),
     Control(
+        "findings-recorded", "What was found of the network is in the records, with its times.", _RECORD,
+        "tests/unit/gateway/record/test_finding.py::test_a_change_is_recorded_with_its_time_and_what_got_through",
+    ),
+    Control(
+        "silence-is-unknown", "A time in which nobody looked at the network never counts as a good one.", _RECORD,
+        "tests/unit/gateway/record/test_finding.py::test_an_operator_that_falls_silent_is_unknown_from_its_last_run_on",
+    ),
+    Control(
         "edits-found", "A record that was changed is found.", _EVIDENCE,
         "tests/unit/audit/test_verify.py::test_an_edited_record",
     ),

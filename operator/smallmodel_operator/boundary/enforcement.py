@@ -20,6 +20,10 @@ NEXT_SECONDS: Final = 5.0
 """The pause after a run that found all well while it was wrong on other nodes: they are looked at one by one."""
 LISTED_NODES: Final = 20
 MESSAGE_CHARACTERS: Final = 2048
+REWRITE: Final = timedelta(hours=1)
+"""So often the time of the last run is written though nothing else changed."""
+LISTED_ATTEMPTS: Final = 64
+ATTEMPT_CHARACTERS: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,21 @@ class Enforcement:
         message = self.verdict.message[: MESSAGE_CHARACTERS - len(when)] + when
         return Report(Condition.BOUNDARY_ENFORCED, self.verdict.status, self.verdict.reason, message)
 
+    def canary(self, interval: timedelta) -> dict[str, Any]:
+        """As the status has it beside the condition; empty before a run has ended."""
+        if self.at is None:
+            return {}
+        status, last = self.verdict.status, self.at
+        if status is not None:  # a run that failed meanwhile has shown nothing
+            last = max((p.at for p in self.proofs.values() if p.finding.status is status), default=last)
+        found: dict[str, Any] = {"lastProbeTime": f"{last:%Y-%m-%dT%H:%M:%SZ}"}
+        if status is not None:
+            # So long it can take until it is written that a later run found the same.
+            found["holdsUntil"] = f"{self.at + REWRITE + _grace(interval):%Y-%m-%dT%H:%M:%SZ}"
+        if self.verdict.through:
+            found["gotThrough"] = [text[:ATTEMPT_CHARACTERS] for text in self.verdict.through[:LISTED_ATTEMPTS]]
+        return found
+
     def says_the_same(self, other: "Enforcement") -> bool:
         """But for times and nodes' names, which change with every run."""
         mine, theirs = self.verdict, other.verdict
@@ -80,7 +99,7 @@ OFF: Final = Enforcement(
 
 def after(known: Enforcement, run: Run, interval: timedelta, nodes: Nodes | None = None) -> Enforcement:
     """What is known after one more run. `nodes`: those there are now; None: that is not known."""
-    grace = max(GRACE_RUNS * interval, LEAST_GRACE)
+    grace = _grace(interval)
     # Each run looks at one node, so a proof has to last until its node's turn comes again.
     lasts = grace + len(known.tried) * interval
 
@@ -97,6 +116,10 @@ def after(known: Enforcement, run: Run, interval: timedelta, nodes: Nodes | None
     if verdict.status and nodes is not None:
         verdict = replace(verdict, message=verdict.message + _unseen(nodes, proofs))
     return Enforcement(verdict, proofs, run.at, known.runs + 1, tried)
+
+
+def _grace(interval: timedelta) -> timedelta:
+    return max(GRACE_RUNS * interval, LEAST_GRACE)
 
 
 def wishes(known: Enforcement) -> tuple[tuple[str, tuple[str, ...]], ...]:

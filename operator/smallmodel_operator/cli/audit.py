@@ -1,7 +1,7 @@
 """`slm audit`: checks, shows and exports records from their files alone; no cluster is asked."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +10,7 @@ import yaml
 from rich.console import Console
 
 from smallmodel_operator.audit.head import Head
-from smallmodel_operator.audit.record import BOUNDARY, Record, read
+from smallmodel_operator.audit.record import BOUNDARY, ENFORCEMENT, Record, read
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.verify import BEGAN, Verifier, first_of, named
 
@@ -159,8 +159,8 @@ def _words(folder: Path, report: Report, *, pinned: bool) -> Iterator[str]:
         yield f"  {report.tail} bytes at the end were never committed: a write that was cut short, or goes on now"
     for note in report.notes:
         said = {k: v for k, v in note.items() if k not in ("kind", "event", "time", "seq")}
-        if note.get("event") == BOUNDARY:
-            yield f"  record {note.get('seq')} of {note.get('time')}: {in_force(note)}"
+        if note.get("event") in SAID:
+            yield f"  record {note.get('seq')} of {note.get('time')}: {SAID[note['event']](note)}"
         elif note.get("event") not in _USUAL or (note.get("event") == BEGAN and said.keys() - {"key"}):
             yield f"  note in record {note.get('seq')} of {note.get('time')}: {note.get('event')} {json.dumps(said)}"
     yield from (f"  warning: {text}" for text in report.warnings)
@@ -177,6 +177,21 @@ def in_force(body: Mapping[str, Any]) -> str:
     cut = int(body.get("cut") or 0) + int(body.get("cut_others") or 0)
     what = f"inference stopped in {said}; {cut} running requests cut" if places else "inference allowed"
     return f"ClusterBoundary generation {body.get('generation')} in force: {what}"
+
+
+def enforced(body: Mapping[str, Any]) -> str:
+    """What the canary found, in one line."""
+    since, until = body.get("since"), body.get("until")
+    if body.get("status") == "True":
+        return f"policies enforced from {since} on, seen until {until}"
+    why = "; ".join(map(str, body.get("through") or ())) or f"{body.get('reason')}: {body.get('message')}"
+    if body.get("status") == "False":
+        return f"policies NOT enforced from {since} on, seen until {until}: {why}"
+    return f"whether policies are enforced is unknown from {since} on: {why}"
+
+
+SAID: Final[Mapping[object, Callable[[Mapping[str, Any]], str]]] = {BOUNDARY: in_force, ENFORCEMENT: enforced}
+"""Notes with a sentence of their own."""
 
 
 def failed(message: str, code: int = UNUSABLE) -> int:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from smallmodel_operator.audit.record import BOUNDARY, Kind, Record, read
-from smallmodel_operator.cli.audit import NoRecords, chains, failed, in_force
+from smallmodel_operator.audit.record import Kind, Record, read
+from smallmodel_operator.cli.audit import SAID, NoRecords, chains, failed
 
 FOLLOW_SECONDS: Final = 0.5
 LEAST_SEGMENTS: Final = 2
@@ -35,7 +35,8 @@ def tail(names: list[str], number: int, follow: bool, output: str) -> int:
 
 
 def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
-    """Answers and boundaries in the newest segments of each chain that were not read yet, by time."""
+    """Answers, and notes with a sentence of their own, in the newest segments of each chain that were not read yet, by
+    time."""
     found = []
     for chain in chains(names):
         for path in _newest(chain.segments):
@@ -49,7 +50,7 @@ def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
                     with suppress(ValueError):
                         found.append(read(line))
             read_up_to[path] = at
-    shown = (record for record in found if record.kind == Kind.ANSWER or record.body.get("event") == BOUNDARY)
+    shown = (record for record in found if record.kind == Kind.ANSWER or record.body.get("event") in SAID)
     return sorted(shown, key=lambda record: str(record.body.get("time")))
 
 
@@ -71,7 +72,7 @@ def _print(records: list[Record], output: str) -> None:
             print(json.dumps({**body, "hash": record.hash}), flush=True)
             continue
         if record.kind == Kind.NOTE:
-            print(f"{body.get('time')}  {in_force(body)}", flush=True)
+            print(f"{body.get('time')}  {SAID[body['event']](body)}", flush=True)
             continue
         tokens = f"{body.get('gen_ai.usage.input_tokens', '-')}/{body.get('gen_ai.usage.output_tokens', '-')}"
         words = (

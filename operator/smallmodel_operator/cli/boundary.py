@@ -1,29 +1,39 @@
 """`slm boundary`: stop inference, allow it again, and see that every gateway does so."""
 
-import asyncio
 import json
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
 import yaml
 from rich.console import Console
 
-from smallmodel_operator.api.names import API_VERSION, BOUNDARY, GATEWAY, SYSTEM_NAMESPACE
+from smallmodel_operator.api.names import ANNOTATION_PROVE, API_VERSION, BOUNDARY
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.boundary.seal import ALLOWED, STOPPED, Boundary, edited
-from smallmodel_operator.cli.boundary_limits import past_the_gateways, ways_out
+from smallmodel_operator.cli.boundary_confirm import (
+    KIND,
+    Asked,
+    Waiting,
+    confirmed,
+    cut,
+    entries_of,
+    failed,
+    gateways,
+    proven,
+)
+from smallmodel_operator.cli.boundary_limits import past_the_gateways
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 
-POLL_SECONDS: Final = 0.1
 TRIES: Final = 5
 """Writes that meet somebody else's; then it is said."""
 MANAGER: Final = "slm"
 UNKNOWN, FORBIDDEN, CONFLICT = 404, 403, 409
-KIND: Final = "ClusterBoundary"
 _FAILURES: Final = (ApiError, NoCluster, aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -33,18 +43,12 @@ class Wish:
 
     namespace: str
     changes: Mapping[str, str]
+    prove: bool = False
+    """Every gateway is to prove that nothing leads outside through it."""
 
     @property
     def where(self) -> str:
         return f"namespace {self.namespace}" if self.namespace else "the whole cluster"
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How long the gateways are waited for, in seconds, and where they are."""
-
-    seconds: float = 5.0
-    namespace: str = SYSTEM_NAMESPACE
 
 
 def sealing(namespace: str, *, stop: bool, reason: str) -> Wish:
@@ -54,7 +58,7 @@ def sealing(namespace: str, *, stop: bool, reason: str) -> Wish:
         changes |= {"inference": STOPPED, "reason": reason}
     elif reason:
         changes["reason"] = reason
-    return Wish(namespace, changes)
+    return Wish(namespace, changes, prove=not stop)
 
 
 def unsealing(namespace: str, *, reason: str) -> Wish:
@@ -63,17 +67,20 @@ def unsealing(namespace: str, *, reason: str) -> Wish:
 
 
 async def change(wish: Wish, output: str, waiting: Waiting) -> int:
-    """Write it and wait for the gateways, or print the object; 0 when every gateway has it in force in time."""
+    """Write it and wait for the gateways, or print the object; 0 when every gateway has it in force in time, and, where
+    that is asked for, has proven that nothing leads outside through it."""
     if output == "yaml":
         return await _print(wish)
 
     async def work(client: Client) -> int:
-        obj = await _write(client, wish)
-        began = time.monotonic()
-        print(f"ClusterBoundary {BOUNDARY}, generation {obj['metadata']['generation']}: {_said(obj)}")
+        word = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}-{secrets.token_hex(4)}" if wish.prove else ""
+        obj = await _write(client, wish, word)
+        asked = Asked(int(obj["metadata"]["generation"]), word, time.monotonic(), waiting)
+        if output != "json":
+            print(f"ClusterBoundary {BOUNDARY}, generation {asked.generation}: {_said(obj)}")
         if wish.changes.get("inference") == STOPPED and (open_way := past_the_gateways(obj)):
             _warn(open_way)
-        return await _confirmed(client, int(obj["metadata"]["generation"]), began, waiting)
+        return await confirmed(client, asked, as_json=output == "json")
 
     return await _with_client(work)
 
@@ -83,8 +90,8 @@ async def show(output: str, namespace: str) -> int:
 
     async def work(client: Client) -> int:
         obj = await client.get(KIND, BOUNDARY)
-        names = await _gateways(client, namespace)
-        entries = _entries(obj)
+        names = await gateways(client, namespace)
+        entries = entries_of(obj)
         generation = int(obj["metadata"]["generation"]) if obj else 0
         late = [name for name in names if obj and entries.get(name, {}).get("observedGeneration", 0) < generation]
         if output == "json":
@@ -113,7 +120,7 @@ def _describe(
             has = f"still generation {entry['observedGeneration']}" if entry else "has not said anything yet"
             print(f"  {name}: NOT in force: {has}")
         else:
-            print(f"  {name}: in force since {entry['since']}{_cut(entry)}")
+            print(f"  {name}: in force since {entry['since']}{cut(entry)}{proven(entry)}")
     if not names:
         print("  no gateway runs")
 
@@ -130,46 +137,22 @@ def _said(obj: Mapping[str, Any]) -> str:
     return said
 
 
-def _cut(entry: Mapping[str, Any]) -> str:
-    number = int(entry.get("cutRequests", 0))
-    return f", {number} running request{'s' if number != 1 else ''} cut" if number else ""
-
-
-async def _confirmed(client: Client, generation: int, began: float, waiting: Waiting) -> int:
-    names = await _gateways(client, waiting.namespace)
-    if not names:
-        return _failed(
-            f"no gateway runs in namespace {waiting.namespace}, so nobody has taken it over: those that start will. "
-            "Is the gateway in another namespace (--system-namespace)?"
-        )
-    left = set(names)
-    while left:
-        entries = _entries(await client.get(KIND, BOUNDARY))
-        passed = time.monotonic() - began
-        for name in sorted(left):
-            entry = entries.get(name, {})
-            if int(entry.get("observedGeneration", 0)) >= generation:
-                print(f"  {name}: in force {passed:.1f} s after the write{_cut(entry)}", flush=True)
-                left.discard(name)
-        if left and passed > waiting.seconds:
-            late = sorted(left)
-            text = f"NOT in force after {waiting.seconds:.0f} s at {', '.join(late)}: "
-            return _failed(text + ways_out(waiting.namespace, late))
-        await asyncio.sleep(POLL_SECONDS if left else 0)
-    print(f"in force at all {len(names)} gateways" if len(names) > 1 else "in force at the one gateway")
-    return 0
-
-
-async def _write(client: Client, wish: Wish) -> dict[str, Any]:
+async def _write(client: Client, wish: Wish, word: str) -> dict[str, Any]:
+    """`word`: gateways are asked for a proof with it; empty: they are not."""
+    marks = {ANNOTATION_PROVE: word} if word else {}
     for attempt in range(TRIES):
         try:
             obj = await client.get(KIND, BOUNDARY)
             if obj is None:
-                return await client.create(_object(edited({}, wish.namespace, wish.changes)), fieldManager=MANAGER)
+                made = _object(edited({}, wish.namespace, wish.changes), marks)
+                return await client.create(made, fieldManager=MANAGER)
             spec = edited(obj.get("spec") or {}, wish.namespace, wish.changes)
-            if spec == obj.get("spec"):
+            if spec == obj.get("spec") and not marks:
                 return obj  # no write, but the gateways are looked at all the same
-            return await client.replace({**obj, "spec": spec}, manager=MANAGER)
+            meta = obj["metadata"]
+            if marks:
+                meta = {**meta, "annotations": {**(meta.get("annotations") or {}), **marks}}
+            return await client.replace({**obj, "metadata": meta, "spec": spec}, manager=MANAGER)
         except ApiError as error:
             if error.status != CONFLICT or attempt == TRIES - 1:
                 raise
@@ -191,35 +174,20 @@ async def _print(wish: Wish) -> int:
     return 0
 
 
-def _object(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": BOUNDARY}, "spec": dict(spec)}
-
-
-def _entries(obj: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    return {entry["name"]: entry for entry in ((obj or {}).get("status") or {}).get("gateways") or ()}
-
-
-async def _gateways(client: Client, namespace: str) -> list[str]:
-    """Pods of the gateway, also those that are not ready: what runs through them runs all the same."""
-    selector = f"kubernetes.io/service-name={GATEWAY}-pods"
-    slices = await client.list("EndpointSlice", namespace, labelSelector=selector)
-    found = {
-        endpoint.get("targetRef", {}).get("name", endpoint["addresses"][0])
-        for part in slices
-        for endpoint in part.get("endpoints") or ()
-    }
-    return sorted(found)
+def _object(spec: Mapping[str, Any], marks: Mapping[str, str] | None = None) -> dict[str, Any]:
+    meta = {"name": BOUNDARY, **({"annotations": dict(marks)} if marks else {})}
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": meta, "spec": dict(spec)}
 
 
 async def _with_client(work: "Callable[[Client], Any]") -> int:
     try:
         client = await Client.connect()
     except NoCluster as error:
-        return _failed(str(error))
+        return failed(str(error))
     try:
         return int(await work(client))
     except _FAILURES as error:
-        return _failed(_words(error))
+        return failed(_words(error))
     finally:
         await client.close()
 
@@ -240,8 +208,3 @@ def _words(error: Exception) -> str:
 
 def _warn(message: str) -> None:
     Console(stderr=True).print(message, markup=False)
-
-
-def _failed(message: str) -> int:
-    Console(stderr=True).print(message, style="red", markup=False)
-    return 1

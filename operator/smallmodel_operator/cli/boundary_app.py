@@ -15,8 +15,10 @@ Reason = Annotated[
     str, typer.Option("--reason", help="Who decided it and why: kept in the records, hidden from callers.")
 ]
 Form = Annotated[
-    Literal["text", "yaml"],
-    typer.Option("--output", "-o", help="yaml: print the object, for Git, and change nothing."),
+    Literal["text", "yaml", "json"],
+    typer.Option(
+        "--output", "-o", help="yaml: print the object, for Git, and change nothing; json: what each gateway says."
+    ),
 ]
 Timeout = Annotated[float, typer.Option(min=0, help="Seconds the gateways have to take it over.")]
 System = Annotated[str, typer.Option("--system-namespace", help="Namespace of the gateways.")]
@@ -38,8 +40,12 @@ def boundary_seal(
     timeout: Timeout = 5.0,
     system: System = "smallmodel-system",
 ) -> None:
-    """Deny targets outside the cluster; with --stop all inference. Exit code 0 only when every gateway does so."""
-    from smallmodel_operator.cli.boundary import Waiting, change, sealing
+    """Deny targets outside the cluster, and have every gateway prove it; with --stop refuse all inference.
+
+    Exit code 0 only when every gateway has it in force, and (without --stop) has proven that nothing leads outside.
+    """
+    from smallmodel_operator.cli.boundary import change, sealing
+    from smallmodel_operator.cli.boundary_confirm import Waiting
 
     wish = sealing(_scope(namespace, everything), stop=stop, reason=reason)
     raise typer.Exit(asyncio.run(change(wish, output, Waiting(timeout, system))))
@@ -55,7 +61,8 @@ def boundary_unseal(
     system: System = "smallmodel-system",
 ) -> None:
     """Allow inference again. Targets outside the cluster stay denied: there is no such kind of target yet."""
-    from smallmodel_operator.cli.boundary import Waiting, change, unsealing
+    from smallmodel_operator.cli.boundary import change, unsealing
+    from smallmodel_operator.cli.boundary_confirm import Waiting
 
     wish = unsealing(_scope(namespace, everything), reason=reason)
     raise typer.Exit(asyncio.run(change(wish, output, Waiting(timeout, system))))
@@ -92,7 +99,10 @@ def boundary_report(
     sign_with: Annotated[str, typer.Option(help="File with your Ed25519 key (PEM): the report is signed.")] = "",
     output: Annotated[Literal["table", "json", "html"], typer.Option("--output", "-o")] = "table",
 ) -> None:
-    """Who asked which model, and what left the cluster. Exit code 0: all in order, 1: not, 2: it cannot be made."""
+    """Who asked which model, what left the cluster, and when the network was seen to enforce policies.
+
+    Exit code 0: all in order, 1: not, 2: it cannot be made.
+    """
     from smallmodel_operator.cli.boundary_report import report
 
     raise typer.Exit(report(files, period, inside or [], key or [], sign_with, output))

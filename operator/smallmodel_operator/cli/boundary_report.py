@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,8 +16,10 @@ from rich.progress import track
 from rich.table import Table
 
 from smallmodel_operator.audit import summary
+from smallmodel_operator.audit.history import History
 from smallmodel_operator.audit.page import page
 from smallmodel_operator.audit.period import Period
+from smallmodel_operator.audit.record import Record
 from smallmodel_operator.audit.report import Fault, FaultKind
 from smallmodel_operator.audit.sign import KEY, Signer, signed
 from smallmodel_operator.audit.verify import Verifier
@@ -25,6 +27,8 @@ from smallmodel_operator.boundary.controls import CONTROLS
 from smallmodel_operator.cli.audit import Chain, NoRecords, chains, failed
 
 WRONG = 1
+SHARES: Final = (("proven", "proven"), ("not_proven", "not enforced"), ("unknown", "unknown"))
+WORDS: Final = {"True": "proven", "False": "NOT ENFORCED", "Unknown": "unknown"}
 
 
 def report(names: list[str], period: str, inside: list[str], keys: list[str], sign_with: str, output: str) -> int:
@@ -74,7 +78,13 @@ def _progress(found: list[Chain]) -> Any:
 
 def _checked(chain: Chain, found: summary.Summary, keys: list[str]) -> summary.Chain:
     head = chain.head()  # before the rest: a chain in use grows meanwhile
-    verifier = Verifier(seen=found.add)
+    history = History()
+
+    def seen(record: Record) -> None:
+        found.add(record)
+        history.add(record)
+
+    verifier = Verifier(seen=seen)
     for path in chain.segments:
         with path.open("rb") as file:
             verifier.segment(path.name, file)
@@ -82,7 +92,8 @@ def _checked(chain: Chain, found: summary.Summary, keys: list[str]) -> summary.C
     for strange in (key for key in done.keys if keys and key not in keys):
         detail = f"it is signed with key {strange}, which --key does not name"
         done.faults.append(Fault(FaultKind.STRANGE_KEY, done.signed_to, str(chain.folder), detail=detail))
-    return summary.Chain(chain.folder.parent.name if chain.folder.name == "audit" else chain.folder.name, done)
+    place = chain.folder.parent.name if chain.folder.name == "audit" else chain.folder.name
+    return summary.Chain(place, done, history)
 
 
 def _signer(path: Path) -> Signer:
@@ -107,6 +118,7 @@ def _show(value: dict[str, Any]) -> None:
           "addresses not compared with the cluster's networks: give --inside")  # fmt: skip
     for item in left["destinations"]:
         print(f"  {item['address']}: {item['requests']} requests, {item['bytes']} bytes")
+    _show_network(value)
     table = Table(box=None, pad_edge=False)
     for title in ("MODEL", "CALLER", "REQUESTS", "ANSWERED", "REFUSED", "FAILED", "GIVEN UP"):
         table.add_column(title, overflow="fold")
@@ -123,3 +135,19 @@ def _show(value: dict[str, Any]) -> None:
         )
         for fault in gateway["faults"]:
             print(f"  {fault}")
+
+
+def _show_network(value: dict[str, Any]) -> None:
+    print(f"policies enforced by the network: {_shares(value['enforcement'])}")
+    for gateway in value["gateways"]:
+        said = gateway["enforcement"]
+        print(f"  recorded by {gateway['place']}: {_shares(said['seconds'])}")
+        if said["older"]:
+            print(f"    ({said['older']} older findings: -o json has them with a shorter --period)")
+        for row in said["findings"]:
+            what = "; ".join(row["through"]) or row["reason"] or row["message"]
+            print(f"    {row['since']} to {row['until']}: {WORDS[row['status']]}: {what}")
+
+
+def _shares(seconds: dict[str, int]) -> str:
+    return ", ".join(f"{word} {summary.share(seconds, what)}" for what, word in SHARES)

@@ -1,6 +1,8 @@
 """Write the operator's condition on the ClusterBoundary, and nothing else of it: gateways write theirs themselves."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from smallmodel_operator.api.conditions import Report
 from smallmodel_operator.api.names import API_VERSION
@@ -15,8 +17,8 @@ class BoundaryStatus:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def write(self, declared: Object, report: Report, now: datetime) -> None:
-        """Write BoundaryEnforced; an object that is gone meanwhile is no error.
+    async def write(self, declared: Object, report: Report, now: datetime, canary: Mapping[str, Any]) -> None:
+        """Write BoundaryEnforced and what stands behind it; an object that is gone meanwhile is no error.
 
         Raises:
             ApiError: the API server refuses it.
@@ -36,7 +38,7 @@ class BoundaryStatus:
             "apiVersion": API_VERSION,
             "kind": "ClusterBoundary",
             "metadata": {"name": meta["name"], "uid": meta["uid"]},
-            "status": {"conditions": [written]},
+            "status": {"conditions": [written], **({"canary": dict(canary)} if canary else {})},
         }
         try:
             await self._client.apply(body, force=True, subresource="status")

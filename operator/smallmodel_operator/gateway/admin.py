@@ -23,6 +23,10 @@ class Unreachable(Exception):  # noqa: N818 - says what is the matter
     """Envoy did not answer on its admin socket."""
 
 
+Upstream = tuple[str, int]
+"""IP address and port; of a Unix socket its path and 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passing:
     """Requests of one target in this Envoy: now, and since Envoy started (retries counted)."""
@@ -48,6 +52,24 @@ def versions_of(stats: Mapping[str, Any]) -> dict[str, frozenset[str]]:
             name = _FILE.get(match["where"], "xds/rds.json")
             found[name] = found.get(name, frozenset()) | {str(stat["value"])}
     return found
+
+
+def upstreams_of(clusters: Mapping[str, Any]) -> dict[str, frozenset[Upstream]]:
+    """Read `/clusters?format=json`: addresses by cluster.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it says something else.
+    """
+    found: dict[str, set[Upstream]] = {}
+    for cluster in clusters.get("cluster_statuses", ()):
+        addresses = found.setdefault(str(cluster["name"]), set())
+        for host in cluster.get("host_statuses", ()):
+            address = host["address"]
+            if pipe := address.get("pipe"):
+                addresses.add((str(pipe["path"]), 0))
+            else:
+                addresses.add((str(address["socket_address"]["address"]), int(address["socket_address"]["port_value"])))
+    return {name: frozenset(addresses) for name, addresses in found.items()}
 
 
 def refused(written: Mapping[str, str], served: Mapping[str, frozenset[str]]) -> frozenset[str]:
@@ -113,6 +135,18 @@ class Admin:
         lines = (line.split("::") for line in text.splitlines())
         return frozenset(part[1] for part in lines if len(part) > 2 and part[2].startswith("health_flags"))
 
+    async def upstreams(self) -> dict[str, frozenset[Upstream]]:
+        """Where every cluster leads now, by Envoy's own word.
+
+        Raises:
+            Unreachable: no answer, or one that cannot be read.
+        """
+        value = _json(await self._get("/clusters?format=json"))
+        try:
+            return upstreams_of(value)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Unreachable(f"Envoy's list of clusters cannot be read: {error!r}") from None
+
     async def reopen_logs(self) -> None:
         """Have Envoy write its access log to a fresh file, if the old one was renamed. Lines kept back are written.
 
@@ -131,11 +165,7 @@ class Admin:
 
     async def _stats(self, pattern: str, kind: str = "All") -> Mapping[str, Any]:
         text = await self._get("/stats?" + urlencode({"filter": pattern, "format": "json", "type": kind}))
-        try:
-            value = json.loads(text)
-        except ValueError as error:
-            raise Unreachable(f"the answer of Envoy's admin interface is no JSON: {error}") from None
-        return value if isinstance(value, dict) else {}
+        return _json(text)
 
     async def _get(self, path: str, method: str = "GET") -> str:
         if self._session is None:
@@ -148,3 +178,11 @@ class Admin:
                 return text
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"Envoy does not answer on {self._socket.name}: {error}") from error
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Unreachable(f"the answer of Envoy's admin interface is no JSON: {error}") from None
+    return value if isinstance(value, dict) else {}

@@ -10,14 +10,14 @@ from typing import Any, Final, Protocol
 
 from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.gateway import metrics
+from smallmodel_operator.gateway.admin import Upstream
 from smallmodel_operator.gateway.discovery import Discovery
-from smallmodel_operator.gateway.files import CDS, EDS, LDS, RDS, Files, dump
+from smallmodel_operator.gateway.files import BOOTSTRAP, CDS, EDS, LDS, RDS, Files, dump
 from smallmodel_operator.gateway.known import KNOWN, recall_boundary, remember
 from smallmodel_operator.gateway.state import Issuer, Model, State
 from smallmodel_operator.gateway.view import Keys
 from smallmodel_operator.gateway.world import World
 
-BOOTSTRAP: Final = "bootstrap.json"
 DEBOUNCE_SECONDS: Final = 0.005
 MOST_SECONDS: Final = 1.0
 """Longest pause between two whole configurations while changes keep coming."""
@@ -51,6 +51,9 @@ class Renderer(Protocol):
     def leaks(self, state: State, files: Mapping[str, Any], target: str = "") -> Sequence[str]:
         """Paths that lead outside the cluster: of a whole configuration, or of the endpoints of one target."""
 
+    def strangers(self, state: State, upstreams: Mapping[str, frozenset[Upstream]]) -> Sequence[str]:
+        """Of the addresses Envoy says that it leads to, by cluster, those that are outside."""
+
 
 def prepare(files: Files, renderer: Renderer) -> list[str]:
     """What Envoy needs to start: its bootstrap, and empty configuration where there is none yet; names written.
@@ -79,6 +82,11 @@ def versioned(value: Any) -> Any:
     if not isinstance(value, dict) or "resources" not in value:
         return value
     return {**value, "version_info": hashlib.sha256(dump(value["resources"])).hexdigest()[:16]}
+
+
+def versioned_as(value: Any) -> Any:
+    """With the version it ought to have, if it has one at all."""
+    return versioned(value) if version_of(value) else value
 
 
 def version_of(value: Any) -> str:
@@ -199,6 +207,17 @@ class Writer:
         if leaks := self._renderer.leaks(state, {BOOTSTRAP: self._renderer.bootstrap(), **files}):
             raise Leak(leaks)
         return {name: dump(value) for name, value in files.items()}, endpoints, versions
+
+    async def outside(self, upstreams: Mapping[str, frozenset[Upstream]]) -> list[str]:
+        """Every path that leads outside: in the files as they lie there now, and of `upstreams`, where Envoy says that
+        it leads. A file with a version that is not its content's is one nobody checked."""
+        return await asyncio.to_thread(self._outside, self._world().state(), upstreams)
+
+    def _outside(self, state: State, upstreams: Mapping[str, frozenset[Upstream]]) -> list[str]:
+        files = self._files.configuration()
+        strange = [name for name, value in files.items() if version_of(value) != version_of(versioned_as(value))]
+        found = [f"{name}: somebody else has changed it" for name in strange]
+        return [*found, *self._renderer.leaks(state, files), *self._renderer.strangers(state, upstreams)]
 
     def _endpoints(self, world: World, target: str) -> tuple[str, Any]:
         """The endpoint file of one target: its path and its value."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 CDS, RDS, LDS = "xds/cds.json", "xds/rds.json", "xds/lds.json"
 EDS: Final = "xds/eds/"
+BOOTSTRAP: Final = "bootstrap.json"
 _MARK: Final = ".new"
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,12 @@ class Files:
     def endpoints(self) -> list[str]:
         """Names of the endpoint files there are."""
         return sorted(f"{EDS}{p.name}" for p in (self.root / EDS).glob("*.json"))
+
+    def configuration(self) -> dict[str, Any]:
+        """All that Envoy reads, as it lies there now: JSON values by name."""
+        found = (p for p in (self.root / EDS).parent.rglob("*.json") if not p.name.startswith("."))
+        names = [BOOTSTRAP, *sorted(str(p.relative_to(self.root)) for p in found)]
+        return {name: self.read(name) for name in names}
 
     def write(self, name: str, content: bytes, mode: int = 0o600) -> bool:
         """Replace one file unless it has this content already; True when it was written.

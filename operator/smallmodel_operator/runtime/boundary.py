@@ -23,8 +23,7 @@ from smallmodel_operator.cluster.fence import NotLeader
 from smallmodel_operator.core.facts import Boundary, Object
 from smallmodel_operator.runtime import metrics
 
-REWRITE_SECONDS: Final = 3600.0
-"""So often the time of the last probe is written though nothing else changed."""
+REWRITE_SECONDS: Final = enforcement.REWRITE.total_seconds()
 RETRY_SECONDS: Final = 15.0
 
 logger = logging.getLogger(__name__)
@@ -146,7 +145,7 @@ class BoundaryWatch:
             await self._send(self._pods)
         declared = self._declared()
         if declared is not None and self._due(declared, report):
-            await self._status.write(declared, report, datetime.now(UTC))
+            await self._status.write(declared, report, datetime.now(UTC), self.known.canary(self._interval))
             self._said = (declared["metadata"]["uid"], self.known, time.monotonic())
 
     async def _send(self, pods: Pods) -> None:

@@ -12,9 +12,11 @@ from tests.fakes.apiserver import FakeApiServer
 from typer.testing import CliRunner
 
 from smallmodel_operator.cli.app import app
-from smallmodel_operator.cli.boundary import Waiting, change, sealing, show, unsealing
+from smallmodel_operator.cli.boundary import change, sealing, show, unsealing
+from smallmodel_operator.cli.boundary_confirm import State, Waiting, judge
 from smallmodel_operator.cluster.client import Client
 
+PROOF = {"asked": "word", "observedGeneration": 7, "time": "2026-11-21T14:00:00.000Z", "configuration": "3f2a"}
 GATEWAYS = ("smallmodel-gateway-0", "smallmodel-gateway-1")
 
 
@@ -49,8 +51,22 @@ def boundary(cluster: FakeApiServer) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def obeying(cluster: FakeApiServer, *names: str) -> AsyncIterator[None]:
-    """These gateways take over what is written; the fake keeps one manager's list, so one speaks for all."""
+async def obeying(
+    cluster: FakeApiServer, *names: str, mute: tuple[str, ...] = (), outside: tuple[str, ...] = ()
+) -> AsyncIterator[None]:
+    """These gateways take over what is written; the fake keeps one manager's list, so one speaks for all. `mute` prove
+    nothing any more, through `outside` something leads out."""
+
+    def entry(found: dict[str, Any], name: str) -> dict[str, Any]:
+        at = {"observedGeneration": found["metadata"]["generation"], "since": "2026-11-21T14:00:00.000Z"}
+        said = {"name": name, "inference": "Stopped", "cutRequests": 2, **at}
+        asked = (found["metadata"].get("annotations") or {}).get("smallmodel.dev/prove", "")
+        if not asked:
+            return said
+        leads = ["cluster crm/bot: 203.0.113.9:443 is none of its pods"] if name in outside else []
+        word = "an-older-question" if name in mute else asked
+        proof = {"asked": word, "observedGeneration": at["observedGeneration"], "time": "2026-11-21T14:00:00.000Z"}
+        return {**said, "proof": {**proof, "configuration": "3f2a" * 16, "leadsOutside": leads}}
 
     async def obey() -> None:
         while True:
@@ -58,9 +74,7 @@ async def obeying(cluster: FakeApiServer, *names: str) -> AsyncIterator[None]:
             found = cluster.get("ClusterBoundary", "cluster", "")
             if found is None:
                 continue
-            at = {"observedGeneration": found["metadata"]["generation"], "since": "2026-11-21T14:00:00.000Z"}
-            entries = [{"name": name, "inference": "Stopped", "cutRequests": 2, **at} for name in names]
-            cluster.put({**found, "status": {"gateways": entries}})
+            cluster.put({**found, "status": {"gateways": [entry(found, name) for name in names]}})
 
     task = asyncio.create_task(obey())
     try:
@@ -106,7 +120,7 @@ async def test_a_gateway_that_does_not_obey_is_named(
     said = capsys.readouterr()
     assert f"{GATEWAYS[0]}: in force" in said.out
     error = " ".join(said.err.split())
-    assert f"NOT in force after 0 s at {GATEWAYS[1]}:" in error
+    assert f"NOT in force after 0 s at {GATEWAYS[1]} (it has not said anything):" in error
     assert f"logs {GATEWAYS[1]} -c agent" in error
     assert f"delete pod {GATEWAYS[1]} --grace-period=0 --force" in error
     assert await show("table", "smallmodel-system") == 1
@@ -122,6 +136,96 @@ async def test_all_gateways_that_do_not_obey_are_in_the_command_that_ends_them(
     for name in GATEWAYS:
         assert f"logs {name} -c agent" in error
     assert "Role smallmodel-boundary" in error
+
+
+async def test_a_seal_is_proven_by_every_gateway(cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    async with obeying(cluster, *GATEWAYS):
+        assert await change(sealing("", stop=False, reason=""), "text", Waiting()) == 0
+        said = capsys.readouterr().out
+        for name in GATEWAYS:
+            assert f"{name}: in force 0." in said
+        assert (
+            said.count("nothing leads outside in configuration 3f2a3f2a3f2a, proven at 2026-11-21T14:00:00.000Z") == 2
+        )
+        assert "in force and proven at all 2 gateways" in said
+        first = boundary(cluster)["metadata"]
+        assert await change(sealing("", stop=False, reason=""), "text", Waiting()) == 0
+        second = boundary(cluster)["metadata"]
+    assert first["generation"] == second["generation"] == 1
+    assert first["annotations"] != second["annotations"], "a proof of today says nothing of tomorrow: it is asked anew"
+    assert await show("table", "smallmodel-system") == 0
+    assert "nothing leads outside in configuration" in capsys.readouterr().out
+
+
+async def test_a_stop_waits_for_no_proof(cluster: FakeApiServer) -> None:
+    async with obeying(cluster, *GATEWAYS, mute=GATEWAYS):
+        assert await change(sealing("", stop=True, reason=""), "text", Waiting()) == 0
+        assert await change(unsealing("", reason=""), "text", Waiting()) == 0
+    assert "annotations" not in boundary(cluster)["metadata"]
+
+
+async def test_a_gateway_that_proves_nothing_is_named(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it said before its node died is no proof of now."""
+    async with obeying(cluster, *GATEWAYS, mute=GATEWAYS[1:]):
+        assert await change(sealing("", stop=False, reason=""), "text", Waiting(0.5)) == 1
+    said = capsys.readouterr()
+    assert f"{GATEWAYS[0]}: in force" in said.out
+    assert f"{GATEWAYS[1]}: in force" not in said.out
+    assert f"at {GATEWAYS[1]} (it has not proven that nothing leads outside):" in " ".join(said.err.split())
+
+
+async def test_a_gateway_through_which_something_leads_outside_is_named_at_once(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with obeying(cluster, *GATEWAYS, outside=GATEWAYS[:1]):
+        assert await change(sealing("", stop=False, reason=""), "text", Waiting(600)) == 1
+    said = capsys.readouterr()
+    assert f"NOT SEALED at {GATEWAYS[0]}: cluster crm/bot: 203.0.113.9:443 is none of its pods" in " ".join(
+        said.err.split()
+    )
+    assert f"{GATEWAYS[1]}: in force" in said.out
+    await show("table", "smallmodel-system")
+    assert "LEADS OUTSIDE: cluster crm/bot" in capsys.readouterr().out
+
+
+async def test_a_seal_as_json(cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    async with obeying(cluster, *GATEWAYS):
+        assert await change(sealing("", stop=False, reason=""), "json", Waiting()) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["generation"], said["confirmed"]) == (1, True)
+    assert said["asked"] == boundary(cluster)["metadata"]["annotations"]["smallmodel.dev/prove"]
+    assert [(g["name"], g["state"], g["proof"]["asked"]) for g in said["gateways"]] == [
+        (name, "confirmed", said["asked"]) for name in GATEWAYS
+    ]
+    async with obeying(cluster, *GATEWAYS, mute=GATEWAYS[1:], outside=GATEWAYS[:1]):
+        assert await change(sealing("", stop=False, reason=""), "json", Waiting(0.5)) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert not said["confirmed"]
+    assert [(g["state"], g["why"].partition(":")[0]) for g in said["gateways"]] == [
+        ("broken", "cluster crm/bot"), ("missing", "it has not proven that nothing leads outside"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "state"),
+    [
+        ({}, State.MISSING),
+        ({"observedGeneration": 6, "proof": PROOF}, State.MISSING),
+        ({"observedGeneration": 7}, State.MISSING),
+        ({"observedGeneration": 7, "proof": {**PROOF, "asked": "older"}}, State.MISSING),
+        ({"observedGeneration": 7, "proof": {**PROOF, "observedGeneration": 6}}, State.MISSING),
+        ({"observedGeneration": 7, "proof": {**PROOF, "asked": "older", "leadsOutside": ["x"]}}, State.MISSING),
+        ({"observedGeneration": 6, "proof": {**PROOF, "leadsOutside": ["x"]}}, State.BROKEN),
+        ({"observedGeneration": 7, "proof": PROOF}, State.CONFIRMED),
+        ({"observedGeneration": 8, "proof": {**PROOF, "observedGeneration": 8}}, State.CONFIRMED),
+    ],
+)
+def test_what_an_entry_answers(entry: dict[str, Any], state: State) -> None:
+    found = judge(entry, 7, "word")
+    assert found.state is state
+    assert bool(found.why) is (state is not State.CONFIRMED)
 
 
 async def test_without_any_gateway_nothing_is_confirmed(

@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,6 +18,7 @@ from tests.fakes.chain import SIGNER, Fixture
 from typer.testing import CliRunner, Result
 
 from smallmodel_operator.boundary.controls import CONTROLS
+from smallmodel_operator.cli import boundary_report
 from smallmodel_operator.cli.app import app
 
 
@@ -41,6 +44,18 @@ def pem(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are made after the time of the records."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Clock":
+            return cls(2026, 12, 1, 8, tzinfo=UTC)
+
+    monkeypatch.setattr(boundary_report, "datetime", Clock)
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["boundary", *map(str, arguments)])
 
@@ -58,6 +73,115 @@ def test_a_month_of_two_gateways(records: Path) -> None:
         assert text in words(done)
     done = run("report", "--period", "2026-10", "--inside", "10.244.0.0/16", "-o", "json", records)
     assert (done.exit_code, json.loads(done.output)["total"]["requests"]) == (0, 0)
+
+
+def enforcement(status: str, since: str, until: str = "", **more: Any) -> dict[str, Any]:
+    value = {"status": status, "reason": "R", "message": "words", "through": [], "since": f"2026-11-21T{since}Z"}
+    return {**value, **({"until": f"2026-11-21T{until}Z"} if until else {}), **more}
+
+
+def seen(records: Path, gateway: str, *findings: dict[str, Any]) -> None:
+    """A gateway records what the canary found, after that day."""
+    made = Fixture(records / gateway)
+    made.written = 13 * 3600_000
+    for said in findings:
+        made.recorder.note("enforcement", **said)
+    made.recorder.checkpoint([])
+    made.stop()
+
+
+LEAK = "a stranger reached a model's pod on TCP 8080"
+PROVEN = enforcement("True", "00:00:00", "11:00:00")
+OPEN = enforcement("False", "12:00:00", "12:00:00", through=[LEAK])
+CLOSED = enforcement("True", "15:00:00", "22:00:00", before={"status": "False", "until": "2026-11-21T14:00:00Z"})
+
+
+def test_what_the_canary_found_and_when_nobody_looked(records: Path, later: None) -> None:
+    seen(records, "gateway-0", PROVEN, OPEN, CLOSED)
+    done = run("report", "--period", "2026-11-21", records)
+    assert done.exit_code == 1, "something got through"
+    for text in (
+        "for 12.5 % of the time the network let through what policies forbid",
+        "policies enforced by the network: proven 75.0 %, not enforced 12.5 %, unknown 12.5 %",
+        "recorded by gateway-0: proven 75.0 %",
+        f"2026-11-21T12:00:00Z to 2026-11-21T15:00:00Z: NOT ENFORCED: {LEAK}",
+        "2026-11-21T11:00:00Z to 2026-11-21T12:00:00Z: unknown: No record says",
+        "recorded by gateway-1: proven 0.0 %, not enforced 0.0 %, unknown 100.0 %",
+    ):
+        assert text in words(done)
+    value = json.loads(run("report", "--period", "2026-11-21", "-o", "json", records).output)
+    assert value["enforcement"] == {
+        "whole": 86400, "proven": 18 * 3600, "not_proven": 3 * 3600, "unknown": 3 * 3600, "open": 1,
+    }  # fmt: skip
+    [first, _] = value["gateways"]
+    assert [row["status"] for row in first["enforcement"]["findings"]] == [
+        "True", "Unknown", "False", "True", "Unknown",
+    ]  # fmt: skip
+    assert not [event for event in value["events"] if event["event"] == "enforcement"], "not listed twice"
+    page = run("report", "--period", "2026-11-21", "-o", "html", records).output
+    for text in (
+        "Did the network enforce policies?",
+        "NOT enforced",
+        LEAK.replace("'", "&#x27;"),
+        'class="verdict bad"',
+    ):
+        assert text in page
+
+
+def test_a_time_nobody_looked_at_is_never_good(records: Path, later: None) -> None:
+    for name in ("gateway-0", "gateway-1"):
+        seen(records, name, PROVEN)
+    done = run("report", "--period", "2026-11-21", records)
+    assert done.exit_code == 0
+    assert "Whether the network enforced policies is not known for 54.2 % of the time." in words(done)
+    assert 'class="verdict open"' in run("report", "--period", "2026-11-21", "-o", "html", records).output
+    whole = enforcement("True", "00:00:00", "23:59:59", before={"status": "True", "until": "2026-11-21T11:00:00Z"})
+    seen(records, "gateway-1", whole)
+    done = run("report", "--period", "2026-11-21", records)
+    assert "proven 99.9 %, not enforced 0.0 %, unknown 0.1 %" in words(done), "a second is not rounded away"
+
+
+def test_a_time_that_was_proven_is_good(records: Path, later: None) -> None:
+    at = {"since": "2026-11-01T00:00:00Z", "before": {"status": "True", "until": "2026-11-21T20:00:00Z"}}
+    seen(records, "gateway-0", {**enforcement("True", "00:00:00", "22:00:00"), **at})
+    done = run("report", "--period", "2026-11-20", "-o", "html", "--inside", "10.244.0.0/16", records)
+    assert done.exit_code == 0
+    assert 'class="verdict good"' in done.output
+    assert "not known" not in done.output
+
+
+@pytest.mark.parametrize("change", ["edited", "removed"])
+def test_a_finding_that_is_edited_or_removed_is_a_fault_and_proves_nothing(
+    records: Path, later: None, change: str
+) -> None:
+    """Whoever would like the hole never to have been."""
+    seen(records, "gateway-0", PROVEN, OPEN, CLOSED)
+    [path] = [p for p in records.rglob("*.jsonl") if LEAK.encode() in p.read_bytes()]
+    lines = path.read_bytes().splitlines(keepends=True)
+    [number] = [n for n, line in enumerate(lines) if LEAK.encode() in line]
+    if change == "edited":
+        lines[number] = lines[number].replace(b'"False"', b'"True"')
+    else:
+        del lines[number]
+    path.write_bytes(b"".join(lines))
+    seq = number + int(path.stem)
+    done = CliRunner().invoke(app, ["audit", "verify", str(records / "gateway-0")])
+    assert done.exit_code == 1
+    assert f"record {seq}: {'edited' if change == 'edited' else 'missing'}" in words(done)
+    done = run("report", "--period", "2026-11-21", "-o", "json", records)
+    assert done.exit_code == 1
+    value = json.loads(done.output)
+    assert not value["intact"]
+    assert value["enforcement"]["proven"] == 18 * 3600
+    assert value["enforcement"]["unknown"] == 6 * 3600, "what the record said is not known any more"
+
+
+def test_audit_verify_says_what_the_canary_found(records: Path) -> None:
+    seen(records, "gateway-0", OPEN, enforcement("Unknown", "16:00:00", reason="ProbeStale"))
+    done = CliRunner().invoke(app, ["audit", "verify", str(records / "gateway-0")])
+    assert done.exit_code == 0, done.output
+    assert f"policies NOT enforced from 2026-11-21T12:00:00Z on, seen until 2026-11-21T12:00:00Z: {LEAK}" in words(done)
+    assert "whether policies are enforced is unknown from 2026-11-21T16:00:00Z on: ProbeStale: words" in words(done)
 
 
 def test_what_left_is_an_exit_code(records: Path) -> None:

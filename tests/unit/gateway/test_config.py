@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.clock import until
 from tests.fakes.renderer import PlainRenderer
 
 from smallmodel_operator.boundary.seal import Boundary
@@ -289,3 +290,24 @@ async def test_secrets_on_disk_are_the_gateways_own(tmp_path: Path) -> None:
     async with running():
         await running.until(lambda: running.writer.written)
     assert (tmp_path / KNOWN).stat().st_mode & 0o077 == 0
+
+
+async def test_what_lies_there_is_judged_again(tmp_path: Path) -> None:
+    """The proof of the seal: not what was meant to be written counts, but what is there, and where Envoy leads."""
+    running = Running(tmp_path)
+    async with running():
+        await until(lambda: running.writer.written)
+    assert await running.writer.outside({BOT: frozenset({("10.0.0.1", 8080)})}) == []
+    running.renderer.leaky = "10.0.0.1"
+    assert await running.writer.outside({}) == ["xds/eds/support.bot.json -> 10.0.0.1"]
+    running.renderer.leaky = "/elsewhere.sock"
+    assert await running.writer.outside({BOT: frozenset({("/elsewhere.sock", 0)})}) == [f"{BOT} -> /elsewhere.sock"]
+
+
+async def test_a_file_somebody_else_has_changed_is_found(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    changed = versioned({"resources": [{"name": "checked"}]})
+    changed["resources"][0]["name"] = "not checked"
+    (tmp_path / "xds").mkdir(exist_ok=True)
+    (tmp_path / "xds" / "cds.json").write_text(json.dumps(changed))
+    assert await running.writer.outside({}) == ["xds/cds.json: somebody else has changed it"]

@@ -88,6 +88,9 @@ class World:
         [found] = (self.declared() or {})["status"]["conditions"]
         return dict(found)
 
+    def status(self) -> dict[str, Any]:
+        return dict((self.declared() or {})["status"])
+
     def events(self) -> list[dict[str, Any]]:
         return [o for (kind, _, _), o in self.api.objects.items() if kind == "Event"]
 
@@ -131,6 +134,9 @@ async def test_what_holds_is_said_on_the_cluster_boundary_by_metrics_and_by_an_e
     )  # fmt: skip
     assert condition["observedGeneration"] == 3
     assert "Last probe: " in condition["message"]
+    canary = world.status()["canary"]
+    assert canary["lastProbeTime"] < canary["holdsUntil"]
+    assert "gotThrough" not in canary
     assert shown("True") == 1
     assert REGISTRY.get_sample_value("smallmodel_operator_boundary_last_probe_timestamp_seconds")
     [event] = world.events()
@@ -154,6 +160,7 @@ async def test_what_got_through_is_named_everywhere(api: FakeApiServer) -> None:
         await world.runs(1)
     assert world.condition()["status"] == "False"
     assert LEAK in world.condition()["message"]
+    assert world.status()["canary"]["gotThrough"] == [LEAK]
     assert shown("False") == 1
     assert REGISTRY.get_sample_value("smallmodel_operator_boundary_leaks") == 1
     [event] = world.events()

@@ -59,6 +59,26 @@ class ClusterBoundarySpec(ApiModel):
     )
 
 
+Way = Annotated[str, StringConstraints(max_length=512)]
+
+
+class GatewayProof(ApiModel):
+    """What a gateway found when it was asked to prove that nothing leads outside through it."""
+
+    asked: str = Field(max_length=64, description="The question it answers: `slm boundary seal` writes a new one.")
+    observed_generation: int = Field(ge=0, description="metadata.generation that was in force there.")
+    time: str = Field(max_length=32, json_schema_extra={"format": "date-time"}, description="When it looked.")
+    configuration: str = Field(
+        max_length=64, description="SHA-256 over the versions of the configuration that its Envoy said it serves."
+    )
+    leads_outside: list[Way] = Field(
+        default_factory=list,
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="Paths that lead outside the cluster, or why nobody can say.",
+    )
+
+
 class GatewayBoundary(ApiModel):
     """What one gateway says that it enforces now. It is the only writer of its entry."""
 
@@ -77,6 +97,30 @@ class GatewayBoundary(ApiModel):
         description="When this came into force: new requests were refused, running ones were over.",
     )
     cut_requests: int = Field(default=0, ge=0, description="Requests that were running and have been cut for it.")
+    proof: GatewayProof | None = Field(default=None, description="Its last proof; absent: it was never asked for one.")
+
+
+Attempt = Annotated[str, StringConstraints(max_length=512)]
+
+
+class CanaryStatus(ApiModel):
+    """What stands behind BoundaryEnforced; gateways record it from here."""
+
+    last_probe_time: str = Field(
+        max_length=32, json_schema_extra={"format": "date-time"}, description="When a run last showed this."
+    )
+    holds_until: str | None = Field(
+        default=None,
+        max_length=32,
+        json_schema_extra={"format": "date-time"},
+        description="After this BoundaryEnforced counts as Unknown if nothing newer was said. Absent: it is Unknown.",
+    )
+    got_through: list[Attempt] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="What got through though policies forbid it.",
+    )
 
 
 class ClusterBoundaryStatus(ApiModel):
@@ -87,6 +131,9 @@ class ClusterBoundaryStatus(ApiModel):
         max_length=8,
         json_schema_extra=list_map("type"),
         description="BoundaryEnforced: does this cluster's network enforce NetworkPolicies? Written by the operator.",
+    )
+    canary: CanaryStatus | None = Field(
+        default=None, description="When the canary looked and what it saw. Written by the operator."
     )
     gateways: list[GatewayBoundary] = Field(
         default_factory=list,

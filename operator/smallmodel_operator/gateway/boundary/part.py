@@ -17,6 +17,7 @@ from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.boundary import cut
 from smallmodel_operator.gateway.boundary.force import InForce
+from smallmodel_operator.gateway.boundary.proof import Proof, Prover
 from smallmodel_operator.gateway.files import RDS
 
 LOOK_SECONDS: Final = 0.05
@@ -42,8 +43,9 @@ class Enforcer:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._watched = float("-inf")
-        self._said: InForce | None = None
+        self._said: tuple[InForce, Proof | None] | None = None
         """What the status says of this gateway."""
+        self._prover = Prover(agent)
         self._say_at = 0.0
         self._problem = ""
         agent.troubles.append(lambda: self._now.public)  # whoever reaches the port reads it
@@ -60,6 +62,7 @@ class Enforcer:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._enforce())
             group.create_task(self._report())
+            group.create_task(self._prover.run())
 
     async def _enforce(self) -> None:
         while True:
@@ -145,12 +148,12 @@ class Enforcer:
 
     async def _report(self) -> None:
         while True:
-            force = self._agent.in_force
-            if force is not None and force != self._said and await self._say(force):
-                self._said = force
+            force, proof = self._agent.in_force, self._prover.now
+            if force is not None and (force, proof) != self._said and await self._say(force, proof):
+                self._said = force, proof
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _say(self, force: InForce) -> bool:
+    async def _say(self, force: InForce, proof: Proof | None) -> bool:
         if not force.boundary.uid:
             return True  # there is no object to say it in
         name = self._agent.settings.identity
@@ -158,7 +161,7 @@ class Enforcer:
             "apiVersion": API_VERSION,
             "kind": "ClusterBoundary",
             "metadata": {"name": BOUNDARY},
-            "status": {"gateways": [force.entry(name)]},
+            "status": {"gateways": [force.entry(name) | ({"proof": proof.entry()} if proof else {})]},
         }
         try:
             await self._agent.client.apply(body, force=True, subresource="status", manager=name)

@@ -18,6 +18,7 @@ from smallmodel_operator.gateway.record import metrics
 from smallmodel_operator.gateway.record.boundary import Noted
 from smallmodel_operator.gateway.record.count import Counting, life_of
 from smallmodel_operator.gateway.record.door import Door, close
+from smallmodel_operator.gateway.record.finding import Findings
 from smallmodel_operator.gateway.record.inforce import InForce
 from smallmodel_operator.gateway.record.recorder import Recorder
 from smallmodel_operator.gateway.record.segments import ended, first_of
@@ -91,6 +92,7 @@ class Recording:
         """When a look at the log began that found nothing more (monotonic)."""
         self._versions: dict[str, str] = {}
         self._noted = Noted(settings.gateway_data_dir)
+        self._findings = Findings(settings.gateway_data_dir)
         self._signed = 0
 
     def _engine_master(self) -> bytes:
@@ -124,6 +126,7 @@ class Recording:
         self._recorder.open()
         self._in_force.load(first_of(self._recorder.folder), self._recorder.seq)
         self._noted.open()
+        self._findings.open()
 
     def _step(self) -> bool:
         """One commit; False: there is nothing to read now."""
@@ -163,6 +166,11 @@ class Recording:
 
     def _note_boundary(self) -> None:
         self._noted.take(self._recorder, self._agent.forces)
+
+    def _note_finding(self) -> None:
+        watch = self._agent.world.boundaries
+        self._findings.note(self._recorder, watch.said, watch.synced, datetime.now(UTC))
+        self._findings.save(self._recorder)
 
     def _bound(self) -> None:
         settings = self._agent.settings
@@ -272,12 +280,15 @@ class Recording:
 
     async def _tidy(self) -> None:
         looked = float("-inf")
+        watch = self._agent.world.boundaries
         while True:
             if self._agent.writer.versions != self._versions:
                 self._versions = dict(self._agent.writer.versions)
                 await self._tried(self._note_configuration)
             if self._noted.unsaved or self._agent.forces:
                 await self._tried(self._note_boundary)
+            if self._findings.due(watch.said, watch.synced, datetime.now(UTC)):
+                await self._tried(self._note_finding)
             if not self._recorder.failed and time.monotonic() - looked > TIDY_SECONDS:
                 looked = time.monotonic()
                 await self._tried(self._bound)

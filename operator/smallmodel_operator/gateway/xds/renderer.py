@@ -51,3 +51,7 @@ class EnvoyRenderer:
     def leaks(self, state: State, files: Mapping[str, Any], target: str = "") -> list[str]:
         """Paths that lead outside the cluster: of a whole configuration, or of the endpoints of one target."""
         return within.leaks(state, self.site, files, target)
+
+    def strangers(self, state: State, upstreams: Mapping[str, frozenset[tuple[str, int]]]) -> list[str]:
+        """Addresses Envoy says that it leads to, and that are outside."""
+        return within.strangers(state, self.site, upstreams)

@@ -29,6 +29,17 @@ def leaks(state: State, site: Site, files: Mapping[str, Any], target: str = "") 
     return [str(f) for f in findings(files, within)]
 
 
+def strangers(state: State, site: Site, upstreams: Mapping[str, frozenset[tuple[str, int]]]) -> list[str]:
+    """Every address that is outside, of those Envoy says its clusters lead to; a socket of the pod has port 0."""
+    within = inside(state, site)
+    around = {*within.gateways, *((path, 0) for path in within.pipes)}
+    return [
+        f"cluster {name}: {address}:{port} is none of its pods, and no gateway"
+        for name, addresses in sorted(upstreams.items())
+        for address, port in sorted(addresses - around - within.models.get(name, frozenset()))
+    ]
+
+
 @cache
 def _programs() -> frozenset[str]:
     names = (scripts.DOOR, scripts.TARGET)

@@ -73,6 +73,34 @@ async def test_a_cluster_without_the_kind_stops_nothing(api: FakeApiServer, stat
         await until(lambda: watch.now == STOPPED)
 
 
+async def test_a_new_word_on_the_network_is_known_and_changes_no_configuration(api: FakeApiServer) -> None:
+    api.answers[PATH] = listed(stopped())
+    async with watching(api) as (watch, changes):
+        await until(lambda: watch.synced)
+        assert watch.said is None
+        condition = {"type": "BoundaryEnforced", "status": "True", "reason": "PoliciesEnforced"}
+        api.answers[PATH] = listed({**stopped(), "status": {"conditions": [condition]}})
+        await until(lambda: watch.said is not None)
+        assert watch.said is not None
+        assert (watch.said.status, watch.now, len(changes)) == ("True", STOPPED, 1)
+        # A status nobody can read must not keep a stop, or its end, from being seen.
+        api.answers[PATH] = listed({**stopped(4), "spec": {}, "status": {"conditions": [condition], "canary": 7}})
+        await until(lambda: watch.now == Boundary("u", 4))
+        assert (watch.said, len(changes)) == (None, 2)
+
+
+async def test_a_proof_that_is_asked_for_changes_no_configuration(api: FakeApiServer) -> None:
+    api.answers[PATH] = listed(stopped())
+    async with watching(api) as (watch, changes):
+        await until(lambda: watch.synced)
+        assert watch.asked == ""
+        asked = stopped()
+        asked["metadata"]["annotations"] = {"smallmodel.dev/prove": "word" * 100}
+        api.answers[PATH] = listed(asked)
+        await until(lambda: bool(watch.asked))
+        assert (watch.asked, len(changes)) == (("word" * 100)[:64], 1)
+
+
 async def test_who_may_not_read_it_does_not_know_it(api: FakeApiServer) -> None:
     api.refuse("GET", "clusterboundaries", 403, "Forbidden", "may not list")
     api.answers[GROUP] = {"resources": [{"name": "clusterboundaries"}]}

@@ -22,6 +22,7 @@ from tests.gateway.states import model
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
 from smallmodel_operator.audit.verify import BEGAN
+from smallmodel_operator.boundary.said import Said
 from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cli.audit import chains, check
 from smallmodel_operator.core.keys import audit_seed
@@ -125,6 +126,26 @@ async def test_without_a_key_it_waits_and_says_so(tmp_path: Path) -> None:
         await until(lambda: (tmp_path / "audit" / "head.json").exists())
         assert [trouble() for trouble in agent.troubles] == ["", ""]
     assert report(tmp_path).answers == 2
+
+
+async def test_what_the_canary_found_is_recorded_once_over_restarts(tmp_path: Path) -> None:
+    agent, now = agent_of(tmp_path, Envoy()), datetime.now(UTC).replace(microsecond=0)
+    proven = Said("True", "PoliciesEnforced", "words", (), now, now, now + timedelta(hours=1))
+
+    def found() -> list[tuple[str, str]]:
+        return [(r["status"], r["since"]) for r in records(tmp_path) if r.get("event") == "enforcement"]
+
+    at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    async with running(agent):
+        agent.world.boundaries.synced, agent.world.boundaries.said = True, proven
+        await until(lambda: found() == [("True", at)], 10)
+        await until((tmp_path / "finding.json").exists, 10)
+    async with running(agent):  # the same is found when it starts again
+        await asyncio.sleep(1.2)
+        agent.world.boundaries.said = replace(proven, status="False", through=("a reached b",))
+        await until(lambda: len(found()) > 1, 10)
+    assert found() == [("True", at), ("False", at)]
+    assert report(tmp_path).faults == []
 
 
 async def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
