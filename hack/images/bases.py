@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,17 +28,31 @@ PYTHON = Base("bookworm", ("python3-minimal", "python3-venv", "python3-pip", "ca
 ENGINE = Base("forky", ("llama.cpp-tools",))
 NODE = Base("forky", ("nodejs", "curl"))
 STATIC = Base("bookworm", ("busybox-static",))
+BROWSER = Base("bookworm", ("chromium", "fonts-liberation2", "poppler-utils"))
+"""For no image: pages are looked at in it, with the same fonts everywhere."""
 
 
 def layer(base: Base) -> layers.Layer:
     """The base as one layer, made once by mmdebstrap."""
-    key = hashlib.sha256(f"{base}{EXCLUDE}".encode()).hexdigest()[:24]
-    tree = layers.folder() / f"base-{key}"
-    with (layers.folder() / f".base-{key}.lock").open("w") as lock:
+    made = tree(base)
+    with _locked(made):
+        return layers.of_tree(made.name, made)
+
+
+def tree(base: Base) -> Path:
+    """The base's folder, made once."""
+    made = layers.folder() / f"base-{hashlib.sha256(f'{base}{EXCLUDE}'.encode()).hexdigest()[:24]}"
+    with _locked(made):
+        if not made.exists():
+            _make(base, made)
+    return made
+
+
+@contextmanager
+def _locked(made: Path) -> Iterator[None]:
+    with made.with_name(f".{made.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not tree.exists():
-            _make(base, tree)
-        return layers.of_tree(f"base-{key}", tree)
+        yield
 
 
 def _make(base: Base, tree: Path) -> None:

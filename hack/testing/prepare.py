@@ -1,8 +1,12 @@
-"""Everything the real tiers need before they start, with progress: packages, programs, images. Fast when cached."""
+"""Everything the real tiers need before they start, with progress: packages, programs, images. Fast when cached.
+
+`--long`: what the long tests need besides, a browser.
+"""
 
 import os
 import sys
 
+from hack.browser import root
 from hack.cluster import packages
 from hack.cluster.binaries import BuildFailed, ensure
 from hack.images.build import build_image
@@ -21,7 +25,9 @@ def main() -> int:
             ensure(name)
         for name in IMAGES:
             build_image(name)
-    except (packages.Missing, BuildFailed) as error:
+        if "--long" in sys.argv[1:]:
+            root.ensure()
+    except (packages.Missing, BuildFailed, root.NotHere) as error:
         print(f"test: {error}", file=sys.stderr)
         return 2
     return 0

@@ -5,7 +5,8 @@ test: setup ## All tests: lint, types, contracts, then every tier side by side
 	@$(MAKE) --no-print-directory test-prepare
 	@$(BIN)/python -m hack.testing.run
 
-test-long: setup test-prepare ## Long tests: kills under load, long outages, real Argo CD, models of true size
+test-long: setup ## Long tests: kills under load, long outages, real Argo CD, a real browser, models of true size
+	@$(BIN)/python -m hack.testing.prepare --long
 	@$(BIN)/python -m hack.testing.run --long
 
 test-fast: setup ## Only the tests that need nothing but Python

@@ -16,10 +16,10 @@ BEGAN = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LIFE = "2026-11-21T12:00:00.000000Z"
 
 
-def line(number: int, **fields: Any) -> bytes:
-    """A line of the access log; request `number` came so many milliseconds after BEGAN."""
+def line(number: int, began: datetime = BEGAN, **fields: Any) -> bytes:
+    """A line of the access log; request `number` came so many milliseconds after that."""
     value: dict[str, Any] = dict.fromkeys(FIELDS)
-    at = BEGAN + timedelta(milliseconds=number)
+    at = began + timedelta(milliseconds=number)
     value |= {
         "time": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "request.id": f"request-{number}",
@@ -34,19 +34,29 @@ def line(number: int, **fields: Any) -> bytes:
 class Fixture:
     """A folder with `access.log` and `audit/`, and the recorder that reads the one into the other."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 4096, signer: Signer = SIGNER, **recorder: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = 4096,
+        batch_bytes: int = 2048,
+        signer: Signer = SIGNER,
+        began: datetime = BEGAN,
+        **recorder: Any,
+    ) -> None:
         self.log, self.audit = folder / "access.log", folder / "audit"
         self.life = LIFE
         self.written = 0
         self.passed = timedelta()
-        """Since BEGAN, besides a millisecond for each answer."""
-        self._segment_bytes, self._signer, self._more = segment_bytes, signer, recorder
+        """Since it began, besides a millisecond for each answer."""
+        self._segment_bytes, self._batch_bytes = segment_bytes, batch_bytes
+        self._signer, self._began, self._more = signer, began, recorder
         self.start()
 
     def start(self) -> None:
         """A process begins."""
         life: Callable[[], str] = lambda: self.life  # noqa: E731
-        clock: Callable[[], datetime] = lambda: BEGAN + self.passed + timedelta(milliseconds=self.written)  # noqa: E731
+        clock: Callable[[], datetime] = lambda: self._began + self.passed + timedelta(milliseconds=self.written)  # noqa: E731
         self.recorder = Recorder(
             self.audit,
             "gateway-0",
@@ -57,7 +67,11 @@ class Fixture:
             **self._more,
         )
         self.reader = LogReader(
-            self.log, self.recorder, self.recorder.on_line, on_garbage=self.recorder.on_garbage, batch_bytes=2048
+            self.log,
+            self.recorder,
+            self.recorder.on_line,
+            on_garbage=self.recorder.on_garbage,
+            batch_bytes=self._batch_bytes,
         )
         self.recorder.open()
 
@@ -66,7 +80,7 @@ class Fixture:
         with self.log.open("ab") as log:
             for _ in range(number):
                 self.written += 1
-                log.write(line(self.written, **fields))
+                log.write(line(self.written, self._began, **fields))
 
     def read(self) -> None:
         """All that is in the log is recorded, with a commit for each batch."""

@@ -4,38 +4,40 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
+from smallmodel_operator.audit.period import Period
+from smallmodel_operator.audit.style import POLICY, STYLE
 from smallmodel_operator.audit.summary import share, unseen, verdict
 
-STYLE: Final = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;max-width:60rem;margin:2rem auto;padding:0 1rem}
-h1{margin-bottom:.2rem}h2{margin-top:2.2rem;border-bottom:1px solid #d6dae1}
-table{border-collapse:collapse;width:100%;font-size:14px}
-th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #e6e9ee;vertical-align:top}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.verdict{padding:1rem 1.2rem;border-left:6px solid;margin:1.2rem 0;font-size:17px}
-.good{border-color:#1a7f4b;background:#ecf7f1}.bad{border-color:#b3261e;background:#fbeeed}.open{border-color:#b26a00;background:#fdf5e8}
-code{font-size:13px;overflow-wrap:anywhere}.quiet{color:#5b6472}
-@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}
-"""
 USES: Final = (
     ("model", "Model"), ("caller", "Caller"), ("namespace", "Namespace"), ("requests", "Requests"),
     ("answered", "Answered"), ("refused", "Refused"), ("failed", "Failed"), ("left", "Given up"),
     ("input_tokens", "Tokens in"), ("output_tokens", "Tokens out"),
 )  # fmt: skip
 ENFORCED: Final = {"True": "proven", "False": "NOT enforced", "Unknown": "unknown"}
-NUMBERS: Final = ("first", "last", "signed_to", "finished", "recorded", "missing", "surplus")
+CHAINS: Final = (
+    ("first", "First record"), ("last", "Last record"), ("signed_to", "Signed to"), ("finished", "Counted by Envoy"),
+    ("recorded", "Recorded"), ("missing", "Missing"), ("surplus", "Too many"),
+)  # fmt: skip
+
+
+class Code(str):
+    """A text people compare sign by sign, such as a hash."""
+
+    __slots__ = ()
 
 
 def page(value: Mapping[str, Any]) -> str:
     """The page of a report (`summary.statement`, signed or not)."""
     good, sentence = verdict(value)
-    colour = "bad" if not good else "open" if unseen(value) else "good"
     period, total = value["period"], value["total"]
+    named = Period(period["since"], period["until"]).words()
+    colour = "bad" if not good else "open" if unseen(value) or not value["left"]["judged"] else "good"
     parts = [
-        "<h1>Data boundary report</h1>",
-        f'<p class="quiet">{_text(period["since"])} to before {_text(period["until"])} (UTC), '
-        f"made {_text(value['made'])}</p>",
+        f'<header><h1>Data boundary report</h1><p class="period">{_text(named)}</p></header>',
+        f'<p class="quiet">From {_text(period["since"])} 00:00 to {_text(period["until"])} 00:00 UTC. '
+        f"Made {_text(value['made'][:16].replace('T', ' '))} UTC.</p>",
         f'<p class="verdict {colour}">{_text(sentence)}</p>',
+        *_facts(value),
         f"<p>{_count(total['requests'])} requests: {_count(total['answered'])} answered, {_count(total['refused'])} "
         f"refused by a gateway, {_count(total['failed'])} failed, {_count(total['left'])} given up by their callers. "
         "Texts of requests and answers are recorded nowhere.</p>",
@@ -52,9 +54,27 @@ def page(value: Mapping[str, Any]) -> str:
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Data boundary report {_text(period['since'])}</title><style>{STYLE}</style></head>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>Data boundary report {_text(named)}</title><style>{STYLE}</style></head>\n"
         f"<body>\n{body}\n</body></html>\n"
     )
+
+
+def _facts(value: Mapping[str, Any]) -> list[str]:
+    """What is looked for first, in large numbers."""
+    left, gateways = value["left"], value["gateways"]
+    facts = {
+        "Requests": _count(value["total"]["requests"]),
+        "Of them left the cluster": _count(left["requests"]) if left["judged"] else "not compared",
+        "Gateways with intact records": f"{sum(g['intact'] for g in gateways)} of {len(gateways)}",
+        "Requests without a record": _count(sum(g["missing"] for g in gateways)),
+    }
+    return [
+        "<dl>",
+        *(f"<div><dt>{_text(name)}</dt><dd>{_text(said)}</dd></div>" for name, said in facts.items()),
+        "</dl>",
+    ]
 
 
 def _left(left: Mapping[str, Any]) -> list[str]:
@@ -66,10 +86,16 @@ def _left(left: Mapping[str, Any]) -> list[str]:
             "they went to were not compared with the cluster's networks: make the report with <code>--inside</code> "
             "to have that.</p>",
         ]
-    networks = ", ".join(left["inside"])
+    sent, networks = _count(left["sent"]), f"<code>{_text(', '.join(left['inside']))}</code>"
+    if not left["requests"]:
+        return [
+            *found,
+            "<p><strong>Nothing: 0 requests, 0 bytes.</strong> "
+            f"All {sent} requests that were sent on went to addresses inside the cluster's networks: {networks}.</p>",
+        ]
     found.append(
-        f"<p><strong>{_count(left['requests'])} requests, {_count(left['bytes'])} bytes</strong> "
-        f"of {_count(left['sent'])} that went on to an address. Inside are: <code>{_text(networks)}</code>.</p>"
+        f"<p><strong>{_count(left['requests'])} requests, {_count(left['bytes'])} bytes.</strong> "
+        f"Of {sent} requests that were sent on, these went to addresses outside the cluster's networks, {networks}.</p>"
     )
     if left["destinations"]:
         rows = ([item["address"], item["requests"], item["bytes"]] for item in left["destinations"])
@@ -117,10 +143,14 @@ def _events(events: Sequence[Mapping[str, Any]], ordinary: int) -> list[str]:
     found = ["<h2>Events in the record</h2>"]
     named = ("event", "time", "seq")
     rows = [
-        [event.get("time"), event.get("event"), "; ".join(f"{k}: {v}" for k, v in event.items() if k not in named)]
+        [
+            str(event.get("time", ""))[:19].replace("T", " "),
+            event.get("event"),
+            "; ".join(f"{k}: {_plain(v)}" for k, v in event.items() if k not in named),
+        ]
         for event in events
     ]
-    found.append(_table(["Time", "Event", "Details"], rows) if rows else "<p>None.</p>")
+    found.append(_table(["Time (UTC)", "Event", "Details"], rows) if rows else "<p>None.</p>")
     return [
         *found,
         f'<p class="quiet">{_count(ordinary)} ordinary ones (starts, new configuration) are not listed.</p>',
@@ -134,25 +164,26 @@ def _chains(gateways: Sequence[Mapping[str, Any]]) -> list[str]:
         "taken out or put in is found. Envoy counts its requests itself, and the numbers are compared. The whole chain "
         "counts here, not only the period. <code>slm audit verify</code> repeats the check from the files alone.</p>",
     ]
+    rows = [
+        [g["place"], "intact" if g["intact"] else f"{len(g['faults'])} fault(s)", *(g[name] for name, _ in CHAINS)]
+        for g in gateways
+    ]
+    found.append(_table(["Gateway", "State", *(title for _, title in CHAINS)], rows))
     for gateway in gateways:
-        number = {name: _count(gateway[name]) for name in NUMBERS}
-        state = "intact" if gateway["intact"] else f"{len(gateway['faults'])} fault(s)"
-        found.append(
-            f"<p><strong>{_text(gateway['place'])}</strong>: {state}, records {number['first']} to {number['last']}, "
-            f"signed to {number['signed_to']}.<br>Requests counted by Envoy: {number['finished']}; recorded: "
-            f"{number['recorded']}; missing: {number['missing']}; too many: {number['surplus']}.<br>"
-            f"Head: <code>{_text(gateway['head'])}</code><br>Signed with: "
-            f"<code>{_text(', '.join(gateway['keys']) or 'no key')}</code></p>"
-        )
-        said = [*gateway["faults"], *gateway["warnings"]]
+        said = [f"{gateway['place']}: {text}" for text in (*gateway["faults"], *gateway["warnings"])]
         found += ["<ul>", *(f"<li>{_text(text)}</li>" for text in said), "</ul>"] if said else []
-    return found
+    heads = ([g["place"], Code(g["head"]), Code(", ".join(g["keys"]) or "no key")] for g in gateways)
+    return [
+        *found,
+        "<h2>Heads of the chains</h2>",
+        _table(["Gateway", "Hash of the last record", "Signed with key"], heads),
+    ]
 
 
 def _controls(controls: Sequence[Mapping[str, Any]]) -> list[str]:
     if not controls:
         return []
-    rows = ([c["does"], ", ".join(c["duties"]), c["test"]] for c in controls)
+    rows = ([c["does"], ", ".join(d.replace(" ", "\u00a0") for d in c["duties"]), Code(c["test"])] for c in controls)
     return [
         "<h2>Controls of this version</h2>",
         "<p>Each row names the test that goes red when the control is taken away; a control without one is not listed. "
@@ -171,23 +202,36 @@ def _signature(value: Mapping[str, Any]) -> list[str]:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    lines = [[_cell(cell) for cell in row] for row in rows]
+    lines = [[_cell(cell, title) for cell, title in zip(row, titles, strict=True)] for row in rows]
     if not lines:
         return "<p>None.</p>"
-    numbers = ['class="n"' if cell.startswith('<td class="n"') else "" for cell in lines[0]]
-    head = "".join(f"<th {c}>{_text(t)}</th>" for t, c in zip(titles, numbers, strict=True))
+    numbers = [' class="n"' if cell.startswith('<td class="n"') else "" for cell in lines[0]]
+    head = "".join(f'<th scope="col"{c}>{_text(t)}</th>' for t, c in zip(titles, numbers, strict=True))
     body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, title: str) -> str:
+    """`title` stands before it where a screen is too narrow for columns."""
+    label = f'data-title="{_text(title)}"'
     if type(value) is int:
-        return f'<td class="n">{_count(value)}</td>'
-    return f"<td>{_text(value) or '–'}</td>"
+        return f'<td class="n" {label}>{_count(value)}</td>'
+    if isinstance(value, Code):
+        return f"<td {label}><code>{_text(value)}</code></td>"
+    return f"<td {label}>{_text(value) or '–'}</td>"
 
 
 def _count(value: int) -> str:
     return f"{value:,}"
+
+
+def _plain(value: Any) -> str:
+    """A JSON value without its signs."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
+    return str(value)
 
 
 def _text(value: Any) -> str:

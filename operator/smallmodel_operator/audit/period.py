@@ -4,6 +4,7 @@ Both ends of `..` belong to it, a day or a month as a whole.
 """
 
 import re
+from calendar import month_name
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -33,6 +34,25 @@ class Period:
 
     def __contains__(self, time: str) -> bool:
         return self.since <= time < self.until
+
+    def words(self) -> str:
+        """As people say it: `2026`, `July to September 2026`, `November 2026`, `1 to 15 November 2026`."""
+        first, last = date.fromisoformat(self.since), date.fromisoformat(self.until) - timedelta(days=1)
+        if first.day == 1 and (last + timedelta(days=1)).day == 1:
+            if (first.month, last.month, last.year) == (1, 12, first.year):
+                return str(first.year)
+            return _between((month_name[first.month], first.year), (month_name[last.month], last.year))
+        return _between((first.day, month_name[first.month], first.year), (last.day, month_name[last.month], last.year))
+
+
+def _between(first: tuple[object, ...], last: tuple[object, ...]) -> str:
+    """Both, without the end they have in common: day, month, year, or the latter two."""
+    same = 0
+    while same < len(first) and first[-1 - same :] == last[-1 - same :]:
+        same += 1
+    text = " ".join(map(str, last))
+    rest = first[: len(first) - same]
+    return f"{' '.join(map(str, rest))} to {text}" if rest else text
 
 
 def _span(text: str) -> tuple[date, date]:

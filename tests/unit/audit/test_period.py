@@ -28,6 +28,26 @@ def test_what_it_says(text: str, since: str, until: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2026", "2026"),
+        ("2025..2026", "January 2025 to December 2026"),
+        ("2026-Q4", "October to December 2026"),
+        ("2026-11", "November 2026"),
+        ("2026-11..2027-01", "November 2026 to January 2027"),
+        ("2026-11-21", "21 November 2026"),
+        ("2026-11-01..2026-11-15", "1 to 15 November 2026"),
+        ("2026-10-28..2026-11-03", "28 October to 3 November 2026"),
+        ("2026-12-28..2027-01-03", "28 December 2026 to 3 January 2027"),
+        ("2026-01-05..2026-02-05", "5 January to 5 February 2026"),
+        ("2024-02-29", "29 February 2024"),
+    ],
+)
+def test_what_people_call_it(text: str, words: str) -> None:
+    assert Period.of(text).words() == words
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "..", "2026..", "november", "2026-13", "2026-00", "2026-02-30", "2026-Q5", "0000", "9999", "2026-1",
      "2026-11..2026-10", "٢٠٢٦", "2026-11-21T10", " 2026"],

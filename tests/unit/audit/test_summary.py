@@ -1,6 +1,9 @@
 """What chains say of a time."""
 
+import base64
+import hashlib
 import json
+import re
 from ipaddress import ip_network
 from typing import Any
 
@@ -11,6 +14,7 @@ from smallmodel_operator.audit.page import page
 from smallmodel_operator.audit.period import Period
 from smallmodel_operator.audit.record import ORIGIN, Kind, read, seal
 from smallmodel_operator.audit.report import Checkpoint, Fault, FaultKind, Report
+from smallmodel_operator.audit.style import STYLE
 from smallmodel_operator.audit.summary import Chain, Summary, is_inside, statement, verdict
 
 NOVEMBER = Period.of("2026-11")
@@ -134,6 +138,36 @@ def test_many_destinations_are_cut_and_said(monkeypatch: pytest.MonkeyPatch) -> 
     found = value(summed(*({"slm.upstream.address": f"192.0.2.{n}:1"} for n in range(5))))
     assert (len(found["left"]["destinations"]), found["left"]["addresses"]) == (2, 5)
     assert "and 3 more" in page(found)
+
+
+def test_the_page_is_coloured_by_what_is_known() -> None:
+    sent = {"slm.upstream.address": "10.244.0.7:8080"}
+    for found, colour in (
+        (value(summed(sent)), "good"),
+        (value(summed(sent, inside=())), "open"),
+        (value(summed({"slm.upstream.address": "93.184.215.14:443"})), "bad"),
+    ):
+        assert f'<p class="verdict {colour}">' in page(found)
+        assert f".{colour}{{color:var(--{colour})" in STYLE
+
+
+def test_the_page_lets_its_own_style_and_nothing_else_be_used() -> None:
+    text = page(value(summed()))
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
+    hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{hashed}'"
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}">' in text
+    assert " style=" not in text
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_what_is_nested_in_an_event_is_readable() -> None:
+    force = {"kind": Kind.NOTE, "event": "boundary", "namespaces": {"crm": "leak"}, "set_aside": ["1.jsonl"], "x": {}}
+    text = page(value(summed(force)))
+    assert "namespaces: crm leak" in text
+    assert "set_aside: 1.jsonl" in text
+    assert "x: none" in text
 
 
 def test_nothing_a_caller_chose_is_markup_on_the_page() -> None:
