@@ -1,8 +1,8 @@
 # Models of true size with random weights, and what they need in memory.
-.PHONY: true-size-models measure-memory
+.PHONY: true-size-models bench-memory
 
 true-size-models: setup ## Write GGUFs with the true shapes of 0.5B, 3B and 8B models into the cache (9 GB; MODELS="0.5b:Q4_0 …" picks)
 	@$(BIN)/python -m hack.true_size.write $(MODELS)
 
-measure-memory: setup ## Estimated against measured memory of real llama.cpp on models of true size (root; CASES=… picks)
+bench-memory: setup ## Estimated against measured memory of real llama.cpp on models of true size (root; CASES=… picks; JSON is the last line)
 	@nice -n 5 $(BIN)/python -m hack.true_size.measure $(CASES)
