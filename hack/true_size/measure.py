@@ -59,8 +59,17 @@ def fill(server: Server, slot: int, context: int) -> None:
     Raises:
         SystemExit: the engine refuses, or took fewer tokens than sent.
     """
-    prompt = [FIRST_TOKEN + (slot * 7919 + i * 31) % TOKENS for i in range(context - GENERATED)]
-    body = {"prompt": prompt, "n_predict": GENERATED, "id_slot": slot, "cache_prompt": False, "ignore_eos": True}
+    ask(server, slot, context - GENERATED, GENERATED)
+
+
+def ask(server: Server, slot: int, tokens: int, generated: int, start: int = 0) -> None:
+    """One prompt of so many tokens in one slot; `start` makes it another prompt.
+
+    Raises:
+        SystemExit: the engine refuses, or took fewer tokens than sent.
+    """
+    prompt = [FIRST_TOKEN + (start + slot * 7919 + i * 31) % TOKENS for i in range(tokens)]
+    body = {"prompt": prompt, "n_predict": generated, "id_slot": slot, "cache_prompt": False, "ignore_eos": True}
     request = urllib.request.Request(
         f"{server.url}/completion", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )

@@ -97,7 +97,7 @@ class Server:
 
 
 @contextmanager
-def serving(file: Path, context: int, slots: int, *more: str) -> Iterator[Server]:
+def serving(file: Path, context: int, slots: int, *more: str, cgroup: Path | None = None) -> Iterator[Server]:
     """The engine on a file, started the way a pod starts it; `more` are arguments after the operator's."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -109,6 +109,7 @@ def serving(file: Path, context: int, slots: int, *more: str) -> Iterator[Server
         model_path=f"/mnt/{file.name}",
     )  # fmt: skip
     script = (
+        '[ -z "$JOIN" ] || echo $$ >"$JOIN/cgroup.procs"; '
         'mount --make-rprivate / && mount --bind "$1" "$0/mnt" && mount -t proc proc "$0/proc" && '
         'mount --rbind /dev "$0/dev" && root=$0 && shift && exec chroot "$root" /usr/bin/llama-server "$@"'
     )
@@ -120,7 +121,7 @@ def serving(file: Path, context: int, slots: int, *more: str) -> Iterator[Server
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["unshare", "-m", "sh", "-c", script, str(engine_root()), str(file.parent), *arguments],
-            stdout=output, stderr=output,
+            stdout=output, stderr=output, env={**os.environ, "JOIN": str(cgroup or "")},
         )  # fmt: skip
     server = Server(process, port, log)
     watcher = threading.Thread(target=server.watch, daemon=True)
