@@ -34,7 +34,7 @@ def test_every_type_is_measured_on_two_architectures_with_several_contexts_and_s
     assert all(name in SHAPES and kind in FILE_TYPE for name, kind, _, _ in cases)
     for kind in TYPES:
         assert {"qwen2", "llama"} <= {SHAPES[name].architecture for name, of, _, _ in cases if of == kind}
-        assert len({size for _, of, *size_ in cases if of == kind for size in [tuple(size_)]}) > 1
+        assert len({tuple(size) for _, of, *size in cases if of == kind}) > 1
     assert len(set(CASES)) == len(CASES)
 
 
