@@ -1,211 +1,188 @@
-"""Estimated against measured: llama.cpp's real server on models of true size, with the operator's own arguments.
+"""Estimated against measured memory: the real engine on models of true size, every slot filled to its context.
 
-Measured is what the server needs while it answers: its anonymous memory at its peak plus the file pages (weights,
-libraries) it touched during the answers. Weights that llama.cpp copied into another layout at load stay mapped
-too, but nobody reads them again: the kernel takes those pages back before it ever kills a pod, and they are not
-counted. Needs root: the server of the engine image runs in a chroot of its own mount namespace, on loopback only.
+Measured is the kernel's high-water mark of the engine's resident memory (VmHWM), with the weights mapped as always.
+Each slot is sent a prompt of token numbers as long as its context but for a few tokens, which are then generated, all
+slots at once. Beside it stands what the engine needs to keep: its anonymous memory at its peak plus the pages of files
+it touched while it answered; that must be within the request the operator makes. The last line of the output is JSON;
+the exit code is 1 when an estimate is off by more than 10 %, or a request is below what was needed.
 """
 
 import argparse
 import json
 import os
-import socket
-import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import contextmanager
+from typing import Any
 
-from hack.cluster.paths import cache
 from hack.true_size import write
+from hack.true_size.server import Server, serving
+from hack.true_size.shapes import FILE_TYPE, SHAPES
+from smallmodel_operator.quantization.decide import fit
 from smallmodel_operator.quantization.memory import estimate
-from smallmodel_operator.serving import llamacpp
-from smallmodel_operator.serving.types import ServingRequest
 from smallmodel_operator.weights import describe, gguf
 
 MIB = 2**20
+TYPES = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 CASES = (
-    "0.5b:Q4_0:4096:4",
-    "0.5b:Q4_K_M:4096:4",
-    "0.5b:Q5_K_M:4096:4",
+    *(f"0.5b:{kind}:{size}" for kind in TYPES for size in ("1024:4", "4096:1")),
     "0.5b:Q8_0:4096:4",
-    "0.5b:F16:4096:4",
-    "3b:Q4_K_M:4096:2",
-    "8b:Q4_K_M:4096:2",
+    "0.5b:Q4_0:2048:2",
+    *(f"1b:{kind}:2048:1" for kind in TYPES),
+    "1b:Q4_K_M:1024:4",
+    *(f"gemma:{kind}:{size}" for kind in TYPES for size in ("1024:4", "4096:2")),
+    "moe:Q8_0:1024:2",
+    "moe:Q4_K_M:4096:1",
+    "3b:Q4_K_M:4096:1",
+    "8b:Q4_K_M:512:1",
 )
 """size : block types : contextSize : parallelSlots"""
-PROMPT_WORDS = 150
-"""About 600 tokens: more than one micro batch of 512, so that the compute buffer is touched to its end."""
-LOAD_SECONDS, ANSWER_SECONDS = 600, 1800
+PARTS = ("weights", "repacked", "kv_cache", "checkpoints", "compute", "process")
+GENERATED = 8
+FIRST_TOKEN, TOKENS = 1000, 20_000
+"""Prompts are made of these token numbers; every vocabulary here has them."""
+SMALLEST_WEIGHTS = 200_000_000
+"""Bytes; an error in percent says little of anything smaller."""
+ALLOWED_PERCENT = 10.0
+ANSWER_SECONDS = 3600
+TELL_SECONDS = 15
 
 
-def engine_root() -> Path:
-    """The engine image's file tree; built where it is missing."""
-    found = sorted((cache() / "images" / "layers").glob("base-*/usr/bin/llama-server"))
-    if not found:
-        from hack.images.build import build_image
+def fill(server: Server, slot: int, context: int) -> None:
+    """Fill one slot to its end.
 
-        build_image("llamacpp")
-        found = sorted((cache() / "images" / "layers").glob("base-*/usr/bin/llama-server"))
-    return found[-1].parents[2]
+    Raises:
+        SystemExit: the engine refuses, or took fewer tokens than sent.
+    """
+    ask(server, slot, context - GENERATED, GENERATED)
 
 
-@dataclass
-class Server:
-    """A llama-server under observation."""
+def ask(server: Server, slot: int, tokens: int, generated: int, start: int = 0) -> None:
+    """One prompt of so many tokens in one slot; `start` makes it another prompt.
 
-    process: subprocess.Popen[bytes]
-    port: int
-    peak_anonymous: int = 0
-    peak_resident: int = 0
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def watch(self) -> None:
-        while not self.ended.wait(0.05):
-            try:
-                lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-            except OSError:
-                return
-            kib = {k: int(v.split()[0]) for k, _, v in (x.partition(":") for x in lines) if k.startswith(("Rss", "Vm"))}
-            self.peak_anonymous = max(self.peak_anonymous, kib.get("RssAnon", 0) * 1024)
-            self.peak_resident = max(self.peak_resident, kib.get("VmHWM", 0) * 1024)
-
-    def forget_touched(self) -> None:
-        """Clear the kernel's marks of touched pages."""
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("1")
-
-    def touched_files(self) -> int:
-        """Bytes of file pages touched since then."""
-        total, of_file = 0, False
-        for line in Path(f"/proc/{self.process.pid}/smaps").read_text().splitlines():
-            words = line.split()
-            if not words[0].endswith(":"):
-                of_file = len(words) > 5 and words[5].startswith("/")
-            elif of_file and words[0] == "Referenced:":
-                total += int(words[1]) * 1024
-            elif of_file and words[0] == "Anonymous:":
-                total -= int(words[1]) * 1024  # written pages of a library are in the anonymous sum already
-        return total
-
-
-def start(file: Path, context: int, slots: int) -> Server:
-    """Start the engine on a file, the way a pod does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    request = ServingRequest(
-        name="measured", namespace="", engine_image="", context_size=context, parallel_slots=slots, args=(), env=(),
-        cpu_request="2", cpu_limit=None, threads=os.cpu_count() or 1, memory_request="", memory_declared=False,
-        memory_limit=None, node_selector={}, tolerations=(), replicas=1, artifact="", volume={}, mount={},
-        model_path=f"/mnt/{file.name}",
-    )  # fmt: skip
-    script = (
-        'mount --make-rprivate / && mount --bind "$1" "$0/mnt" && mount -t proc proc "$0/proc" && '
-        'mount --rbind /dev "$0/dev" && root=$0 && shift && exec chroot "$root" /usr/bin/llama-server "$@"'
-    )
-    arguments = [*llamacpp.arguments(request), "--host", "127.0.0.1", "--port", str(port)]
-    log = (file.parent / "llama-server.log").open("wb")
-    process = subprocess.Popen(
-        ["unshare", "-m", "sh", "-c", script, str(engine_root()), str(file.parent), *arguments],
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    server = Server(process, port)
-    threading.Thread(target=server.watch, daemon=True).start()
-    return server
-
-
-def wait(server: Server, log: Path) -> float:
-    """Seconds until it answers /health with 200."""
-    began = time.monotonic()
-    while time.monotonic() - began < LOAD_SECONDS:
-        if server.process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{server.url}/health", timeout=5) as answer:
-                if answer.status == 200:
-                    return time.monotonic() - began
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("llama-server did not become ready:\n" + "\n".join(log.read_text().splitlines()[-20:]))
-
-
-def ask(url: str, words: int) -> dict[str, float]:
-    """One chat completion; its timings."""
-    prompt = " ".join(f"w{i % 97}" for i in range(words))
-    body = {"messages": [{"role": "user", "content": prompt}], "max_tokens": 8}
+    Raises:
+        SystemExit: the engine refuses, or took fewer tokens than sent.
+    """
+    prompt = [FIRST_TOKEN + (start + slot * 7919 + i * 31) % TOKENS for i in range(tokens)]
+    body = {"prompt": prompt, "n_predict": generated, "id_slot": slot, "cache_prompt": False, "ignore_eos": True}
     request = urllib.request.Request(
-        f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        f"{server.url}/completion", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
             said = json.load(answer)
     except urllib.error.HTTPError as error:
         raise SystemExit(f"llama-server answers {error.code}: {error.read().decode()[:300]}") from error
-    if said["usage"]["completion_tokens"] < 1:
-        raise SystemExit(f"no answer: {said}")
-    return {"prompt_tokens": said["usage"]["prompt_tokens"], **said["timings"]}
+    if said["tokens_evaluated"] != len(prompt) or said["tokens_predicted"] < 1 or said["id_slot"] != slot:
+        raise SystemExit(f"slot {slot} was not filled: {str(said)[:500]}")
 
 
-def measure(case: str) -> dict[str, object]:
-    """One row: load, answer on every slot at once, compare."""
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Say every so often that it still goes on, and for how long."""
+    ended, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not ended.wait(TELL_SECONDS):
+            print(f"{what}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def measure(case: str) -> dict[str, Any]:
+    """One row: load, fill every slot, compare."""
     name, kind, context, slots = case.split(":")
+    context_size, parallel_slots = int(context), int(slots)
     file = write.ensure(name, kind)
-    print(f"{case}: loading {file.stat().st_size // MIB} MiB ...", file=sys.stderr, flush=True)
     with file.open("rb") as stream:
         facts = describe.facts(gguf.read_header(stream, file.stat().st_size), "", file.name)
-    expected = estimate(facts, int(context), int(slots))
-    words = min(PROMPT_WORDS, int(context) // 5)  # a word is about four tokens
-    server = start(file, int(context), int(slots))
-    try:
-        ready = wait(server, file.parent / "llama-server.log")
-        print(f"{case}: ready after {ready:.1f} s, answering ...", file=sys.stderr, flush=True)
+    if facts.tensor_bytes < SMALLEST_WEIGHTS:
+        raise SystemExit(f"{case}: {facts.tensor_bytes} bytes of weights are too few to say anything")
+    settings: dict[str, Any] = {"context_size": context_size, "parallel_slots": parallel_slots}
+    expected = estimate(facts, **settings)
+    request = fit(facts, declared_request=None, limit=None, **settings).request_bytes
+    print(f"{case}: loading {facts.file_bytes // MIB} MiB", file=sys.stderr, flush=True)
+    with serving(file, context_size, parallel_slots) as server:
+        ready = server.wait()
+        loaded = server.peak_resident
         server.forget_touched()
-        with ThreadPoolExecutor(int(slots)) as pool:
-            timings = list(pool.map(lambda i: ask(server.url, 8 if i else words), range(int(slots))))
-        files = server.touched_files()
-    finally:
-        server.ended.set()
-        server.process.terminate()
-        server.process.wait(30)
-    measured = server.peak_anonymous + files
+        began = time.monotonic()
+        with (
+            telling(f"{case}: filling {parallel_slots} x {context_size} tokens"),
+            ThreadPoolExecutor(parallel_slots) as p,
+        ):
+            list(p.map(lambda slot: fill(server, slot, context_size), range(parallel_slots)))
+        filled = time.monotonic() - began
+        server.look()
+        needed = server.peak_anonymous + server.touched_files()
     return {
         "model": name,
-        "quantization": facts.quantization,
-        "context_size": int(context),
-        "parallel_slots": int(slots),
-        "file_mib": file.stat().st_size // MIB,
-        "estimated_mib": expected.total // MIB,
-        "measured_mib": measured // MIB,
-        "error_percent": round(100 * (expected.total - measured) / measured, 1),
-        "anonymous_mib": server.peak_anonymous // MIB,
-        "touched_files_mib": files // MIB,
-        "peak_resident_mib": server.peak_resident // MIB,
+        "arch": facts.architecture,
+        "type": facts.quantization,
+        "context": context_size,
+        "slots": parallel_slots,
+        "estimated_bytes": expected.peak,
+        "measured_bytes": server.peak_resident,
+        "error_percent": round(100 * (expected.peak - server.peak_resident) / server.peak_resident, 2),
+        "requested_bytes": request,
+        "needed_bytes": needed,
+        "weights_bytes": facts.tensor_bytes,
+        "anonymous_bytes": server.peak_anonymous,
+        "loaded_bytes": loaded,
+        "parts": {
+            k: getattr(expected, k) for k in ("weights", "repacked", "kv_cache", "checkpoints", "compute", "process")
+        },
         "ready_seconds": round(ready, 1),
-        "prompt_tokens": int(timings[0]["prompt_tokens"]),
-        "parts_mib": {k: getattr(expected, k) // MIB for k in ("weights", "kv_cache", "compute", "process")},
+        "fill_seconds": round(filled, 1),
     }
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row for people."""
+    figures = (row[k] // MIB for k in ("estimated_bytes", "measured_bytes", "requested_bytes", "needed_bytes"))
+    estimated, measured, requested, needed = figures
+    return (
+        f"{row['arch']} {row['model']} {row['type']} {row['context']} x {row['slots']}: estimated {estimated:,} MiB, "
+        f"measured {measured:,} MiB ({row['error_percent']:+.1f} %); requested {requested:,} MiB, needed {needed:,} MiB"
+    )
+
+
+def wrong(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows that do not hold."""
+    found = [line(r) for r in rows if abs(r["error_percent"]) > ALLOWED_PERCENT]
+    return found + [line(r) for r in rows if r["needed_bytes"] > r["requested_bytes"]]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", default=CASES, metavar="SIZE:TYPE:CONTEXT:SLOTS")
     options = parser.parse_args()
-    if os.geteuid() != 0:
-        parser.error("needs root for its chroot (try: sudo -E make measure-memory)")
-    rows = []
     for case in options.cases:
+        name, kind, *_ = case.split(":")
+        if case.count(":") != 3 or name not in SHAPES or kind not in FILE_TYPE:
+            parser.error(f"{case}: sizes are {', '.join(SHAPES)}, types are {', '.join(FILE_TYPE)}")
+    if os.geteuid() != 0:
+        parser.error("needs root for its chroot (try: sudo -E make bench-memory)")
+    rows: list[dict[str, Any]] = []
+    for number, case in enumerate(options.cases, start=1):
         rows.append(measure(case))
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    print(json.dumps(rows, indent=1))
-    return 0
+        print(f"[{number}/{len(options.cases)}] {line(rows[-1])}", flush=True)
+    for text in wrong(rows):
+        print(f"does not hold: {text}")
+    worst = max(abs(r["error_percent"]) for r in rows)
+    print(json.dumps({"rows": rows, "worst_error_percent": worst}), flush=True)
+    return 1 if wrong(rows) else 0
 
 
 if __name__ == "__main__":

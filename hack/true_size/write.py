@@ -67,11 +67,13 @@ def size_of(kind: str, dimensions: tuple[int, ...]) -> int:
 
 def vocabulary(shape: Shape) -> tuple[list[bytes], list[int], list[bytes]]:
     """A byte-level vocabulary: 256 bytes, made-up pieces, three control tokens at its end; and merge rules."""
-    alphabet = _byte_alphabet()
-    pieces = alphabet + [f"Ġ{i:x}".encode() for i in range(shape.vocabulary - len(alphabet) - 3)]
+    alphabet = _byte_alphabet() if shape.merges else [f"<0x{byte:02X}>".encode() for byte in range(256)]
+    space = "Ġ" if shape.merges else "▁"
+    pieces = alphabet + [f"{space}{i:x}".encode() for i in range(shape.vocabulary - len(alphabet) - 3)]
     pieces += [b"<|begin_of_text|>", b"<|end_of_text|>", b"<|eot_id|>"]
-    normal, control = 1, 3
-    kinds = [normal] * (shape.vocabulary - 3) + [control] * 3
+    normal, control, byte = 1, 3, 6
+    first = normal if shape.merges else byte
+    kinds = [first] * len(alphabet) + [normal] * (shape.vocabulary - len(alphabet) - 3) + [control] * 3
     # As many rules as the real tokenizer has, of about its lengths: they are a good part of its memory.
     merges = [f"Ġ{i // 16:x} {i % 16:x}".encode() for i in range(shape.merges)]
     return pieces, kinds, merges
@@ -89,7 +91,7 @@ def _byte_alphabet() -> list[bytes]:
 def header(shape: Shape, quantization: str) -> tuple[bytes, list[tuple[str, int]]]:
     """The GGUF header, padded, and (block type, bytes) of every tensor in file order."""
     a = shape.architecture
-    pieces, kinds, merges = vocabulary(shape)
+    pieces, kinds, _ = vocabulary(shape)
     last = shape.vocabulary - 1
     pairs: list[bytes] = [
         _text("general.architecture", a),
@@ -109,11 +111,11 @@ def header(shape: Shape, quantization: str) -> tuple[bytes, list[tuple[str, int]
         _u32(f"{a}.vocab_size", shape.vocabulary),
         _f32(f"{a}.attention.layer_norm_rms_epsilon", 1e-5),
         _f32(f"{a}.rope.freq_base", shape.rope_base),
-        _text("tokenizer.ggml.model", "gpt2"),
+        _text("tokenizer.ggml.model", "gpt2" if shape.merges else "llama"),
         _text("tokenizer.ggml.pre", shape.pre_tokenizer),
         _array("tokenizer.ggml.tokens", 8, [_string(p) for p in pieces]),
         _array("tokenizer.ggml.token_type", 5, [struct.pack("<i", k) for k in kinds]),
-        _array("tokenizer.ggml.merges", 8, [_string(m) for m in merges]),
+        *_of_architecture(shape),
         _u32("tokenizer.ggml.bos_token_id", last - 2),
         _u32("tokenizer.ggml.eos_token_id", last - 1),
         _text(
@@ -132,6 +134,28 @@ def header(shape: Shape, quantization: str) -> tuple[bytes, list[tuple[str, int]
         offset = _aligned(offset + size)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(infos), len(pairs)) + b"".join(pairs) + b"".join(infos)
     return head + bytes(_aligned(len(head)) - len(head)), parts
+
+
+def _of_architecture(shape: Shape) -> list[bytes]:
+    """Keys only some have: SentencePiece has scores instead of merge rules."""
+    a = shape.architecture
+    pieces, _, merges = vocabulary(shape)
+    if merges:
+        made = [_array("tokenizer.ggml.merges", 8, [_string(m) for m in merges])]
+    else:
+        made = [_array("tokenizer.ggml.scores", 6, [struct.pack("<f", -float(i)) for i in range(len(pieces))])]
+    if shape.window:
+        made.append(_u32(f"{a}.attention.sliding_window", shape.window))
+    if shape.experts[0]:
+        made += [_u32(f"{a}.expert_count", shape.experts[0]), _u32(f"{a}.expert_used_count", shape.experts[1])]
+        scales = {
+            "attention.scale": 1 / shape.head,
+            "embedding_scale": 12.0,
+            "residual_scale": 0.22,
+            "logit_scale": 6.0,
+        }
+        made += [_f32(f"{a}.{key}", value) for key, value in scales.items()]
+    return made
 
 
 def _aligned(value: int) -> int:

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import aiohttp
 
+from smallmodel_operator.api.conditions import Condition
 from smallmodel_operator.api.names import BOUNDARY, short_hash
 from smallmodel_operator.cluster.children import Children, ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.nodes import Nodes
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
@@ -46,6 +48,7 @@ class Observer:
         signals: Signals,
     ) -> None:
         self._client = client
+        self._nodes = Nodes(client)
         self._secrets = secrets
         self._signals = signals
         self.masters = Masters(b"", b"")
@@ -92,6 +95,7 @@ class Observer:
         claims: Iterable[str] = (),
         artifact: str = "",
         secrets: Iterable[str] = (),
+        node_selector: Mapping[str, str] | None = None,
     ) -> Snapshot:
         """Everything known about one model right now.
 
@@ -101,6 +105,7 @@ class Observer:
             claims: names of claims its source refers to.
             artifact: the weights it wants, to look for peers that know or inspect them.
             secrets: names of Secrets its access refers to.
+            node_selector: labels of the nodes it may run on, where their size decides whether it may.
         """
         meta = body["metadata"]
         model: ModelKey = (meta["namespace"], meta["name"])
@@ -110,16 +115,19 @@ class Observer:
         free = await self._room_now() if _any_unscheduled(pods) else Room()
         now = datetime.now(UTC)
         inspected = self._inspected(meta["namespace"], previous, artifact)
+        children = self.children.of(model, meta["uid"])
+        undecided = node_selector is not None and _undecided(body, previous, children)
+        largest = await self._nodes.largest(node_selector or {}) if undecided else free.largest
         return Snapshot(
             now=now,
             capabilities=self.capabilities,
             profile=profile,
-            children=self.children.of(model, meta["uid"]),
+            children=children,
             pods=pods,
             claims={name: claim for name, claim in found.items() if claim is not None},
             inspected=inspected,
             inspecting={} if artifact in inspected else self._inspecting(model, artifact, now),
-            largest_node_memory=free.largest,
+            largest_node_memory=largest,
             freest_node_memory=free.freest,
             previous_status=previous,
             masters=self.masters,
@@ -189,6 +197,16 @@ class Observer:
 
 def _any_unscheduled(pods: Iterable[Object]) -> bool:
     return any(not p.get("spec", {}).get("nodeName") for p in pods)
+
+
+def _undecided(body: Object, previous: Mapping[str, Any], children: Mapping[Any, Object]) -> bool:
+    """Nothing runs yet, the wish is a new one, or it was refused: whether it fits is decided in this pass."""
+    conditions = {c["type"]: c["status"] for c in previous.get("conditions") or ()}
+    return (
+        ("Deployment", body["metadata"]["name"]) not in children
+        or previous.get("observedGeneration") != body["metadata"].get("generation")
+        or conditions.get(Condition.FITS_MEMORY) == "False"
+    )
 
 
 def _seconds_since(stamp: str, now: datetime) -> float:

@@ -136,18 +136,21 @@ def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
 def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> list[Part]:
     context, problems = _context(resolved, verdict, snapshot)
     resolved = replace(resolved, context_size=context)
+    live = snapshot.child("Deployment", resolved.name)
+    made = revisions.made_from(_serving_request(resolved, verdict, 0, 0), live)
     memory = quantization.fit(
         verdict.facts,
         context_size=resolved.context_size,
         parallel_slots=resolved.parallel_slots,
         declared_request=to_bytes(resolved.memory_request) if resolved.memory_request else None,
         limit=to_bytes(resolved.memory_limit) if resolved.memory_limit else None,
+        # What has pods is not refused for a node that went.
+        largest_node=None if made else snapshot.largest_node_memory,
     )
     wanted = count(
         resolved.name, sleep.SleepRequest(resolved.replicas, resolved.may_sleep, resolved.idle_seconds), snapshot
     )
     request = _serving_request(resolved, verdict, memory.request_bytes, wanted.replicas)
-    live = snapshot.child("Deployment", resolved.name)
     revision, recorded = revisions.frozen(request, live)
     status: dict[str, Any] = {
         "endpoint": {"url": resolved.url, "model": resolved.name},

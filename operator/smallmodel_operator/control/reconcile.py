@@ -67,7 +67,12 @@ class Reconciler:
         meta = body["metadata"]
         wish = verdict.understand(body, self.observer.profile, self._site)
         snapshot = await self.observer.snapshot(
-            body, profile=wish.profile, claims=wish.claims, artifact=wish.artifact, secrets=wish.secrets
+            body,
+            profile=wish.profile,
+            claims=wish.claims,
+            artifact=wish.artifact,
+            secrets=wish.secrets,
+            node_selector=wish.node_selector,
         )
         decision = verdict.decide(body, wish, snapshot, self._site)
         hold: status.Hold = decision.hold

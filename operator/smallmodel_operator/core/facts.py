@@ -53,6 +53,13 @@ class WeightsFacts:
     licence: str = ""
     name: str = ""
     token_embedding_bytes: int = 0
+    active_feed_forward: int = 0
+    """Width of all the feed-forward networks a token passes in one layer, where a layer has several (experts)."""
+    repacked_bytes: int = 0
+    """Tensors of which llama.cpp makes a copy in the layout of x86-64's vector units."""
+    sliding_window: int = 0
+    sliding_layers: int = 0
+    """So many layers look back on so many tokens only, in the architectures where llama.cpp keeps no more for them."""
     chat_template: str = ""
     """SHA-256 of the chat template in the header; empty when there is none."""
     claim: str = ""
@@ -90,7 +97,7 @@ class Snapshot:
     inspecting: Mapping[str, str] = field(default_factory=dict)
     """artifact -> name of a peer that inspects it right now."""
     largest_node_memory: int | None = None
-    """Allocatable bytes of the largest schedulable node; None when nodes may not be read."""
+    """Allocatable bytes of the largest node; None when nodes may not be read, or nothing depends on it now."""
     freest_node_memory: int | None = None
     """Bytes free on the node with most; None when it is not known. Looked at only while a pod finds no node."""
     previous_status: Mapping[str, Any] = field(default_factory=dict)

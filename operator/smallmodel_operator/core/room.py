@@ -16,6 +16,28 @@ class Room:
     freest: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NodeSize:
+    """What a node could hold if nothing else ran on it, in bytes."""
+
+    labels: Mapping[str, str]
+    allocatable: int
+
+
+def size_of(node: Object) -> NodeSize:
+    """Size of a node, cordoned or not: it may be open again before the pod is there.
+
+    Raises:
+        KeyError, ValueError: the node is not as Kubernetes writes it.
+    """
+    return NodeSize(node["metadata"].get("labels") or {}, to_bytes(node["status"]["allocatable"]["memory"]))
+
+
+def largest(nodes: Iterable[NodeSize], selector: Mapping[str, str]) -> int | None:
+    """Size of the largest node a selector allows; None when it allows none."""
+    return max((n.allocatable for n in nodes if selector.items() <= n.labels.items()), default=None)
+
+
 def room(nodes: Iterable[Object], taken: Mapping[str, int] | None) -> Room:
     """Room for one more pod.
 

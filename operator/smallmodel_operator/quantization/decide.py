@@ -15,6 +15,9 @@ ROUND_TO: Final = 16 * MIB
 HEADROOM_PERCENT: Final = 5
 """Added to the estimate: allocators and page tables; the estimate is held to within 10 %."""
 
+RECHECK_SECONDS: Final = 60.0
+"""A node may be added without the model changing."""
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryVerdict:
@@ -32,14 +35,24 @@ def fit(
     parallel_slots: int,
     declared_request: int | None,
     limit: int | None,
+    largest_node: int | None = None,
 ) -> MemoryVerdict:
     """What to request. A declared request counts; otherwise it is derived from the header.
 
+    Args:
+        facts: what is known of the weights; None only with a declared request.
+        context_size: tokens of one request.
+        parallel_slots: requests at once.
+        declared_request: what the user asks for.
+        limit: the pod's limit. Who sets one says that there are, or will be, nodes for it.
+        largest_node: allocatable bytes of the largest node it may run on, asked only where nothing above is set;
+            None when that is not known.
+
     Raises:
-        Refused: what is needed is more than the limit.
+        Refused: what is needed is more than the limit, or more than any node has.
     """
     parts = estimate(facts, context_size, parallel_slots) if facts else None
-    needed = _rounded(parts.total * (100 + HEADROOM_PERCENT) // 100) if parts else 0
+    needed = _rounded(parts.lasting * (100 + HEADROOM_PERCENT) // 100) if parts else 0
     if declared_request is not None and limit is not None and declared_request > limit:
         raise Refused(
             Reason.DOES_NOT_FIT,
@@ -51,15 +64,17 @@ def fit(
     if declared_request is not None:
         text = f"{human(declared_request)} requested by `spec.compute.resources`."
         if parts:
-            text += f" The estimate is {human(parts.total)}."
+            text += f" The estimate is {human(parts.lasting)}."
         report = Report(Condition.FITS_MEMORY, True, Reason.DECLARED, text)
-        return MemoryVerdict(declared_request, parts.total if parts else 0, Part(reports=(report,)))
+        return MemoryVerdict(declared_request, parts.peak if parts else 0, Part(reports=(report,)))
     if parts is None:
         raise ValueError("without facts and without a declared request nothing can be decided")
     detail = (
-        f"{human(parts.total)} estimated (weights {human(parts.weights)}, context {human(parts.kv_cache)}, "
+        f"{human(parts.lasting)} estimated (weights {human(parts.weights)}, context {human(parts.context)}, "
         f"computing {human(parts.compute)}, process {human(parts.process)})"
     )
+    if limit is None and largest_node is not None and needed > largest_node:
+        raise _no_node(needed, detail, largest_node)
     if limit is not None and needed > limit:
         raise Refused(
             Reason.DOES_NOT_FIT,
@@ -68,8 +83,23 @@ def fit(
             "(or the profile's `perReplica.memoryLimit`).",
             condition=Condition.FITS_MEMORY,
         )
-    report = Report(Condition.FITS_MEMORY, True, Reason.FITS, f"{detail}; {human(needed)} requested.")
-    return MemoryVerdict(needed, parts.total, Part(reports=(report,)))
+    text = f"{detail}; {human(needed)} requested."
+    if parts.repacked:
+        text += f" Where there is room, {human(parts.repacked)} more stay in memory after loading."
+    report = Report(Condition.FITS_MEMORY, True, Reason.FITS, text)
+    return MemoryVerdict(needed, parts.peak, Part(reports=(report,)))
+
+
+def _no_node(needed: int, detail: str, largest_node: int) -> Refused:
+    return Refused(
+        Reason.DOES_NOT_FIT,
+        f"No node can hold it. One replica needs {needed // MIB:,} MiB: {detail}; the largest node has "
+        f"{largest_node // MIB:,} MiB allocatable. Take a smaller quantization, lower `spec.engine.contextSize` or "
+        "`parallelSlots`, or add a larger node. Where a larger one is added once a pod asks for it, set "
+        "`spec.compute.resources.limits.memory`.",
+        recheck_seconds=RECHECK_SECONDS,
+        condition=Condition.FITS_MEMORY,
+    )
 
 
 def _rounded(value: int) -> int:

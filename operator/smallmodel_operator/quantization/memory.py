@@ -1,18 +1,23 @@
 """What a replica of llama.cpp's server needs in memory, from the weights' header alone. Pure arithmetic, in bytes.
 
-Weights are mapped: their pages count for the pod once touched, and every one is. The K/V cache is allocated for the
-whole context of all slots at start. The compute buffer grows with the micro batch and the width of a layer.
+Weights are mapped, and all their pages are resident once the engine has started. Tensors of some types it copies into
+another layout then: the copy is memory of its own, and the pages it was made from stay resident until the kernel wants
+them back. The K/V cache is allocated for the whole context of all slots at start. The compute buffer grows with the
+micro batch and the width of a layer.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from smallmodel_operator.core.engine import CONTEXT_CHECKPOINTS
 from smallmodel_operator.core.facts import WeightsFacts
 
 KV_BYTES: Final = 2
 """llama.cpp keeps keys and values as F16 unless told otherwise."""
 MICRO_BATCH: Final = 512
 """llama.cpp's default `--ubatch-size`: tokens computed in one step."""
+CONTEXT_STEP: Final = 256
+"""llama.cpp rounds a slot's context up to a multiple of this."""
 FLOAT_BYTES: Final = 4
 MASK_BYTES: Final = 2
 """The attention mask is F16: one number for each token of a micro batch and each token of a slot's context."""
@@ -27,28 +32,52 @@ class MemoryEstimate:
     """Parts of a replica's memory, in bytes."""
 
     weights: int
+    repacked: int
     kv_cache: int
+    checkpoints: int
     compute: int
     process: int
 
     @property
-    def total(self) -> int:
-        return self.weights + self.kv_cache + self.compute + self.process
+    def peak(self) -> int:
+        """Highest resident memory of the engine, where there is room for it."""
+        return self.lasting + self.repacked
+
+    @property
+    def lasting(self) -> int:
+        """What it must keep: where memory is short, the kernel drops the file's pages of which there is a copy."""
+        return self.weights + self.context + self.compute + self.process
+
+    @property
+    def context(self) -> int:
+        """Everything that grows with the context."""
+        return self.kv_cache + self.checkpoints
 
 
 def estimate(facts: WeightsFacts, context_size: int, parallel_slots: int) -> MemoryEstimate:
     """Memory of one replica serving `parallel_slots` requests of up to `context_size` tokens each."""
-    context = context_size * parallel_slots
-    per_token = facts.layers * facts.heads_kv * (facts.key_length + facts.value_length) * KV_BYTES
+    whole = _stepped(context_size)
+    window = min(whole, _stepped(facts.sliding_window + MICRO_BATCH)) if facts.sliding_layers else 0
+    kept = min(facts.sliding_window, whole)
+    layer_token = facts.heads_kv * (facts.key_length + facts.value_length) * KV_BYTES
+    sliding = layer_token * facts.sliding_layers * window
+    slot = layer_token * (facts.layers - facts.sliding_layers) * whole + sliding
     batch = min(MICRO_BATCH, context_size)
     # What llama.cpp's graph keeps for each token of a micro batch, fitted to the buffers it reports: exact to 0.1 %
     # for 0.5B, 3B and 8B shapes with flash attention, which it takes by itself on every CPU.
-    activations = batch * FLOAT_BYTES * (5 * facts.embedding + 3 * facts.feed_forward)
-    mask = batch * context_size * MASK_BYTES
+    feed_forward = facts.active_feed_forward or facts.feed_forward
+    activations = batch * FLOAT_BYTES * (5 * facts.embedding + 3 * feed_forward)
+    mask = batch * (whole + window) * MASK_BYTES
     logits = facts.vocabulary * FLOAT_BYTES * parallel_slots
     return MemoryEstimate(
         weights=facts.tensor_bytes,
-        kv_cache=per_token * context,
+        repacked=facts.repacked_bytes,
+        kv_cache=slot * parallel_slots,
+        checkpoints=CONTEXT_CHECKPOINTS * parallel_slots * layer_token * facts.sliding_layers * kept,
         compute=activations + mask + logits,
         process=PROCESS_BYTES + facts.vocabulary * TOKEN_BYTES,
     )
+
+
+def _stepped(tokens: int) -> int:
+    return -(-tokens // CONTEXT_STEP) * CONTEXT_STEP

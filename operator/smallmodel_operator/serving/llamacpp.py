@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from smallmodel_operator.api.names import ENGINE_KEY_FILE, ENGINE_PORT
+from smallmodel_operator.core.engine import CONTEXT_CHECKPOINTS
 from smallmodel_operator.serving import drain
 from smallmodel_operator.serving.types import ServingRequest
 
@@ -32,8 +33,17 @@ def arguments(request: ServingRequest) -> list[str]:
 
 def with_key(made: list[str], folder: str, users: tuple[str, ...]) -> list[str]:
     """The arguments with the key's file, before the user's own, which stay last."""
+    return _added(made, users, "--api-key-file", f"{folder}/{ENGINE_KEY_FILE}")
+
+
+def with_few_checkpoints(made: list[str], users: tuple[str, ...]) -> list[str]:
+    """The arguments with a bound for what a conversation leaves behind in each slot."""
+    return _added(made, users, "--ctx-checkpoints", str(CONTEXT_CHECKPOINTS))
+
+
+def _added(made: list[str], users: tuple[str, ...], *more: str) -> list[str]:
     own = made[: len(made) - len(users)]
-    return [*own, "--api-key-file", f"{folder}/{ENGINE_KEY_FILE}", *users]
+    return [*own, *more, *users]
 
 
 def container(request: ServingRequest) -> dict[str, Any]:

@@ -68,11 +68,12 @@ def revision_1(request: ServingRequest) -> dict[str, Any]:
 
 
 def revision_2(request: ServingRequest) -> dict[str, Any]:
-    """Release 0.2.0: the engine asks for a key, and a node that is gone is left soon."""
+    """Release 0.2.0: the engine asks for a key, keeps few checkpoints, and a node that is gone is left soon."""
     template = revision_1(request)
     template["metadata"]["annotations"][ANNOTATION_REVISION] = "2"
     spec = template["spec"]
     (engine,) = spec["containers"]
+    engine["args"] = llamacpp.with_few_checkpoints(engine["args"], request.args)
     engine["args"] = llamacpp.with_key(engine["args"], KEY_FOLDER, request.args)
     engine["volumeMounts"].append({"name": "key", "mountPath": KEY_FOLDER, "readOnly": True})
     spec["volumes"].append({"name": "key", "secret": {"secretName": f"{request.name}-engine-key"}})

@@ -1,12 +1,16 @@
 """GGUF header -> WeightsFacts: what the operator needs to know about the weights."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights.foreign import AGAIN
 from smallmodel_operator.weights.gguf import CHAT_TEMPLATE, Header, invalid
-from smallmodel_operator.weights.gguf_types import FILE_TYPES, UNQUANTIZED
+from smallmodel_operator.weights.gguf_types import EMBEDDING, FILE_TYPES, UNQUANTIZED
+
+_WINDOW_EVERY: Final = {"gemma2": 2, "gemma3": 6, "gpt-oss": 2, "cohere2": 4}
+"""Architectures of which llama.cpp keeps only a window in most layers: one layer in so many keeps the whole context,
+unless the header says otherwise. Others that name a window are counted in full."""
 
 
 def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
@@ -21,6 +25,7 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
     number = _numbers(values, architecture)
     embedding, heads = number("embedding_length"), number("attention.head_count")
     head = embedding // heads if heads else 0
+    window, sliding = _sliding(values, architecture, number)
     return WeightsFacts(
         artifact=artifact,
         file=file,
@@ -42,7 +47,11 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
         licence=_text(values, "general.license", ""),
         name=_text(values, "general.name", ""),
         chat_template=_text(values, CHAT_TEMPLATE, ""),
-        token_embedding_bytes=header.tensor_sizes.get("token_embd.weight", 0),
+        token_embedding_bytes=header.tensor_sizes.get(EMBEDDING, 0),
+        active_feed_forward=_active_feed_forward(number),
+        repacked_bytes=header.repacked_bytes,
+        sliding_window=window,
+        sliding_layers=sliding,
     )
 
 
@@ -76,6 +85,25 @@ def _numbers(values: Mapping[str, Any], architecture: str) -> Callable[..., int]
         return found
 
     return number
+
+
+def _active_feed_forward(number: Callable[..., int]) -> int:
+    """Width of the experts a token is sent to, and of the one it always passes; 0 for a dense model."""
+    used, inner = number("expert_used_count", 0), number("feed_forward_length", 0)
+    return used * number("expert_feed_forward_length", inner) + number("expert_shared_feed_forward_length", 0)
+
+
+def _sliding(values: Mapping[str, Any], architecture: str, number: Callable[..., int]) -> tuple[int, int]:
+    """Window in tokens, and number of layers that keep no more."""
+    window, layers = number("attention.sliding_window", 0), number("block_count")
+    every = _WINDOW_EVERY.get(architecture, 0)
+    pattern = values.get(f"{architecture}.attention.sliding_window_pattern", every)
+    if not every or not window:
+        return 0, 0
+    if isinstance(pattern, list):
+        return window, sum(1 for slides in pattern[:layers] if slides)
+    every = pattern if type(pattern) is int and pattern > 0 else every
+    return window, layers - layers // every
 
 
 def _text(values: Mapping[str, Any], key: str, default: str | None = None) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.weights.foreign import AGAIN, BIG_ENDIAN, MAGIC, looks_like
-from smallmodel_operator.weights.gguf_types import ARRAY, BLOCKS, SCALARS, STRING
+from smallmodel_operator.weights.gguf_types import ARRAY, BLOCKS, EMBEDDING, SCALARS, STRING, is_repacked
 
 MAX_KEYS: Final = 65_536
 MAX_TENSORS: Final = 262_144
@@ -49,7 +49,8 @@ class Header:
     """A header that was read to its end.
 
     `values` holds scalars, shortened strings (of the chat template its SHA-256) and short arrays of numbers; `lengths`
-    the length of every array; `bytes_by_type` the stored size of the tensors by block type.
+    the length of every array; `bytes_by_type` the stored size of the tensors by block type; `repacked_bytes` that of
+    those llama.cpp copies.
     """
 
     version: int
@@ -59,6 +60,7 @@ class Header:
     parameters: int
     bytes_by_type: Mapping[str, int]
     tensor_sizes: Mapping[str, int]
+    repacked_bytes: int
     data_offset: int
     data_bytes: int
     file_bytes: int
@@ -240,6 +242,7 @@ def _tensors(
     by_type: dict[str, int] = {}
     sizes: dict[str, int] = {}
     parameters = end = 0
+    copied = {True: 0, False: 0}  # the token embedding, everything else
     for _ in range(count):
         name = reader.string(MAX_NAME, "a tensor's name")
         shape = _shape(reader, name)
@@ -251,7 +254,9 @@ def _tensors(
         last = offset + size
         parameters += math.prod(shape)
         by_type[block] = by_type.get(block, 0) + size
-        if name in ("token_embd.weight", "output.weight"):
+        if is_repacked(name, block, shape):
+            copied[name == EMBEDDING] += size
+        if name in (EMBEDDING, "output.weight"):
             sizes[name] = size
     data = _aligned(reader.position, alignment)
     size = reader.position + reader.left
@@ -260,7 +265,9 @@ def _tensors(
             f"The file is cut short: it has {size} bytes and its header describes {data + last}. "
             "Copy or download it again, to its end."
         )
-    return Header(version, values, lengths, count, parameters, by_type, sizes, data, last, size)
+    # Without a tensor of its own the output is the token embedding, which is looked up in as well: it has both forms.
+    repacked = copied[False] + (0 if "output.weight" in sizes else copied[True])
+    return Header(version, values, lengths, count, parameters, by_type, sizes, repacked, data, last, size)
 
 
 def _shape(reader: _Reader, name: str) -> tuple[int, ...]:

@@ -124,6 +124,44 @@ async def test_without_the_right_to_read_nodes_there_is_no_hint(api: FakeApiServ
     assert (await observer.snapshot(objects.model(), profile=None)).largest_node_memory is None
 
 
+async def size_seen(observer: Observer, **status: Any) -> int | None:
+    body = {**objects.model(), "status": status} if status else objects.model()
+    return (await observer.snapshot(body, profile=None, node_selector={})).largest_node_memory
+
+
+async def test_the_size_of_nodes_is_read_before_a_model_has_pods(api: FakeApiServer, observer: Observer) -> None:
+    for made in (node("a", "4Gi"), node("b", "16Gi")):
+        api.put(made)
+    seen = await asyncio.gather(*(size_seen(observer) for _ in range(20)))
+    assert set(seen) == {16 * 2**30}
+    assert [s.path for s in api.sent] == ["/api/v1/nodes"], "one look for all of them, and none at pods"
+
+
+async def test_nodes_are_left_alone_where_their_size_decides_nothing(api: FakeApiServer, observer: Observer) -> None:
+    api.put(node("a", "4Gi"))
+    assert (await observer.snapshot(objects.model(), profile=None)).largest_node_memory is None
+    assert api.sent == []
+
+
+async def test_nodes_are_read_again_for_a_new_wish_or_a_refused_one(api: FakeApiServer, observer: Observer) -> None:
+    api.put(node("a", "4Gi"))
+    running = objects.deployment()
+    running["metadata"]["ownerReferences"] = [{"uid": objects.UID}]
+    key = ("support", "bot")
+    observer.children.indices = {"Deployment": {key: [running]}}
+    generation = objects.model()["metadata"].get("generation")
+    assert await size_seen(observer, observedGeneration=generation) is None, "decided, and it runs"
+    assert api.sent == []
+    refused = [{"type": "FitsMemory", "status": "False"}]
+    assert await size_seen(observer, observedGeneration=generation, conditions=refused) == 4 * 2**30
+    assert await size_seen(observer, observedGeneration=-1) == 4 * 2**30
+
+
+async def test_without_the_right_to_read_nodes_nothing_is_refused(api: FakeApiServer, observer: Observer) -> None:
+    api.refuse("GET", "nodes", 403, "Forbidden", "no")
+    assert await size_seen(observer) is None
+
+
 async def test_profiles_by_name(observer: Observer) -> None:
     observer.profiles = {"default": [objects.profile()]}
     assert observer.profile("default") == objects.profile()

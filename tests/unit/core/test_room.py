@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from smallmodel_operator.core.room import Room, requested, room, taken_by
+from smallmodel_operator.core.room import Room, largest, requested, room, size_of, taken_by
 
 GI = 2**30
 
@@ -30,6 +30,15 @@ def test_finished_and_unplaced_pods_take_nothing() -> None:
 
 def test_a_cordoned_node_has_no_room() -> None:
     assert room([node("a", "8Gi", unschedulable=True), node("b", "1Gi")], {}) == Room(GI, GI)
+
+
+def test_the_largest_node_that_a_selector_allows_cordoned_or_not() -> None:
+    big = {**node("a", "8Gi", unschedulable=True), "metadata": {"name": "a", "labels": {"disk": "hdd"}}}
+    small = {**node("b", "4Gi"), "metadata": {"name": "b", "labels": {"disk": "ssd", "zone": "1"}}}
+    sizes = [size_of(n) for n in (big, small, node("c", "1Gi"))]
+    assert largest(sizes, {}) == 8 * GI
+    assert largest(sizes, {"disk": "ssd"}) == 4 * GI
+    assert largest(sizes, {"disk": "ssd", "zone": "2"}) is None
 
 
 def test_without_the_right_to_list_pods_only_the_size_is_known() -> None:

@@ -6,6 +6,7 @@ from tests.unit.quantization.test_memory import facts
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.core.units import human
 from smallmodel_operator.quantization.decide import ROUND_TO, fit
 
 GIB = 2**30
@@ -16,8 +17,12 @@ def verdict(size: str = "8b", **changes: Any) -> Any:
     return fit(facts(size, "Q4_K_M") if size else None, **options)
 
 
+def verdict_of(size: str, types: str) -> Any:
+    return fit(facts(size, types), context_size=1024, parallel_slots=1, declared_request=None, limit=None)
+
+
 def test_without_a_limit_the_estimate_is_requested_with_headroom() -> None:
-    found = verdict()
+    found = verdict_of("1b", "Q8_0")
     assert found.estimated_bytes < found.request_bytes < found.estimated_bytes * 1.07
     assert found.request_bytes % ROUND_TO == 0
     (report,) = found.part.reports
@@ -51,6 +56,32 @@ def test_the_limit_itself_still_fits() -> None:
 def test_the_ways_out_work() -> None:
     assert verdict(limit=6 * GIB, parallel_slots=1, context_size=2048).request_bytes <= 6 * GIB
     assert verdict("3b", limit=4 * GIB).request_bytes <= 4 * GIB
+
+
+def test_what_no_node_can_hold_is_refused_with_both_sizes_and_looked_at_again() -> None:
+    needed = verdict().request_bytes
+    assert verdict(largest_node=needed).request_bytes == needed
+    with pytest.raises(Refused) as caught:
+        verdict(largest_node=needed - 1)
+    refused = caught.value
+    assert (refused.reason, refused.condition) == (Reason.DOES_NOT_FIT, Condition.FITS_MEMORY)
+    assert refused.recheck_seconds is not None, "a node may come without the model changing"
+    for said in ("No node", f"{needed // 2**20:,} MiB", f"{(needed - 1) // 2**20:,} MiB allocatable", "larger node"):
+        assert said in refused.message
+
+
+def test_a_limit_or_a_declared_request_says_that_there_are_nodes_for_it() -> None:
+    assert verdict(largest_node=GIB, limit=8 * GIB).request_bytes > GIB
+    assert verdict(largest_node=GIB, declared_request=3 * GIB).request_bytes == 3 * GIB
+
+
+def test_what_was_copied_at_load_is_said_and_not_requested() -> None:
+    found = verdict("1b", parallel_slots=1)
+    copied = facts("1b", "Q4_K_M").repacked_bytes
+    assert copied > 400 * 2**20
+    assert found.estimated_bytes > found.request_bytes, "the peak is more than what must stay"
+    assert f"{human(copied)} more stay" in found.part.reports[0].message
+    assert "more stay" not in verdict_of("1b", "Q8_0").part.reports[0].message
 
 
 def test_a_declared_request_counts_and_needs_no_facts() -> None:

@@ -26,6 +26,13 @@ def test_the_users_arguments_come_last() -> None:
     assert llamacpp.arguments(request(args=("--jinja", "--temp", "0")))[-3:] == ["--jinja", "--temp", "0"]
 
 
+def test_what_a_conversation_leaves_behind_is_bounded_before_the_users_arguments() -> None:
+    wish = request(args=("--temp", "0"))
+    made = llamacpp.with_few_checkpoints(llamacpp.arguments(wish), wish.args)
+    assert value(made, "--ctx-checkpoints") == "2"
+    assert made[-2:] == ["--temp", "0"]
+
+
 def test_environment_and_drain() -> None:
     container = llamacpp.container(request(env=(("A", "1"), ("B", ""))))
     assert container["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": ""}]

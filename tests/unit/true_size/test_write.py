@@ -36,6 +36,8 @@ SMALL = {
         vocabulary=999,
         merges=90,
     ),
+    "a window": replace(SHAPES["gemma"], layers=7, embedding=256, feed_forward=512, head=64, vocabulary=999),
+    "experts": replace(SHAPES["moe"], layers=2, embedding=256, feed_forward=256, vocabulary=999, merges=90),
 }
 
 
@@ -64,6 +66,8 @@ def test_the_operator_reads_it_as_the_model_it_stands_for(shape: Shape, tmp_path
     assert found.quantization == "Q4_K_M"
     assert (found.layers, found.embedding, found.heads_kv) == (shape.layers, shape.embedding, shape.heads_kv)
     assert found.vocabulary == shape.vocabulary
+    assert (found.sliding_window, found.sliding_layers) == ((512, 6) if shape.window else (0, 0))
+    assert found.active_feed_forward == (8 * shape.feed_forward if shape.experts[0] else 0)
 
 
 def test_the_same_file_is_written_each_time_and_no_two_tensors_are_alike(tmp_path: Path) -> None:
@@ -81,6 +85,10 @@ def test_the_same_file_is_written_each_time_and_no_two_tensors_are_alike(tmp_pat
     [  # as published by those who quantize the real models
         ("0.5b", "Q4_K_M", 0.398),
         ("0.5b", "Q8_0", 0.531),
+        ("1b", "Q4_K_M", 0.808),
+        ("1b", "Q6_K", 1.022),
+        ("gemma", "F16", 0.543),
+        ("moe", "Q4_K_M", 0.822),
         ("3b", "Q4_K_M", 2.02),
         ("8b", "Q4_K_M", 4.92),
         ("8b", "Q8_0", 8.54),

@@ -2,7 +2,7 @@ import io
 from typing import Any
 
 import pytest
-from tests.fakes.gguf_file import TENSORS, build
+from tests.fakes.gguf_file import BASE, TENSORS, build
 
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights.describe import facts
@@ -28,6 +28,53 @@ def test_everything_the_operator_needs_is_found() -> None:
     assert (found.vocabulary, found.feed_forward, found.context_length) == (4, 256, 2048)
     assert (found.licence, found.name) == ("apache-2.0", "Support bot")
     assert found.tensor_bytes == 8 * 34 + 128 * 18 + 129 * 4
+
+
+def of_architecture(name: str, **keys: Any) -> WeightsFacts:
+    """The fake model as another architecture, with more keys of its own."""
+    own = {k: None for k in BASE if k.startswith("llama.")}
+    renamed = {f"{name}.{k.removeprefix('llama.')}": v for k, v in BASE.items() if k.startswith("llama.")}
+    more = {f"{name}.{k.replace('__', '.')}": v for k, v in keys.items()}
+    return described({**own, **renamed, "general.architecture": name, f"{name}.block_count": 13, **more})
+
+
+def test_layers_that_keep_only_a_window() -> None:
+    window = {"attention__sliding_window": 512}
+    found = of_architecture("gemma3", **window)
+    assert (found.sliding_window, found.sliding_layers) == (512, 11), "every sixth keeps all: 2 of 13"
+    assert of_architecture("gemma3", **window, attention__sliding_window_pattern=2).sliding_layers == 7
+    pattern = [True, False] * 6 + [True]
+    assert of_architecture("gemma3", **window, attention__sliding_window_pattern=pattern).sliding_layers == 7
+
+
+def test_a_window_the_engine_may_not_use_is_counted_in_full() -> None:
+    assert of_architecture("gemma3").sliding_layers == 0
+    assert of_architecture("phi3", attention__sliding_window=512).sliding_layers == 0
+
+
+def test_experts_that_a_token_passes_count_together() -> None:
+    assert described().active_feed_forward == 0
+    one_size = of_architecture("granitemoe", expert_count=32, expert_used_count=8)
+    assert one_size.active_feed_forward == 8 * one_size.feed_forward
+    keys = {"expert_used_count": 4, "expert_feed_forward_length": 100, "expert_shared_feed_forward_length": 60}
+    assert of_architecture("qwen2moe", **keys).active_feed_forward == 460
+
+
+@pytest.mark.parametrize(
+    ("tensors", "copied"),
+    [
+        ((("a.weight", (64, 16), "Q4_0"),), 64 * 16 // 32 * 18),
+        ((("a.weight", (64, 12), "Q4_0"),), 0),
+        ((("a.weight", (64, 16), "Q8_0"),), 0),
+        ((("a.weight", (64,), "Q4_0"),), 0),
+        ((("a_exps.weight", (64, 16, 3), "Q4_0"),), 64 * 16 * 3 // 32 * 18),
+        ((("token_embd.weight", (64, 16), "Q4_0"),), 64 * 16 // 32 * 18),
+        ((("token_embd.weight", (64, 16), "Q4_0"), ("output.weight", (64, 16), "Q8_0")), 0),
+        ((("per_layer_token_embd.weight", (64, 16), "Q4_0"),), 0),
+    ],
+)
+def test_tensors_the_engine_copies_are_added_up(tensors: Any, copied: int) -> None:
+    assert described(tensors=tensors).repacked_bytes == copied
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,14 @@ class WeightsStatus(ApiModel):
     feed_forward: int = Field(default=0, ge=0, description="Width of the feed-forward layer.")
     experts: int = Field(default=0, ge=0, description="Number of experts; 0 for a dense model.")
     token_embedding_bytes: int = Field(default=0, ge=0, description="Size of the token embedding tensor in bytes.")
+    active_feed_forward: int = Field(
+        default=0, ge=0, description="Width of all feed-forward networks a token passes in one layer; 0 if it is one."
+    )
+    repacked_bytes: int = Field(
+        default=0, ge=0, description="Size of the tensors that the engine copies into another layout, in bytes."
+    )
+    sliding_window: int = Field(default=0, ge=0, description="Tokens that a layer of sliding-window attention keeps.")
+    sliding_layers: int = Field(default=0, ge=0, description="Number of such layers.")
     claim: str = Field(default="", max_length=64, description="uid of the claim the file lies in.")
     chat_template: str = Field(
         default="", max_length=64, description="SHA-256 of the chat template in the header; empty when not known."
@@ -239,7 +247,11 @@ class ScalingStatus(ApiModel):
 class MemoryStatus(ApiModel):
     """Memory of one replica, in bytes."""
 
-    estimated_bytes: int = Field(default=0, ge=0, description="Estimated from the weights' header; 0 when unknown.")
+    estimated_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Peak of the engine's resident memory, estimated from the weights' header; 0 when unknown.",
+    )
     requested_bytes: int = Field(default=0, ge=0, description="Requested for the pod.")
     limit_bytes: int = Field(default=0, ge=0, description="Limit of the pod; 0 when there is none.")
 
