@@ -1,11 +1,13 @@
 """GGUF header -> WeightsFacts: what the operator needs to know about the weights."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.core.facts import CHECKS, WeightsFacts
+from smallmodel_operator.weights import template
 from smallmodel_operator.weights.foreign import AGAIN
-from smallmodel_operator.weights.gguf import CHAT_TEMPLATE, Header, invalid
+from smallmodel_operator.weights.gguf import CHAT_TEMPLATE, Header, Template, invalid
 from smallmodel_operator.weights.gguf_types import FILE_TYPES, UNQUANTIZED
 
 
@@ -41,9 +43,19 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
         experts=number("expert_count", 0),
         licence=_text(values, "general.license", ""),
         name=_text(values, "general.name", ""),
-        chat_template=_text(values, CHAT_TEMPLATE, ""),
+        chat_template=_fingerprint(header.templates),
+        template_finding=template.first(header.templates),
+        checks=CHECKS,
         token_embedding_bytes=header.tensor_sizes.get("token_embd.weight", 0),
     )
+
+
+def _fingerprint(templates: tuple[Template, ...]) -> str:
+    """SHA-256 of the chat template; of all with their keys, where there are several: who allows it allows all."""
+    if [t.key for t in templates] == [CHAT_TEMPLATE]:
+        return templates[0].sha256
+    lines = "".join(f"{t.sha256} {t.key}\n" for t in sorted(templates, key=lambda t: t.key))
+    return hashlib.sha256(lines.encode()).hexdigest() if lines else ""
 
 
 def _servable(values: Mapping[str, Any], architecture: str) -> None:
