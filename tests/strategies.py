@@ -101,7 +101,7 @@ def weights(draw: st.DrawFn, artifact: str) -> WeightsFacts:
         quantization="Q4_K", architecture="llama", context_length=draw(small), layers=draw(st.integers(1, 200)),
         embedding=draw(small), heads=draw(st.integers(1, 128)), heads_kv=draw(st.integers(1, 128)),
         key_length=draw(st.integers(1, 512)), value_length=draw(st.integers(1, 512)), vocabulary=draw(small),
-        feed_forward=draw(small),
+        feed_forward=draw(small), checks=1,
     )  # fmt: skip
 
 

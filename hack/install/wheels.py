@@ -11,6 +11,9 @@ from hack.install.steps import DIST, ROOT, InstallError, stream
 CONTEXT = DIST / "operator-image"
 """Build context of operator/Containerfile; holds wheels/ and nothing else."""
 
+EXTRA = "signing"
+"""What the operator's image has beside the dependencies: the pod that looks at weights runs it, too."""
+
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
@@ -23,7 +26,7 @@ def dependencies(extra: str = "") -> list[str]:
 
 def fetch(python: str = "3.11", machine: str = "x86_64") -> Path:
     """Fills the operator's build context and returns it."""
-    found = downloaded(python, machine)
+    found = downloaded(python, machine, EXTRA)
     wheels = CONTEXT / "wheels"
     shutil.rmtree(CONTEXT, ignore_errors=True)
     (wheels / "dependencies").mkdir(parents=True)

@@ -10,6 +10,7 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.v1alpha1.access import Access
+from smallmodel_operator.api.v1alpha1.checks import Checks
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
 from smallmodel_operator.core.facts import Object
@@ -59,6 +60,7 @@ class Resolved:
     uid: str
     generation: int
     source: Source
+    checks: Checks
     engine: str
     engine_image: str
     context_size: int
@@ -129,6 +131,7 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         uid=meta["uid"],
         generation=meta.get("generation", 0),
         source=spec.source,
+        checks=spec.checks,
         engine=spec.engine.name,
         engine_image=spec.engine.image or _image(spec, hardware),
         context_size=spec.engine.context_size or DEFAULT_CONTEXT_SIZE,

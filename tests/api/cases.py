@@ -51,6 +51,10 @@ def _source(name: str, says: str, **source: Any) -> Case:
     return Case(name, model(source=source), says, says)
 
 
+def signed(verification: dict[str, Any]) -> dict[str, Any]:
+    return model(source={"uri": "pvc://m/x", "verification": verification})
+
+
 _EXISTS = {"key": "k", "operator": "Exists", "value": "v"}
 BAD = (
     Case("name-with-a-dot", model("qwen2.5"), "use - instead: qwen2-5", "use - instead: qwen2-5"),
@@ -83,6 +87,18 @@ BAD = (
     _source("claim-without-a-name", "must be pvc://CLAIM/PATH", uri="pvc:///model.gguf"),
     _source("path-out-of-the-volume", "must be relative", uri="pvc://models/x", path="../secret"),
     _source("absolute-path", "must be relative", uri="pvc://models/x", path="/etc/passwd"),
+    _source("signed-download", "must be unset unless the source is oci:// or pvc://", uri="https://files.internal/m.gguf",
+            sha256=HEX, verification={"publicKeySecretRef": {"name": "k", "key": "k.pub"}}),
+    Case("key-without-an-entry", signed({"publicKeySecretRef": {"name": "k"}}), "publicKeySecretRef.key", "key"),
+    Case("key-that-leads-elsewhere", signed({"publicKeySecretRef": {"name": "k", "key": "../k"}}),
+         "publicKeySecretRef.key", "key"),
+    Case("verification-of-nothing", signed({}), "publicKeySecretRef", "publicKeySecretRef"),
+    Case("no-check", model(checks={"chatTemplate": "Off"}), 'supported values: "Enforce", "Warn"', "chatTemplate"),
+    Case("allowed-by-half-a-sum", model(checks={"allowedChatTemplates": ["abc"]}), "allowedChatTemplates",
+         "allowedChatTemplates"),
+    Case("allowed-by-a-pattern", model(checks={"allowedArchitectures": ["*"]}), "allowedArchitectures",
+         "allowedArchitectures"),
+    Case("later-checks", model(checks={"golden": {}}), 'unknown field "spec.checks.golden"', "golden"),
     Case("sha256-in-capitals", model(source={"uri": "pvc://m/x", "sha256": HEX.upper()}), "sha256", "sha256"),
     Case("port", model(engine={"args": ["--port", "1"]}), "spec.engine.contextSize", "spec.engine.args"),
     Case("port-with-equals", model(engine={"args": ["--port=1"]}), "spec.engine.contextSize", "spec.engine.args"),
@@ -143,7 +159,7 @@ BAD = (
     # Fields of later releases are refused, not ignored (strict field validation is kubectl's default).
     *(
         Case(f"later-{name}", model(**{name: value}), f'unknown field "spec.{name}"', name)
-        for name, value in {"quantization": {"method": "GGUF"}, "adapters": [], "checks": {}}.items()
+        for name, value in {"quantization": {"method": "GGUF"}, "adapters": []}.items()
     ),
     Case("floor-in-manual", model(scaling={"minReplicas": 2}), "must be 0 or unset in mode Manual", "minReplicas"),
     Case("idle-that-never-sleeps", model(scaling={"idleSeconds": 60}), "must be unset without `min", "idleSeconds"),
@@ -167,6 +183,14 @@ GOOD = (
     Case("image-without-a-registry", model(source={"uri": f"oci://weights:v1@{DIGEST}"})),
     Case("registry-by-ipv6", model(source={"uri": f"oci://[fd00::1]:5000/slm/w@{DIGEST}"})),
     Case("file-with-spaces", model(source={"uri": "pvc://models/my models/b.gguf"})),
+    Case(
+        "signed-claim",
+        signed({"publicKeySecretRef": {"name": "k", "key": "k.pub"}}),
+    ),
+    Case(
+        "checks",
+        model(checks={"chatTemplate": "Warn", "allowedChatTemplates": [HEX], "allowedArchitectures": ["x_1-a"]}),
+    ),
     Case("off", model(replicas=0)),
     Case("tolerates-all", model(compute={"tolerations": [{"operator": "Exists"}]})),
     Case("evicted-late", model(compute={"tolerations": [{"key": "k", "effect": "NoExecute", "tolerationSeconds": 1}]})),

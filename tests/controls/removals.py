@@ -59,4 +59,9 @@ REMOVALS: Final = {
     ),
     "pinned-weights": Removal("api/rules.py", '"oci://[!-?A-~]+@sha256:[0-9a-f]{64}"', '"oci://[!-?A-~]+"'),
     "checked-weights": Removal("cli/fetch_weights.py", "check(part, wish.sha256)", "pass"),
+    "signed-weights": Removal("cli/verify_weights.py", "        _judge(str(error), signature, wish)", "        pass"),
+    "no-pickles": Removal("weights/foreign.py", "if unsafe is not None:", "if False:"),
+    "chat-templates": Removal(
+        "weights/checks.py", "if request.enforce_template and _found(request, facts):", "if False:"
+    ),
 }

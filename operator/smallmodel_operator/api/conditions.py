@@ -63,6 +63,15 @@ class Reason(StrEnum):
     WEIGHTS_NOT_FOUND = "WeightsNotFound"
     WEIGHTS_AMBIGUOUS = "WeightsAmbiguous"
     DIGEST_MISMATCH = "DigestMismatch"
+    UNSAFE_FORMAT = "UnsafeFormat"
+    UNSAFE_TEMPLATE = "UnsafeTemplate"
+    ARCHITECTURE_UNKNOWN = "ArchitectureUnknown"
+    SIGNATURE_MISSING = "SignatureMissing"
+    SIGNATURE_INVALID = "SignatureInvalid"
+    SIGNING_KEY_MISMATCH = "SigningKeyMismatch"
+    SIGNED_FILE_CHANGED = "SignedFileChanged"
+    SIGNED_FILE_MISSING = "SignedFileMissing"
+    FILE_NOT_SIGNED = "FileNotSigned"
     DOWNLOAD_FAILED = "DownloadFailed"
     INSPECTION_FAILED = "InspectionFailed"
     DOES_NOT_FIT = "DoesNotFit"
@@ -131,6 +140,15 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.WEIGHTS_NOT_FOUND: (_USER, "There is no such file in the source."),
     Reason.WEIGHTS_AMBIGUOUS: (_USER, "The source holds several GGUF files and `spec.source.path` names none."),
     Reason.DIGEST_MISMATCH: (_USER, "The file is not the one `spec.source.sha256` names."),
+    Reason.UNSAFE_FORMAT: (_USER, "The file is in a format that can run code when it is loaded (pickle)."),
+    Reason.UNSAFE_TEMPLATE: (_USER, "The chat template in the weights does what no chat template needs."),
+    Reason.ARCHITECTURE_UNKNOWN: (_USER, "The engine does not know the weights' architecture."),
+    Reason.SIGNATURE_MISSING: (_USER, "`spec.source.verification` is set and the source holds no signature."),
+    Reason.SIGNATURE_INVALID: (_USER, "The signature was not made by the key over what it says, or is damaged."),
+    Reason.SIGNING_KEY_MISMATCH: (_USER, "The signature names another key than the one in the Secret."),
+    Reason.SIGNED_FILE_CHANGED: (_USER, "A file is not the one that was signed."),
+    Reason.SIGNED_FILE_MISSING: (_USER, "A file that was signed is not in the source."),
+    Reason.FILE_NOT_SIGNED: (_USER, "The source holds a file that was not signed."),
     Reason.DOWNLOAD_FAILED: (_USER, "The download failed; the message says whether it is tried again."),
     Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit, or than any node has."),

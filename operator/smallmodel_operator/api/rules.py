@@ -14,6 +14,7 @@ from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
+from smallmodel_operator.api.weights_rules import WEIGHTS_RULES
 
 # For RE2 and Python alike: without backslashes, which CEL reads itself; `[!-~]` is printable ASCII. Python's `$`
 # would let a line break at the end pass, hence fullmatch.
@@ -247,6 +248,7 @@ RULES: Final[tuple[Rule, ...]] = (
         for kind, place in _TOLERATING
     ),
     *SCALING_RULES,
+    *WEIGHTS_RULES,
     *BOUNDARY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""

@@ -132,4 +132,16 @@ CONTROLS: Final = (
         "checked-weights", "A download with another SHA-256 is thrown away.", _WEIGHTS,
         "tests/unit/cli/test_fetch_weights.py::test_another_file_is_refused_with_both_sums_and_leaves_nothing",
     ),
+    Control(
+        "signed-weights", "Where a key is named, weights that are not as they were signed are not served.", _WEIGHTS,
+        "tests/unit/cli/test_verify_weights.py::test_each_thing_that_is_wrong_has_its_reason_and_names_the_file",
+    ),
+    Control(
+        "no-pickles", "Files that can run code when they are loaded are never loaded.", _WEIGHTS,
+        "tests/unit/weights/test_foreign.py::test_pickles_are_known_by_their_bytes",
+    ),
+    Control(
+        "chat-templates", "A chat template that does what none needs is not served.", _WEIGHTS,
+        "tests/unit/weights/test_decide.py::test_a_template_with_a_finding_is_refused_and_says_how_to_let_it_in",
+    ),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The commands of `slm`. Each has its own module; heavy imports happen inside the command that needs them."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -89,11 +90,15 @@ def inspect_weights(
     path: Annotated[str, typer.Option()] = "",
     sha256: Annotated[str, typer.Option()] = "",
     claim: Annotated[str, typer.Option(help="uid of the claim that is mounted")] = "",
+    signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
+    public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
 ) -> None:
-    """Inside an inspection Job: read the header of mounted weights."""
+    """Inside an inspection Job: check mounted weights and read their header."""
     from smallmodel_operator.cli.inspect_weights import inspect
+    from smallmodel_operator.cli.verify_weights import Wish
 
-    raise typer.Exit(inspect(root, path, artifact, sha256, claim))
+    signed = Wish(signed_by, Path(public_key)) if signed_by else None
+    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed))
 
 
 @app.command(hidden=True)

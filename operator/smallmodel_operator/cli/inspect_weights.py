@@ -9,24 +9,35 @@ from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli.verify_weights import Wish, verify
 from smallmodel_operator.core.facts import WeightsFacts
-from smallmodel_operator.weights import describe, gguf, result
+from smallmodel_operator.weights import describe, foreign, gguf, result
 
 MESSAGE_FILE: Final = Path("/dev/termination-log")
 CHUNK: Final = 4 * 2**20
 PROGRESS_SECONDS: Final = 15.0
 
 
-def inspect(root: str, path: str, artifact: str, sha256: str, claim: str, message_file: Path = MESSAGE_FILE) -> int:
+def inspect(
+    root: str,
+    path: str,
+    artifact: str,
+    sha256: str,
+    claim: str,
+    signed: Wish | None = None,
+    message_file: Path = MESSAGE_FILE,
+) -> int:
     """Find the one GGUF below `root`, check it, describe it. The exit code says whether trying again may help.
 
-    `claim` is the uid of the claim the volume is, empty for an image.
+    `claim` is the uid of the claim the volume is, empty for an image. `signed`: what it must be signed by.
     """
     try:
         file = find(Path(root), path)
         if sha256:
             check(file, sha256)
+        fingerprint = verify(file, Path(root), signed) if signed else ""
         facts = read(file, artifact, str(file.relative_to(root)))
+        facts = replace(facts, verified_with=signed.reference if signed else "", key_fingerprint=fingerprint)
         said: WeightsFacts | result.Failure = replace(facts, claim=claim)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
@@ -52,10 +63,14 @@ def read(file: Path, artifact: str, name: str) -> WeightsFacts:
     """Facts of one file.
 
     Raises:
-        BadWeights: it is not a complete GGUF we can serve.
+        BadWeights: it is not a complete GGUF we can serve; the message names the file.
     """
-    with file.open("rb") as stream:
-        return describe.facts(gguf.read_header(stream, os.fstat(stream.fileno()).st_size), artifact, name)
+    try:
+        with file.open("rb") as stream:
+            header = gguf.read_header(stream, os.fstat(stream.fileno()).st_size, name)
+            return describe.facts(header, artifact, name)
+    except gguf.BadWeights as bad:
+        raise gguf.BadWeights(bad.reason, f"`{name[-120:]}`: {bad.message}") from None
 
 
 def find(root: Path, path: str) -> Path:
@@ -76,6 +91,7 @@ def find(root: Path, path: str) -> Path:
     if len(found) == 1:
         return found[0]
     if not found:
+        _unsafe(root, base)
         raise gguf.BadWeights(
             Reason.WEIGHTS_NOT_FOUND,
             f"There is no *.gguf file in the source{_others(root)}. Name the file in `spec.source.path`.",
@@ -84,6 +100,15 @@ def find(root: Path, path: str) -> Path:
     raise gguf.BadWeights(
         Reason.WEIGHTS_AMBIGUOUS, f"The source holds {len(found)} GGUF files ({names}). Name one in `spec.source.path`."
     )
+
+
+def _unsafe(root: Path, base: Path) -> None:
+    """A source with pickles in place of a GGUF is refused for what it holds, not for what it lacks."""
+    for file in sorted(p for p in base.rglob("*") if p.suffix.lower() in foreign.UNSAFE_SUFFIXES and p.is_file()):
+        with file.open("rb") as stream:
+            bad = foreign.refusal(stream.read(gguf.PEEK), file.stat().st_size, file.name)
+        if bad.reason is Reason.UNSAFE_FORMAT:
+            raise gguf.BadWeights(bad.reason, f"`{str(file.relative_to(root))[-120:]}`: {bad.message}")
 
 
 def check(file: Path, sha256: str) -> None:

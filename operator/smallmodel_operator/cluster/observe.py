@@ -17,7 +17,7 @@ from smallmodel_operator.cluster.nodes import Nodes
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
-from smallmodel_operator.core.facts import Boundary, Capabilities, Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import CHECKS, Boundary, Capabilities, Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.room import Room, room, taken_by
@@ -126,7 +126,7 @@ class Observer:
             pods=pods,
             claims={name: claim for name, claim in found.items() if claim is not None},
             inspected=inspected,
-            inspecting={} if artifact in inspected else self._inspecting(model, artifact, now),
+            inspecting={} if _checked(inspected.get(artifact)) else self._inspecting(model, artifact, now),
             largest_node_memory=largest,
             freest_node_memory=free.freest,
             previous_status=previous,
@@ -139,10 +139,11 @@ class Observer:
     def _inspected(self, namespace: str, own_status: Mapping[str, Any], artifact: str) -> dict[str, WeightsFacts]:
         own = facts_of(own_status)
         known = {own.artifact: own} if own else {}
-        if artifact and artifact not in known:
+        if artifact and not _checked(known.get(artifact)):
             peers = (facts_of({"weights": weights}) for weights in self.weights.get((namespace, artifact), ()))
-            if found := next((facts for facts in peers if facts and facts.artifact == artifact), None):
-                known[artifact] = found
+            of_them = [facts for facts in (*peers, known.get(artifact)) if facts and facts.artifact == artifact]
+            if of_them:
+                known[artifact] = max(of_them, key=lambda facts: facts.checks)
         return known
 
     def _inspecting(self, model: ModelKey, artifact: str, now: datetime) -> dict[str, str]:
@@ -193,6 +194,11 @@ class Observer:
         except (ApiError, aiohttp.ClientError, TimeoutError):
             return None
         return found
+
+
+def _checked(facts: WeightsFacts | None) -> bool:
+    """Known, and with all the checks of this release."""
+    return facts is not None and facts.checks >= CHECKS
 
 
 def _any_unscheduled(pods: Iterable[Object]) -> bool:

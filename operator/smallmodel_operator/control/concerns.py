@@ -108,6 +108,7 @@ def _credentials(resolved: Resolved, snapshot: Snapshot) -> credentials.Credenti
 
 def weights_request(resolved: Resolved) -> WeightsRequest:
     """What the weights concern needs to know of a model."""
+    signed = resolved.source.verification
     return WeightsRequest(
         name=resolved.name,
         namespace=resolved.namespace,
@@ -122,6 +123,10 @@ def weights_request(resolved: Resolved) -> WeightsRequest:
         memory_declared=resolved.memory_request is not None,
         node_selector=resolved.node_selector,
         tolerations=resolved.tolerations,
+        verification=f"{signed.public_key_secret_ref.name}/{signed.public_key_secret_ref.key}" if signed else "",
+        enforce_template=resolved.checks.chat_template == "Enforce",
+        allowed_templates=tuple(resolved.checks.allowed_chat_templates),
+        allowed_architectures=tuple(resolved.checks.allowed_architectures),
     )
 
 

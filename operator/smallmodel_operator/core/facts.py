@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_ROLE
 from smallmodel_operator.core.keys import Masters
@@ -14,6 +14,9 @@ Object = Mapping[str, Any]
 
 ObjectKey = tuple[str, str]
 """(kind, name) inside the model's namespace."""
+
+CHECKS: Final = 1
+"""Number of the set of checks weights go through in this release. Those that went through fewer are looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,14 @@ class WeightsFacts:
     """SHA-256 of the chat template in the header; empty when there is none."""
     claim: str = ""
     """uid of the claim the file lies in: another claim of that name does not hold it. Empty for an image."""
+    checks: int = 0
+    """Number of the set of checks they went through; 0 before there was one."""
+    template_finding: str = ""
+    """What a chat template does that none needs, and in which line; empty when there is nothing."""
+    verified_with: str = ""
+    """Secret and entry (`NAME/KEY`) of the public key the signature was right by; empty when none was asked for."""
+    key_fingerprint: str = ""
+    """SHA-256 of that public key (DER)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import jobs, obstacles, result, source
+from smallmodel_operator.weights import checks, jobs, obstacles, result, source
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 RECHECK_SECONDS: Final = 600.0
@@ -27,15 +27,6 @@ UNFILLED_SECONDS: Final = 120.0
 """Somebody is likely to fill the claim right now, and a look that finds nothing costs a short pod."""
 FIRST_PAUSE: Final = timedelta(seconds=10)
 LONGEST_PAUSE: Final = timedelta(minutes=10)
-_FINAL: Final = frozenset(
-    {
-        Reason.WEIGHTS_INVALID,
-        Reason.WEIGHTS_NOT_FOUND,
-        Reason.WEIGHTS_AMBIGUOUS,
-        Reason.DIGEST_MISMATCH,
-        Reason.DOWNLOAD_FAILED,
-    }
-)
 
 
 def claims(request: WeightsRequest) -> tuple[str, ...]:
@@ -59,18 +50,46 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     facts = snapshot.inspected.get(where.artifact)
     kept = (jobs.claim(request),) if isinstance(where, source.HttpsSource) else ()
     if facts is not None and _lies(where, facts, snapshot):
-        return _known(where, _bound(where, facts, snapshot), kept)
+        if checks.satisfy(request, facts):
+            return _known(request, where, _bound(where, facts, snapshot), Part(kept=kept))
+        if request.verification in ("", facts.verified_with) and _runs(request, where, snapshot):
+            return _looked_at_again(request, where, _bound(where, facts, snapshot), Part(kept=kept), snapshot)
     work = _work(request, where, snapshot)
     if isinstance(work.found, WeightsFacts):
-        return _known(where, _bound(where, work.found, snapshot), kept)
+        return _known(request, where, _bound(where, work.found, snapshot), Part(objects=work.objects, kept=kept))
     volume, mount, path = source.volume(where)
     problem = work.problem
     report = Report(
         Condition.WEIGHTS_READY, False if isinstance(problem, Refused) else None, problem.reason, str(problem)
     )
-    blocking = not request.memory_declared or not path or isinstance(where, source.HttpsSource)
+    ahead = request.memory_declared and path and not isinstance(where, source.HttpsSource)
+    blocking = not ahead or checks.wait(request)
     part = Part(objects=work.objects, kept=kept, reports=(report,), look_again_seconds=work.look_again_seconds)
     return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
+
+
+def _runs(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> bool:
+    """Whether the model is served from these weights now."""
+    described = (snapshot.previous_status.get("weights") or {}).get("artifact")
+    return described == where.artifact and snapshot.child("Deployment", request.name) is not None
+
+
+def _looked_at_again(
+    request: WeightsRequest, where: source.Source, facts: WeightsFacts, part: Part, snapshot: Snapshot
+) -> WeightsVerdict:
+    """An earlier release let these weights in with fewer checks. They serve while they are looked at again: a new
+    release is no reason to hold what runs.
+    """
+    work = _work(request, where, snapshot)
+    part = replace(part, objects=work.objects, look_again_seconds=work.look_again_seconds)
+    known = _known(request, where, _bound(where, work.found or facts, snapshot), part)
+    if work.found is not None or known.problem is not None:
+        return known
+    reports = known.part.reports
+    if not isinstance(work.problem, Refused) or work.problem.reason not in checks.FINAL:
+        return replace(known, part=replace(part, reports=reports))
+    report = Report(Condition.WEIGHTS_READY, False, work.problem.reason, str(work.problem))
+    return replace(known, part=replace(part, reports=(report,)), facts=None, blocking=True, problem=work.problem)
 
 
 def _lies(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> bool:
@@ -111,14 +130,25 @@ def _require(where: source.Source, snapshot: Snapshot) -> None:
         )
 
 
-def _known(where: source.Source, facts: WeightsFacts, kept: tuple[Object, ...]) -> WeightsVerdict:
+def _known(request: WeightsRequest, where: source.Source, facts: WeightsFacts, part: Part) -> WeightsVerdict:
+    """Known weights are served or refused. `part` holds the Job that looked, which goes when they are served.
+
+    Of refused weights no facts are handed on: the status describes what serves, and that may be other weights.
+    """
     volume, mount, _ = source.volume(where)
+    path = source.model_path(where, facts.file)
+    refused = checks.refusal(request, facts)
+    if refused is not None:
+        report = Report(Condition.WEIGHTS_READY, False, refused.reason, refused.message)
+        part = replace(part, reports=(report,))
+        return WeightsVerdict(part, None, volume, mount, path, where.artifact, True, refused)
     size = f"{facts.parameters / 1e9:.2f} B" if facts.parameters >= 5e8 else f"{facts.parameters / 1e6:.1f} M"
     text = f"{facts.quantization} {facts.architecture}, {size} parameters, {human(facts.file_bytes)}."
-    message = " ".join(filter(None, (text, where.mutable)))
+    signed = f"Signed by the key in Secret {request.verification}." if request.verification else ""
+    message = " ".join(filter(None, (text, signed, where.mutable, checks.warning(request, facts))))
     report = Report(Condition.WEIGHTS_READY, True, Reason.INSPECTED, message)
-    path = source.model_path(where, facts.file)
-    return WeightsVerdict(Part(kept=kept, reports=(report,)), facts, volume, mount, path, where.artifact, False, None)
+    part = Part(kept=part.kept, reports=(report,))
+    return WeightsVerdict(part, facts, volume, mount, path, where.artifact, False, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +167,7 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
         # The claim first: its uid is part of the Job, and a Job made before it would be a second one.
         return _Work((), None, NotYet(Reason.DOWNLOADING, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
     under_way = _under_way(where)
-    live = _job(snapshot, role, where.artifact)
+    live = _job(snapshot, role, jobs.work(request, where))
     if live is None:
         peer = snapshot.inspecting.get(where.artifact)
         if peer is not None:
@@ -150,7 +180,7 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
     ended = conditions.get("Complete") or conditions.get("Failed")
     if ended is None:
         pods = _pods(snapshot, role, live)
-        limit = jobs.reading_seconds(where)
+        limit = jobs.reading_seconds(request, where)
         if role == ROLE_INSPECT and obstacles.overdue(pods, snapshot.now, limit):
             again = f"Reading the weights took more than {limit // 60} minutes. Trying again."
             hung = NotYet(Reason.INSPECTION_FAILED, again, after_seconds=1)
@@ -171,15 +201,17 @@ def _ended(
     attempt = _attempt(live)
     passed = (snapshot.now - obstacles.time(ended.get("lastTransitionTime"), snapshot.now)).total_seconds()
     again = _build(request, where, snapshot, attempt + 1)
-    if isinstance(said, WeightsFacts):
-        if _lies(where, said, snapshot):
-            return _Work((), said, _under_way(where))
-        return _Work((again,), None, _under_way(where))
     this = _build(request, where, snapshot, attempt)
+    if isinstance(said, WeightsFacts):
+        if not _lies(where, said, snapshot):
+            return _Work((again,), None, _under_way(where))
+        if checks.satisfy(request, said):
+            return _Work((this,), said, _under_way(where))
     if isinstance(said, result.Failure) and not said.passing:
         if not _may_heal(where, said):
             return _Work((this,), None, obstacles.refused(said.reason, said.message))
-        rest = (UNFILLED_SECONDS if said.reason is Reason.WEIGHTS_NOT_FOUND else RECHECK_SECONDS) - passed
+        soon = said.reason in (Reason.WEIGHTS_NOT_FOUND, *checks.OF_THE_KEY)
+        rest = (UNFILLED_SECONDS if soon else RECHECK_SECONDS) - passed
         message = obstacles.with_way(where, said.reason, said.message)
         healing = obstacles.refused(said.reason, message, recheck_seconds=max(1.0, rest))
         return _Work((this if rest > 0 else again,), None, healing)
@@ -187,20 +219,21 @@ def _ended(
     if rest <= 0:
         return _Work((again,), None, _under_way(where))
     why = said.message if isinstance(said, result.Failure) else str(ended.get("message") or "its pod left no result")
+    why = "The pod that looked knows fewer checks than this release." if isinstance(said, WeightsFacts) else why
     reason = said.reason if isinstance(said, result.Failure) else Reason.INSPECTION_FAILED
     return _Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
 
 
 def _may_heal(where: source.Source, said: result.Failure) -> bool:
-    """Whether what the user must change may change without the SmallModel: a claim's files, a server, a full disk."""
-    return isinstance(where, source.ClaimSource) or said.reason is Reason.DOWNLOAD_FAILED
+    """Whether what the user must change may change without the SmallModel: a claim's files, a server, a Secret."""
+    return isinstance(where, source.ClaimSource) or said.reason in (Reason.DOWNLOAD_FAILED, *checks.OF_THE_KEY)
 
 
 def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
     """What the last try refused, while the next one runs: a look at bad weights every 10 minutes is no news."""
     for condition in snapshot.previous_status.get("conditions") or [] if attempt else []:
         known = condition.get("type") == Condition.WEIGHTS_READY and condition.get("status") == "False"
-        if known and condition.get("reason") in _FINAL:
+        if known and condition.get("reason") in checks.FINAL:
             return obstacles.refused(Reason(condition["reason"]), condition.get("message", ""), recheck_seconds=30)
     return None
 

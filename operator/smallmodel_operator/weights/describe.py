@@ -1,11 +1,13 @@
 """GGUF header -> WeightsFacts: what the operator needs to know about the weights."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.core.facts import CHECKS, WeightsFacts
+from smallmodel_operator.weights import template
 from smallmodel_operator.weights.foreign import AGAIN
-from smallmodel_operator.weights.gguf import CHAT_TEMPLATE, Header, invalid
+from smallmodel_operator.weights.gguf import CHAT_TEMPLATE, Header, Template, invalid
 from smallmodel_operator.weights.gguf_types import EMBEDDING, FILE_TYPES, UNQUANTIZED
 
 _WINDOW_EVERY: Final = {"gemma2": 2, "gemma3": 6, "gpt-oss": 2, "cohere2": 4}
@@ -46,13 +48,23 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
         experts=number("expert_count", 0),
         licence=_text(values, "general.license", ""),
         name=_text(values, "general.name", ""),
-        chat_template=_text(values, CHAT_TEMPLATE, ""),
+        chat_template=_fingerprint(header.templates),
+        template_finding=template.first(header.templates),
+        checks=CHECKS,
         token_embedding_bytes=header.tensor_sizes.get(EMBEDDING, 0),
         active_feed_forward=_active_feed_forward(number),
         repacked_bytes=header.repacked_bytes,
         sliding_window=window,
         sliding_layers=sliding,
     )
+
+
+def _fingerprint(templates: tuple[Template, ...]) -> str:
+    """SHA-256 of the chat template; of all with their keys, where there are several: who allows it allows all."""
+    if [t.key for t in templates] == [CHAT_TEMPLATE]:
+        return templates[0].sha256
+    lines = "".join(f"{t.sha256} {t.key}\n" for t in sorted(templates, key=lambda t: t.key))
+    return hashlib.sha256(lines.encode()).hexdigest() if lines else ""
 
 
 def _servable(values: Mapping[str, Any], architecture: str) -> None:

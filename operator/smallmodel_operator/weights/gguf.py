@@ -1,47 +1,56 @@
 """Reads a GGUF header (versions 2 and 3, little endian): what the weights are, without reading the weights.
 
-Streaming: memory is bounded by MAX_STRING and MAX_ITEMS, whatever the file claims. Every count is checked against
-the bytes that are left before it is believed. The only exception is BadWeights.
+Streaming: memory and time are bounded whatever the file claims, and every count is checked against the bytes that are
+left before it is believed. What two readers could understand differently (a name given twice, tensors that overlap or
+leave gaps) is refused: the engine must not load something else than was looked at. The only exception is BadWeights.
 """
 
-import hashlib
 import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.weights.foreign import AGAIN, BIG_ENDIAN, MAGIC, looks_like
+from smallmodel_operator.weights import foreign
+from smallmodel_operator.weights.foreign import AGAIN, BIG_ENDIAN, MAGIC
 from smallmodel_operator.weights.gguf_types import ARRAY, BLOCKS, EMBEDDING, SCALARS, STRING, is_repacked
+from smallmodel_operator.weights.refusal import BadWeights as BadWeights
+from smallmodel_operator.weights.refusal import invalid as invalid
+from smallmodel_operator.weights.stream import HeaderReader, Readable
 
-MAX_KEYS: Final = 65_536
+MAX_KEYS: Final = 8192
 MAX_TENSORS: Final = 262_144
 MAX_STRING: Final = 16 * 2**20
 """Longest string that is believed; chat templates are some tens of KiB."""
 KEPT_STRING: Final = 256
 """Bytes of a string value that are kept; nothing we report is longer."""
 CHAT_TEMPLATE: Final = "tokenizer.chat_template"
-"""Kept as its SHA-256."""
+"""Kept as its SHA-256, and as text apart; so are those named `tokenizer.chat_template.NAME`."""
+MAX_TEMPLATE: Final = 256 * 1024
+"""Bytes of a chat template that are kept; the longest in use are some tens of KiB."""
+MAX_TEMPLATES: Final = 16
 KEPT_ITEMS: Final = 4096
 """Longest array of numbers that is kept (one per layer); longer ones are only counted."""
-MAX_ITEMS: Final = 32 * 2**20
-MAX_NAME: Final = 65_535
-CHUNK: Final = 2**20
+KEPT_NUMBERS: Final = 65_536
+"""Numbers that are kept of all arrays together."""
+MAX_ITEMS: Final = 8 * 2**20
+"""Elements of all arrays together; the largest vocabularies have one million, their merges included."""
+MAX_KEY: Final = 1024
+MAX_TENSOR_NAME: Final = 63
+"""Longest name the engine takes."""
+PEEK: Final = 512
+"""First bytes that serve to name what a file is that is not GGUF."""
 DEFAULT_ALIGNMENT: Final = 32
 
 
-class BadWeights(Exception):  # noqa: N818 - the field's word
-    """The file cannot be served; `message` names the cause and the way out."""
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A chat template of the header. `text` is cut at MAX_TEMPLATE bytes; `length` is all of them."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-
-def invalid(message: str) -> BadWeights:
-    return BadWeights(Reason.WEIGHTS_INVALID, message)
+    key: str
+    sha256: str
+    text: str
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,116 +73,99 @@ class Header:
     data_offset: int
     data_bytes: int
     file_bytes: int
+    templates: tuple[Template, ...] = ()
 
 
-class Readable(Protocol):
-    """What is needed of a stream."""
+class _Keys:
+    """The header's keys as they are read."""
 
-    def read(self, count: int, /) -> bytes: ...
+    def __init__(self, reader: HeaderReader) -> None:
+        self._reader = reader
+        self._items = 0
+        self._numbers = 0
+        self.values: dict[str, Any] = {}
+        self.lengths: dict[str, int] = {}
+        self.templates: list[Template] = []
 
+    def read(self) -> None:
+        """One key with its value."""
+        key = _name(self._reader.string(MAX_KEY, "a key"), "a key")
+        if key in self.values or key in self.lengths:
+            raise invalid(f"The GGUF header is damaged: it has the key `{key[:64]}` twice. {AGAIN}")
+        kind = self._reader.u32()
+        if kind in SCALARS:
+            value = self._reader.value(SCALARS[kind])
+            self.values[key] = None if isinstance(value, float) and not math.isfinite(value) else value
+        elif kind == STRING:
+            self.values[key] = self._string(key)
+        elif kind == ARRAY:
+            self._array(key)
+        else:
+            raise invalid(f"The GGUF header is damaged: key `{key[:64]}` has the unknown value type {kind}. {AGAIN}")
 
-class _Reader:
-    """Reads little-endian values and counts; refuses to pass the end of the file."""
+    def _string(self, key: str) -> str:
+        what = f"`{key[:64]}`"
+        if key != CHAT_TEMPLATE and not key.startswith(f"{CHAT_TEMPLATE}."):
+            return self._reader.string(MAX_STRING, what, KEPT_STRING)
+        if len(self.templates) == MAX_TEMPLATES:
+            raise invalid(
+                f"The GGUF header has more than {MAX_TEMPLATES} chat templates, which no model needs. {AGAIN}"
+            )
+        sha256, kept, length = self._reader.hashed(MAX_STRING, what, MAX_TEMPLATE)
+        self.templates.append(Template(key, sha256, kept.decode("utf-8", errors="replace"), length))
+        return sha256
 
-    def __init__(self, stream: Readable, file_bytes: int) -> None:
-        self._stream = stream
-        self._size = file_bytes
-        self.position = 0
-
-    @property
-    def left(self) -> int:
-        return self._size - self.position
-
-    def bytes(self, count: int) -> bytes:
-        if count > self.left:
-            raise self.short()
-        parts = []
-        missing = count
-        while missing:
-            part = self._stream.read(min(missing, CHUNK))
-            if not part:
-                raise self.short()
-            parts.append(part)
-            missing -= len(part)
-        self.position += count
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def skip(self, count: int) -> None:
-        if count > self.left:
-            raise self.short()
-        while count:
-            step = min(count, CHUNK)
-            self.bytes(step)
-            count -= step
-
-    def value(self, form: str) -> Any:
-        return struct.unpack(form, self.bytes(struct.calcsize(form)))[0]
-
-    def u32(self) -> int:
-        return int(self.value("<I"))
-
-    def u64(self) -> int:
-        return int(self.value("<Q"))
-
-    def string(self, limit: int, what: str, keep: int | None = None) -> str:
-        length = self._length(limit, what)
-        kept = length if keep is None else min(length, keep)
-        text = self.bytes(kept).decode("utf-8", errors="replace")
-        self.skip(length - kept)
-        return text
-
-    def sha256(self, limit: int, what: str) -> str:
-        """Hash of a string, as hex digits."""
-        left, hasher = self._length(limit, what), hashlib.sha256()
-        while left:
-            part = self.bytes(min(left, CHUNK))
-            hasher.update(part)
-            left -= len(part)
-        return hasher.hexdigest()
-
-    def _length(self, limit: int, what: str) -> int:
-        length = self.u64()
-        if length > self.left:
-            raise self.short()
-        if length > limit:
-            raise invalid(f"The GGUF header is damaged: {what} claims to be {length} bytes long. {AGAIN}")
-        return length
-
-    def short(self) -> BadWeights:
-        return invalid(
-            f"The file is cut short or damaged: it has {self._size} bytes and its GGUF header goes beyond them. {AGAIN}"
-        )
+    def _array(self, key: str) -> None:
+        reader = self._reader
+        kind, length = reader.u32(), reader.u64()
+        if kind not in SCALARS and kind != STRING:
+            raise invalid(f"The GGUF header is damaged: array `{key[:64]}` has elements of type {kind}. {AGAIN}")
+        smallest = 8 if kind == STRING else struct.calcsize(SCALARS[kind])
+        if length * smallest > reader.left:
+            raise reader.short()
+        self._items += length
+        if self._items > MAX_ITEMS:
+            raise invalid(
+                f"The GGUF header is damaged: its arrays up to `{key[:64]}` claim {self._items} elements. {AGAIN}"
+            )
+        self.lengths[key] = length
+        if kind == STRING:
+            for _ in range(length):
+                reader.string(MAX_STRING, f"an element of `{key[:64]}`", 0)
+        elif length <= KEPT_ITEMS and self._numbers + length <= KEPT_NUMBERS:
+            self._numbers += length
+            self.values[key] = list(struct.unpack(f"<{length}{SCALARS[kind][1]}", reader.take(length * smallest)))
+        else:
+            reader.skip(length * smallest)
 
 
-def read_header(stream: Readable, file_bytes: int) -> Header:
-    """Read the header from the start of a stream of a file of this size.
+def read_header(stream: Readable, file_bytes: int, name: str = "") -> Header:
+    """Read the header from the start of a stream of a file of this size; its name helps to say what else it is.
 
     Raises:
         BadWeights: not a GGUF file, damaged, cut short, of a version or layout that cannot be served.
     """
-    reader = _Reader(stream, file_bytes)
-    version = _version(reader, file_bytes)
-    tensors, keys = reader.u64(), reader.u64()
-    if tensors > MAX_TENSORS or keys > MAX_KEYS:
-        raise invalid(f"The GGUF header is damaged: it claims {tensors} tensors and {keys} keys. {AGAIN}")
+    reader = HeaderReader(stream, file_bytes)
+    version = _version(reader, file_bytes, name)
+    tensors, count = reader.u64(), reader.u64()
+    if tensors > MAX_TENSORS or count > MAX_KEYS:
+        raise invalid(f"The GGUF header is damaged: it claims {tensors} tensors and {count} keys. {AGAIN}")
     if tensors == 0:
         raise invalid("The GGUF file holds no tensors (a vocabulary only). Use the file with the model's weights.")
-    values: dict[str, Any] = {}
-    lengths: dict[str, int] = {}
-    for _ in range(keys):
-        key = reader.string(MAX_NAME, "a key")
-        _value(reader, key, values, lengths)
-    alignment = values.get("general.alignment", DEFAULT_ALIGNMENT)
+    keys = _Keys(reader)
+    for _ in range(count):
+        keys.read()
+    alignment = keys.values.get("general.alignment", DEFAULT_ALIGNMENT)
     if not isinstance(alignment, int) or not 8 <= alignment <= 2**20 or alignment & (alignment - 1):
         raise invalid(f"The GGUF header is damaged: `general.alignment` is {alignment!r}. {AGAIN}")
-    return _tensors(reader, tensors, alignment, version, values, lengths)
+    return _tensors(reader, tensors, alignment, version, keys)
 
 
-def _version(reader: _Reader, file_bytes: int) -> int:
-    start = reader.bytes(min(512, file_bytes))
+def _version(reader: HeaderReader, file_bytes: int, name: str) -> int:
+    start = reader.peek(PEEK)
     if start[:4] != MAGIC or len(start) < 24:
-        raise invalid(looks_like(start, file_bytes))
-    version = int.from_bytes(start[4:8], "little")
+        raise foreign.refusal(start, file_bytes, name)
+    version = int.from_bytes(reader.take(8)[4:], "little")
     if version & 0xFFFF == 0 and version:
         raise invalid(BIG_ENDIAN)
     if version not in (2, 3):
@@ -181,70 +173,20 @@ def _version(reader: _Reader, file_bytes: int) -> int:
             f"The GGUF file has version {version}; versions 2 and 3 are read. Convert the model again with a "
             "current llama.cpp."
         )
-    # The first 512 bytes served to name what else it could be; hand back what follows the version.
-    reader._stream = _Prefixed(start[8:], reader._stream)
-    reader.position = 8
     return version
 
 
-class _Prefixed:
-    """A stream that first gives back bytes already read."""
-
-    def __init__(self, prefix: bytes, stream: Readable) -> None:
-        self._prefix = prefix
-        self._stream = stream
-
-    def read(self, count: int, /) -> bytes:
-        if self._prefix:
-            part, self._prefix = self._prefix[:count], self._prefix[count:]
-            return part
-        return self._stream.read(count)
-
-
-def _value(reader: _Reader, key: str, values: dict[str, Any], lengths: dict[str, int]) -> None:
-    kind = reader.u32()
-    if kind in SCALARS:
-        value = reader.value(SCALARS[kind])
-        values[key] = None if isinstance(value, float) and not math.isfinite(value) else value
-    elif kind == STRING:
-        what = f"`{key[:64]}`"
-        values[key] = (
-            reader.sha256(MAX_STRING, what) if key == CHAT_TEMPLATE else reader.string(MAX_STRING, what, KEPT_STRING)
-        )
-    elif kind == ARRAY:
-        _array(reader, key, values, lengths)
-    else:
-        raise invalid(f"The GGUF header is damaged: key `{key[:64]}` has the unknown value type {kind}. {AGAIN}")
-
-
-def _array(reader: _Reader, key: str, values: dict[str, Any], lengths: dict[str, int]) -> None:
-    kind, length = reader.u32(), reader.u64()
-    if kind not in SCALARS and kind != STRING:
-        raise invalid(f"The GGUF header is damaged: array `{key[:64]}` has elements of type {kind}. {AGAIN}")
-    smallest = 8 if kind == STRING else struct.calcsize(SCALARS[kind])
-    if length * smallest > reader.left:
-        raise reader.short()
-    if length > MAX_ITEMS:
-        raise invalid(f"The GGUF header is damaged: array `{key[:64]}` claims {length} elements. {AGAIN}")
-    lengths[key] = length
-    if kind == STRING:
-        for _ in range(length):
-            reader.string(MAX_STRING, f"an element of `{key[:64]}`", 0)
-    elif length <= KEPT_ITEMS:
-        values[key] = list(struct.unpack(f"<{length}{SCALARS[kind][1]}", reader.bytes(length * smallest)))
-    else:
-        reader.skip(length * smallest)
-
-
-def _tensors(
-    reader: _Reader, count: int, alignment: int, version: int, values: dict[str, Any], lengths: dict[str, int]
-) -> Header:
+def _tensors(reader: HeaderReader, count: int, alignment: int, version: int, keys: _Keys) -> Header:
     by_type: dict[str, int] = {}
     sizes: dict[str, int] = {}
+    names: set[str] = set()
     parameters = end = 0
     copied = {True: 0, False: 0}  # the token embedding, everything else
     for _ in range(count):
-        name = reader.string(MAX_NAME, "a tensor's name")
+        name = _name(reader.string(MAX_TENSOR_NAME, "a tensor's name"), "a tensor's name")
+        if name in names:
+            raise invalid(f"The GGUF header is damaged: it has the tensor `{name}` twice. {AGAIN}")
+        names.add(name)
         shape = _shape(reader, name)
         block, size = _size(name, shape, reader.u32())
         offset = reader.u64()
@@ -267,10 +209,18 @@ def _tensors(
         )
     # Without a tensor of its own the output is the token embedding, which is looked up in as well: it has both forms.
     repacked = copied[False] + (0 if "output.weight" in sizes else copied[True])
-    return Header(version, values, lengths, count, parameters, by_type, sizes, repacked, data, last, size)
+    described = (version, keys.values, keys.lengths, count, parameters, by_type, sizes, repacked, data, last, size)
+    return Header(*described, templates=tuple(keys.templates))
 
 
-def _shape(reader: _Reader, name: str) -> tuple[int, ...]:
+def _name(text: str, what: str) -> str:
+    """The engine compares names up to a zero byte: what follows it would be looked at here and not there."""
+    if not text.isascii() or not text.isprintable():
+        raise invalid(f"The GGUF header is damaged: {what}, {text[:64]!a}, has characters no name has. {AGAIN}")
+    return text
+
+
+def _shape(reader: HeaderReader, name: str) -> tuple[int, ...]:
     dimensions = reader.u32()
     if not 1 <= dimensions <= 4:
         raise invalid(f"The GGUF header is damaged: tensor `{name[:64]}` has {dimensions} dimensions. {AGAIN}")

@@ -35,11 +35,19 @@ HASH_SECONDS: Final = 7200
 """The same when all of the file is read to check its SHA-256: 20 GB from a slow network disk."""
 DOWNLOAD_SECONDS: Final = 6 * 3600
 CA_PATH: Final = "/etc/smallmodel-ca"
+KEY_PATH: Final = "/etc/smallmodel-key"
+KEY_FILE: Final = "key.pub"
 
 
-def reading_seconds(where: source.Source) -> int:
+def reading_seconds(request: WeightsRequest, where: source.Source) -> int:
     """How long an inspection's container may run before it is taken for hung (a network disk that is gone)."""
-    return HASH_SECONDS if isinstance(where, source.ClaimSource) and where.sha256 else INSPECT_SECONDS
+    hashed = request.verification or (isinstance(where, source.ClaimSource) and where.sha256)
+    return HASH_SECONDS if hashed else INSPECT_SECONDS
+
+
+def work(request: WeightsRequest, where: source.Source) -> str:
+    """Name of the work on an artifact: what was found without a signature, or by another key, is other work."""
+    return f"{where.artifact}!{request.verification}" if request.verification else where.artifact
 
 
 def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_uid: str) -> dict[str, Any]:
@@ -54,7 +62,15 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
     if isinstance(where, source.ClaimSource):
         args += ["--sha256", where.sha256] if where.sha256 else []
         args += ["--claim", claim_uid]
-    pod = _pod(request, args, pod_security(), [volume], [mount])
+    volumes, mounts = [volume], [mount]
+    if request.verification:
+        secret, _, entry = request.verification.partition("/")
+        # Optional, so that a Secret that is not there is told by the Job and not by a pod that never starts.
+        key = {"secretName": secret, "optional": True, "items": [{"key": entry, "path": KEY_FILE}]}
+        volumes.append({"name": "key", "secret": key})
+        mounts.append({"name": "key", "mountPath": KEY_PATH, "readOnly": True})
+        args += ["--signed-by", request.verification, "--public-key", f"{KEY_PATH}/{KEY_FILE}"]
+    pod = _pod(request, args, pod_security(), volumes, mounts)
     return _job(request, where, ROLE_INSPECT, attempt, pod)
 
 
@@ -140,7 +156,7 @@ def _job(
     pod: dict[str, Any],
     bounds: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    marks = {**labels(request.name, role), LABEL_ARTIFACT: short_hash(where.artifact)}
+    marks = {**labels(request.name, role), LABEL_ARTIFACT: short_hash(work(request, where))}
     spec = {
         "backoffLimit": 2,
         **bounds,

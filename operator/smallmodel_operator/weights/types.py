@@ -13,7 +13,9 @@ from smallmodel_operator.core.plan import Part
 class WeightsRequest:
     """One model's wish about weights. Built by control from the resolved spec and the operator's settings.
 
-    `memory_declared`: the user gave a memory request, so nothing has to wait for an inspection.
+    `memory_declared`: the user gave a memory request, so nothing has to wait for the numbers of an inspection.
+    `verification`: Secret and entry (`NAME/KEY`) of the public key the weights must be signed by, or empty.
+    `enforce_template`: a chat template with a finding is not served, unless its SHA-256 is in `allowed_templates`.
     `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     """
@@ -31,6 +33,10 @@ class WeightsRequest:
     claim_size: str = "50Gi"
     storage_class: str = ""
     access_mode: str = "ReadWriteOnce"
+    verification: str = ""
+    enforce_template: bool = True
+    allowed_templates: tuple[str, ...] = ()
+    allowed_architectures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Volume:
         target.write_bytes(data)
 
     def inspect(self, path: str = "", sha256: str = "") -> tuple[int, Any]:
-        code = inspect(str(self.root), path, "sha256:a", sha256, "uid-1", self.message)
+        code = inspect(str(self.root), path, "sha256:a", sha256, "uid-1", message_file=self.message)
         return code, result.decode(self.message.read_text())
 
     def refused(self, path: str = "", sha256: str = "") -> result.Failure:
@@ -80,6 +80,7 @@ def test_a_damaged_file_is_refused(volume: Volume) -> None:
     volume.put("m.gguf", FILE[:-1])
     said = volume.refused()
     assert said.reason is Reason.WEIGHTS_INVALID
+    assert said.message.startswith("`m.gguf`: ")
     assert "cut short" in said.message
 
 
@@ -109,3 +110,35 @@ def test_many_long_names_still_fit_a_termination_message(volume: Volume) -> None
         volume.put(f"{'é' * 100}{i}.gguf")
     volume.refused()
     assert len(volume.message.read_bytes()) <= result.MAX_BYTES
+
+
+PICKLE = b"\x80\x04\x95" + bytes(64)
+
+
+def test_a_source_of_pickles_is_refused_for_what_it_holds(volume: Volume) -> None:
+    volume.put("config.json", b"{}")
+    volume.put("pytorch_model.bin", PICKLE)
+    for path in ("", "pytorch_model.bin"):
+        said = volume.refused(path)
+        assert said.reason is Reason.UNSAFE_FORMAT
+        assert said.message.startswith("`pytorch_model.bin`: ")
+
+
+def test_a_pickle_called_gguf_is_known(volume: Volume) -> None:
+    volume.put("m.gguf", PICKLE)
+    said = volume.refused()
+    assert said.reason is Reason.UNSAFE_FORMAT
+    assert said.message.startswith("`m.gguf`: ")
+
+
+def test_pickles_beside_a_gguf_are_never_loaded_and_keep_nothing_from_serving(volume: Volume) -> None:
+    volume.put("m.gguf")
+    volume.put("training_args.bin", PICKLE)
+    assert volume.inspect()[0] == result.EXIT_FOUND
+
+
+def test_a_finding_in_the_template_is_a_fact_and_its_text_is_not(volume: Volume) -> None:
+    volume.put("m.gguf", build({"tokenizer.chat_template": "{{ a.__class__.secret }}"}))
+    _, facts = volume.inspect()
+    assert facts.template_finding == "PrivateAttribute in line 1 of `tokenizer.chat_template`"
+    assert "secret" not in volume.message.read_text()

@@ -1,6 +1,7 @@
 """The snapshot holds what the indices and the few reads know, and nothing is read in vain."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -70,6 +71,20 @@ async def test_facts_come_from_the_own_status_or_a_peers(observer: Observer) -> 
     assert peer.inspected == {FACTS.artifact: FACTS}
     other = await observer.snapshot(objects.model(), profile=None, artifact="another")
     assert other.inspected == {}
+
+
+async def test_of_what_is_known_the_look_with_more_checks_counts(observer: Observer) -> None:
+    """After an upgrade one model of a namespace looks again, and the others take over what it found."""
+    old, new = replace(FACTS, checks=0), replace(FACTS, name="looked at again")
+    body = {**objects.model(), "status": {"weights": weights_status(old, "")}}
+    observer.jobs = {("support", short_hash(FACTS.artifact)): [{"model": "peer", "ended": ""}]}
+    waiting = await observer.snapshot(body, profile=None, artifact=FACTS.artifact)
+    assert waiting.inspected == {FACTS.artifact: old}
+    assert waiting.inspecting == {FACTS.artifact: "peer"}
+    observer.weights = {("support", FACTS.artifact): [weights_status(old, ""), weights_status(new, "")]}
+    told = await observer.snapshot(body, profile=None, artifact=FACTS.artifact)
+    assert told.inspected == {FACTS.artifact: new}
+    assert told.inspecting == {}
 
 
 async def test_a_peer_that_reads_the_same_weights_is_named_until_its_job_has_ended(observer: Observer) -> None:

@@ -47,6 +47,31 @@ def test_with_declared_memory_nothing_waits() -> None:
     assert kinds(decision) == ["Deployment", "Job", "NetworkPolicy", "Service", "Service"]
 
 
+def test_a_template_nobody_looked_at_keeps_pods_from_starting_though_memory_is_declared() -> None:
+    decision = concerns.decide(resolved(compute=DECLARED, checks={"chatTemplate": "Enforce"}), snapshot())
+    assert isinstance(decision.hold, NotYet)
+    assert "Deployment" not in kinds(decision)
+
+
+def test_a_refused_template_leaves_what_runs_and_what_is_said_of_it() -> None:
+    found = replace(FACTS, template_finding="Endless in line 1 of `tokenizer.chat_template`", chat_template="c" * 64)
+    live = {key_of(o): o for o in concerns.decide(resolved(), snapshot(FACTS)).plan.objects}
+    decision = concerns.decide(resolved(), snapshot(found, children=live))
+    assert isinstance(decision.hold, Refused)
+    assert decision.hold.reason is Reason.UNSAFE_TEMPLATE
+    assert not decision.plan.prune, "the pods of the old version stay"
+    assert "Deployment" not in kinds(decision)
+    assert "weights" not in decision.plan.status, "it goes on to describe what serves"
+
+
+def test_the_secret_of_the_key_is_mounted_by_the_job() -> None:
+    signed = {"uri": "pvc://models/m.gguf", "verification": {"publicKeySecretRef": {"name": "keys", "key": "k.pub"}}}
+    decision = concerns.decide(resolved(source=signed), snapshot(claims={"models": {"metadata": {"uid": "u"}}}))
+    (job,) = [o for o in decision.plan.objects if o["kind"] == "Job"]
+    (volume,) = [v for v in job["spec"]["template"]["spec"]["volumes"] if v["name"] == "key"]
+    assert volume["secret"]["secretName"] == "keys"
+
+
 def test_known_weights_are_served_and_remembered() -> None:
     decision = concerns.decide(resolved(), snapshot(FACTS))
     assert decision.hold is None

@@ -13,7 +13,7 @@ FACTS = WeightsFacts(
     parameters=1_000_000,
     quantization="Q8_0", architecture="llama", context_length=2048, layers=4, embedding=128, heads=4, heads_kv=2,
     key_length=32, value_length=32, vocabulary=1024, feed_forward=384, licence="apache-2.0", name="Bot",
-    token_embedding_bytes=139_264,
+    token_embedding_bytes=139_264, checks=1,
 )  # fmt: skip
 
 

@@ -94,8 +94,12 @@ def test_unknown_weights_are_inspected_once_and_then_known() -> None:
 
 
 def test_a_declared_request_does_not_wait_where_the_file_is_named() -> None:
-    assert not World(request(memory_declared=True, path="m.gguf")).step().blocking
-    assert World(request(memory_declared=True)).step().blocking, "nobody knows the file's name yet"
+    warned = {"memory_declared": True, "enforce_template": False}
+    assert not World(request(**warned, path="m.gguf")).step().blocking
+    assert World(request(**warned)).step().blocking, "nobody knows the file's name yet"
+    assert World(request(memory_declared=True, path="m.gguf")).step().blocking, "its template may be hostile"
+    signed = request(**warned, path="m.gguf", verification="keys/release.pub")
+    assert World(signed).step().blocking, "it may not be the signer's"
     assert World(request(path="m.gguf")).step().blocking
 
 
@@ -412,3 +416,170 @@ def test_a_claim_nobody_filled_says_what_goes_where_and_is_looked_at_soon(uri: s
     first = world.job["metadata"]["name"]
     world.step(UNFILLED_SECONDS)
     assert world.job["metadata"]["name"] != first
+
+
+FOUND = replace(
+    FACTS, chat_template="c" * 64, template_finding="PrivateAttribute in line 3 of `tokenizer.chat_template`"
+)
+
+
+def test_a_template_with_a_finding_is_refused_and_says_how_to_let_it_in() -> None:
+    verdict = World(request(), inspected={artifact(request()): FOUND}).step()
+    assert isinstance(verdict.problem, Refused)
+    assert verdict.problem.reason is Reason.UNSAFE_TEMPLATE
+    for said in ("`m.gguf`", "PrivateAttribute in line 3", "c" * 64, "spec.checks.allowedChatTemplates"):
+        assert said in verdict.problem.message
+    assert verdict.blocking
+    assert verdict.facts is None, "the status describes what serves, which may be the version before"
+
+
+@pytest.mark.parametrize("wish", [request(enforce_template=False), request(allowed_templates=("c" * 64,))])
+def test_a_finding_is_served_with_a_warning_or_when_it_is_allowed(wish: WeightsRequest) -> None:
+    verdict = World(wish, inspected={artifact(wish): FOUND}).step()
+    assert verdict.problem is None
+    warned = "PrivateAttribute in line 3" in verdict.part.reports[0].message
+    assert warned == (not wish.enforce_template)
+
+
+def test_another_template_is_not_allowed_by_the_sum_of_one() -> None:
+    wish = request(allowed_templates=("d" * 64,))
+    assert World(wish, inspected={artifact(wish): FOUND}).step().blocking
+
+
+def test_an_unknown_architecture_is_refused_before_a_pod_and_says_the_ways_out() -> None:
+    strange = replace(FACTS, architecture="next-big-thing")
+    verdict = World(request(), inspected={artifact(request()): strange}).step()
+    assert isinstance(verdict.problem, Refused)
+    assert verdict.problem.reason is Reason.ARCHITECTURE_UNKNOWN
+    for said in ("`m.gguf`", "'next-big-thing'", "spec.engine.image", "spec.checks.allowedArchitectures"):
+        assert said in verdict.problem.message
+    allowed = request(allowed_architectures=("next-big-thing",))
+    assert World(allowed, inspected={artifact(allowed): strange}).step().problem is None
+
+
+SIGNED = {"verification": "keys/release.pub"}
+VERIFIED = replace(FACTS, verified_with="keys/release.pub", key_fingerprint="f" * 64)
+
+
+@pytest.mark.parametrize("known", [FACTS, replace(VERIFIED, verified_with="keys/other.pub")])
+def test_what_was_not_verified_with_this_key_is_looked_at_with_it(known: WeightsFacts) -> None:
+    wish = request(**SIGNED)
+    running = {("Deployment", "bot"): {"metadata": {"name": "bot"}}}
+    status = {"weights": {"artifact": artifact(wish)}}
+    world = World(wish, inspected={artifact(wish): known}, children=running, previous_status=status)
+    verdict = world.step()
+    assert verdict.blocking, "what runs stays, and nothing new starts"
+    assert verdict.facts is None
+    world.end(VERIFIED)
+    verdict = world.step()
+    assert verdict.facts == VERIFIED
+    assert "Signed by the key in Secret keys/release.pub" in verdict.part.reports[0].message
+
+
+def test_what_is_verified_needs_no_second_look_and_serves_who_asks_for_less() -> None:
+    for wish in (request(**SIGNED), request()):
+        verdict = World(wish, inspected={artifact(wish): VERIFIED}).step()
+        assert (verdict.facts, verdict.part.objects) == (VERIFIED, ())
+
+
+def test_a_job_that_looked_without_the_key_is_not_believed() -> None:
+    world = World(request(**SIGNED))
+    world.step()
+    world.end(FACTS)
+    verdict = world.step()
+    assert isinstance(verdict.problem, NotYet)
+    assert (verdict.facts, verdict.blocking) == (None, True)
+    assert "fewer checks" in str(verdict.problem)
+    world.step(verdict.problem.after_seconds)
+    assert world.job["metadata"]["annotations"]["smallmodel.dev/attempt"] == "1"
+
+
+def test_the_job_that_found_something_stays_and_remembers_it() -> None:
+    world = World(request())
+    world.step()
+    world.end(FOUND)
+    name = world.job["metadata"]["name"]
+    for _ in range(3):
+        verdict = world.step(600)
+        assert isinstance(verdict.problem, Refused)
+        assert world.job["metadata"]["name"] == name
+    world.wish = request(allowed_templates=("c" * 64,))
+    verdict = world.step()
+    assert (verdict.facts, verdict.part.objects) == (FOUND, ())
+
+
+def test_a_failure_under_another_key_is_not_this_ones() -> None:
+    world = World(request(**SIGNED))
+    world.step()
+    world.end(result.Failure(Reason.SIGNATURE_INVALID, "`model.sig` is not right."))
+    assert isinstance(world.step().problem, Refused)
+    world.wish = request(verification="keys/newer.pub")
+    assert isinstance(world.step().problem, NotYet)
+
+
+@pytest.mark.parametrize("reason", [Reason.SECRET_NOT_FOUND, Reason.SECRET_INVALID, Reason.SIGNING_KEY_MISMATCH])
+def test_a_key_that_is_put_right_is_seen_although_the_image_cannot_change(reason: Reason) -> None:
+    world = World(request(**SIGNED))
+    world.step()
+    world.end(result.Failure(reason, "Put it right."))
+    verdict = world.step()
+    assert isinstance(verdict.problem, Refused)
+    assert verdict.problem.recheck_seconds
+    first = world.job["metadata"]["name"]
+    world.step(UNFILLED_SECONDS)
+    assert world.job["metadata"]["name"] != first
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.UNSAFE_FORMAT, Reason.SIGNATURE_MISSING, Reason.SIGNED_FILE_CHANGED, Reason.SIGNED_FILE_MISSING,
+     Reason.FILE_NOT_SIGNED, Reason.SIGNATURE_INVALID],
+)  # fmt: skip
+def test_what_lies_in_an_image_stays_refused_and_in_a_claim_may_heal(reason: Reason) -> None:
+    for world, heals in ((World(request(**SIGNED)), False), (of_claim(**SIGNED), True)):
+        world.step()
+        world.end(result.Failure(reason, "`a.gguf` is not right."))
+        verdict = world.step()
+        assert isinstance(verdict.problem, Refused)
+        assert verdict.problem.reason is reason
+        assert bool(verdict.problem.recheck_seconds) == heals
+
+
+OLD = replace(FACTS, checks=0)
+
+
+def served(wish: WeightsRequest) -> World:
+    """A model that an earlier release let in and that serves."""
+    status = {"weights": {"artifact": artifact(wish)}}
+    running = {("Deployment", "bot"): {"kind": "Deployment", "metadata": {"name": "bot"}}}
+    return World(wish, inspected={artifact(wish): OLD}, children=running, previous_status=status)
+
+
+def test_what_an_earlier_release_let_in_serves_while_it_is_looked_at_again() -> None:
+    verdict = served(request()).step()
+    assert (verdict.facts, verdict.blocking, verdict.problem) == (OLD, False, None)
+    assert [o["kind"] for o in verdict.part.objects] == ["Job"]
+
+
+@pytest.mark.parametrize("elsewhere", [{}, {"weights": {"artifact": "sha256:other"}}])
+def test_what_does_not_serve_yet_waits_for_the_checks_of_this_release(elsewhere: dict[str, Any]) -> None:
+    """A peer's knowledge from before this release, or a model that changes to such weights."""
+    world = served(request())
+    world.snapshot = replace(world.snapshot, previous_status=elsewhere)
+    assert world.step().blocking
+
+
+def test_what_the_second_look_finds_takes_effect() -> None:
+    for said, problem in ((FOUND, Reason.UNSAFE_TEMPLATE), (BAD, Reason.WEIGHTS_INVALID), (FACTS, None)):
+        world = served(request())
+        world.step()
+        world.end(said)
+        world.snapshot = replace(
+            world.snapshot,
+            children={**world.snapshot.children, ("Deployment", "bot"): {"metadata": {"name": "bot"}}},
+            previous_status={"weights": {"artifact": artifact(request())}},
+        )
+        verdict = world.step()
+        assert (verdict.problem.reason if verdict.problem else None) == problem
+        assert verdict.blocking == (problem is not None)
+        assert (verdict.facts is None) == (problem is not None)

@@ -10,8 +10,11 @@ import pytest
 from tests.fakes.gguf_file import build, string
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.core.facts import CHECKS
+from smallmodel_operator.weights import gguf as gguf_module
 from smallmodel_operator.weights.describe import facts
-from smallmodel_operator.weights.gguf import CHUNK, BadWeights, Header, read_header
+from smallmodel_operator.weights.gguf import BadWeights, Header, read_header
+from smallmodel_operator.weights.stream import CHUNK
 
 REPOSITORY = Path(__file__).parents[3]
 LAST_TENSOR = 65 * 4
@@ -205,3 +208,84 @@ def test_a_chat_template_larger_than_any_is_damage() -> None:
     start = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + string("tokenizer.chat_template")
     with pytest.raises(BadWeights, match="claims to be 17000000 bytes long"):
         read_header(io.BytesIO(start + struct.pack("<IQ", 8, 17_000_000) + bytes(1000)), 20_000_000)
+
+
+def headed(*pairs: bytes, tensors: int = 1) -> bytes:
+    """A header of these keys and nothing after them."""
+    return b"GGUF" + struct.pack("<IQQ", 3, tensors, len(pairs)) + b"".join(pairs)
+
+
+def key(name: str, text: str = "x") -> bytes:
+    return string(name) + struct.pack("<I", 8) + string(text)
+
+
+def test_a_key_given_twice_is_refused() -> None:
+    """The engine might take the one, and the look at it the other."""
+    template = "tokenizer.chat_template"
+    assert f"the key `{template}` twice" in refusal(headed(key(template), key(template)) + bytes(64))
+    numbers = string("n") + struct.pack("<IIQ", 9, 4, 5000) + bytes(20_000)
+    assert "the key `n` twice" in refusal(headed(numbers, key("n")) + bytes(64))
+
+
+def test_a_tensor_given_twice_is_refused() -> None:
+    twice = [("output.weight", (32,), "F32"), ("output.weight", (32,), "F32")]
+    assert "the tensor `output.weight` twice" in refusal(build(tensors=twice))
+
+
+@pytest.mark.parametrize("name", ["tokenizer.chat_template\0", "töken", "a\nb"])
+def test_names_end_where_the_engine_thinks_they_end(name: str) -> None:
+    assert "has characters no name has" in refusal(headed(key(name)) + bytes(64))
+    assert "has characters no name has" in refusal(build(tensors=[(name, (32,), "F32")]))
+
+
+def test_names_longer_than_the_engine_takes_are_refused() -> None:
+    assert "a tensor's name claims to be 64 bytes" in refusal(build(tensors=[("t" * 64, (32,), "F32")]))
+    assert header(build(tensors=[("t" * 63, (32,), "F32")]))
+    assert "a key claims to be 1025 bytes" in refusal(headed(key("k" * 1025)) + bytes(64))
+
+
+def test_overlapping_tensors_and_gaps_are_refused() -> None:
+    data = build()
+    second = struct.pack("<IQ", 2, 288)
+    assert data.count(second) == 1
+    for offset in (0, 32, 320, 2**63):
+        assert f"is at {offset} instead of 288" in refusal(data.replace(second, struct.pack("<IQ", 2, offset)))
+
+
+def test_arrays_are_bounded_all_together() -> None:
+    million = string("a0") + struct.pack("<IIQ", 9, 0, 2**20) + bytes(2**20)
+    arrays = [million.replace(b"a0", f"a{i}".encode()) for i in range(9)]
+    assert "claim 9437184 elements" in refusal(headed(*arrays) + bytes(2**20))
+
+
+def test_what_is_kept_of_arrays_is_bounded_all_together() -> None:
+    read = header(build({f"a{i:02}": [0] * 4096 for i in range(20)}))
+    assert sum(len(v) for k, v in read.values.items() if k.startswith("a")) <= gguf_module.KEPT_NUMBERS
+    assert sum(v for k, v in read.lengths.items() if k.startswith("a")) == 20 * 4096
+
+
+def test_a_header_without_an_end_is_refused() -> None:
+    keys = [key(f"k{i}", "x" * 15_000_000) for i in range(18)]
+    data = headed(*keys) + bytes(64)
+    with pytest.raises(BadWeights, match="more than 256 MiB"):
+        read_header(io.BytesIO(data), len(data))
+
+
+def test_named_templates_are_kept_and_looked_at_like_the_first() -> None:
+    two = {"tokenizer.chat_template": "{{ messages }}", "tokenizer.chat_template.tool_use": "{{ tools }}"}
+    read = header(build(two))
+    assert [(t.key, t.text) for t in read.templates] == list(two.items())
+    fingerprint = facts(read, "a", "m").chat_template
+    assert fingerprint not in [t.sha256 for t in read.templates], "one sum stands for both"
+    assert fingerprint != facts(header(build({**two, "tokenizer.chat_template.tool_use": "x"})), "a", "m").chat_template
+    many = {f"tokenizer.chat_template.t{i}": "x" for i in range(17)}
+    assert "more than 16 chat templates" in refusal(build(many))
+
+
+def test_facts_say_what_was_found_in_the_template_and_that_it_was_looked_at() -> None:
+    fine = facts(header(build({"tokenizer.chat_template": "{{ messages }}"})), "a", "m")
+    assert (fine.template_finding, fine.checks) == ("", CHECKS)
+    found = facts(header(build({"tokenizer.chat_template": "a\n{{ x.__class__ }}"})), "a", "m")
+    assert found.template_finding == "PrivateAttribute in line 2 of `tokenizer.chat_template`"
+    other = facts(header(build({"tokenizer.chat_template.rag": "{% include 'x' %}"})), "a", "m")
+    assert other.template_finding == "OtherTemplate in line 1 of `tokenizer.chat_template.rag`"

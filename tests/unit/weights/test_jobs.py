@@ -68,7 +68,30 @@ def test_a_pinned_file_of_a_claim_is_checked_and_may_take_longer() -> None:
     plain, pinned = (source.parse("pvc://models/m.gguf", "", sha256) for sha256 in ("", SHA))
     arguments = pod(built("pvc://models/m.gguf", sha256=SHA))["containers"][0]["args"]
     assert arguments[arguments.index("--sha256") + 1] == SHA
-    assert jobs.reading_seconds(pinned) > jobs.reading_seconds(plain) > 0
+    assert jobs.reading_seconds(request(), pinned) > jobs.reading_seconds(request(), plain) > 0
+    assert jobs.reading_seconds(request(verification="a/k"), plain) == jobs.reading_seconds(request(), pinned)
+
+
+def test_the_public_key_is_mounted_by_the_kubelet_and_may_lack() -> None:
+    spec = pod(built("pvc://models/m.gguf", verification="release-keys/release.pub"))
+    (volume,) = [v for v in spec["volumes"] if v["name"] == "key"]
+    items = [{"key": "release.pub", "path": "key.pub"}]
+    assert volume["secret"] == {"secretName": "release-keys", "optional": True, "items": items}
+    (container,) = spec["containers"]
+    assert {"name": "key", "mountPath": "/etc/smallmodel-key", "readOnly": True} in container["volumeMounts"]
+    assert container["args"][-4:] == [
+        "--signed-by", "release-keys/release.pub", "--public-key", "/etc/smallmodel-key/key.pub",
+    ]  # fmt: skip
+    assert "env" not in container
+    assert all(v["name"] != "key" for v in pod(built())["volumes"])
+
+
+def test_work_under_another_key_is_other_work() -> None:
+    marks = {
+        built(**changes)["metadata"]["labels"][LABEL_ARTIFACT]
+        for changes in ({}, {"verification": "a/k.pub"}, {"verification": "b/k.pub"}, {"verification": "a/other.pub"})
+    }
+    assert len(marks) == 4, "what a Job found for the one must not be taken for the other"
 
 
 def test_an_inspection_has_no_deadline_that_a_pull_would_use_up() -> None:
@@ -117,9 +140,10 @@ def test_a_template_never_changes_under_a_name() -> None:
             {"node_selector": {"disk": "fast"}},
             {"tolerations": ({"operator": "Exists"},)},
             {"attempt": 1},
+            {"verification": "a/k.pub"},
         )
     }
-    assert len(names) == 6
+    assert len(names) == 7
     assert built() == built()
 
 

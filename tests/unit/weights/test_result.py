@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.core.facts import CHECKS, WeightsFacts
 from smallmodel_operator.weights.result import MAX_BYTES, Failure, decode, encode
 
 FACTS = WeightsFacts(
     artifact="sha256:" + "a" * 64, file="m.gguf", file_bytes=10, tensor_bytes=9, parameters=8, quantization="Q4_K_M",
     architecture="llama", context_length=2048, layers=2, embedding=64, heads=4, heads_kv=2, key_length=16,
-    value_length=16, vocabulary=4, feed_forward=256, licence="apache-2.0", name="Bot",
+    value_length=16, vocabulary=4, feed_forward=256, licence="apache-2.0", name="Bot", checks=CHECKS,
 )  # fmt: skip
 
 

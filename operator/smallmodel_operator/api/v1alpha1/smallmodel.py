@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from smallmodel_operator.api.v1alpha1.access import Access
+from smallmodel_operator.api.v1alpha1.checks import Checks, Verification
 from smallmodel_operator.api.v1alpha1.common import (
     ATOMIC,
     ApiModel,
@@ -42,6 +43,13 @@ class Source(ApiModel):
         description=(
             "SHA-256 of the file in hex. Required with https://. With pvc:// it is checked when the weights are "
             "inspected, once for each claim; not at every start of a pod."
+        ),
+    )
+    verification: Verification | None = Field(
+        default=None,
+        description=(
+            "Serve nothing that is not signed: every file in the signed folder as it was signed, none more and none "
+            "less. With oci:// and pvc://."
         ),
     )
 
@@ -156,6 +164,7 @@ class SmallModelSpec(ApiModel):
     """What the user declares."""
 
     source: Source = Field(description="Where the weights come from.")
+    checks: Checks = Field(default_factory=Checks, description="What is asked of the weights before they serve.")
     engine: Engine = Field(default_factory=Engine, description="The server inside the pod.")
     compute: Compute = Field(default_factory=Compute, description="Where a replica runs and with how much.")
     scaling: Scaling = Field(default_factory=Scaling, description="Who decides how many replicas there are.")
@@ -208,6 +217,14 @@ class WeightsStatus(ApiModel):
     chat_template: str = Field(
         default="", max_length=64, description="SHA-256 of the chat template in the header; empty when not known."
     )
+    checks: int = Field(default=0, ge=0, description="Number of the set of checks the weights went through.")
+    template_finding: str = Field(
+        default="", max_length=512, description="What a chat template does that none needs, and in which line."
+    )
+    verified_with: str = Field(
+        default="", max_length=512, description="Secret and entry of the key the signature was right by."
+    )
+    key_fingerprint: str = Field(default="", max_length=64, description="SHA-256 of that public key (DER).")
     licence: str = Field(default="", max_length=256, description="Licence named in the header.")
     name: str = Field(default="", max_length=256, description="Name in the header.")
 

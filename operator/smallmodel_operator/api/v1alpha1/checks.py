@@ -1,0 +1,50 @@
+"""spec.checks and spec.source.verification: what is asked of weights before they serve."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from smallmodel_operator.api.v1alpha1.access import SecretKeyReference
+from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)]
+Architecture = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-_.a-z0-9]*$", min_length=1, max_length=64)]
+
+
+class Checks(ApiModel):
+    """What is asked of the weights before they serve."""
+
+    chat_template: Literal["Enforce", "Warn"] = Field(
+        default="Enforce",
+        description=(
+            "`Enforce`: weights whose chat template does what no chat template needs are not served, and no pod "
+            "starts before it was looked at. `Warn`: `WeightsReady` tells of it."
+        ),
+    )
+    allowed_chat_templates: list[Sha256] = Field(
+        default_factory=list,
+        max_length=16,
+        json_schema_extra=ATOMIC,
+        description="Chat templates that are served whatever is found in them (`status.weights.chatTemplate`).",
+    )
+    allowed_architectures: list[Architecture] = Field(
+        default_factory=list,
+        max_length=16,
+        json_schema_extra=ATOMIC,
+        description=(
+            "Architectures that are served beside those the engine of this release knows: for an image of your own "
+            "in `spec.engine.image` that knows more."
+        ),
+    )
+
+
+class Verification(ApiModel):
+    """The signature the weights must carry (OpenSSF model-signing, `model.sig` in their folder or one above it)."""
+
+    public_key_secret_ref: SecretKeyReference = Field(
+        description=(
+            "The public key (PEM, elliptic curve) in a Secret of this namespace. The pod that reads the weights mounts "
+            "it; the operator never reads it. Another key belongs under another name: weights are verified again "
+            "when this reference changes."
+        )
+    )
