@@ -17,7 +17,7 @@ from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import jobs, obstacles, result, source
+from smallmodel_operator.weights import download, jobs, obstacles, result, source
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 RECHECK_SECONDS: Final = 600.0
@@ -33,7 +33,7 @@ _FINAL: Final = frozenset(
         Reason.WEIGHTS_NOT_FOUND,
         Reason.WEIGHTS_AMBIGUOUS,
         Reason.DIGEST_MISMATCH,
-        Reason.DOWNLOAD_FAILED,
+        *download.REASONS,
     }
 )
 
@@ -155,7 +155,12 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
             again = f"Reading the weights took more than {limit // 60} minutes. Trying again."
             hung = NotYet(Reason.INSPECTION_FAILED, again, after_seconds=1)
             return _Work((_build(request, where, snapshot, attempt + 1),), None, hung)
-        problem = obstacles.find(where, pods, snapshot.now) or _standing(snapshot, attempt) or under_way
+        problem = (
+            obstacles.find(where, pods, snapshot.now)
+            or _standing(snapshot, attempt)
+            or obstacles.between_pods(pods)
+            or under_way
+        )
         return _Work((_build(request, where, snapshot, attempt),), None, problem)
     return _ended(request, where, snapshot, live, _result(snapshot, role, live), ended)
 
@@ -183,17 +188,19 @@ def _ended(
         message = obstacles.with_way(where, said.reason, said.message)
         healing = obstacles.refused(said.reason, message, recheck_seconds=max(1.0, rest))
         return _Work((this if rest > 0 else again,), None, healing)
-    rest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds() - passed
+    why, reason = str(ended.get("message") or "its pod left no result"), Reason.INSPECTION_FAILED
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds()
+    if isinstance(said, result.Failure):
+        why, reason, pause = said.message, said.reason, max(pause, said.after_seconds)
+    rest = pause - passed
     if rest <= 0:
         return _Work((again,), None, _under_way(where))
-    why = said.message if isinstance(said, result.Failure) else str(ended.get("message") or "its pod left no result")
-    reason = said.reason if isinstance(said, result.Failure) else Reason.INSPECTION_FAILED
     return _Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
 
 
 def _may_heal(where: source.Source, said: result.Failure) -> bool:
     """Whether what the user must change may change without the SmallModel: a claim's files, a server, a full disk."""
-    return isinstance(where, source.ClaimSource) or said.reason is Reason.DOWNLOAD_FAILED
+    return isinstance(where, source.ClaimSource) or said.reason in download.REASONS
 
 
 def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
@@ -247,9 +254,5 @@ def _pods(snapshot: Snapshot, role: str, job: Object) -> list[Object]:
 
 
 def _result(snapshot: Snapshot, role: str, job: Object) -> WeightsFacts | result.Failure | None:
-    for pod in _pods(snapshot, role, job):
-        for state in pod.get("status", {}).get("containerStatuses", []):
-            ended = state.get("state", {}).get("terminated") or {}
-            if said := result.decode(ended.get("message", "")):
-                return said
-    return None
+    found = (obstacles.last_words(pod) for pod in _pods(snapshot, role, job))
+    return next((said for said in found if said is not None), None)

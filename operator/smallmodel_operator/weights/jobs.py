@@ -146,7 +146,7 @@ def _job(
         **bounds,
         # What the user must change does not get better by trying again.
         "podFailurePolicy": {
-            "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [result.EXIT_REFUSED]}}]
+            "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [result.EXIT_REFUSED, result.EXIT_LATER]}}]
         },
         "template": {"metadata": {"labels": marks}, "spec": pod},
     }

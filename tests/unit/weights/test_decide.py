@@ -412,3 +412,29 @@ def test_a_claim_nobody_filled_says_what_goes_where_and_is_looked_at_soon(uri: s
     first = world.job["metadata"]["name"]
     world.step(UNFILLED_SECONDS)
     assert world.job["metadata"]["name"] != first
+
+
+def test_why_a_pod_broke_off_is_said_until_the_next_one_runs() -> None:
+    world = World(request(**HTTPS), claims={WEIGHTS_CLAIM: CLAIM})
+    world.step()
+    down = result.Failure(Reason.SOURCE_UNREACHABLE, "weights.test is down.", passing=True)
+    world.pod({"containerStatuses": [{"state": {"terminated": {"message": result.encode(down)}}}]})
+    problem = world.step().problem
+    assert isinstance(problem, NotYet)
+    assert (problem.reason, problem.message) == (Reason.SOURCE_UNREACHABLE, "weights.test is down. Trying again.")
+    world.snapshot = replace(world.snapshot, now=NOW + timedelta(seconds=9))
+    world.pod({"containerStatuses": [{"state": {"running": {"startedAt": "2026-11-21T12:00:00Z"}}}]})
+    problem = world.step().problem
+    assert isinstance(problem, NotYet)
+    assert problem.reason is Reason.DOWNLOADING
+
+
+def test_a_server_that_asks_for_a_pause_gets_it() -> None:
+    world = World(request(**HTTPS), claims={WEIGHTS_CLAIM: CLAIM})
+    world.step()
+    first = world.job["metadata"]["name"]
+    world.end(result.Failure(Reason.SOURCE_RATE_LIMITED, "Too often.", passing=True, after_seconds=3600))
+    assert world.step(3599).problem is not None
+    assert world.job["metadata"]["name"] == first
+    world.step(1)
+    assert world.job["metadata"]["name"] != first

@@ -132,7 +132,7 @@ def test_placement_follows_the_model() -> None:
 def test_what_the_user_must_change_ends_the_job_at_once() -> None:
     spec = built()["spec"]
     (rule,) = spec["podFailurePolicy"]["rules"]
-    assert rule == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [3]}}
+    assert rule == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [3, 4]}}
     assert spec["template"]["spec"]["restartPolicy"] == "Never", "podFailurePolicy needs it, and messages survive"
     assert 0 < spec["backoffLimit"] <= 2
 
