@@ -8,6 +8,7 @@ from typing import Final, TextIO
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, tell
+from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.request import Trouble, Wanted
 from smallmodel_operator.cli.transfer import Edge, Transfer, full
 from smallmodel_operator.core.facts import WeightsFacts
@@ -33,7 +34,16 @@ class Download:
         return Path(self.folder) / DOWNLOADED
 
 
-def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL) -> int:
+def answer_and_fetch(wish: Download, port: int) -> int:
+    """Download, and say meanwhile how far it is to whoever asks at the port."""
+    board = Board()
+    with answering(board, port):
+        return fetch(wish, MESSAGE_FILE, board=board)
+
+
+def fetch(
+    wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, board: Board | None = None
+) -> int:
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = wish.target
     try:
@@ -41,7 +51,7 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL) 
         with (target.parent / ".lock").open("w") as lock:
             _take(lock)
             if not target.exists():
-                _download(wish, edge)
+                _download(wish, edge, board or Board())
         said: WeightsFacts | result.Failure = replace(read(target, wish.artifact, DOWNLOADED), claim=wish.claim)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
@@ -61,10 +71,10 @@ def _take(lock: TextIO) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _download(wish: Download, edge: Edge) -> None:
+def _download(wish: Download, edge: Edge, board: Board) -> None:
     """Into a temporary file beside the target, and into its place when it is whole and right."""
     part = wish.target.with_suffix(".part")
-    Transfer(Wanted(wish.url, wish.ca_file), wish.sha256, part, edge).run()
+    Transfer(Wanted(wish.url, wish.ca_file), wish.sha256, part, edge, board).run()
     part.chmod(0o644)
     part.rename(wish.target)
     _sync(part.parent)

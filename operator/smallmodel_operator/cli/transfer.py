@@ -15,7 +15,9 @@ from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import request
+from smallmodel_operator.cli.progress import Board
 from smallmodel_operator.cli.request import Trouble
+from smallmodel_operator.core.facts import Progress
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import download
 from smallmodel_operator.weights.download import Known, Step
@@ -43,7 +45,8 @@ class Edge:
 class Transfer:
     """The file `part`, from what an earlier pod left of it to the whole."""
 
-    def __init__(self, wanted: request.Wanted, sha256: str, part: Path, edge: Edge) -> None:
+    def __init__(self, wanted: request.Wanted, sha256: str, part: Path, edge: Edge, board: Board) -> None:
+        self._board = board
         self._wanted, self._sha256, self._part, self._edge = wanted, sha256, part, edge
         self._note = part.with_suffix(".part.json")
         self._have, self._hash = _hashed(part)
@@ -53,7 +56,8 @@ class Transfer:
         """Bytes may be of another file than the rest: an earlier pod's, or the server gives no ETag to compare."""
         self._tagless = False
         self._beginnings = 0
-        self.meter = Meter(edge.clock(), self._have)
+        self._meter = Meter(edge.clock(), self._have)
+        self._say()
 
     def run(self) -> None:
         """Until the file is whole and the one that is meant.
@@ -94,6 +98,8 @@ class Transfer:
                 wait = download.pause(tries, waited, trouble.failure.after_seconds, self._edge.chance())
                 if wait is None:
                     raise
+                if tries:  # a line that breaks and still brings something is no news
+                    self._say(trouble.failure)
                 print(f"{trouble.failure.message} Going on at {human(self._have)} in {wait:.1f} s.", flush=True)
                 self._edge.sleep(wait)
                 waited += wait
@@ -162,19 +168,26 @@ class Transfer:
                 if self._have > MAX_BYTES:
                     raise Trouble(_too_large())
                 now = self._edge.clock()
-                self.meter.at(self._have, self._known.total, now)
+                self._meter.at(self._have, self._known.total, now)
                 self._tell(now)
                 if watch.stalled(len(block), now):
                     raise Trouble(request.stalled(self._wanted.host, self._edge.stall))
             out.flush()
             os.fsync(out.fileno())
 
+    def _say(self, trouble: Failure | None = None) -> None:
+        """What the operator hears when it asks."""
+        left = self._meter.seconds_left(self._edge.clock())
+        reason, message = (trouble.reason.value, trouble.message) if trouble else ("", "")
+        self._board.progress = Progress(self._have, self._known.total, left, reason, message)
+
     def _tell(self, now: float) -> None:
-        if not self.meter.due(now):
+        self._say()
+        if not self._meter.due(now):
             return
-        left = self.meter.seconds_left(now)
-        of = f" of {human(self.meter.total)} ({self.meter.percent} %)" if self.meter.total else ""
-        print(f"downloaded {human(self.meter.done)}{of}{'' if left is None else f', {left} s left'}", flush=True)
+        meter, left = self._meter, self._meter.seconds_left(now)
+        of = f" of {human(meter.total)} ({meter.percent} %)" if meter.total else ""
+        print(f"downloaded {human(meter.done)}{of}{'' if left is None else f', {left} s left'}", flush=True)
 
 
 def full(error: OSError) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
-from smallmodel_operator.core.facts import Boundary, Capabilities, Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import Boundary, Capabilities, Object, Progress, Snapshot, WeightsFacts
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.room import Room, room, taken_by
@@ -53,6 +53,8 @@ class Observer:
         self.capabilities = capabilities
         self.boundary: Callable[[str], Boundary] = lambda _: Boundary()
         """How the boundary around a namespace stands; whoever watches it sets this."""
+        self.progress: Callable[[Iterable[Object]], Awaitable[Progress | None]] = _unknown
+        """How far the download among these pods is; whoever can ask them sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
         """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
@@ -118,6 +120,7 @@ class Observer:
             secrets=await self._secrets.read(model, secrets),
             traffic=await self._signals.traffic(model),
             boundary=self.boundary(meta["namespace"]),
+            progress=await self.progress(pods),
         )
 
     def _inspected(self, namespace: str, own_status: Mapping[str, Any], artifact: str) -> dict[str, WeightsFacts]:
@@ -177,6 +180,10 @@ class Observer:
         except (ApiError, aiohttp.ClientError, TimeoutError):
             return None
         return found
+
+
+async def _unknown(_: Iterable[Object]) -> Progress | None:
+    return None
 
 
 def _any_unscheduled(pods: Iterable[Object]) -> bool:

@@ -127,7 +127,8 @@ def weights_request(resolved: Resolved) -> WeightsRequest:
 def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
     policies = [boundary.pods_policy(resolved.name, resolved.namespace, resolved.site.gateway_namespace)]
     if any(j["metadata"]["labels"].get(LABEL_ROLE) == ROLE_DOWNLOAD for j in jobs if j["kind"] == "Job"):
-        where = (resolved.source.uri, resolved.site.cluster_domain, resolved.site.cluster_networks)
+        site = resolved.site
+        where = (resolved.source.uri, site.cluster_domain, site.cluster_networks, site.gateway_namespace)
         policies.append(boundary.download_policy(resolved.name, resolved.namespace, *where))
     return Part(objects=tuple(policies))
 

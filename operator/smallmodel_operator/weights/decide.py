@@ -1,6 +1,6 @@
 """Are the weights there and what are they: the weights part of the plan."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import download, jobs, obstacles, result, source
+from smallmodel_operator.weights import download, jobs, obstacles, progress, result, source
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 RECHECK_SECONDS: Final = 600.0
@@ -69,7 +69,13 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
         Condition.WEIGHTS_READY, False if isinstance(problem, Refused) else None, problem.reason, str(problem)
     )
     blocking = not request.memory_declared or not path or isinstance(where, source.HttpsSource)
-    part = Part(objects=work.objects, kept=kept, reports=(report,), look_again_seconds=work.look_again_seconds)
+    part = Part(
+        objects=work.objects,
+        kept=kept,
+        reports=(report,),
+        status={"download": work.far} if work.far else {},
+        look_again_seconds=work.look_again_seconds,
+    )
     return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
 
 
@@ -129,6 +135,8 @@ class _Work:
     found: WeightsFacts | None
     problem: Refused | NotYet
     look_again_seconds: float | None = None
+    far: Object = field(default_factory=dict)
+    """How far the download is, for the status."""
 
 
 def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> _Work:
@@ -155,13 +163,15 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
             again = f"Reading the weights took more than {limit // 60} minutes. Trying again."
             hung = NotYet(Reason.INSPECTION_FAILED, again, after_seconds=1)
             return _Work((_build(request, where, snapshot, attempt + 1),), None, hung)
+        far = progress.shown(snapshot.previous_status, snapshot.now, snapshot.progress)
         problem = (
             obstacles.find(where, pods, snapshot.now)
             or _standing(snapshot, attempt)
+            or (snapshot.progress and progress.news(far, snapshot.progress))
             or obstacles.between_pods(pods)
             or under_way
         )
-        return _Work((_build(request, where, snapshot, attempt),), None, problem)
+        return _Work((_build(request, where, snapshot, attempt),), None, problem, far=far)
     return _ended(request, where, snapshot, live, _result(snapshot, role, live), ended)
 
 

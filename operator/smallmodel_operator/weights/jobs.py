@@ -13,6 +13,7 @@ from smallmodel_operator.api.names import (
     LABEL_ARTIFACT,
     LABEL_MANAGED_BY,
     OPERATOR,
+    PROGRESS_PORT,
     ROLE_DOWNLOAD,
     ROLE_INSPECT,
     WEIGHTS_CLAIM,
@@ -62,12 +63,13 @@ def download(request: WeightsRequest, where: source.HttpsSource, attempt: int, c
     """The Job that fetches one file into the claim, checks it and reads its header."""
     folder = f"{source.MOUNT_PATH}/{where.folder}"
     args = ["fetch-weights", "--url", where.url, "--sha256", where.sha256, "--folder", folder]
-    args += ["--artifact", where.artifact, "--claim", claim_uid]
+    args += ["--artifact", where.artifact, "--claim", claim_uid, "--port", str(PROGRESS_PORT)]
     volumes: list[dict[str, Any]] = [{"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}]
     mounts: list[dict[str, Any]] = [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}]
     # A new file system belongs to root; fsGroup lets the download write to it.
     security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
     pod = _pod(request, args, security, volumes, mounts)
+    pod["containers"][0]["ports"] = [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}]
     if request.ca_config_map:
         volumes.append({"name": "ca", "configMap": {"name": request.ca_config_map, "optional": True}})
         mounts.append({"name": "ca", "mountPath": CA_PATH, "readOnly": True})

@@ -19,7 +19,8 @@ from tests.fakes.source_site import Held, keys_in, serve
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import fetch_weights, request, transfer
-from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.cli.progress import Board
+from smallmodel_operator.core.facts import Progress, WeightsFacts
 from smallmodel_operator.weights import download, result
 
 HEAD = build(tensors=[*TENSORS[:-1], ("output_norm.weight", (300_000,), "F32")])
@@ -64,6 +65,9 @@ class Claim:
     ca_file: str = ""
     stall: float = 30.0
     pauses: list[float] = field(default_factory=list)
+    board: Board = field(default_factory=Board)
+    shown: list[Progress] = field(default_factory=list)
+    """What somebody who asks in each pause hears."""
 
     def __post_init__(self) -> None:
         self.folder = self.root / FOLDER
@@ -72,10 +76,14 @@ class Claim:
         self.part = self.folder / "model.part"
         self.note = self.folder / "model.part.json"
 
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.shown.append(self.board.progress)
+
     def fetch(self, url: str, sha256: str = SHA256) -> tuple[int, Any]:
-        edge = transfer.Edge(sleep=self.pauses.append, chance=lambda: 0.5, stall=self.stall)
+        edge = transfer.Edge(sleep=self.sleep, chance=lambda: 0.5, stall=self.stall)
         wish = fetch_weights.Download(url, sha256, str(self.folder), "sha256:a", "uid-1", self.ca_file)
-        code = fetch_weights.fetch(wish, self.message, edge)
+        code = fetch_weights.fetch(wish, self.message, edge, self.board)
         text = self.message.read_text()
         assert len(text.encode()) <= result.MAX_BYTES
         return code, result.decode(text)
@@ -421,3 +429,23 @@ def test_pods_that_want_the_same_file_fetch_it_once(site: Served, claim: Claim, 
         assert set(pool.map(fetch, range(4))) == {result.EXIT_FOUND}
     assert len(site.held.asked) == 1
     assert claim.file.read_bytes() == FILE
+
+
+def test_whoever_asks_hears_how_far_it_is_and_what_is_in_the_way(site: Served, claim: Claim) -> None:
+    half = SIZE // 2
+    site.held.cut = [half, 0, 0]
+    assert claim.fetch(site.url())[0] == result.EXIT_FOUND
+    first, second, third = claim.shown
+    assert (first.done, first.total, first.reason) == (half, SIZE, ""), "one break that brought something is no news"
+    assert {(s.done, s.reason) for s in (second, third)} == {(half, Reason.SOURCE_UNREACHABLE)}
+    assert (claim.board.progress.done, claim.board.progress.reason) == (SIZE, "")
+
+
+def test_the_command_answers_while_it_downloads(
+    site: Served, claim: Claim, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fetch_weights, "MESSAGE_FILE", claim.message)
+    wish = fetch_weights.Download(site.url(), SHA256, str(claim.folder), "sha256:a")
+    assert fetch_weights.answer_and_fetch(wish, 0) == result.EXIT_FOUND
+    assert claim.file.exists()
+    assert "nobody can ask" not in capsys.readouterr().out

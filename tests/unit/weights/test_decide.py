@@ -11,7 +11,7 @@ from tests.unit.weights.test_result import FACTS
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import WEIGHTS_CLAIM
-from smallmodel_operator.core.facts import Capabilities, Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import Capabilities, Object, Progress, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
 from smallmodel_operator.weights import jobs, result
@@ -438,3 +438,21 @@ def test_a_server_that_asks_for_a_pause_gets_it() -> None:
     assert world.job["metadata"]["name"] == first
     world.step(1)
     assert world.job["metadata"]["name"] != first
+
+
+def test_how_far_a_download_is_stands_in_the_status_while_it_runs() -> None:
+    world = World(request(**HTTPS), claims={WEIGHTS_CLAIM: CLAIM})
+    assert world.step().part.status == {}
+    world.snapshot = replace(world.snapshot, progress=Progress(2**30, 2**32, 600))
+    verdict = world.step()
+    assert verdict.part.status["download"]["percent"] == 25
+    assert isinstance(verdict.problem, NotYet)
+    assert "25 % of 4.0 GiB, 10 min left" in verdict.problem.message
+    assert verdict.problem.after_seconds == 5
+    world.snapshot = replace(world.snapshot, progress=Progress(2**30, 2**32, 600, "SourceStalled", "Nothing comes."))
+    problem = world.step().problem
+    assert isinstance(problem, NotYet)
+    assert problem.reason is Reason.SOURCE_STALLED
+    world.end(DOWNLOADED)
+    world.snapshot = replace(world.snapshot, progress=None)
+    assert world.step().part.status == {}

@@ -204,6 +204,18 @@ class WeightsStatus(ApiModel):
     name: str = Field(default="", max_length=256, description="Name in the header.")
 
 
+class DownloadStatus(ApiModel):
+    """How far the download of the weights is; there only while one runs, and rewritten every 5 % or 15 s."""
+
+    done_bytes: int = Field(default=0, ge=0, description="Bytes that are in the claim.")
+    total_bytes: int = Field(default=0, ge=0, description="Bytes of the file; 0 while the source does not tell.")
+    percent: int = Field(default=0, ge=0, le=100, description="The one in percent of the other.")
+    seconds_left: int | None = Field(
+        default=None, ge=0, description="At the speed of the last half minute; absent when nothing can be said."
+    )
+    as_of: str = Field(default="", max_length=32, description="When this was so.")
+
+
 class AccessStatus(ApiModel):
     """The published credential."""
 
@@ -258,6 +270,7 @@ class SmallModelStatus(ApiModel):
     )
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
     weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
+    download: DownloadStatus | None = Field(default=None, description="How far the download of the weights is.")
     memory: MemoryStatus | None = Field(default=None, description="Memory of one replica.")
     access: AccessStatus | None = Field(default=None, description="The published credential.")
     scaling: ScalingStatus | None = Field(default=None, description="How many replicas are wanted now.")
