@@ -108,18 +108,25 @@ def inspect_weights(
 
 @app.command(hidden=True)
 def fetch_weights(
-    url: Annotated[str, typer.Option()],
-    sha256: Annotated[str, typer.Option()],
     folder: Annotated[str, typer.Option()],
     artifact: Annotated[str, typer.Option()],
+    url: Annotated[str, typer.Option(help="the file's address, or")] = "",
+    hub: Annotated[str, typer.Option(help="the endpoint of a hub that holds it")] = "",
+    repository: Annotated[str, typer.Option()] = "",
+    revision: Annotated[str, typer.Option()] = "",
+    file: Annotated[str, typer.Option()] = "",
+    sha256: Annotated[str, typer.Option()] = "",
+    secret: Annotated[str, typer.Option(help="name of the Secret that is mounted")] = "",
     claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
     ca_file: Annotated[str, typer.Option(help="authorities to trust besides the public ones")] = "",
     port: Annotated[int, typer.Option(help="where to say how far it is")] = 0,
 ) -> None:
     """Inside a download Job: fetch one file over https and check it."""
     from smallmodel_operator.cli.fetch_weights import Download, answer_and_fetch
+    from smallmodel_operator.cli.hub import Repository
 
-    raise typer.Exit(answer_and_fetch(Download(url, sha256, folder, artifact, claim, ca_file), port))
+    where = Repository(hub, repository, revision, file) if hub else url
+    raise typer.Exit(answer_and_fetch(Download(where, sha256, folder, artifact, claim, ca_file, secret), port))
 
 
 canary = typer.Typer(help="Inside the canary's pods.", no_args_is_help=True)

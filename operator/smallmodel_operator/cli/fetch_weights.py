@@ -2,17 +2,20 @@
 
 import fcntl
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli import hub, login
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, tell
 from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.request import Trouble, Wanted
-from smallmodel_operator.cli.transfer import Edge, Transfer, full
+from smallmodel_operator.cli.transfer import Edge, Transfer, full, patiently
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights.jobs import CREDENTIALS_PATH
 from smallmodel_operator.weights.source import DOWNLOADED
 
 REAL: Final = Edge()
@@ -20,14 +23,20 @@ REAL: Final = Edge()
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file to fetch. `claim` is the uid of the claim the folder lies in; `ca_file` names further authorities."""
+    """One file to fetch. `where`: its address, or a hub's repository. `sha256` is empty where the hub is to tell it.
 
-    url: str
+    `claim` is the uid of the claim the folder lies in; `ca_file` names further authorities; `secret` is the Secret that
+    is mounted at `credentials`.
+    """
+
+    where: str | hub.Repository
     sha256: str
     folder: str
     artifact: str
     claim: str = ""
     ca_file: str = ""
+    secret: str = ""
+    credentials: str = CREDENTIALS_PATH
 
     @property
     def target(self) -> Path:
@@ -41,9 +50,7 @@ def answer_and_fetch(wish: Download, port: int) -> int:
         return fetch(wish, MESSAGE_FILE, board=board)
 
 
-def fetch(
-    wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, board: Board | None = None
-) -> int:
+def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, board: Board | None = None) -> int:
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = wish.target
     try:
@@ -52,7 +59,9 @@ def fetch(
             _take(lock)
             if not target.exists():
                 _download(wish, edge, board or Board())
-        said: WeightsFacts | result.Failure = replace(read(target, wish.artifact, DOWNLOADED), claim=wish.claim)
+            sha256 = wish.sha256 or _summed(target)
+        facts = read(target, wish.artifact, DOWNLOADED)
+        said: WeightsFacts | result.Failure = replace(facts, claim=wish.claim, sha256=sha256)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
     except Trouble as trouble:
@@ -74,10 +83,29 @@ def _take(lock: TextIO) -> None:
 def _download(wish: Download, edge: Edge, board: Board) -> None:
     """Into a temporary file beside the target, and into its place when it is whole and right."""
     part = wish.target.with_suffix(".part")
-    Transfer(Wanted(wish.url, wish.ca_file), wish.sha256, part, edge, board).run()
+    secret = login.headers(Path(wish.credentials), wish.secret) if wish.secret else {}
+    found = patiently(lambda: _find(wish, secret, edge.stall), edge, board)
+    Transfer(Wanted(found.url, wish.ca_file, secret), found.sha256, part, edge, board).run()
+    _sums(wish.target).write_text(f"{found.sha256}  {DOWNLOADED}\n")
     part.chmod(0o644)
     part.rename(wish.target)
     _sync(part.parent)
+
+
+def _find(wish: Download, secret: Mapping[str, str], timeout: float) -> hub.Found:
+    if isinstance(wish.where, str):
+        return hub.Found(wish.where, wish.sha256)
+    return hub.find(wish.where, wish.sha256, Wanted(wish.where.endpoint, wish.ca_file, secret), timeout)
+
+
+def _sums(target: Path) -> Path:
+    """Beside the file, as `sha256sum --check` reads it."""
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _summed(target: Path) -> str:
+    """What the file was checked against when it came."""
+    return _sums(target).read_text().partition(" ")[0]
 
 
 def _sync(folder: Path) -> None:

@@ -83,7 +83,8 @@ def open_url(wanted: Wanted, headers: Mapping[str, str], timeout: float) -> Any:
         with error:
             wait = download.retry_after(error.headers.get("Retry-After") or "", datetime.now(UTC))
             answering = urlsplit(error.url or wanted.url).netloc
-            raise Trouble(download.refused(answering, error.code, str(error.reason), wait)) from error
+            code = error.headers.get("X-Error-Code") or ""
+            raise Trouble(download.refused(answering, error.code, str(error.reason), wait, code)) from error
     except urllib.error.URLError as error:
         raise Trouble(_unreachable(wanted.host, error.reason)) from error
     except TimeoutError as error:
@@ -152,9 +153,16 @@ def _unreachable(host: str, why: object) -> Failure:
     said = str(why).rstrip(".") or type(why).__name__
     return Failure(
         Reason.SOURCE_UNREACHABLE,
-        f"{host} cannot be reached: {said}. If it goes on, check that the address is right and that pods may reach it.",
+        f"{host} cannot be reached{_through(host)}: {said}. If it goes on, check that the address is right and that "
+        "pods may reach it.",
         passing=True,
     )
+
+
+def _through(host: str) -> str:
+    """The proxy that stands between, as urllib finds it in the environment."""
+    proxy = urllib.request.getproxies().get("https", "")
+    return "" if not proxy or urllib.request.proxy_bypass(host) else f" through the proxy {urlsplit(proxy).netloc}"
 
 
 def _untrusted(host: str, error: ssl.SSLCertVerificationError) -> Failure:

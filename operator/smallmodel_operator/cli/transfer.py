@@ -1,4 +1,4 @@
-"""One file over a bad line into a `.part` file: goes on where it broke off, hashes as it streams, gives up on stalls."""
+"""One file over a bad line into a `.part` file: goes on where it broke off, hashes as it streams, sees stalls."""
 
 import errno
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import request
@@ -24,6 +24,7 @@ from smallmodel_operator.weights.download import Known, Step
 from smallmodel_operator.weights.meter import STALL_SECONDS, Meter, Stall
 from smallmodel_operator.weights.result import Failure
 
+T = TypeVar("T")
 CHUNK: Final = 2**20
 MAX_BYTES: Final = 200 * 2**30
 """No model of this operator is larger; a server that sends for ever must not fill the claim."""
@@ -137,7 +138,9 @@ class Transfer:
 
     def _begin_anew(self) -> None:
         if not self._have:
-            raise Trouble(Failure(Reason.DOWNLOAD_FAILED, f"{self._wanted.host} sends another part than was asked for."))
+            raise Trouble(
+                Failure(Reason.DOWNLOAD_FAILED, f"{self._wanted.host} sends another part than was asked for.")
+            )
         self._beginnings += 1
         if self._beginnings > BEGINNINGS:
             message = f"The file at {self._wanted.host} changes while it is fetched."
@@ -188,6 +191,27 @@ class Transfer:
         meter, left = self._meter, self._meter.seconds_left(now)
         of = f" of {human(meter.total)} ({meter.percent} %)" if meter.total else ""
         print(f"downloaded {human(meter.done)}{of}{'' if left is None else f', {left} s left'}", flush=True)
+
+
+def patiently(ask: Callable[[], T], edge: Edge, board: Board) -> T:
+    """The answer to a question, asked again while asking again may help.
+
+    Raises:
+        Trouble: it does not, or not soon enough.
+    """
+    tries, waited = 0, 0.0
+    while True:
+        try:
+            return ask()
+        except Trouble as trouble:
+            tries += 1
+            wait = download.pause(tries, waited, trouble.failure.after_seconds, edge.chance())
+            if wait is None or not trouble.failure.passing:
+                raise
+            board.progress = Progress(0, 0, None, trouble.failure.reason.value, trouble.failure.message)
+            print(f"{trouble.failure.message} Asking again in {wait:.1f} s.", flush=True)
+            edge.sleep(wait)
+            waited += wait
 
 
 def full(error: OSError) -> bool:

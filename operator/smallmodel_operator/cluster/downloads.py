@@ -12,7 +12,7 @@ from smallmodel_operator.weights import progress
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=1)
 SILENT_SECONDS: Final = 20.0
-"""A pod that does not answer (its namespace lets nobody in, the operator runs outside) is not asked again for so long."""
+"""A pod that does not answer (its namespace lets nobody in, the operator runs outside) is left alone for so long."""
 MAX_BYTES: Final = 4096
 
 

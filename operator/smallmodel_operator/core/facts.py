@@ -57,6 +57,8 @@ class WeightsFacts:
     """SHA-256 of the chat template in the header; empty when there is none."""
     claim: str = ""
     """uid of the claim the file lies in: another claim of that name does not hold it. Empty for an image."""
+    sha256: str = ""
+    """Of a downloaded file, as it was checked."""
 
 
 @dataclass(frozen=True, slots=True)

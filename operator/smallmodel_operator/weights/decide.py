@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import (
@@ -48,6 +50,16 @@ def artifact(request: WeightsRequest) -> str:
     return source.parse(request.uri, request.path, request.sha256).artifact
 
 
+def goes_to(request: WeightsRequest) -> str:
+    """The one address a download has to reach: its source, or the proxy. Empty when nothing is downloaded."""
+    where = source.parse(request.uri, request.path, request.sha256)
+    if not isinstance(where, source.Downloaded):
+        return ""
+    address = source.address(where, request.hub)
+    past = proxy_bypass_environment(urlsplit(address).netloc, {"no": request.no_proxy})
+    return request.proxy if request.proxy and not past else address
+
+
 def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     """Known, being found out, or bad.
 
@@ -57,7 +69,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     where = source.parse(request.uri, request.path, request.sha256)
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
-    kept = (jobs.claim(request),) if isinstance(where, source.HttpsSource) else ()
+    kept = (jobs.claim(request),) if isinstance(where, source.Downloaded) else ()
     if facts is not None and _lies(where, facts, snapshot):
         return _known(where, _bound(where, facts, snapshot), kept)
     work = _work(request, where, snapshot)
@@ -68,7 +80,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     report = Report(
         Condition.WEIGHTS_READY, False if isinstance(problem, Refused) else None, problem.reason, str(problem)
     )
-    blocking = not request.memory_declared or not path or isinstance(where, source.HttpsSource)
+    blocking = not request.memory_declared or not path or isinstance(where, source.Downloaded)
     part = Part(
         objects=work.objects,
         kept=kept,
@@ -140,7 +152,7 @@ class _Work:
 
 
 def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> _Work:
-    role = ROLE_DOWNLOAD if isinstance(where, source.HttpsSource) else ROLE_INSPECT
+    role = ROLE_DOWNLOAD if isinstance(where, source.Downloaded) else ROLE_INSPECT
     if role == ROLE_DOWNLOAD and WEIGHTS_CLAIM not in snapshot.claims:
         # The claim first: its uid is part of the Job, and a Job made before it would be a second one.
         return _Work((), None, NotYet(Reason.DOWNLOADING, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
@@ -223,14 +235,17 @@ def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
 
 
 def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
-    if isinstance(where, source.HttpsSource):
-        return jobs.download(request, where, attempt, _uid(snapshot, WEIGHTS_CLAIM))
+    if isinstance(where, source.Downloaded):
+        # What the hub said once is what is asked for when the file has to be fetched again.
+        known = snapshot.inspected.get(where.artifact)
+        sha256 = where.sha256 or (known.sha256 if known else "")
+        return jobs.download(request, where, attempt, _uid(snapshot, WEIGHTS_CLAIM), sha256)
     uid = _uid(snapshot, where.claim) if isinstance(where, source.ClaimSource) else ""
     return jobs.inspect(request, where, attempt, uid)
 
 
 def _under_way(where: source.Source) -> NotYet:
-    if isinstance(where, source.HttpsSource):
+    if isinstance(where, source.Downloaded):
         return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
     return NotYet(Reason.INSPECTING, "A Job reads the weights' header.", after_seconds=30)
 

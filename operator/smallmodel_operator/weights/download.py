@@ -26,6 +26,8 @@ REASONS: Final = frozenset(
         Reason.SOURCE_FAILING,
         Reason.SOURCE_STALLED,
         Reason.CLAIM_FULL,
+        Reason.SECRET_NOT_FOUND,
+        Reason.SECRET_INVALID,
     }
 )
 """Why a download may fail besides the file being the wrong one."""
@@ -34,7 +36,7 @@ TRIES: Final = 8
 FIRST_PAUSE: Final = 0.5
 LAST_PAUSE: Final = 60.0
 WAIT_HERE: Final = 600.0
-"""Seconds of pauses, all in all, before a try has to bring a byte; a server that wants more is asked by the next Job."""
+"""Seconds of pauses, all in all, before a try has to bring a byte; who wants more is asked by the next Job."""
 _CONTENT_RANGE: Final = re.compile(r"^bytes (\d{1,16})-\d{1,16}/(\d{1,16}|\*)$")
 
 
@@ -127,13 +129,16 @@ def retry_after(text: str, now: datetime) -> int:
         return 0
 
 
-def refused(host: str, status: int, phrase: str, wait: int) -> Failure:
-    """What an HTTP error is. `wait`: seconds the server asks for."""
+def refused(host: str, status: int, phrase: str, wait: int, code: str = "") -> Failure:
+    """What an HTTP error is. `wait`: seconds the server asks for; `code`: a hub's own word for it (X-Error-Code)."""
     said = f"{host} answers {status} {phrase}".rstrip()
+    if code == "GatedRepo":
+        way = "Accept its terms on its page with the account whose token is in `spec.source.credentialsSecretRef`."
+        return Failure(Reason.SOURCE_FORBIDDEN, f"{said}: the repository is gated. {way}")
     if status == 401:
-        return Failure(
-            Reason.SOURCE_UNAUTHORIZED, f"{said}: it wants credentials, or others. Correct `spec.source.uri`."
-        )
+        what = "there is no such repository, or it is private" if code == "RepoNotFound" else "it wants credentials"
+        way = "Name a Secret with `token`, or `username` and `password`, in `spec.source.credentialsSecretRef`"
+        return Failure(Reason.SOURCE_UNAUTHORIZED, f"{said}: {what}. {way}, or correct `spec.source.uri`.")
     if status == 403:
         way = "Have the file's owner allow the download, or correct `spec.source.uri`."
         return Failure(Reason.SOURCE_FORBIDDEN, f"{said}: it gives the file to others only. {way}")

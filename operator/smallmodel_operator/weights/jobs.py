@@ -36,6 +36,7 @@ HASH_SECONDS: Final = 7200
 """The same when all of the file is read to check its SHA-256: 20 GB from a slow network disk."""
 DOWNLOAD_SECONDS: Final = 6 * 3600
 CA_PATH: Final = "/etc/smallmodel-ca"
+CREDENTIALS_PATH: Final = "/etc/smallmodel-credentials"
 
 
 def reading_seconds(where: source.Source) -> int:
@@ -59,10 +60,13 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
     return _job(request, where, ROLE_INSPECT, attempt, pod)
 
 
-def download(request: WeightsRequest, where: source.HttpsSource, attempt: int, claim_uid: str) -> dict[str, Any]:
+def download(
+    request: WeightsRequest, where: source.Downloaded, attempt: int, claim_uid: str, sha256: str
+) -> dict[str, Any]:
     """The Job that fetches one file into the claim, checks it and reads its header."""
-    folder = f"{source.MOUNT_PATH}/{where.folder}"
-    args = ["fetch-weights", "--url", where.url, "--sha256", where.sha256, "--folder", folder]
+    args = ["fetch-weights", *_wanted(request, where)]
+    args += ["--sha256", sha256] if sha256 else []
+    args += ["--folder", f"{source.MOUNT_PATH}/{where.folder}"]
     args += ["--artifact", where.artifact, "--claim", claim_uid, "--port", str(PROGRESS_PORT)]
     volumes: list[dict[str, Any]] = [{"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}]
     mounts: list[dict[str, Any]] = [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}]
@@ -74,7 +78,22 @@ def download(request: WeightsRequest, where: source.HttpsSource, attempt: int, c
         volumes.append({"name": "ca", "configMap": {"name": request.ca_config_map, "optional": True}})
         mounts.append({"name": "ca", "mountPath": CA_PATH, "readOnly": True})
         args += ["--ca-file", f"{CA_PATH}/ca.crt"]
+    if request.credentials:
+        # Optional, so that a pod starts without it and says what is missing.
+        volumes.append({"name": "credentials", "secret": {"secretName": request.credentials, "optional": True}})
+        mounts.append({"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True})
+        args += ["--secret", request.credentials]
+    if request.proxy:
+        pairs = {"HTTPS_PROXY": request.proxy, "NO_PROXY": request.no_proxy}
+        pod["containers"][0]["env"] = [{"name": name, "value": value} for name, value in pairs.items() if value]
     return _job(request, where, ROLE_DOWNLOAD, attempt, pod, {"activeDeadlineSeconds": DOWNLOAD_SECONDS})
+
+
+def _wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:
+    if isinstance(where, source.HttpsSource):
+        return ["--url", where.url]
+    words = ["--hub", request.hub, "--repository", where.repository, "--revision", where.revision]
+    return [*words, "--file", where.file] if where.file else words
 
 
 def claim(request: WeightsRequest) -> dict[str, Any]:
@@ -148,7 +167,12 @@ def _job(
         **bounds,
         # What the user must change does not get better by trying again.
         "podFailurePolicy": {
-            "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [result.EXIT_REFUSED, result.EXIT_LATER]}}]
+            "rules": [
+                {
+                    "action": "FailJob",
+                    "onExitCodes": {"operator": "In", "values": [result.EXIT_REFUSED, result.EXIT_LATER]},
+                }
+            ]
         },
         "template": {"metadata": {"labels": marks}, "spec": pod},
     }

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
+
+
+HUB: Final = "https://huggingface.co"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +17,9 @@ class WeightsRequest:
     """One model's wish about weights. Built by control from the resolved spec and the operator's settings.
 
     `memory_declared`: the user gave a memory request, so nothing has to wait for an inspection.
-    `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too.
+    `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too. `credentials`: Secret
+    there for the source. `hub`: endpoint that hf:// means. `proxy`: address downloads go through, but for hosts that
+    `no_proxy` names (as in the environment variable of that name).
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     """
 
@@ -28,6 +33,10 @@ class WeightsRequest:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     ca_config_map: str = ""
+    credentials: str = ""
+    hub: str = HUB
+    proxy: str = ""
+    no_proxy: str = ""
     claim_size: str = "50Gi"
     storage_class: str = ""
     access_mode: str = "ReadWriteOnce"

@@ -121,3 +121,12 @@ def test_policies_are_found_by_the_models_label() -> None:
     for policy in (build.pods_policy("bot", "support", "x"), out):
         assert policy["metadata"]["labels"]["smallmodel.dev/model"] == "bot"
         assert policy["metadata"]["namespace"] == "support"
+
+
+def test_through_a_proxy_a_download_reaches_the_proxy_alone() -> None:
+    rules = download("http://proxy.example:3128")
+    assert lets_out(rules, "203.0.113.9", 3128)
+    assert not lets_out(rules, "203.0.113.9", 443)
+    (rule,) = download("http://10.0.0.9:3128")
+    assert rule == {"to": [{"ipBlock": {"cidr": "10.0.0.9/32"}}], "ports": [{"protocol": "TCP", "port": 3128}]}
+    assert [p["port"] for p in download("http://proxy.example")[1]["ports"]] == [80]

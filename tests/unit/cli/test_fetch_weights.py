@@ -255,9 +255,7 @@ def test_a_file_that_is_no_gguf_is_refused(site: Served, claim: Claim) -> None:
         (418, Reason.DOWNLOAD_FAILED),
     ],
 )
-def test_what_the_user_must_change_is_not_tried_again(
-    site: Served, claim: Claim, status: int, reason: Reason
-) -> None:
+def test_what_the_user_must_change_is_not_tried_again(site: Served, claim: Claim, status: int, reason: Reason) -> None:
     code, said = claim.refused(site.url(str(status)))
     assert (code, said.reason, said.passing) == (result.EXIT_REFUSED, reason, False)
     assert str(status) in said.message
@@ -274,9 +272,7 @@ def test_what_the_user_must_change_is_not_tried_again(
         ("429", Reason.SOURCE_RATE_LIMITED),
     ],
 )
-def test_what_may_pass_is_tried_again_for_a_bounded_time(
-    site: Served, claim: Claim, how: str, reason: Reason
-) -> None:
+def test_what_may_pass_is_tried_again_for_a_bounded_time(site: Served, claim: Claim, how: str, reason: Reason) -> None:
     code, said = claim.refused(site.url(how))
     assert (code, said.reason, said.passing) == (result.EXIT_PASSING, reason, True)
     assert len(site.held.asked) == download.TRIES
@@ -389,9 +385,7 @@ def test_a_server_that_is_down(claim: Claim, monkeypatch: pytest.MonkeyPatch) ->
     assert len(claim.pauses) == download.TRIES - 1
 
 
-def test_a_full_claim_is_said_before_the_download(
-    site: Served, claim: Claim, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_claim_is_said_before_the_download(site: Served, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 1000, 1000))
     code, said = claim.refused(site.url())

@@ -133,7 +133,7 @@ async def test_watch_shows_each_state_once_until_all_are_ready(
 
     async def until(words: str) -> None:
         async with asyncio.timeout(20):
-            while words not in "".join(seen):  # noqa: ASYNC110 - what is printed sets no event
+            while words not in "".join(seen):
                 await asyncio.sleep(0.01)
                 seen.append(capsys.readouterr().out)
 

@@ -15,7 +15,7 @@ from smallmodel_operator.core.facts import Capabilities, Object, Progress, Snaps
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
 from smallmodel_operator.weights import jobs, result
-from smallmodel_operator.weights.decide import RECHECK_SECONDS, UNFILLED_SECONDS, artifact, claims, decide
+from smallmodel_operator.weights.decide import RECHECK_SECONDS, UNFILLED_SECONDS, artifact, claims, decide, goes_to
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 PVC = "pvc://models/m.gguf"
@@ -456,3 +456,36 @@ def test_how_far_a_download_is_stands_in_the_status_while_it_runs() -> None:
     world.end(DOWNLOADED)
     world.snapshot = replace(world.snapshot, progress=None)
     assert world.step().part.status == {}
+
+
+HUB = {"uri": f"hf://org/bot@{'c' * 40}/bot.gguf"}
+
+
+def test_what_a_hub_said_once_is_asked_for_ever_after() -> None:
+    world = World(request(**HUB), claims={WEIGHTS_CLAIM: CLAIM})
+    world.step()
+    assert "--sha256" not in world.job["spec"]["template"]["spec"]["containers"][0]["args"]
+    found = replace(FACTS, artifact=artifact(world.wish), file="model.gguf", claim="uid-1", sha256="d" * 64)
+    world.end(found)
+    assert world.step().facts == found
+    another = {"metadata": {"name": WEIGHTS_CLAIM, "uid": "uid-2"}}
+    anew = World(world.wish, claims={WEIGHTS_CLAIM: another}, inspected={found.artifact: found})
+    anew.step()
+    args = anew.job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[args.index("--sha256") + 1] == "d" * 64
+
+
+@pytest.mark.parametrize(
+    ("wish", "address"),
+    [
+        ({}, ""),
+        (HTTPS, HTTPS["uri"]),
+        (HUB, "https://huggingface.co"),
+        ({**HUB, "hub": "https://hub.models.svc"}, "https://hub.models.svc"),
+        ({**HUB, "proxy": "http://proxy.test:3128"}, "http://proxy.test:3128"),
+        ({**HUB, "proxy": "http://proxy.test:3128", "no_proxy": "huggingface.co"}, "https://huggingface.co"),
+        ({**HUB, "hub": "https://h.svc:8443", "proxy": "http://p.test", "no_proxy": ".svc"}, "https://h.svc:8443"),
+    ],
+)
+def test_a_download_has_one_address_to_reach(wish: dict[str, Any], address: str) -> None:
+    assert goes_to(request(**wish)) == address

@@ -56,7 +56,7 @@ def test_what_is_not_ours_is_not_believed(text: str) -> None:
 def test_a_status_is_written_every_five_percent_or_quarter_minute() -> None:
     previous: dict[str, Any] = {}
     written = []
-    for second in range(0, 101):
+    for second in range(101):
         said = shown(previous, NOW + timedelta(seconds=second), Progress(second * 10, 1000, 100 - second))
         if said != previous.get("download"):
             written.append((second, said["percent"]))
