@@ -123,7 +123,12 @@ def files(bed: Bed, namespace: str, tmp_path: Path) -> str:
         ],
     }  # fmt: skip
     bed.apply(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {**meta, "name": "files", "labels": {"app": "files"}}, "spec": spec}
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**meta, "name": "files", "labels": {"app": "files"}},
+            "spec": spec,
+        }
     )
     bed.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/files", "--timeout=90s")
     return f"{name}:8443"
@@ -165,7 +170,9 @@ def test_a_download_over_a_bad_line_shows_how_far_it_is_and_serves(
     ready = bed.ready("bot", namespace, 240)
     assert "download" not in ready["status"]
     assert ready["status"]["weights"]["sha256"] == sha256
-    asked = [line for line in bed.kubectl("-n", namespace, "logs", "files").splitlines() if line.startswith("asked True")]
+    asked = [
+        line for line in bed.kubectl("-n", namespace, "logs", "files").splitlines() if line.startswith("asked True")
+    ]
     assert len(asked) == -(-WEIGHTS.stat().st_size // DROP_BYTES), "each connection brought the next piece"
     print(said, asked)
 
@@ -173,9 +180,7 @@ def test_a_download_over_a_bad_line_shows_how_far_it_is_and_serves(
 def downloading(bed: Bed, namespace: str) -> str:
     """Address of the download's pod."""
     (running,) = (
-        p
-        for p in bed.items("pods", namespace, "smallmodel.dev/role=download")
-        if p["status"].get("phase") == "Running"
+        p for p in bed.items("pods", namespace, "smallmodel.dev/role=download") if p["status"].get("phase") == "Running"
     )
     return str(running["status"]["podIP"])
 

@@ -56,5 +56,5 @@ REMOVALS: Final = {
         "gateway/record/door.py", "return self.strict and self._said is not False", "return False"
     ),
     "pinned-weights": Removal("api/rules.py", '"oci://[!-?A-~]+@sha256:[0-9a-f]{64}"', '"oci://[!-?A-~]+"'),
-    "checked-weights": Removal("cli/transfer.py", "return self._hash.hexdigest() == self._sha256", "return True"),
+    "checked-weights": Removal("cli/transfer.py", "return bool(self._hash.hexdigest() == self._sha256)", "return True"),
 }

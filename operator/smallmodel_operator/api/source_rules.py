@@ -43,7 +43,7 @@ SOURCE_RULES: Final[tuple[Rule, ...]] = (
         "spec.source",
         "!has(self.credentialsSecretRef) || self.uri.startsWith('https://') || self.uri.startsWith('hf://')",
         "spec.source.credentialsSecretRef",
-        "`spec.source.credentialsSecretRef` goes with https:// and hf://; an oci:// image is pulled with the "
+        "`spec.source.credentialsSecretRef` must be unset with oci:// and pvc://: an image is pulled with the "
         "namespace's pull secrets, and a claim needs none.",
         lambda s: not s.get("credentialsSecretRef") or _uri(s).startswith(("https://", "hf://")),
     ),

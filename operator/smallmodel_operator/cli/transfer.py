@@ -82,7 +82,7 @@ class Transfer:
             raise Trouble(download.mismatch(self._wanted.host, self._hash.hexdigest(), self._sha256))
 
     def _right(self) -> bool:
-        return self._hash.hexdigest() == self._sha256
+        return bool(self._hash.hexdigest() == self._sha256)
 
     def _rest(self) -> None:
         """All that is missing, over as many connections as it takes while each of them brings something."""

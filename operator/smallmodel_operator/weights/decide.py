@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # what the pod itself asks
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import (

@@ -8,7 +8,6 @@ from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 
-
 HUB: Final = "https://huggingface.co"
 
 

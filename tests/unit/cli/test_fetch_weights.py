@@ -152,7 +152,7 @@ def test_the_next_pod_goes_on_where_the_last_one_ended(site: Served, claim: Clai
 def test_a_bad_line_costs_next_to_nothing_twice(site: Served, claim: Claim) -> None:
     """Drops, a stall and a redirect; the same with 1 GB and 200 ms is tests/unit/cli/test_bad_line.py."""
     line = Line(site.port, drop_bytes=SIZE // 5, stall_at=SIZE // 2)
-    claim.stall = 2.0
+    claim.stall = 3.0
     with stretched(line) as port:
         assert claim.fetch(f"https://127.0.0.1:{port}/to-other")[0] == result.EXIT_FOUND
     assert claim.file.read_bytes() == FILE
@@ -301,11 +301,15 @@ def test_a_chunked_answer_that_is_cut_is_not_taken_for_whole(site: Served, claim
     assert len(site.held.asked) == 2
 
 
-def test_a_server_that_goes_silent_is_asked_again_and_then_named(site: Served, claim: Claim) -> None:
-    claim.stall = 0.3
+def test_a_server_that_goes_silent_is_asked_again_and_then_named(
+    site: Served, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TRIES", 2)
+    claim.stall = 2.0
     code, said = claim.refused(site.url("silent"))
     assert (code, said.reason, said.passing) == (result.EXIT_PASSING, Reason.SOURCE_STALLED, True)
     assert f"127.0.0.1:{site.port}" in said.message
+    assert len(site.held.asked) == 2
 
 
 def test_redirects_are_followed_to_https_only(site: Served, claim: Claim) -> None:

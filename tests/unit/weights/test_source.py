@@ -172,7 +172,12 @@ def test_a_file_with_its_sum_is_the_same_wherever_it_comes_from() -> None:
 
 
 def test_files_of_a_hub_have_folders_of_their_own() -> None:
-    uris = (f"hf://org/bot@{COMMIT}/a", f"hf://org/bot@{COMMIT}/b", f"hf://org/bot@{'d' * 40}/a", f"hf://o/bot@{COMMIT}/a")
+    uris = (
+        f"hf://org/bot@{COMMIT}/a",
+        f"hf://org/bot@{COMMIT}/b",
+        f"hf://org/bot@{'d' * 40}/a",
+        f"hf://o/bot@{COMMIT}/a",
+    )
     wheres = [parse(uri, "", "") for uri in uris]
     assert len({where.folder for where in wheres if isinstance(where, HubSource)}) == len(uris)
     assert len({where.artifact for where in wheres}) == len(uris)
