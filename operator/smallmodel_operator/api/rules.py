@@ -98,7 +98,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", _SOURCE,
-        "['oci://', 'pvc://', 'hf://', 'https://'].exists(s, self.uri.startsWith(s))",
+        "self.uri.startsWith('oci://') || self.uri.startsWith('pvc://') || self.uri.startsWith('hf://') || "
+        "self.uri.startsWith('https://')",
         f"{_SOURCE}.uri",
         "`spec.source.uri` must begin with oci://, pvc://, hf:// or https://; nothing else is supported yet.",
         lambda s: _uri(s).startswith(("oci://", "pvc://", "hf://", "https://")),
