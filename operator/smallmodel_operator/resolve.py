@@ -44,6 +44,12 @@ class Site:
     """The gateway has a certificate: addresses begin with https."""
     ca_config_map: str = ""
     """ConfigMap (in the model's namespace) whose `ca.crt` the download Job trusts; empty: the public authorities."""
+    hub: str = "https://huggingface.co"
+    """Endpoint that hf:// means: the public one, or a mirror."""
+    proxy: str = ""
+    """Address that downloads go through; empty: none."""
+    no_proxy: str = ""
+    """Hosts that are reached without it, as in the environment variable of that name."""
 
     @property
     def gateway_host(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 HEX = "0123456789abcdef" * 4
+COMMIT = HEX[:40]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,14 @@ BAD = (
     _source("https-with-a-path", "must be empty with https", uri="https://files.internal/m.gguf", sha256=HEX, path="x"),
     _source("oci-with-sha256", "already pins it", uri=f"oci://registry.internal/weights@{DIGEST}", sha256=HEX),
     _source("plain-http", "must begin with", uri="http://files.internal/m.gguf", sha256=HEX),
-    _source("hub", "must begin with", uri="hf://org/model@main"),
+    _source("another-scheme", "must begin with", uri="gs://models/model.gguf"),
     _source("bucket", "must begin with", uri="s3://bucket/model.gguf"),
+    _source("hub-with-a-branch", "must be hf://ORGANISATION", uri="hf://org/bot@main/bot.gguf"),
+    _source("hub-without-a-commit", "git ls-remote", uri="hf://org/bot"),
+    _source("hub-with-half-a-commit", "40 hex digits", uri="hf://org/bot@0123456789"),
+    _source("hub-out-of-the-repository", "must be hf://", uri=f"hf://org/bot@{COMMIT}/../x.gguf"),
+    _source("hub-file-twice", "must be empty where", uri=f"hf://org/bot@{COMMIT}/a.gguf", path="a.gguf"),
+    _source("credentials-of-a-claim", "must be unset with oci://", uri="pvc://m", credentialsSecretRef={"name": "x"}),
     _source("claim-with-dots", "stays inside the claim", uri="pvc://models/../../etc"),
     _source("claim-without-a-name", "must be pvc://CLAIM/PATH", uri="pvc:///model.gguf"),
     _source("path-out-of-the-volume", "must be relative", uri="pvc://models/x", path="../secret"),
@@ -182,6 +189,9 @@ GOOD = (
     Case("https", model(source={"uri": "https://files.internal:8443/a/b.gguf?x=1", "sha256": HEX})),
     Case("image-without-a-registry", model(source={"uri": f"oci://weights:v1@{DIGEST}"})),
     Case("registry-by-ipv6", model(source={"uri": f"oci://[fd00::1]:5000/slm/w@{DIGEST}"})),
+    Case("hub", model(source={"uri": f"hf://org/bot-GGUF@{COMMIT}", "credentialsSecretRef": {"name": "hub"}})),
+    Case("hub-file", model(source={"uri": f"hf://org/bot@{COMMIT}/a/b c.gguf", "sha256": HEX})),
+    Case("hub-path", model(source={"uri": f"hf://org/bot@{COMMIT}", "path": "b.gguf"})),
     Case("file-with-spaces", model(source={"uri": "pvc://models/my models/b.gguf"})),
     Case(
         "signed-claim",

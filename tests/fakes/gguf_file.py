@@ -35,8 +35,10 @@ def build(
     tensors: Sequence[tuple[str, tuple[int, ...], str]] = TENSORS,
     version: int = 3,
     alignment: int = 32,
+    *,
+    empty: bool = False,
 ) -> bytes:
-    """A whole file. `changes` override or (None) remove keys."""
+    """A whole file. `changes` override or (None) remove keys; `empty`: without the bytes of the last tensor."""
     pairs = {k: v for k, v in {**BASE, **(changes or {})}.items() if v is not None}
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs))
     head += b"".join(string(k) + value(v) for k, v in pairs.items())
@@ -52,7 +54,7 @@ def build(
         offset += -(-sizes[-1] // alignment) * alignment
     head += bytes(-len(head) % alignment)
     data = b"".join(bytes(size) + bytes(-size % alignment) for size in sizes[:-1])
-    return head + data + bytes(sizes[-1] if sizes else 0)
+    return head + data + bytes(sizes[-1] if sizes and not empty else 0)
 
 
 def string(text: str) -> bytes:

@@ -73,6 +73,15 @@ class Reason(StrEnum):
     SIGNED_FILE_MISSING = "SignedFileMissing"
     FILE_NOT_SIGNED = "FileNotSigned"
     DOWNLOAD_FAILED = "DownloadFailed"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_UNTRUSTED = "SourceUntrusted"
+    SOURCE_UNAUTHORIZED = "SourceUnauthorized"
+    SOURCE_FORBIDDEN = "SourceForbidden"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_RATE_LIMITED = "SourceRateLimited"
+    SOURCE_FAILING = "SourceFailing"
+    SOURCE_STALLED = "SourceStalled"
+    CLAIM_FULL = "ClaimFull"
     INSPECTION_FAILED = "InspectionFailed"
     DOES_NOT_FIT = "DoesNotFit"
     GATEWAY_MISSING = "GatewayMissing"
@@ -150,6 +159,15 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.SIGNED_FILE_MISSING: (_USER, "A file that was signed is not in the source."),
     Reason.FILE_NOT_SIGNED: (_USER, "The source holds a file that was not signed."),
     Reason.DOWNLOAD_FAILED: (_USER, "The download failed; the message says whether it is tried again."),
+    Reason.SOURCE_UNREACHABLE: (_PLATFORM, "The source is down or the line to it breaks; it is tried again."),
+    Reason.SOURCE_UNTRUSTED: (_PLATFORM, "The source's certificate is not accepted."),
+    Reason.SOURCE_UNAUTHORIZED: (_USER, "The source wants credentials, or others (401)."),
+    Reason.SOURCE_FORBIDDEN: (_USER, "The source does not give the file to us (403)."),
+    Reason.SOURCE_NOT_FOUND: (_USER, "The source has no such file (404, 410)."),
+    Reason.SOURCE_RATE_LIMITED: (_OPERATOR, "The source was asked too often (429); it is asked again when it wants."),
+    Reason.SOURCE_FAILING: (_OPERATOR, "The source has trouble of its own (5xx); it is tried again."),
+    Reason.SOURCE_STALLED: (_OPERATOR, "The source answers and sends next to nothing; it is tried again."),
+    Reason.CLAIM_FULL: (_USER, "The claim has no room for the download; the message has both numbers."),
     Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit, or than any node has."),
     Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),

@@ -59,6 +59,8 @@ MAX_MODEL_NAME: Final = 45
 
 ENGINE_PORT: Final = 8080
 SERVICE_PORT: Final = 80
+PROGRESS_PORT: Final = 8082
+"""Where a download's pod says how far it is."""
 
 
 def short_hash(value: Any) -> str:

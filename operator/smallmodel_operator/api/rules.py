@@ -14,6 +14,7 @@ from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
+from smallmodel_operator.api.source_rules import SOURCE_RULES
 from smallmodel_operator.api.weights_rules import WEIGHTS_RULES
 
 # For RE2 and Python alike: without backslashes, which CEL reads itself; `[!-~]` is printable ASCII. Python's `$`
@@ -98,10 +99,11 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", _SOURCE,
-        "self.uri.startsWith('oci://') || self.uri.startsWith('pvc://') || self.uri.startsWith('https://')",
+        "self.uri.startsWith('oci://') || self.uri.startsWith('pvc://') || self.uri.startsWith('hf://') || "
+        "self.uri.startsWith('https://')",
         f"{_SOURCE}.uri",
-        "`spec.source.uri` must begin with oci://, pvc:// or https://; nothing else is supported yet.",
-        lambda s: _uri(s).startswith(("oci://", "pvc://", "https://")),
+        "`spec.source.uri` must begin with oci://, pvc://, hf:// or https://; nothing else is supported yet.",
+        lambda s: _uri(s).startswith(("oci://", "pvc://", "hf://", "https://")),
     ),
     Rule(
         "SmallModel", _SOURCE,
@@ -247,6 +249,7 @@ RULES: Final[tuple[Rule, ...]] = (
         )
         for kind, place in _TOLERATING
     ),
+    *SOURCE_RULES,
     *SCALING_RULES,
     *WEIGHTS_RULES,
     *BOUNDARY_RULES,

@@ -6,7 +6,7 @@ from typing import Any
 from smallmodel_operator.api.names import LABEL_MODEL, LABEL_ROLE, ROLE_DOWNLOAD, ROLE_SERVER, labels
 from smallmodel_operator.boundary.rules import View, egress, ingress
 from smallmodel_operator.boundary.source import download_rules
-from smallmodel_operator.boundary.table import MODELS
+from smallmodel_operator.boundary.table import DOWNLOADS, MODELS
 
 
 def pods_policy(name: str, namespace: str, gateway_namespace: str) -> dict[str, Any]:
@@ -26,14 +26,22 @@ def pods_policy(name: str, namespace: str, gateway_namespace: str) -> dict[str, 
 
 
 def download_policy(
-    name: str, namespace: str, uri: str, cluster_domain: str, cluster_networks: Sequence[str]
+    name: str, namespace: str, uri: str, cluster_domain: str, cluster_networks: Sequence[str], release_namespace: str
 ) -> dict[str, Any]:
-    """The one pod with a way out: the download of public weights, towards its source. It never sees a prompt."""
+    """The one pod with a way out: the download of public weights, towards its source. It never sees a prompt.
+
+    In comes the operator, to ask how far it is.
+    """
+    view = View(inside_release=False, release_namespace=release_namespace)
     return _policy(
         f"{name}-download",
         namespace,
         {LABEL_MODEL: name, LABEL_ROLE: ROLE_DOWNLOAD},
-        {"policyTypes": ["Egress"], "egress": download_rules(uri, cluster_domain, cluster_networks)},
+        {
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [rule for _, rule in ingress(DOWNLOADS, view)],
+            "egress": download_rules(uri, cluster_domain, cluster_networks),
+        },
     )
 
 

@@ -16,7 +16,7 @@ EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
 def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str]) -> list[Rule]:
-    """What the download of `spec.source.uri` may reach.
+    """What the download from an address (or through a proxy there) may reach.
 
     A number for an address: that address. A Service of the cluster: pods of its namespace, on every port, for a
     policy sees a pod's port and not the Service's. Any other name: every address outside the cluster as far as
@@ -28,7 +28,7 @@ def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str
     """
     inside = (*NEVER, *cluster_networks)
     parts = urlsplit(uri)
-    host, port = parts.hostname or "", Port(parts.port or HTTPS.number)
+    host, port = parts.hostname or "", Port(parts.port or (80 if parts.scheme == "http" else HTTPS.number))
     try:
         address = ip_address(host)
     except ValueError:
@@ -41,7 +41,8 @@ def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str
         selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
         return [names, {"to": [{"namespaceSelector": selector}], "ports": [{"protocol": "TCP"}]}]
     blocks = [_outside(cidr, inside) for cidr in EVERYWHERE]
-    wanted = [port] if port == HTTPS else [port, HTTPS]
+    # A proxy goes where servers send downloads on to by itself.
+    wanted = [port] if port == HTTPS or parts.scheme == "http" else [port, HTTPS]
     return [names, {"to": [{"ipBlock": block} for block in blocks], "ports": ports(wanted)}]
 
 

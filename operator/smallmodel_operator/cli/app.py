@@ -62,13 +62,23 @@ def status(
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
     output: Output = "table",
     wait: Annotated[int, typer.Option(help="Seconds to wait for Ready, with progress.")] = 0,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show changes and downloads until all are Ready, or for --wait.")
+    ] = False,
 ) -> None:
     """Show how models stand and what to do. Exit code 0 only when all are Ready."""
     from smallmodel_operator.cli.status import show
 
     if all_namespaces and name:
         raise typer.BadParameter("a name is of one namespace: say -n NAMESPACE, or leave the name out.")
-    raise typer.Exit(asyncio.run(show(name, None if all_namespaces else namespace, output, wait)))
+    if watch and output != "table":
+        raise typer.BadParameter("--watch draws a table: leave -o out, or --watch.")
+    where = None if all_namespaces else namespace
+    try:
+        code = asyncio.run(show(name, where, output, wait, watch=watch))
+    except KeyboardInterrupt:
+        code = 130  # as a shell reports it; somebody who has seen enough needs no words
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -103,17 +113,25 @@ def inspect_weights(
 
 @app.command(hidden=True)
 def fetch_weights(
-    url: Annotated[str, typer.Option()],
-    sha256: Annotated[str, typer.Option()],
     folder: Annotated[str, typer.Option()],
     artifact: Annotated[str, typer.Option()],
+    url: Annotated[str, typer.Option(help="the file's address, or")] = "",
+    hub: Annotated[str, typer.Option(help="the endpoint of a hub that holds it")] = "",
+    repository: Annotated[str, typer.Option()] = "",
+    revision: Annotated[str, typer.Option()] = "",
+    file: Annotated[str, typer.Option()] = "",
+    sha256: Annotated[str, typer.Option()] = "",
+    secret: Annotated[str, typer.Option(help="name of the Secret that is mounted")] = "",
     claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
     ca_file: Annotated[str, typer.Option(help="authorities to trust besides the public ones")] = "",
+    port: Annotated[int, typer.Option(help="where to say how far it is")] = 0,
 ) -> None:
     """Inside a download Job: fetch one file over https and check it."""
-    from smallmodel_operator.cli.fetch_weights import Download, fetch
+    from smallmodel_operator.cli.fetch_weights import Download, answer_and_fetch
+    from smallmodel_operator.cli.hub import Repository
 
-    raise typer.Exit(fetch(Download(url, sha256, folder, artifact, claim, ca_file)))
+    where = Repository(hub, repository, revision, file) if hub else url
+    raise typer.Exit(answer_and_fetch(Download(where, sha256, folder, artifact, claim, ca_file, secret), port))
 
 
 canary = typer.Typer(help="Inside the canary's pods.", no_args_is_help=True)

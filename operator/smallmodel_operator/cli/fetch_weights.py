@@ -1,108 +1,71 @@
 """`slm fetch-weights`: the download Job. One HTTPS file into the claim, checked, then described."""
 
-import errno
 import fcntl
-import http.client
 import os
-import shutil
-import ssl
-import time
-import urllib.error
-import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TextIO
-from urllib.parse import urlsplit
+from typing import Final, TextIO
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.api.names import OPERATOR
-from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, check, read, tell
+from smallmodel_operator.cli import hub, login
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, tell
+from smallmodel_operator.cli.progress import Board, answering
+from smallmodel_operator.cli.request import Trouble, Wanted
+from smallmodel_operator.cli.transfer import Edge, Transfer, full, patiently
 from smallmodel_operator.core.facts import WeightsFacts
-from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights.jobs import CREDENTIALS_PATH
 from smallmodel_operator.weights.source import DOWNLOADED
 
-HTTPS_PORT: Final = 443
-CHUNK: Final = 2**20
-TIMEOUT: Final = 60.0
-MAX_BYTES: Final = 200 * 2**30
-"""No model of this operator is larger; a server that sends for ever must not fill the claim."""
-PROGRESS_SECONDS: Final = 15.0
-KEEP_FREE: Final = 64 * 2**20
-
-
-class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """A redirect to anything but https is refused, and one to a port that the NetworkPolicy does not let out to."""
-
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
-        if not newurl.startswith("https://"):
-            raise gguf.BadWeights(
-                Reason.DOWNLOAD_FAILED, f"The server redirects to {newurl[:120]!r}, which is not https."
-            )
-        port = _port(newurl)
-        if port not in (HTTPS_PORT, _port(req.full_url)):
-            raise gguf.BadWeights(
-                Reason.DOWNLOAD_FAILED,
-                f"The server redirects to port {port} of {urlsplit(newurl).hostname}; a download reaches the port in "
-                "`spec.source.uri` and 443 only. Name the address it redirects to.",
-            )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _port(url: str) -> int:
-    return urlsplit(url).port or HTTPS_PORT
+REAL: Final = Edge()
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file to fetch. `claim` is the uid of the claim the folder lies in; `ca_file` names further authorities."""
+    """One file to fetch. `where`: its address, or a hub's repository. `sha256` is empty where the hub is to tell it.
 
-    url: str
+    `claim` is the uid of the claim the folder lies in; `ca_file` names further authorities; `secret` is the Secret that
+    is mounted at `credentials`.
+    """
+
+    where: str | hub.Repository
     sha256: str
     folder: str
     artifact: str
     claim: str = ""
     ca_file: str = ""
+    secret: str = ""
+    credentials: str = CREDENTIALS_PATH
 
     @property
     def target(self) -> Path:
         return Path(self.folder) / DOWNLOADED
 
-    @property
-    def host(self) -> str:
-        """The server, without the path: addresses may carry tokens in their query."""
-        return self.url.split("/")[2]
+
+def answer_and_fetch(wish: Download, port: int) -> int:
+    """Download, and say meanwhile how far it is to whoever asks at the port."""
+    board = Board()
+    with answering(board, port):
+        return fetch(wish, MESSAGE_FILE, board=board)
 
 
-def fetch(wish: Download, message_file: Path = MESSAGE_FILE) -> int:
+def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, board: Board | None = None) -> int:
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = wish.target
     try:
-        if not wish.url.startswith("https://"):
-            raise gguf.BadWeights(Reason.DOWNLOAD_FAILED, "Only https:// addresses are downloaded.")
         target.parent.mkdir(parents=True, exist_ok=True)
         with (target.parent / ".lock").open("w") as lock:
             _take(lock)
             if not target.exists():
-                _download(wish)
-        said: WeightsFacts | result.Failure = replace(read(target, wish.artifact, DOWNLOADED), claim=wish.claim)
+                _download(wish, edge, board or Board())
+            sha256 = wish.sha256 or _summed(target)
+        facts = read(target, wish.artifact, DOWNLOADED)
+        said: WeightsFacts | result.Failure = replace(facts, claim=wish.claim, sha256=sha256)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
-    except urllib.error.HTTPError as error:
-        said = _http_failure(wish, error)
-    except ssl.SSLCertVerificationError as error:
-        said = _untrusted(error)
-    except (urllib.error.URLError, TimeoutError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            said = _untrusted(reason)
-        else:
-            said = result.Failure(
-                Reason.DOWNLOAD_FAILED,
-                f"The download from {wish.host} failed: {reason or type(error).__name__}. If it goes on, check that "
-                "the address is right and that pods may reach it.",
-                passing=True,
-            )
+    except Trouble as trouble:
+        said = trouble.failure
     except OSError as error:
         said = _disk_failure(error)
     return tell(said, message_file)
@@ -117,88 +80,32 @@ def _take(lock: TextIO) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _download(wish: Download) -> None:
-    """Fetch into a temporary file beside the target, check it, move it into place.
-
-    What an earlier try left is continued. When the sum is off that may be because the file at the server has changed
-    since, so a continued download is begun anew once before the server is blamed.
-    """
+def _download(wish: Download, edge: Edge, board: Board) -> None:
+    """Into a temporary file beside the target, and into its place when it is whole and right."""
     part = wish.target.with_suffix(".part")
-    continued = _fetch_rest(wish, part)
-    try:
-        check(part, wish.sha256)
-    except gguf.BadWeights:
-        part.unlink(missing_ok=True)
-        if not continued:
-            raise
-        print("what an earlier try left does not belong to this file; beginning anew", flush=True)
-        return _download(wish)
+    secret = login.headers(Path(wish.credentials), wish.secret) if wish.secret else {}
+    found = patiently(lambda: _find(wish, secret, edge.stall), edge, board)
+    Transfer(Wanted(found.url, wish.ca_file, secret), found.sha256, part, edge, board).run()
+    _sums(wish.target).write_text(f"{found.sha256}  {DOWNLOADED}\n")
     part.chmod(0o644)
     part.rename(wish.target)
     _sync(part.parent)
-    return None
 
 
-def _fetch_rest(wish: Download, part: Path) -> bool:
-    """Complete the temporary file; True when bytes of an earlier try are in it."""
-    have = part.stat().st_size if part.exists() else 0
-    # The scheme is https: `fetch` checked it, and redirects elsewhere are refused.
-    request = urllib.request.Request(wish.url, headers={"User-Agent": OPERATOR})  # noqa: S310
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    try:
-        secure = urllib.request.HTTPSHandler(context=_trust(wish.ca_file))
-        answer = urllib.request.build_opener(_OnlyHttps, secure).open(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if have and error.code == 416:
-            return True  # nothing is left to fetch; the sum decides whether it is the whole file
-        raise
-    with answer:
-        begin = have if answer.status == 206 else 0
-        total = int(answer.headers.get("Content-Length") or 0) + begin
-        _room(part, total - begin)
-        _copy(answer, part, begin, total)
-    return begin > 0
+def _find(wish: Download, secret: Mapping[str, str], timeout: float) -> hub.Found:
+    if isinstance(wish.where, str):
+        return hub.Found(wish.where, wish.sha256)
+    return hub.find(wish.where, wish.sha256, Wanted(wish.where.endpoint, wish.ca_file, secret), timeout)
 
 
-def _trust(ca_file: str) -> ssl.SSLContext:
-    """The authorities of the image (or of SSL_CERT_FILE), and the given ones; the file may not be there yet."""
-    context = ssl.create_default_context()
-    if ca_file and Path(ca_file).exists():
-        try:
-            context.load_verify_locations(ca_file)
-        except ssl.SSLError as error:
-            raise gguf.BadWeights(
-                Reason.DOWNLOAD_FAILED,
-                "`ca.crt` in the ConfigMap of authorities (SLM_CA_CONFIG_MAP) is not a PEM certificate.",
-            ) from error
-    return context
+def _sums(target: Path) -> Path:
+    """Beside the file, as `sha256sum --check` reads it."""
+    return target.with_name(f"{target.name}.sha256")
 
 
-def _copy(answer: Any, part: Path, done: int, total: int) -> None:
-    told, percent = time.monotonic(), -5
-    with part.open("ab" if done else "wb") as out:
-        while block := answer.read(CHUNK):
-            out.write(block)
-            done += len(block)
-            if done > MAX_BYTES:
-                raise gguf.BadWeights(
-                    Reason.DOWNLOAD_FAILED, f"The file is larger than {human(MAX_BYTES)}; it is refused."
-                )
-            now = 100 * done // total if total else 0
-            if now >= percent + 5 or time.monotonic() - told > PROGRESS_SECONDS:
-                told, percent = time.monotonic(), now
-                print(f"downloaded {human(done)}{f' of {human(total)} ({now} %)' if total else ''}", flush=True)
-        out.flush()
-        os.fsync(out.fileno())
-    if total and done < total:
-        raise urllib.error.URLError(f"the connection ended after {done} of {total} bytes")
-
-
-def _room(part: Path, needed: int) -> None:
-    free = shutil.disk_usage(part.parent).free
-    if needed > free - KEEP_FREE:
-        raise OSError(errno.ENOSPC, f"{human(needed)} are needed and {human(free)} are free")
+def _summed(target: Path) -> str:
+    """What the file was checked against when it came."""
+    return _sums(target).read_text().partition(" ")[0]
 
 
 def _sync(folder: Path) -> None:
@@ -209,27 +116,11 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _http_failure(wish: Download, error: urllib.error.HTTPError) -> result.Failure:
-    passing = error.code >= 500 or error.code in (408, 425, 429)
-    hint = "" if passing else " Correct `spec.source.uri`."
-    return result.Failure(Reason.DOWNLOAD_FAILED, f"{wish.host} answers {error.code} {error.reason}.{hint}", passing)
-
-
-def _untrusted(error: ssl.SSLCertVerificationError) -> result.Failure:
-    said = f"The server's certificate is not accepted: {error.verify_message.rstrip('.')}."
-    if "mismatch" not in said:
-        said += (
-            " For a private authority put its certificate as `ca.crt` into the ConfigMap the operator is told of "
-            "(SLM_CA_CONFIG_MAP) in this namespace."
-        )
-    return result.Failure(Reason.DOWNLOAD_FAILED, said)
-
-
 def _disk_failure(error: OSError) -> result.Failure:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if full(error):
         return result.Failure(
-            Reason.DOWNLOAD_FAILED,
+            Reason.CLAIM_FULL,
             f"The claim `smallmodel-weights` is full: {error.strerror}. Enlarge it, or delete folders in it that no "
             "SmallModel uses.",
         )
-    return result.Failure(Reason.DOWNLOAD_FAILED, f"The download failed: {error}.", passing=True)
+    return result.Failure(Reason.DOWNLOAD_FAILED, f"The claim cannot be written: {error}.", passing=True)

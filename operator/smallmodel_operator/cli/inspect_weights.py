@@ -54,9 +54,7 @@ def tell(said: WeightsFacts | result.Failure, message_file: Path) -> int:
         message_file.write_text(text)
     except OSError as error:
         print(f"no termination message: {error}", file=sys.stderr)
-    if isinstance(said, WeightsFacts):
-        return result.EXIT_FOUND
-    return result.EXIT_PASSING if said.passing else result.EXIT_REFUSED
+    return result.exit_code(said)
 
 
 def read(file: Path, artifact: str, name: str) -> WeightsFacts:

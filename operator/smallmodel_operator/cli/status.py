@@ -8,23 +8,30 @@ from typing import Any
 import aiohttp
 import yaml
 from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.units import human
+from smallmodel_operator.weights.progress import in_words
 
 POLL_SECONDS = 0.5
+BAR_WIDTH = 20
 
 
-async def show(name: str, namespace: str | None, output: str, wait: int) -> int:
-    """Print; 0 when there are models and every one shown is Ready. Without a namespace: those of all."""
+async def show(name: str, namespace: str | None, output: str, wait: int, *, watch: bool = False) -> int:
+    """Print; 0 when there are models and every one shown is Ready. Without a namespace: those of all.
+
+    `watch` draws the table anew as it changes, until all are Ready or `wait` seconds (0: no bound) have passed.
+    """
     try:
         client = await Client.connect()
     except NoCluster as error:
         return _failed(str(error))
     try:
-        models = await _wait(client, name, namespace, wait)
+        models = await (_watch if watch else _wait)(client, name, namespace, wait)
     except ApiError as error:
         return _failed(error.message)
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -35,8 +42,8 @@ async def show(name: str, namespace: str | None, output: str, wait: int) -> int:
         print(json.dumps(models, indent=2))
     elif output == "yaml":
         print(yaml.safe_dump(models, sort_keys=False), end="")
-    elif models:
-        _table(models, everywhere=namespace is None)
+    elif models and not watch:
+        Console().print(_table(models, everywhere=namespace is None))
     if not models:
         where = "this cluster" if namespace is None else f"namespace {namespace!r}"
         hint = "apply one (examples/01-first-model)" if namespace is None else "`-n NAMESPACE` names another, `-A` all"
@@ -63,6 +70,26 @@ async def _wait(client: Client, name: str, namespace: str | None, seconds: int) 
         await asyncio.sleep(POLL_SECONDS)
 
 
+async def _watch(client: Client, name: str, namespace: str | None, seconds: int) -> list[dict[str, Any]]:
+    """On a terminal in place; elsewhere each state once, below the one before."""
+    end = time.monotonic() + seconds if seconds else float("inf")
+    console, told = Console(), ""
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while True:
+            models = await _read(client, name, namespace)
+            seen = json.dumps([(m["metadata"]["name"], m.get("status")) for m in models])
+            if models and seen != told:
+                table, told = _table(models, everywhere=namespace is None), seen
+                if console.is_terminal:
+                    live.update(table, refresh=True)
+                else:
+                    console.print(table)
+            ready = bool(models) and all(_condition(m, "Ready").get("status") == "True" for m in models)
+            if ready or time.monotonic() >= end:
+                return models
+            await asyncio.sleep(POLL_SECONDS)
+
+
 async def _read(client: Client, name: str, namespace: str | None) -> list[dict[str, Any]]:
     if not name:
         return await client.list("SmallModel", namespace)
@@ -85,7 +112,19 @@ def _sentence(model: dict[str, Any]) -> str:
     return str(_condition(model, "Ready").get("message", "not seen by the operator yet; is it running?"))
 
 
-def _table(models: list[dict[str, Any]], *, everywhere: bool) -> None:
+def _progress(status: dict[str, Any]) -> Table | str:
+    """A bar and what it stands for; empty while nothing is downloaded."""
+    said = status.get("download") or {}
+    words = in_words(said)
+    if not said.get("totalBytes"):
+        return words
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(ProgressBar(total=100, completed=said.get("percent", 0), width=BAR_WIDTH), words)
+    return grid
+
+
+def _table(models: list[dict[str, Any]], *, everywhere: bool) -> Table:
+    downloads = any((m.get("status") or {}).get("download") for m in models)
     table = Table(box=None, pad_edge=False)
     for column in (
         *(["NAMESPACE"] if everywhere else []),
@@ -95,6 +134,7 @@ def _table(models: list[dict[str, Any]], *, everywhere: bool) -> None:
         "REPLICAS",
         "QUANT",
         "MEMORY",
+        *(["DOWNLOAD"] if downloads else []),
         "MESSAGE",
     ):
         table.add_column(column, overflow="fold")
@@ -110,6 +150,7 @@ def _table(models: list[dict[str, Any]], *, everywhere: bool) -> None:
             f"{status.get('readyReplicas', 0)}/{model['spec'].get('replicas', 1)}",
             (status.get("weights") or {}).get("quantization", ""),
             human(memory) if memory else "",
+            *([_progress(status)] if downloads else []),
             _sentence(model),
         )
-    Console().print(table)
+    return table

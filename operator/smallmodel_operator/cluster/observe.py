@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from smallmodel_operator.cluster.nodes import Nodes
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
-from smallmodel_operator.core.facts import CHECKS, Boundary, Capabilities, Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import CHECKS, Boundary, Capabilities, Object, Progress, Snapshot, WeightsFacts
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.room import Room, room, taken_by
@@ -57,6 +57,8 @@ class Observer:
         self.capabilities = capabilities
         self.boundary: Callable[[str], Boundary] = lambda _: Boundary()
         """How the boundary around a namespace stands; whoever watches it sets this."""
+        self.progress: Callable[[Iterable[Object]], Awaitable[Progress | None]] = _unknown
+        """How far the download among these pods is; whoever can ask them sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
         """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
@@ -134,6 +136,7 @@ class Observer:
             secrets=await self._secrets.read(model, secrets),
             traffic=await self._signals.traffic(model),
             boundary=self.boundary(meta["namespace"]),
+            progress=await self.progress(pods),
         )
 
     def _inspected(self, namespace: str, own_status: Mapping[str, Any], artifact: str) -> dict[str, WeightsFacts]:
@@ -199,6 +202,10 @@ class Observer:
 def _checked(facts: WeightsFacts | None) -> bool:
     """Known, and with all the checks of this release."""
     return facts is not None and facts.checks >= CHECKS
+
+
+async def _unknown(_: Iterable[Object]) -> Progress | None:
+    return None
 
 
 def _any_unscheduled(pods: Iterable[Object]) -> bool:

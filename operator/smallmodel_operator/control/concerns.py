@@ -117,6 +117,10 @@ def weights_request(resolved: Resolved) -> WeightsRequest:
         sha256=resolved.source.sha256,
         job_image=resolved.site.job_image,
         ca_config_map=resolved.site.ca_config_map,
+        credentials=resolved.source.credentials_secret_ref.name if resolved.source.credentials_secret_ref else "",
+        hub=resolved.site.hub,
+        proxy=resolved.site.proxy,
+        no_proxy=resolved.site.no_proxy,
         claim_size=resolved.site.claim_size,
         storage_class=resolved.site.claim_storage_class,
         access_mode=resolved.site.claim_access_mode,
@@ -133,7 +137,13 @@ def weights_request(resolved: Resolved) -> WeightsRequest:
 def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
     policies = [boundary.pods_policy(resolved.name, resolved.namespace, resolved.site.gateway_namespace)]
     if any(j["metadata"]["labels"].get(LABEL_ROLE) == ROLE_DOWNLOAD for j in jobs if j["kind"] == "Job"):
-        where = (resolved.source.uri, resolved.site.cluster_domain, resolved.site.cluster_networks)
+        site = resolved.site
+        where = (
+            weights.goes_to(weights_request(resolved)),
+            site.cluster_domain,
+            site.cluster_networks,
+            site.gateway_namespace,
+        )
         policies.append(boundary.download_policy(resolved.name, resolved.namespace, *where))
     return Part(objects=tuple(policies))
 

@@ -75,6 +75,23 @@ class WeightsFacts:
     """Secret and entry (`NAME/KEY`) of the public key the signature was right by; empty when none was asked for."""
     key_fingerprint: str = ""
     """SHA-256 of that public key (DER)."""
+    sha256: str = ""
+    """Of a downloaded file, as it was checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a download is. Bytes; `total` is 0 while the source does not tell.
+
+    `seconds_left` at the speed of the last half minute, None when nothing can be said. `reason` and `message` are set
+    while nothing arrives.
+    """
+
+    done: int
+    total: int
+    seconds_left: int | None
+    reason: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +136,8 @@ class Snapshot:
     traffic: Traffic = field(default=Traffic())
     """What the gateways say of the model."""
     boundary: Boundary = field(default=Boundary())
+    progress: Progress | None = None
+    """How far the download of the weights is, as its pod says."""
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

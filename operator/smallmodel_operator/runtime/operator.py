@@ -20,6 +20,7 @@ from smallmodel_operator.cluster.canary import CanaryPods, Where
 from smallmodel_operator.cluster.capabilities import NotInstalled, discover
 from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.downloads import Downloads
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.cluster.key_table import KeyTable
@@ -151,6 +152,8 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     secrets, signals = Secrets(client), Signals(client, settings.namespace, settings.gateways)
     observer = Observer(client, children, statuses, start.capabilities, secrets, signals)
     observer.masters = start.masters
+    downloads = Downloads()
+    observer.progress = downloads.ask
     keys.models = observer.model_names
     events = Events(client, settings.identity)
     reconciler = Reconciler(observer, Applier(client, children), statuses, events, settings.site(), secrets, keys)
@@ -168,6 +171,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
         boundary.cancel()
         await asyncio.wait({boundary}, timeout=CANARY_END_SECONDS)
         await signals.close()
+        await downloads.close()
 
 
 def _boundary(settings: Settings, client: Client, observer: Observer, events: Events, loop: Loop) -> BoundaryWatch:

@@ -5,7 +5,7 @@ import socket
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from smallmodel_operator.api.names import OPERATOR, SYSTEM_NAMESPACE
@@ -40,6 +40,16 @@ class Settings(BaseSettings):
         (), description="Networks of pods and Services as CIDRs, separated by commas: no download goes there."
     )
     ca_config_map: str = Field("", description="ConfigMap in a model's namespace whose `ca.crt` downloads trust.")
+
+    hub_endpoint: Annotated[str, StringConstraints(pattern=r"^https://[-A-Za-z0-9.:\[\]]+(/[-\w./]*[-\w])?$")] = Field(
+        "https://huggingface.co", description="What hf:// means: the public hub, or a mirror with its HTTP API."
+    )
+    proxy: Annotated[str, StringConstraints(pattern=r"^(https?://[-A-Za-z0-9.:\[\]]+/?)?$")] = Field(
+        "", description="Address downloads go through, without credentials in it; empty: none."
+    )
+    no_proxy: Annotated[str, StringConstraints(pattern=r"^[-\w.:,* \[\]]*$")] = Field(
+        "", description="Hosts and domains that are reached without it, separated by commas."
+    )
 
     gateway_tls: bool = Field(False, description="The gateway has a certificate: addresses begin with https.")
     gateway_ca: str = Field("", description="PEM bundle that clients need to trust that certificate.")
@@ -94,6 +104,9 @@ class Settings(BaseSettings):
             gateway_tls=self.gateway_tls,
             gateway_ca=self.gateway_ca,
             ca_config_map=self.ca_config_map,
+            hub=self.hub_endpoint,
+            proxy=self.proxy,
+            no_proxy=self.no_proxy,
             claim_size=self.claim_size,
             claim_storage_class=self.claim_storage_class,
             claim_access_mode=self.claim_access_mode,

@@ -1,23 +1,22 @@
 """Are the weights there and what are they: the weights part of the plan."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # what the pod itself asks
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import (
-    LABEL_ARTIFACT,
-    LABEL_ROLE,
     ROLE_DOWNLOAD,
     ROLE_INSPECT,
     WEIGHTS_CLAIM,
-    short_hash,
 )
 from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import checks, jobs, obstacles, result, source
+from smallmodel_operator.weights import checks, download, jobs, obstacles, progress, result, seen, source
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 RECHECK_SECONDS: Final = 600.0
@@ -27,6 +26,7 @@ UNFILLED_SECONDS: Final = 120.0
 """Somebody is likely to fill the claim right now, and a look that finds nothing costs a short pod."""
 FIRST_PAUSE: Final = timedelta(seconds=10)
 LONGEST_PAUSE: Final = timedelta(minutes=10)
+_FINAL: Final = checks.FINAL | download.REASONS
 
 
 def claims(request: WeightsRequest) -> tuple[str, ...]:
@@ -39,6 +39,16 @@ def artifact(request: WeightsRequest) -> str:
     return source.parse(request.uri, request.path, request.sha256).artifact
 
 
+def goes_to(request: WeightsRequest) -> str:
+    """The one address a download has to reach: its source, or the proxy. Empty when nothing is downloaded."""
+    where = source.parse(request.uri, request.path, request.sha256)
+    if not isinstance(where, source.Downloaded):
+        return ""
+    address = source.address(where, request.hub)
+    past = proxy_bypass_environment(urlsplit(address).netloc, {"no": request.no_proxy})
+    return request.proxy if request.proxy and not past else address
+
+
 def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     """Known, being found out, or bad.
 
@@ -48,7 +58,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     where = source.parse(request.uri, request.path, request.sha256)
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
-    kept = (jobs.claim(request),) if isinstance(where, source.HttpsSource) else ()
+    kept = (jobs.claim(request),) if isinstance(where, source.Downloaded) else ()
     if facts is not None and _lies(where, facts, snapshot):
         if checks.satisfy(request, facts):
             return _known(request, where, _bound(where, facts, snapshot), Part(kept=kept))
@@ -62,9 +72,15 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     report = Report(
         Condition.WEIGHTS_READY, False if isinstance(problem, Refused) else None, problem.reason, str(problem)
     )
-    ahead = request.memory_declared and path and not isinstance(where, source.HttpsSource)
+    ahead = request.memory_declared and path and not isinstance(where, source.Downloaded)
     blocking = not ahead or checks.wait(request)
-    part = Part(objects=work.objects, kept=kept, reports=(report,), look_again_seconds=work.look_again_seconds)
+    part = Part(
+        objects=work.objects,
+        kept=kept,
+        reports=(report,),
+        status={"download": work.far} if work.far else {},
+        look_again_seconds=work.look_again_seconds,
+    )
     return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
 
 
@@ -159,15 +175,17 @@ class _Work:
     found: WeightsFacts | None
     problem: Refused | NotYet
     look_again_seconds: float | None = None
+    far: Object = field(default_factory=dict)
+    """How far the download is, for the status."""
 
 
 def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> _Work:
-    role = ROLE_DOWNLOAD if isinstance(where, source.HttpsSource) else ROLE_INSPECT
+    role = ROLE_DOWNLOAD if isinstance(where, source.Downloaded) else ROLE_INSPECT
     if role == ROLE_DOWNLOAD and WEIGHTS_CLAIM not in snapshot.claims:
         # The claim first: its uid is part of the Job, and a Job made before it would be a second one.
         return _Work((), None, NotYet(Reason.DOWNLOADING, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
     under_way = _under_way(where)
-    live = _job(snapshot, role, jobs.work(request, where))
+    live = seen.youngest(snapshot, role, jobs.work(request, where))
     if live is None:
         peer = snapshot.inspecting.get(where.artifact)
         if peer is not None:
@@ -175,19 +193,26 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
                 (), None, NotYet(Reason.INSPECTING, f"SmallModel {peer!r} inspects the same weights.", after_seconds=5)
             )
         return _Work((_build(request, where, snapshot, 0),), None, under_way)
-    attempt = _attempt(live)
+    attempt = seen.attempt(live)
     conditions = {c["type"]: c for c in live.get("status", {}).get("conditions", []) if c.get("status") == "True"}
     ended = conditions.get("Complete") or conditions.get("Failed")
     if ended is None:
-        pods = _pods(snapshot, role, live)
+        pods = seen.pods(snapshot, role, live)
         limit = jobs.reading_seconds(request, where)
         if role == ROLE_INSPECT and obstacles.overdue(pods, snapshot.now, limit):
             again = f"Reading the weights took more than {limit // 60} minutes. Trying again."
             hung = NotYet(Reason.INSPECTION_FAILED, again, after_seconds=1)
             return _Work((_build(request, where, snapshot, attempt + 1),), None, hung)
-        problem = obstacles.find(where, pods, snapshot.now) or _standing(snapshot, attempt) or under_way
-        return _Work((_build(request, where, snapshot, attempt),), None, problem)
-    return _ended(request, where, snapshot, live, _result(snapshot, role, live), ended)
+        far = progress.shown(snapshot.previous_status, snapshot.now, snapshot.progress)
+        problem = (
+            obstacles.find(where, pods, snapshot.now)
+            or _standing(snapshot, attempt)
+            or (snapshot.progress and progress.news(far, snapshot.progress))
+            or obstacles.between_pods(pods)
+            or under_way
+        )
+        return _Work((_build(request, where, snapshot, attempt),), None, problem, far=far)
+    return _ended(request, where, snapshot, live, seen.said(snapshot, role, live), ended)
 
 
 def _ended(
@@ -198,7 +223,7 @@ def _ended(
     said: WeightsFacts | result.Failure | None,
     ended: Object,
 ) -> _Work:
-    attempt = _attempt(live)
+    attempt = seen.attempt(live)
     passed = (snapshot.now - obstacles.time(ended.get("lastTransitionTime"), snapshot.now)).total_seconds()
     again = _build(request, where, snapshot, attempt + 1)
     this = _build(request, where, snapshot, attempt)
@@ -215,74 +240,42 @@ def _ended(
         message = obstacles.with_way(where, said.reason, said.message)
         healing = obstacles.refused(said.reason, message, recheck_seconds=max(1.0, rest))
         return _Work((this if rest > 0 else again,), None, healing)
-    rest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds() - passed
+    why, reason = str(ended.get("message") or "its pod left no result"), Reason.INSPECTION_FAILED
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds()
+    if isinstance(said, result.Failure):
+        why, reason, pause = said.message, said.reason, max(pause, said.after_seconds)
+    rest = pause - passed
     if rest <= 0:
         return _Work((again,), None, _under_way(where))
-    why = said.message if isinstance(said, result.Failure) else str(ended.get("message") or "its pod left no result")
     why = "The pod that looked knows fewer checks than this release." if isinstance(said, WeightsFacts) else why
-    reason = said.reason if isinstance(said, result.Failure) else Reason.INSPECTION_FAILED
     return _Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
 
 
 def _may_heal(where: source.Source, said: result.Failure) -> bool:
     """Whether what the user must change may change without the SmallModel: a claim's files, a server, a Secret."""
-    return isinstance(where, source.ClaimSource) or said.reason in (Reason.DOWNLOAD_FAILED, *checks.OF_THE_KEY)
+    return isinstance(where, source.ClaimSource) or said.reason in (*download.REASONS, *checks.OF_THE_KEY)
 
 
 def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
     """What the last try refused, while the next one runs: a look at bad weights every 10 minutes is no news."""
     for condition in snapshot.previous_status.get("conditions") or [] if attempt else []:
         known = condition.get("type") == Condition.WEIGHTS_READY and condition.get("status") == "False"
-        if known and condition.get("reason") in checks.FINAL:
+        if known and condition.get("reason") in _FINAL:
             return obstacles.refused(Reason(condition["reason"]), condition.get("message", ""), recheck_seconds=30)
     return None
 
 
 def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
-    if isinstance(where, source.HttpsSource):
-        return jobs.download(request, where, attempt, _uid(snapshot, WEIGHTS_CLAIM))
+    if isinstance(where, source.Downloaded):
+        # What the hub said once is what is asked for when the file has to be fetched again.
+        known = snapshot.inspected.get(where.artifact)
+        sha256 = where.sha256 or (known.sha256 if known else "")
+        return jobs.download(request, where, attempt, _uid(snapshot, WEIGHTS_CLAIM), sha256)
     uid = _uid(snapshot, where.claim) if isinstance(where, source.ClaimSource) else ""
     return jobs.inspect(request, where, attempt, uid)
 
 
 def _under_way(where: source.Source) -> NotYet:
-    if isinstance(where, source.HttpsSource):
+    if isinstance(where, source.Downloaded):
         return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
     return NotYet(Reason.INSPECTING, "A Job reads the weights' header.", after_seconds=30)
-
-
-def _job(snapshot: Snapshot, role: str, wanted: str) -> Object | None:
-    """The youngest Job of this work; an older attempt may still be on its way out."""
-    mark = short_hash(wanted)
-    found = [
-        obj
-        for (kind, _), obj in snapshot.children.items()
-        if kind == "Job"
-        and obj["metadata"].get("labels", {}).get(LABEL_ROLE) == role
-        and obj["metadata"].get("labels", {}).get(LABEL_ARTIFACT) == mark
-        and not obj["metadata"].get("deletionTimestamp")
-    ]
-    return max(found, key=_attempt, default=None)
-
-
-def _attempt(job: Object) -> int:
-    text = (job["metadata"].get("annotations") or {}).get(jobs.ANNOTATION_ATTEMPT, "0")
-    return int(text) if text.isdecimal() and len(text) < 6 else 0
-
-
-def _pods(snapshot: Snapshot, role: str, job: Object) -> list[Object]:
-    """Pods of a Job, the youngest first."""
-    name = job["metadata"]["name"]
-    mine = [
-        p for p in snapshot.pods_of(role) if p["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name") == name
-    ]
-    return sorted(mine, key=lambda p: str(p["metadata"].get("creationTimestamp", "")), reverse=True)
-
-
-def _result(snapshot: Snapshot, role: str, job: Object) -> WeightsFacts | result.Failure | None:
-    for pod in _pods(snapshot, role, job):
-        for state in pod.get("status", {}).get("containerStatuses", []):
-            ended = state.get("state", {}).get("terminated") or {}
-            if said := result.decode(ended.get("message", "")):
-                return said
-    return None

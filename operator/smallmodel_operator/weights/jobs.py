@@ -13,6 +13,7 @@ from smallmodel_operator.api.names import (
     LABEL_ARTIFACT,
     LABEL_MANAGED_BY,
     OPERATOR,
+    PROGRESS_PORT,
     ROLE_DOWNLOAD,
     ROLE_INSPECT,
     WEIGHTS_CLAIM,
@@ -37,6 +38,7 @@ DOWNLOAD_SECONDS: Final = 6 * 3600
 CA_PATH: Final = "/etc/smallmodel-ca"
 KEY_PATH: Final = "/etc/smallmodel-key"
 KEY_FILE: Final = "key.pub"
+CREDENTIALS_PATH: Final = "/etc/smallmodel-credentials"
 
 
 def reading_seconds(request: WeightsRequest, where: source.Source) -> int:
@@ -74,21 +76,40 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
     return _job(request, where, ROLE_INSPECT, attempt, pod)
 
 
-def download(request: WeightsRequest, where: source.HttpsSource, attempt: int, claim_uid: str) -> dict[str, Any]:
+def download(
+    request: WeightsRequest, where: source.Downloaded, attempt: int, claim_uid: str, sha256: str
+) -> dict[str, Any]:
     """The Job that fetches one file into the claim, checks it and reads its header."""
-    folder = f"{source.MOUNT_PATH}/{where.folder}"
-    args = ["fetch-weights", "--url", where.url, "--sha256", where.sha256, "--folder", folder]
-    args += ["--artifact", where.artifact, "--claim", claim_uid]
+    args = ["fetch-weights", *_wanted(request, where)]
+    args += ["--sha256", sha256] if sha256 else []
+    args += ["--folder", f"{source.MOUNT_PATH}/{where.folder}"]
+    args += ["--artifact", where.artifact, "--claim", claim_uid, "--port", str(PROGRESS_PORT)]
     volumes: list[dict[str, Any]] = [{"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}]
     mounts: list[dict[str, Any]] = [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}]
     # A new file system belongs to root; fsGroup lets the download write to it.
     security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
     pod = _pod(request, args, security, volumes, mounts)
+    pod["containers"][0]["ports"] = [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}]
     if request.ca_config_map:
         volumes.append({"name": "ca", "configMap": {"name": request.ca_config_map, "optional": True}})
         mounts.append({"name": "ca", "mountPath": CA_PATH, "readOnly": True})
         args += ["--ca-file", f"{CA_PATH}/ca.crt"]
+    if request.credentials:
+        # Optional, so that a pod starts without it and says what is missing.
+        volumes.append({"name": "credentials", "secret": {"secretName": request.credentials, "optional": True}})
+        mounts.append({"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True})
+        args += ["--secret", request.credentials]
+    if request.proxy:
+        pairs = {"HTTPS_PROXY": request.proxy, "NO_PROXY": request.no_proxy}
+        pod["containers"][0]["env"] = [{"name": name, "value": value} for name, value in pairs.items() if value]
     return _job(request, where, ROLE_DOWNLOAD, attempt, pod, {"activeDeadlineSeconds": DOWNLOAD_SECONDS})
+
+
+def _wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:
+    if isinstance(where, source.HttpsSource):
+        return ["--url", where.url]
+    words = ["--hub", request.hub, "--repository", where.repository, "--revision", where.revision]
+    return [*words, "--file", where.file] if where.file else words
 
 
 def claim(request: WeightsRequest) -> dict[str, Any]:
@@ -162,7 +183,12 @@ def _job(
         **bounds,
         # What the user must change does not get better by trying again.
         "podFailurePolicy": {
-            "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [result.EXIT_REFUSED]}}]
+            "rules": [
+                {
+                    "action": "FailJob",
+                    "onExitCodes": {"operator": "In", "values": [result.EXIT_REFUSED, result.EXIT_LATER]},
+                }
+            ]
         },
         "template": {"metadata": {"labels": marks}, "spec": pod},
     }

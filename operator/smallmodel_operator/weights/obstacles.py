@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason
-from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.facts import Object, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
-from smallmodel_operator.weights import source
+from smallmodel_operator.weights import result, source
 
 PATIENCE: Final = timedelta(seconds=60)
 """A pod that is still being set up after this long is worth a word."""
@@ -31,6 +31,23 @@ def find(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Re
                     f"The pod that reads the weights finds no node: {condition.get('message', '')}. Correct "
                     "`spec.compute` (nodeSelector, tolerations), or look at the claim with `kubectl describe pvc`.",
                 )
+    return None
+
+
+def last_words(pod: Object) -> WeightsFacts | result.Failure | None:
+    """What a pod that has ended left as its result."""
+    for state in pod.get("status", {}).get("containerStatuses", []):
+        ended = state.get("state", {}).get("terminated") or {}
+        if said := result.decode(ended.get("message", "")):
+            return said
+    return None
+
+
+def between_pods(pods: list[Object]) -> NotYet | None:
+    """Why the youngest pod broke off, until the Job controller starts the next one."""
+    said = last_words(pods[0]) if pods else None
+    if isinstance(said, result.Failure) and said.passing:
+        return NotYet(said.reason, f"{said.message} Trying again.", after_seconds=15)
     return None
 
 

@@ -11,21 +11,25 @@ MAX_BYTES: Final = 4096
 """The kubelet keeps no more of a termination message."""
 MAX_TEXT: Final = 512
 MAX_NUMBER: Final = 2**62
+MAX_WAIT: Final = 24 * 3600
 
 EXIT_FOUND: Final = 0
 EXIT_PASSING: Final = 1
 """Something that may pass by itself (network, node): the Job tries again."""
 EXIT_REFUSED: Final = 3
 """The user must change something: the Job fails at once."""
+EXIT_LATER: Final = 4
+"""A server asks to be left alone for longer than a Job waits between its pods: the Job fails at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there are no facts. `passing`: trying again may help."""
+    """Why there are no facts. `passing`: trying again may help, and not before `after_seconds` have passed."""
 
     reason: Reason
     message: str
     passing: bool = False
+    after_seconds: int = 0
 
 
 def encode(result: WeightsFacts | Failure) -> str:
@@ -33,7 +37,8 @@ def encode(result: WeightsFacts | Failure) -> str:
     if isinstance(result, Failure):
         # Multi-byte characters may take 6 bytes each in JSON's escapes; 500 of them leave room for the rest.
         message = result.message if len(result.message) <= 500 else result.message[:499] + "…"
-        return json.dumps({"error": {"reason": result.reason.value, "message": message, "passing": result.passing}})
+        said = {"reason": result.reason.value, "message": message, "passing": result.passing}
+        return json.dumps({"error": {**said, "afterSeconds": result.after_seconds}})
     return json.dumps({"facts": asdict(result)}, separators=(",", ":"))
 
 
@@ -43,10 +48,21 @@ def decode(text: str) -> WeightsFacts | Failure | None:
         data = json.loads(text)
         if "error" in data:
             error = data["error"]
-            return Failure(Reason(error["reason"]), str(error["message"])[:2000], error.get("passing") is True)
+            after = error.get("afterSeconds", 0)
+            wait = after if type(after) is int and 0 <= after <= MAX_WAIT else 0
+            return Failure(Reason(error["reason"]), str(error["message"])[:2000], error.get("passing") is True, wait)
         return _facts(data["facts"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def exit_code(said: WeightsFacts | Failure) -> int:
+    """What the Job controller is to do."""
+    if isinstance(said, WeightsFacts):
+        return EXIT_FOUND
+    if said.after_seconds:
+        return EXIT_LATER
+    return EXIT_PASSING if said.passing else EXIT_REFUSED
 
 
 def _facts(data: dict[str, Any]) -> WeightsFacts:

@@ -18,6 +18,10 @@ DOWNLOADED: Final = "model.gguf"
 MAX_ARTIFACT: Final = 128
 
 _OCI: Final = re.compile(r"^(?P<repository>[A-Za-z0-9][\w.:/-]*?)(?::[\w.-]+)?@(?P<digest>sha256:[0-9a-f]{64})$")
+_HUB: Final = re.compile(
+    r"^(?P<repository>[A-Za-z0-9][-\w.]{0,95}/[A-Za-z0-9][-\w.]{0,95})@(?P<revision>[0-9a-f]{40})(/(?P<file>[ -~]+))?$",
+    re.ASCII,
+)
 _CLAIM: Final = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 _SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
 
@@ -90,7 +94,40 @@ class HttpsSource:
         return ""
 
 
-Source = OciSource | ClaimSource | HttpsSource
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """One GGUF file of a commit in a model hub, downloaded once. `file` is empty where it is the only one."""
+
+    repository: str
+    revision: str
+    file: str
+    sha256: str
+
+    path = DOWNLOADED
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self.sha256}" if self.sha256 else ""
+
+    @property
+    def artifact(self) -> str:
+        """With a SHA-256 the file's own name, so that models share it wherever each has it from."""
+        return self.digest or _bounded(f"hf:{self.repository}@{self.revision}", self.file)
+
+    @property
+    def folder(self) -> str:
+        if self.sha256:
+            return f"sha256-{self.sha256}"
+        return "hf-" + hashlib.sha256(f"{self.repository}@{self.revision}/{self.file}".encode()).hexdigest()
+
+    @property
+    def mutable(self) -> str:
+        return ""
+
+
+Downloaded = HttpsSource | HubSource
+"""Fetched by a Job into the claim `smallmodel-weights`."""
+Source = OciSource | ClaimSource | HttpsSource | HubSource
 
 
 def parse(uri: str, path: str, sha256: str) -> Source:
@@ -108,14 +145,21 @@ def parse(uri: str, path: str, sha256: str) -> Source:
         return _claim(rest, path, sha256)
     if scheme == "https":
         return _https(uri, path, sha256)
-    raise _refused(f"`spec.source.uri` {uri[:80]!r} must begin with oci://, pvc:// or https://.")
+    if scheme == "hf":
+        return _hub(rest, path, sha256)
+    raise _refused(f"`spec.source.uri` {uri[:80]!r} must begin with oci://, pvc://, hf:// or https://.")
 
 
 def claims(source: Source) -> tuple[str, ...]:
     """Names of the PersistentVolumeClaims the source refers to: what `Snapshot.claims` must cover."""
     if isinstance(source, ClaimSource):
         return (source.claim,)
-    return (WEIGHTS_CLAIM,) if isinstance(source, HttpsSource) else ()
+    return (WEIGHTS_CLAIM,) if isinstance(source, Downloaded) else ()
+
+
+def address(source: Downloaded, hub: str) -> str:
+    """Whom the download asks first; `hub` is the hub's endpoint here."""
+    return source.url if isinstance(source, HttpsSource) else hub
 
 
 def volume(source: Source) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -128,7 +172,7 @@ def volume(source: Source) -> tuple[dict[str, Any], dict[str, Any], str]:
         image = {"reference": source.reference, "pullPolicy": "IfNotPresent"}
         return {"name": VOLUME, "image": image}, mount, model_path(source, "")
     claim = source.claim if isinstance(source, ClaimSource) else WEIGHTS_CLAIM
-    if isinstance(source, HttpsSource):
+    if isinstance(source, Downloaded):
         # The engine sees its own file only, not those of the namespace's other models.
         mount["subPath"] = source.folder
     volume = {"name": VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
@@ -156,6 +200,22 @@ def _claim(rest: str, path: str, sha256: str) -> ClaimSource:
     if not _CLAIM.match(claim) or len(claim) > 253:
         raise _refused(f"`spec.source.uri` pvc://{rest[:80]} must be pvc://CLAIM/PATH with the name of a claim.")
     return ClaimSource(claim, posixpath.join(_relative(inner), _relative(path)).rstrip("/"), sha256)
+
+
+def _hub(rest: str, path: str, sha256: str) -> HubSource:
+    match = _HUB.match(rest)
+    if not match:
+        repository, _, revision = rest.partition("@")
+        branch = revision.partition("/")[0] or "main"
+        raise _refused(
+            f"`spec.source.uri` hf://{rest[:80]} must name a commit: hf://ORGANISATION/REPOSITORY@COMMIT[/FILE] (a "
+            f"branch or tag may change; `git ls-remote https://huggingface.co/{repository[:80]} {branch[:40]}` prints "
+            "the commit)."
+        )
+    file = _relative(match["file"] or "")
+    if file and path:
+        raise _refused("`spec.source.path` must be empty where `spec.source.uri` names the file already.")
+    return HubSource(match["repository"], match["revision"], file or _relative(path), sha256)
 
 
 def _https(uri: str, path: str, sha256: str) -> HttpsSource:

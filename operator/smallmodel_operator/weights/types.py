@@ -2,21 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
+
+HUB: Final = "https://huggingface.co"
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsRequest:
     """One model's wish about weights. Built by control from the resolved spec and the operator's settings.
 
-    `memory_declared`: the user gave a memory request, so nothing has to wait for the numbers of an inspection.
+    `memory_declared`: the user gave a memory request, so nothing has to wait for an inspection.
     `verification`: Secret and entry (`NAME/KEY`) of the public key the weights must be signed by, or empty.
     `enforce_template`: a chat template with a finding is not served, unless its SHA-256 is in `allowed_templates`.
-    `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too.
+    `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too. `credentials`: Secret
+    there for the source. `hub`: endpoint that hf:// means. `proxy`: address downloads go through, but for hosts that
+    `no_proxy` names (as in the environment variable of that name).
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     """
 
@@ -30,6 +34,10 @@ class WeightsRequest:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     ca_config_map: str = ""
+    credentials: str = ""
+    hub: str = HUB
+    proxy: str = ""
+    no_proxy: str = ""
     claim_size: str = "50Gi"
     storage_class: str = ""
     access_mode: str = "ReadWriteOnce"

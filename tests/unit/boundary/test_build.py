@@ -15,7 +15,7 @@ CLUSTER = ("10.244.0.0/16", "10.96.0.0/12", "fd00:10::/48")
 
 
 def download(uri: str = "https://weights.example/m.gguf", networks: tuple[str, ...] = CLUSTER) -> list[dict[str, Any]]:
-    spec = build.download_policy("bot", "support", uri, "cluster.local", networks)["spec"]
+    spec = build.download_policy("bot", "support", uri, "cluster.local", networks, "slm-sys")["spec"]
     rules = spec["egress"]
     assert isinstance(rules, list)
     return rules
@@ -57,11 +57,19 @@ def test_it_covers_every_pod_of_the_model_jobs_too() -> None:
     assert spec["podSelector"] == {"matchLabels": {"smallmodel.dev/model": "bot"}}
 
 
-def test_only_downloads_get_out_and_nothing_comes_in_by_that() -> None:
-    policy = build.download_policy("bot", "support", "https://weights.example/m.gguf", "cluster.local", ())
+def test_only_downloads_get_out_and_in_comes_the_operator_alone() -> None:
+    policy = build.download_policy("bot", "support", "https://weights.example/m.gguf", "cluster.local", (), "slm-sys")
     assert policy["metadata"]["name"] == "bot-download"
     spec = policy["spec"]
-    assert spec["policyTypes"] == ["Egress"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8082}]
+    (peer,) = rule["from"]
+    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "slm-sys"}}
+    assert peer["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "smallmodel-operator",
+        "app.kubernetes.io/component": "operator",
+    }
     assert spec["podSelector"]["matchLabels"] == {"smallmodel.dev/model": "bot", "smallmodel.dev/role": "download"}
 
 
@@ -123,7 +131,16 @@ def test_what_is_excepted_is_never_let_out(address: str, port: int) -> None:
 
 
 def test_policies_are_found_by_the_models_label() -> None:
-    out = build.download_policy("bot", "support", "https://weights.example/m.gguf", "cluster.local", ())
+    out = build.download_policy("bot", "support", "https://weights.example/m.gguf", "cluster.local", (), "slm-sys")
     for policy in (build.pods_policy("bot", "support", "x"), out):
         assert policy["metadata"]["labels"]["smallmodel.dev/model"] == "bot"
         assert policy["metadata"]["namespace"] == "support"
+
+
+def test_through_a_proxy_a_download_reaches_the_proxy_alone() -> None:
+    rules = download("http://proxy.example:3128")
+    assert lets_out(rules, "203.0.113.9", 3128)
+    assert not lets_out(rules, "203.0.113.9", 443)
+    (rule,) = download("http://10.0.0.9:3128")
+    assert rule == {"to": [{"ipBlock": {"cidr": "10.0.0.9/32"}}], "ports": [{"protocol": "TCP", "port": 3128}]}
+    assert [p["port"] for p in download("http://proxy.example")[1]["ports"]] == [80]

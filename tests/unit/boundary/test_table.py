@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hack.network import BEGIN, END, chart, documented
 
-from smallmodel_operator.api.names import ENGINE_PORT
+from smallmodel_operator.api.names import ENGINE_PORT, PROGRESS_PORT
 from smallmodel_operator.boundary.rules import View, egress, ingress
 from smallmodel_operator.boundary.table import (
     ANYBODY,
@@ -41,10 +41,11 @@ def test_who_sees_prompts_reaches_nothing_outside() -> None:
     assert not [row for row in ROWS if row.who in (MODELS, INSPECTIONS)]
 
 
-def test_only_downloads_leave_and_nobody_reaches_them() -> None:
+def test_only_downloads_leave_and_only_the_operator_reaches_them() -> None:
     assert {row.who for row in ROWS if row.whom is SOURCES} == {DOWNLOADS}
     assert {row.who for row in ROWS if row.whom is DNS} == {DOWNLOADS, CANARIES}
-    assert not [row for row in ROWS if row.whom in (DOWNLOADS, INSPECTIONS, RELEASE)]
+    assert {row.who for row in ROWS if row.whom is DOWNLOADS} == {OPERATORS}
+    assert not [row for row in ROWS if row.whom in (INSPECTIONS, RELEASE)]
 
 
 def test_everybody_reaches_only_what_asks_for_a_credential_unless_metrics_are_collected() -> None:
@@ -58,6 +59,7 @@ def test_ports_are_those_that_are_listened_on() -> None:
         GATEWAYS: {site.http_port, site.https_port, gateway.gateway_activator_port, gateway.gateway_http_port},
         OPERATORS: {operator.http_port},
         MODELS: {ENGINE_PORT},
+        DOWNLOADS: {PROGRESS_PORT},
     }
     for party, ports in listened.items():
         assert {p.number for row in ROWS if row.whom is party for p in row.ports} == ports

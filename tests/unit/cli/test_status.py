@@ -102,3 +102,52 @@ async def test_waiting_has_an_end(connected: FakeApiServer, monkeypatch: pytest.
     monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
     place(connected, "a", "False", "starting")
     assert await show("a", "support", "json", 1) == 1
+
+
+DOWNLOADING = {"doneBytes": 2**30, "totalBytes": 2**32, "percent": 25, "secondsLeft": 600, "asOf": "…"}
+
+
+async def test_a_download_has_a_bar_and_says_how_long_it_takes(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    place(connected, "a", "False", "downloading", download=DOWNLOADING)
+    place(connected, "b", "True")
+    assert await show("", "support", "table", 0) == 1
+    out = capsys.readouterr().out
+    assert "DOWNLOAD" in out
+    assert "25 % of 4.0 GiB, 10 min left" in out
+    assert "━━━━━" in out
+
+
+async def test_watch_shows_each_state_once_until_all_are_ready(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    place(connected, "a", "False", "downloading", download=DOWNLOADING)
+    seen: list[str] = []
+
+    async def follow() -> int:
+        return await show("", "support", "table", 0, watch=True)
+
+    async def until(words: str) -> None:
+        async with asyncio.timeout(20):
+            while words not in "".join(seen):
+                await asyncio.sleep(0.01)
+                seen.append(capsys.readouterr().out)
+
+    task = asyncio.create_task(follow())
+    await until("25 % of 4.0 GiB")
+    place(connected, "a", "False", "downloading", download={**DOWNLOADING, "percent": 30})
+    await until("30 % of 4.0 GiB")
+    place(connected, "a", "True", "1 of 1")
+    assert await task == 0
+    out = "".join(seen) + capsys.readouterr().out
+    assert [out.count(words) for words in ("25 % of", "30 % of", "1 of 1")] == [1, 1, 1]
+
+
+async def test_watch_ends_when_the_time_is_over(connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    place(connected, "a", "False", "downloading")
+    assert await show("", "support", "table", 1, watch=True) == 1

@@ -17,7 +17,7 @@ from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
-from smallmodel_operator.core.facts import Capabilities
+from smallmodel_operator.core.facts import Capabilities, Progress
 from smallmodel_operator.core.remember import weights_status
 
 
@@ -181,3 +181,17 @@ async def test_profiles_by_name(observer: Observer) -> None:
     observer.profiles = {"default": [objects.profile()]}
     assert observer.profile("default") == objects.profile()
     assert observer.profile("other") is None
+
+
+async def test_how_far_a_download_is_is_asked_of_the_models_own_pods(observer: Observer) -> None:
+    asked: list[Any] = []
+
+    async def ask(pods: Any) -> Progress:
+        asked.append(pods)
+        return Progress(1, 2, None)
+
+    observer.children.indices = {"Pod": {("support", "bot"): [objects.ready()]}}
+    assert (await observer.snapshot(objects.model(), profile=None)).progress is None, "nobody can be asked"
+    observer.progress = ask
+    assert (await observer.snapshot(objects.model(), profile=None)).progress == Progress(1, 2, None)
+    assert asked == [(objects.ready(),)]

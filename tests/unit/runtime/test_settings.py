@@ -70,3 +70,33 @@ def test_networks_of_the_cluster_are_cidrs(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv("SLM_CLUSTER_NETWORKS", wrong)
         with pytest.raises(ValueError, match=said):
             Settings()
+
+
+def test_where_downloads_go_is_the_installations_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Settings().site()
+    assert (site.hub, site.proxy, site.no_proxy) == ("https://huggingface.co", "", "")
+    monkeypatch.setenv("SLM_HUB_ENDPOINT", "https://artifacts.corp.test:8443/api/huggingface")
+    monkeypatch.setenv("SLM_PROXY", "http://proxy.corp.test:3128")
+    monkeypatch.setenv("SLM_NO_PROXY", ".svc,corp.test")
+    site = Settings().site()
+    assert site.hub == "https://artifacts.corp.test:8443/api/huggingface"
+    assert (site.proxy, site.no_proxy) == ("http://proxy.corp.test:3128", ".svc,corp.test")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLM_HUB_ENDPOINT", "http://hub.test"),
+        ("SLM_HUB_ENDPOINT", "https://me:secret@hub.test"),
+        ("SLM_HUB_ENDPOINT", "https://hub.test/"),
+        ("SLM_PROXY", "http://me:secret@proxy.test:3128"),
+        ("SLM_PROXY", "proxy.test"),
+        ("SLM_NO_PROXY", "a\nb"),
+    ],
+)
+def test_an_address_with_credentials_or_of_no_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        Settings()

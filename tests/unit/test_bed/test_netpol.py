@@ -79,7 +79,7 @@ def test_blocks_of_a_protocol_the_node_lacks_match_nothing() -> None:
 
 def test_the_policies_of_downloads_and_models_are_understood() -> None:
     uri, networks = "https://weights.example/m.gguf", ("10.0.0.0/8",)
-    download = download_policy("m", "a", uri, "cluster.local", networks)
+    download = download_policy("m", "a", uri, "cluster.local", networks, "sys")
     download["spec"]["podSelector"] = {"matchLabels": {"app": "m"}}
     never = "{ 169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32, 10.0.0.0/8 }"
     assert _chain(_rules(download), "out_10_0_0_1") == [

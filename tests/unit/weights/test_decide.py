@@ -11,11 +11,11 @@ from tests.unit.weights.test_result import FACTS
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import WEIGHTS_CLAIM
-from smallmodel_operator.core.facts import Capabilities, Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import Capabilities, Object, Progress, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
 from smallmodel_operator.weights import jobs, result
-from smallmodel_operator.weights.decide import RECHECK_SECONDS, UNFILLED_SECONDS, artifact, claims, decide
+from smallmodel_operator.weights.decide import RECHECK_SECONDS, UNFILLED_SECONDS, artifact, claims, decide, goes_to
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 PVC = "pvc://models/m.gguf"
@@ -583,3 +583,80 @@ def test_what_the_second_look_finds_takes_effect() -> None:
         assert (verdict.problem.reason if verdict.problem else None) == problem
         assert verdict.blocking == (problem is not None)
         assert (verdict.facts is None) == (problem is not None)
+
+
+def test_why_a_pod_broke_off_is_said_until_the_next_one_runs() -> None:
+    world = World(request(**HTTPS), claims={WEIGHTS_CLAIM: CLAIM})
+    world.step()
+    down = result.Failure(Reason.SOURCE_UNREACHABLE, "weights.test is down.", passing=True)
+    world.pod({"containerStatuses": [{"state": {"terminated": {"message": result.encode(down)}}}]})
+    problem = world.step().problem
+    assert isinstance(problem, NotYet)
+    assert (problem.reason, problem.message) == (Reason.SOURCE_UNREACHABLE, "weights.test is down. Trying again.")
+    world.snapshot = replace(world.snapshot, now=NOW + timedelta(seconds=9))
+    world.pod({"containerStatuses": [{"state": {"running": {"startedAt": "2026-11-21T12:00:00Z"}}}]})
+    problem = world.step().problem
+    assert isinstance(problem, NotYet)
+    assert problem.reason is Reason.DOWNLOADING
+
+
+def test_a_server_that_asks_for_a_pause_gets_it() -> None:
+    world = World(request(**HTTPS), claims={WEIGHTS_CLAIM: CLAIM})
+    world.step()
+    first = world.job["metadata"]["name"]
+    world.end(result.Failure(Reason.SOURCE_RATE_LIMITED, "Too often.", passing=True, after_seconds=3600))
+    assert world.step(3599).problem is not None
+    assert world.job["metadata"]["name"] == first
+    world.step(1)
+    assert world.job["metadata"]["name"] != first
+
+
+def test_how_far_a_download_is_stands_in_the_status_while_it_runs() -> None:
+    world = World(request(**HTTPS), claims={WEIGHTS_CLAIM: CLAIM})
+    assert world.step().part.status == {}
+    world.snapshot = replace(world.snapshot, progress=Progress(2**30, 2**32, 600))
+    verdict = world.step()
+    assert verdict.part.status["download"]["percent"] == 25
+    assert isinstance(verdict.problem, NotYet)
+    assert "25 % of 4.0 GiB, 10 min left" in verdict.problem.message
+    assert verdict.problem.after_seconds == 5
+    world.snapshot = replace(world.snapshot, progress=Progress(2**30, 2**32, 600, "SourceStalled", "Nothing comes."))
+    problem = world.step().problem
+    assert isinstance(problem, NotYet)
+    assert problem.reason is Reason.SOURCE_STALLED
+    world.end(DOWNLOADED)
+    world.snapshot = replace(world.snapshot, progress=None)
+    assert world.step().part.status == {}
+
+
+HUB = {"uri": f"hf://org/bot@{'c' * 40}/bot.gguf"}
+
+
+def test_what_a_hub_said_once_is_asked_for_ever_after() -> None:
+    world = World(request(**HUB), claims={WEIGHTS_CLAIM: CLAIM})
+    world.step()
+    assert "--sha256" not in world.job["spec"]["template"]["spec"]["containers"][0]["args"]
+    found = replace(FACTS, artifact=artifact(world.wish), file="model.gguf", claim="uid-1", sha256="d" * 64)
+    world.end(found)
+    assert world.step().facts == found
+    another = {"metadata": {"name": WEIGHTS_CLAIM, "uid": "uid-2"}}
+    anew = World(world.wish, claims={WEIGHTS_CLAIM: another}, inspected={found.artifact: found})
+    anew.step()
+    args = anew.job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[args.index("--sha256") + 1] == "d" * 64
+
+
+@pytest.mark.parametrize(
+    ("wish", "address"),
+    [
+        ({}, ""),
+        (HTTPS, HTTPS["uri"]),
+        (HUB, "https://huggingface.co"),
+        ({**HUB, "hub": "https://hub.models.svc"}, "https://hub.models.svc"),
+        ({**HUB, "proxy": "http://proxy.test:3128"}, "http://proxy.test:3128"),
+        ({**HUB, "proxy": "http://proxy.test:3128", "no_proxy": "huggingface.co"}, "https://huggingface.co"),
+        ({**HUB, "hub": "https://h.svc:8443", "proxy": "http://p.test", "no_proxy": ".svc"}, "https://h.svc:8443"),
+    ],
+)
+def test_a_download_has_one_address_to_reach(wish: dict[str, Any], address: str) -> None:
+    assert goes_to(request(**wish)) == address

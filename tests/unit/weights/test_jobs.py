@@ -21,8 +21,8 @@ def request(uri: str = OCI, **changes: Any) -> WeightsRequest:
 def built(uri: str = OCI, attempt: int = 0, **changes: Any) -> dict[str, Any]:
     wish = request(uri, **changes)
     where = source.parse(wish.uri, wish.path, wish.sha256)
-    if isinstance(where, source.HttpsSource):
-        return jobs.download(wish, where, attempt, "uid-1")
+    if isinstance(where, source.Downloaded):
+        return jobs.download(wish, where, attempt, "uid-1", wish.sha256)
     return jobs.inspect(wish, where, attempt, "uid-1" if isinstance(where, source.ClaimSource) else "")
 
 
@@ -156,7 +156,7 @@ def test_placement_follows_the_model() -> None:
 def test_what_the_user_must_change_ends_the_job_at_once() -> None:
     spec = built()["spec"]
     (rule,) = spec["podFailurePolicy"]["rules"]
-    assert rule == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [3]}}
+    assert rule == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [3, 4]}}
     assert spec["template"]["spec"]["restartPolicy"] == "Never", "podFailurePolicy needs it, and messages survive"
     assert 0 < spec["backoffLimit"] <= 2
 
@@ -171,3 +171,37 @@ def test_the_claim_belongs_to_nobody() -> None:
         "storageClassName": "fast",
     }
     assert "storageClassName" not in jobs.claim(request())["spec"], "the cluster's default"
+
+
+HUB = {"uri": f"hf://org/bot@{SHA[:40]}/bot.gguf"}
+
+
+def test_a_download_from_a_hub_is_told_where_and_what() -> None:
+    (container,) = pod(built(**HUB, hub="https://mirror.test/hf"))["containers"]
+    assert container["args"][:9] == [
+        "fetch-weights", "--hub", "https://mirror.test/hf", "--repository", "org/bot", "--revision", SHA[:40],
+        "--file", "bot.gguf",
+    ]  # fmt: skip
+    assert "--sha256" not in container["args"], "the hub is to tell it"
+    assert container["args"][9] == "--folder"
+    assert container["args"][10].startswith("/weights/hf-")
+    assert "env" not in container
+
+
+@pytest.mark.parametrize("wish", [HUB, HTTPS])
+def test_credentials_are_mounted_and_never_an_argument(wish: dict[str, Any]) -> None:
+    spec = pod(built(**wish, credentials="hub-token"))
+    (volume,) = (v for v in spec["volumes"] if v["name"] == "credentials")
+    assert volume["secret"] == {"secretName": "hub-token", "optional": True}
+    (container,) = spec["containers"]
+    (mount,) = (m for m in container["volumeMounts"] if m["name"] == "credentials")
+    assert mount == {"name": "credentials", "mountPath": jobs.CREDENTIALS_PATH, "readOnly": True}
+    assert container["args"][-2:] == ["--secret", "hub-token"]
+
+
+def test_a_proxy_is_told_as_every_program_reads_it() -> None:
+    (container,) = pod(built(**HUB, proxy="http://proxy.test:3128", no_proxy=".svc,mirror.test"))["containers"]
+    assert container["env"] == [
+        {"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"},
+        {"name": "NO_PROXY", "value": ".svc,mirror.test"},
+    ]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.core.facts import CHECKS, WeightsFacts
-from smallmodel_operator.weights.result import MAX_BYTES, Failure, decode, encode
+from smallmodel_operator.weights.result import MAX_BYTES, MAX_WAIT, Failure, decode, encode
 
 FACTS = WeightsFacts(
     artifact="sha256:" + "a" * 64, file="m.gguf", file_bytes=10, tensor_bytes=9, parameters=8, quantization="Q4_K_M",
@@ -21,13 +21,13 @@ def test_facts_come_back_as_they_were() -> None:
     assert decode(encode(FACTS)) == FACTS
 
 
-@given(st.text(max_size=3000), st.booleans())
-def test_failures_come_back_and_always_fit(message: str, passing: bool) -> None:
-    text = encode(Failure(Reason.WEIGHTS_INVALID, message, passing))
+@given(st.text(max_size=3000), st.booleans(), st.integers(0, MAX_WAIT))
+def test_failures_come_back_and_always_fit(message: str, passing: bool, after: int) -> None:
+    text = encode(Failure(Reason.WEIGHTS_INVALID, message, passing, after))
     assert len(text.encode()) <= MAX_BYTES
     said = decode(text)
     assert isinstance(said, Failure)
-    assert (said.reason, said.passing) == (Reason.WEIGHTS_INVALID, passing)
+    assert (said.reason, said.passing, said.after_seconds) == (Reason.WEIGHTS_INVALID, passing, after)
     assert said.message[:400] == message[:400]
 
 
@@ -70,3 +70,11 @@ def test_fields_of_a_newer_release_are_ignored_and_optional_ones_may_lack() -> N
     said = decode(json.dumps({"facts": newer}))
     assert isinstance(said, WeightsFacts)
     assert said.licence == ""
+
+
+@pytest.mark.parametrize("after", [-1, MAX_WAIT + 1, 1.5, "1", True, None])
+def test_a_pause_that_is_none_counts_for_nothing(after: Any) -> None:
+    error = {"reason": "SourceRateLimited", "message": "No.", "passing": True, "afterSeconds": after}
+    said = decode(json.dumps({"error": error}))
+    assert isinstance(said, Failure)
+    assert said.after_seconds == 0

@@ -8,6 +8,7 @@ from smallmodel_operator.weights.source import (
     MAX_ARTIFACT,
     ClaimSource,
     HttpsSource,
+    HubSource,
     OciSource,
     claims,
     model_path,
@@ -91,6 +92,13 @@ def test_a_download_lies_in_a_folder_named_by_its_digest() -> None:
         ("https://h/m .gguf", "", SHA, "not an https:// address"),
         ("http://h/m.gguf", "", SHA, "must begin with"),
         ("s3://b/m.gguf", "", "", "must begin with"),
+        ("hf://org/bot", "", "", "git ls-remote https://huggingface.co/org/bot main"),
+        ("hf://org/bot@v1.0/m.gguf", "", "", "git ls-remote https://huggingface.co/org/bot v1.0"),
+        ("hf://bot@" + "c" * 40, "", "", "must name a commit"),
+        ("hf://org/bot@" + "c" * 41, "", "", "must name a commit"),
+        ("hf://org/bot@" + "C" * 40, "", "", "must name a commit"),
+        ("hf://org/bot@" + "c" * 40 + "/../x", "", "", "stay inside"),
+        ("hf://org/bot@" + "c" * 40 + "/a.gguf", "b.gguf", "", "must be empty where"),
         ("model.gguf", "", "", "must begin with"),
         ("pvc:///m.gguf", "", "", "name of a claim"),
         ("pvc://UPPER/m.gguf", "", "", "name of a claim"),
@@ -131,3 +139,47 @@ def test_any_text_ends_in_a_source_or_a_refusal(uri: str, path: str, sha256: str
         except Refused:
             continue
         assert ".." not in found.path.split("/")
+
+
+COMMIT = "c" * 40
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "file"),
+    [
+        (f"hf://org/bot@{COMMIT}", "", ""),
+        (f"hf://org/bot@{COMMIT}/q/a b.gguf", "", "q/a b.gguf"),
+        (f"hf://org/bot@{COMMIT}", "q/b.gguf", "q/b.gguf"),
+    ],
+)
+def test_a_file_of_a_hub(uri: str, path: str, file: str) -> None:
+    where = parse(uri, path, "")
+    assert isinstance(where, HubSource)
+    assert (where.repository, where.revision, where.file, where.digest) == ("org/bot", COMMIT, file, "")
+    assert where.artifact == f"hf:org/bot@{COMMIT}" + (f"/{file}" if file else "")
+    found, mount, in_pod = volume(where)
+    assert found["persistentVolumeClaim"] == {"claimName": "smallmodel-weights", "readOnly": True}
+    assert mount["subPath"] == where.folder
+    assert in_pod == "/weights/model.gguf"
+    assert claims(where) == ("smallmodel-weights",)
+
+
+def test_a_file_with_its_sum_is_the_same_wherever_it_comes_from() -> None:
+    hub, web = parse(f"hf://org/bot@{COMMIT}/a.gguf", "", SHA), parse("https://h/m.gguf", "", SHA)
+    assert isinstance(hub, HubSource)
+    assert isinstance(web, HttpsSource)
+    assert (hub.artifact, hub.folder) == (web.artifact, web.folder)
+
+
+def test_files_of_a_hub_have_folders_of_their_own() -> None:
+    uris = (
+        f"hf://org/bot@{COMMIT}/a",
+        f"hf://org/bot@{COMMIT}/b",
+        f"hf://org/bot@{'d' * 40}/a",
+        f"hf://o/bot@{COMMIT}/a",
+    )
+    wheres = [parse(uri, "", "") for uri in uris]
+    assert len({where.folder for where in wheres if isinstance(where, HubSource)}) == len(uris)
+    assert len({where.artifact for where in wheres}) == len(uris)
+    long = parse(f"hf://{'o' * 90}/{'r' * 90}@{COMMIT}/{'f' * 200}.gguf", "", "")
+    assert len(long.artifact) <= 128

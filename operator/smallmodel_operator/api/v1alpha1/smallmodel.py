@@ -27,22 +27,31 @@ class Source(ApiModel):
         max_length=1024,
         description=(
             "`oci://registry/repository@sha256:…` (an image or artifact mounted as an image volume), "
-            "`pvc://claim/path` (a path inside a PersistentVolumeClaim of this namespace), or "
+            "`pvc://claim/path` (a path inside a PersistentVolumeClaim of this namespace), "
+            "`hf://organisation/repository@commit[/file]` (a file of a model hub, downloaded once), or "
             "`https://host/model.gguf` (one GGUF file, downloaded once; needs `sha256`)."
         ),
     )
     path: str = Field(
         default="",
         max_length=512,
-        description="The GGUF file inside the image or claim; needed when it holds not exactly one `*.gguf`.",
+        description="The GGUF file inside the image, claim or repository; needed unless it holds one `*.gguf` only.",
     )
     sha256: str = Field(
         default="",
         max_length=64,
         pattern=r"^([0-9a-f]{64})?$",
         description=(
-            "SHA-256 of the file in hex. Required with https://. With pvc:// it is checked when the weights are "
-            "inspected, once for each claim; not at every start of a pod."
+            "SHA-256 of the file in hex. Required with https://. With hf:// the hub's own is taken when it is left "
+            "out, and stands in `status.weights.sha256`. With pvc:// it is checked when the weights are inspected, "
+            "once for each claim; not at every start of a pod."
+        ),
+    )
+    credentials_secret_ref: NameReference | None = Field(
+        default=None,
+        description=(
+            "Secret of this namespace with `token`, or `username` and `password`, for https:// and hf://. Only the "
+            "download's pod sees it, and shows it to no other host than the source."
         ),
     )
     verification: Verification | None = Field(
@@ -188,6 +197,9 @@ class WeightsStatus(ApiModel):
     artifact: str = Field(default="", max_length=128, description="Name of the immutable set of files.")
     digest: str = Field(default="", max_length=128, description="Digest of the artifact, where it has one.")
     file: str = Field(default="", max_length=512, description="GGUF file inside the volume.")
+    sha256: str = Field(
+        default="", max_length=64, description="SHA-256 of a downloaded file; the same one is asked for ever after."
+    )
     file_bytes: int = Field(default=0, ge=0, description="Size of the file in bytes.")
     tensor_bytes: int = Field(default=0, ge=0, description="Size of all tensors as stored, in bytes.")
     format: str = Field(default="", max_length=32, description="File format.")
@@ -227,6 +239,18 @@ class WeightsStatus(ApiModel):
     key_fingerprint: str = Field(default="", max_length=64, description="SHA-256 of that public key (DER).")
     licence: str = Field(default="", max_length=256, description="Licence named in the header.")
     name: str = Field(default="", max_length=256, description="Name in the header.")
+
+
+class DownloadStatus(ApiModel):
+    """How far the download of the weights is; there only while one runs, and rewritten every 5 % or 15 s."""
+
+    done_bytes: int = Field(default=0, ge=0, description="Bytes that are in the claim.")
+    total_bytes: int = Field(default=0, ge=0, description="Bytes of the file; 0 while the source does not tell.")
+    percent: int = Field(default=0, ge=0, le=100, description="The one in percent of the other.")
+    seconds_left: int | None = Field(
+        default=None, ge=0, description="At the speed of the last half minute; absent when nothing can be said."
+    )
+    as_of: str = Field(default="", max_length=32, description="When this was so.")
 
 
 class AccessStatus(ApiModel):
@@ -287,6 +311,7 @@ class SmallModelStatus(ApiModel):
     )
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
     weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
+    download: DownloadStatus | None = Field(default=None, description="How far the download of the weights is.")
     memory: MemoryStatus | None = Field(default=None, description="Memory of one replica.")
     access: AccessStatus | None = Field(default=None, description="The published credential.")
     scaling: ScalingStatus | None = Field(default=None, description="How many replicas are wanted now.")

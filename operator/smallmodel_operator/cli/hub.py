@@ -1,0 +1,131 @@
+"""A model hub's HTTP API, the part a download needs: which file is meant, and what its SHA-256 is."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli import request
+from smallmodel_operator.cli.request import Trouble, Wanted
+from smallmodel_operator.weights.download import mismatch
+from smallmodel_operator.weights.result import Failure
+
+PAGES: Final = 20
+"""A thousand entries each; a repository of weights has some dozens."""
+PAGE_BYTES: Final = 4 * 2**20
+_NEXT: Final = re.compile(r'<([^<>]{1,2000})>;\s*rel="next"')
+_SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One commit of a repository, and the file in it; an empty one is the only `*.gguf`."""
+
+    endpoint: str
+    name: str
+    revision: str
+    file: str = ""
+
+    def address(self, file: str) -> str:
+        return f"{self.endpoint}/{self.name}/resolve/{self.revision}/{quote(file)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The one file: where it is, and what it must be."""
+
+    url: str
+    sha256: str
+
+
+def find(repository: Repository, sha256: str, ask: Wanted, timeout: float) -> Found:
+    """Ask the hub, unless file and SHA-256 are known: then any server that has the files at their addresses will do.
+
+    Args:
+        repository: where to look.
+        sha256: given by the user or found earlier; empty: what the hub says is taken.
+        ask: whom to trust and what to show; its address is not used.
+        timeout: seconds without an answer.
+
+    Raises:
+        Trouble: there is no such file, several, or the hub does not answer.
+    """
+    if repository.file and sha256:
+        return Found(repository.address(repository.file), sha256)
+    entries = _entries(repository, ask, timeout)
+    file = repository.file or _only(repository, entries)
+    if file not in entries:
+        raise _failed(
+            Reason.WEIGHTS_NOT_FOUND,
+            f"{repository.name} has no file {file!r} at commit {repository.revision[:12]}{_others(entries)}. "
+            "Correct `spec.source.uri`.",
+        )
+    told = str((entries[file].get("lfs") or {}).get("oid", ""))
+    if not sha256 and not _SHA256.match(told):
+        raise _failed(
+            Reason.DOWNLOAD_FAILED,
+            f"The hub tells no SHA-256 of {file!r} in {repository.name}: it is not stored as a large file there. Give "
+            "it in `spec.source.sha256`.",
+        )
+    if sha256 and told and told != sha256:
+        raise Trouble(mismatch(urlsplit(repository.endpoint).netloc, told, sha256))
+    return Found(repository.address(file), sha256 or told)
+
+
+def _entries(repository: Repository, ask: Wanted, timeout: float) -> dict[str, dict[str, Any]]:
+    """Files of the commit by path."""
+    url = f"{repository.endpoint}/api/models/{repository.name}/tree/{repository.revision}?recursive=true"
+    found: dict[str, dict[str, Any]] = {}
+    for _ in range(PAGES):
+        said, url = _page(Wanted(url, ask.ca_file, ask.secret), timeout)
+        found |= {str(entry["path"]): entry for entry in said if entry.get("type") == "file"}
+        if not url:
+            return found
+        if _server(url) != _server(repository.endpoint):
+            break
+    raise _failed(Reason.DOWNLOAD_FAILED, f"{repository.name} is too large to list. Name the file and its SHA-256.")
+
+
+def _page(wanted: Wanted, timeout: float) -> tuple[list[dict[str, Any]], str]:
+    data = b""
+    with request.open_url(wanted, {}, timeout) as answer:
+        while len(data) <= PAGE_BYTES and (piece := request.read(wanted.host, answer, PAGE_BYTES)):
+            data += piece
+        following = _NEXT.search(answer.headers.get("Link") or "")
+    try:
+        said = json.loads(data)
+        if isinstance(said, list) and all(isinstance(e, dict) and isinstance(e["path"], str) for e in said):
+            return said, following[1] if following else ""
+    except (ValueError, KeyError, RecursionError):
+        pass
+    raise _failed(Reason.SOURCE_FAILING, f"{wanted.host} does not answer like a model hub.", passing=True)
+
+
+def _only(repository: Repository, entries: dict[str, dict[str, Any]]) -> str:
+    files = sorted(path for path in entries if path.endswith(".gguf"))
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        text = f"{repository.name} has no *.gguf file at commit {repository.revision[:12]}{_others(entries)}."
+        raise _failed(Reason.WEIGHTS_NOT_FOUND, f"{text} Name another repository.")
+    names = ", ".join(files[:8])
+    raise _failed(
+        Reason.WEIGHTS_AMBIGUOUS,
+        f"{repository.name} has {len(files)} GGUF files ({names}{', …' if len(files) > 8 else ''}). Name one in "
+        "`spec.source.uri` (hf://ORGANISATION/REPOSITORY@COMMIT/FILE) or `spec.source.path`.",
+    )
+
+
+def _others(entries: dict[str, dict[str, Any]]) -> str:
+    return f" (it has: {', '.join(sorted(entries)[:8])})" if entries else " (it is empty)"
+
+
+def _server(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _failed(reason: Reason, message: str, *, passing: bool = False) -> Trouble:
+    return Trouble(Failure(reason, message, passing=passing))

@@ -1,0 +1,40 @@
+"""The Jobs of a model's weights and their pods, as a snapshot shows them. Pure."""
+
+from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_ROLE, short_hash
+from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
+from smallmodel_operator.weights import jobs, obstacles, result
+
+
+def youngest(snapshot: Snapshot, role: str, wanted: str) -> Object | None:
+    """The youngest Job of this work; an older attempt may still be on its way out."""
+    mark = short_hash(wanted)
+    found = [
+        obj
+        for (kind, _), obj in snapshot.children.items()
+        if kind == "Job"
+        and obj["metadata"].get("labels", {}).get(LABEL_ROLE) == role
+        and obj["metadata"].get("labels", {}).get(LABEL_ARTIFACT) == mark
+        and not obj["metadata"].get("deletionTimestamp")
+    ]
+    return max(found, key=attempt, default=None)
+
+
+def attempt(job: Object) -> int:
+    """How often this work was tried before."""
+    text = (job["metadata"].get("annotations") or {}).get(jobs.ANNOTATION_ATTEMPT, "0")
+    return int(text) if text.isdecimal() and len(text) < 6 else 0
+
+
+def pods(snapshot: Snapshot, role: str, job: Object) -> list[Object]:
+    """Pods of a Job, the youngest first."""
+    name = job["metadata"]["name"]
+    mine = [
+        p for p in snapshot.pods_of(role) if p["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name") == name
+    ]
+    return sorted(mine, key=lambda p: str(p["metadata"].get("creationTimestamp", "")), reverse=True)
+
+
+def said(snapshot: Snapshot, role: str, job: Object) -> WeightsFacts | result.Failure | None:
+    """What the youngest pod that said something said."""
+    found = (obstacles.last_words(pod) for pod in pods(snapshot, role, job))
+    return next((said for said in found if said is not None), None)

@@ -1,0 +1,75 @@
+"""A fake model hub: the part of the public one's HTTP API that a download uses, with its headers, errors and redirects.
+
+What stands here was written from the API's documentation and its Python client; it is no hub. One repository,
+`org/bot`, one commit, files by path; `gated` and `private` behave as the hub does to strangers.
+"""
+
+import json
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from tests.fakes.source_site import Asked, Site
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+TOKEN = "hf_abc"
+PAGE = 2
+"""Entries of a listing in one answer."""
+
+
+class Hub(Site):
+    """GET /api/models/org/bot/tree/COMMIT and /org/bot/resolve/COMMIT/FILE; files come from another host, /cdn/…"""
+
+    files: ClassVar[dict[str, dict[str, Any]]] = {}
+    """path -> size, and oid (SHA-256) of those kept as large files."""
+    private: ClassVar[bool] = False
+    gated: ClassVar[bool] = False
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        if path.startswith("/cdn/"):
+            return super().do_GET()
+        told = self.headers.get("If-Range", ""), self.headers.get("Host", ""), self.headers.get("Authorization", "")
+        self.held.asked.append(Asked(self.path, self.headers.get("Range", ""), *told))
+        if self.held.answers:
+            return self._status(*self.held.answers.pop(0))
+        known = told[2] == f"Bearer {TOKEN}"
+        if (self.private and not known) or not self._names(path):
+            return self._refuse(401, "RepoNotFound")
+        if self.gated:
+            return self._refuse(403, "GatedRepo")
+        if f"/{COMMIT}" not in path:
+            return self._refuse(404, "RevisionNotFound")
+        return self._tree() if path.startswith("/api/") else self._resolve(path.partition(f"/{COMMIT}/")[2])
+
+    def _names(self, path: str) -> bool:
+        return path.startswith(("/api/models/org/bot/tree/", "/org/bot/resolve/"))
+
+    def _refuse(self, status: int, code: str) -> None:
+        self._status(status, {"X-Error-Code": code, "X-Error-Message": "Said at length."})
+
+    def _tree(self) -> None:
+        entries: list[dict[str, Any]] = [{"type": "directory", "oid": "d" * 40, "size": 0, "path": "folder.gguf"}]
+        for path, info in self.files.items():
+            entry = {"type": "file", "oid": "f" * 40, "size": info["size"], "path": path}
+            entries.append({**entry, **({"lfs": {"pointerSize": 134, **info}} if "oid" in info else {})})
+        begin = int(urlsplit(self.path).query.partition("cursor=")[2] or 0)
+        body = json.dumps(entries[begin : begin + PAGE]).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if begin + PAGE < len(entries):
+            address = f"https://{self.headers['Host']}/api/models/org/bot/tree/{COMMIT}"
+            self.send_header("Link", f'<{address}?recursive=true&cursor={begin + PAGE}>; rel="next"')
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _resolve(self, path: str) -> None:
+        if path not in self.files:
+            return self._refuse(404, "EntryNotFound")
+        info, port = self.files[path], self.headers["Host"].rpartition(":")[2]
+        linked = {"X-Linked-Etag": f'"{info["oid"]}"', "X-Linked-Size": str(info["size"])} if "oid" in info else {}
+        there = f"https://localhost:{port}/cdn/file.gguf?Signature=abc&Expires=1"
+        return self._status(302, {"Location": there, "X-Repo-Commit": COMMIT, **linked})
+
+    def _file(self, how: str, wanted: str) -> None:
+        super()._file(how.removeprefix("cdn/"), wanted)
