@@ -13,7 +13,8 @@ import yaml
 from tests.golden import story
 from tests.golden.pod_security import violations
 
-from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelStatus
+from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel
+from smallmodel_operator.api.v1alpha1.smallmodel_status import SmallModelStatus
 
 VERSIONS = ("1.34", "1.36")
 

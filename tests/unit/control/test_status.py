@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.objects import NOW
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
-from smallmodel_operator.api.v1alpha1.smallmodel import SmallModelStatus
+from smallmodel_operator.api.v1alpha1.smallmodel_status import SmallModelStatus
 from smallmodel_operator.control import status
 from smallmodel_operator.control.status import Hold, Outcome
 from smallmodel_operator.core.outcome import NotYet, Refused

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from smallmodel_operator.api.v1alpha1.smallmodel import WeightsStatus
+from smallmodel_operator.api.v1alpha1.smallmodel_status import WeightsStatus
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.remember import facts_of, weights_status
 

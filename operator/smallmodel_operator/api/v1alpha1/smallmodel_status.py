@@ -1,0 +1,146 @@
+"""What the operator reports of a SmallModel."""
+
+from pydantic import Field
+
+from smallmodel_operator.api.v1alpha1.common import (
+    ApiModel,
+    StatusCondition,
+    list_map,
+)
+
+
+class Endpoint(ApiModel):
+    """How an OpenAI client reaches the model."""
+
+    url: str = Field(max_length=512, description="Base URL for an OpenAI client.")
+    model: str = Field(max_length=64, description="Value of `model` in a request.")
+
+
+class WeightsStatus(ApiModel):
+    """What the weights are, read from their own header."""
+
+    artifact: str = Field(default="", max_length=128, description="Name of the immutable set of files.")
+    digest: str = Field(default="", max_length=128, description="Digest of the artifact, where it has one.")
+    file: str = Field(default="", max_length=512, description="GGUF file inside the volume.")
+    sha256: str = Field(
+        default="", max_length=64, description="SHA-256 of a downloaded file; the same one is asked for ever after."
+    )
+    file_bytes: int = Field(default=0, ge=0, description="Size of the file in bytes.")
+    tensor_bytes: int = Field(default=0, ge=0, description="Size of all tensors as stored, in bytes.")
+    format: str = Field(default="", max_length=32, description="File format.")
+    quantization: str = Field(default="", max_length=32, description="Type of most of the tensors.")
+    parameters: int = Field(default=0, ge=0, description="Number of parameters.")
+    architecture: str = Field(default="", max_length=64, description="Architecture named in the header.")
+    context_length: int = Field(default=0, ge=0, description="Context the model was trained for, in tokens.")
+    layers: int = Field(default=0, ge=0, description="Number of layers.")
+    embedding: int = Field(default=0, ge=0, description="Width of an embedding.")
+    heads: int = Field(default=0, ge=0, description="Attention heads.")
+    heads_kv: int = Field(default=0, ge=0, description="Attention heads of keys and values.")
+    key_length: int = Field(default=0, ge=0, description="Width of one head's key.")
+    value_length: int = Field(default=0, ge=0, description="Width of one head's value.")
+    vocabulary: int = Field(default=0, ge=0, description="Number of tokens in the vocabulary.")
+    feed_forward: int = Field(default=0, ge=0, description="Width of the feed-forward layer.")
+    experts: int = Field(default=0, ge=0, description="Number of experts; 0 for a dense model.")
+    token_embedding_bytes: int = Field(default=0, ge=0, description="Size of the token embedding tensor in bytes.")
+    active_feed_forward: int = Field(
+        default=0, ge=0, description="Width of all feed-forward networks a token passes in one layer; 0 if it is one."
+    )
+    repacked_bytes: int = Field(
+        default=0, ge=0, description="Size of the tensors that the engine copies into another layout, in bytes."
+    )
+    sliding_window: int = Field(default=0, ge=0, description="Tokens that a layer of sliding-window attention keeps.")
+    sliding_layers: int = Field(default=0, ge=0, description="Number of such layers.")
+    claim: str = Field(default="", max_length=64, description="uid of the claim the file lies in.")
+    chat_template: str = Field(
+        default="", max_length=64, description="SHA-256 of the chat template in the header; empty when not known."
+    )
+    checks: int = Field(default=0, ge=0, description="Number of the set of checks the weights went through.")
+    template_finding: str = Field(
+        default="", max_length=512, description="What a chat template does that none needs, and in which line."
+    )
+    verified_with: str = Field(
+        default="", max_length=512, description="Secret and entry of the key the signature was right by."
+    )
+    key_fingerprint: str = Field(default="", max_length=64, description="SHA-256 of that public key (DER).")
+    licence: str = Field(default="", max_length=256, description="Licence named in the header.")
+    name: str = Field(default="", max_length=256, description="Name in the header.")
+
+
+class DownloadStatus(ApiModel):
+    """How far the download of the weights is; there only while one runs, and rewritten every 5 % or 15 s."""
+
+    done_bytes: int = Field(default=0, ge=0, description="Bytes that are in the claim.")
+    total_bytes: int = Field(default=0, ge=0, description="Bytes of the file; 0 while the source does not tell.")
+    percent: int = Field(default=0, ge=0, le=100, description="The one in percent of the other.")
+    seconds_left: int | None = Field(
+        default=None, ge=0, description="At the speed of the last half minute; absent when nothing can be said."
+    )
+    as_of: str = Field(default="", max_length=32, description="When this was so.")
+
+
+class AccessStatus(ApiModel):
+    """The published credential."""
+
+    secret: str = Field(default="", max_length=64, description="Secret an app mounts with `envFrom`.")
+    key_generation: int = Field(
+        default=0, ge=0, description="Generation of the key in it, a few seconds after it moved."
+    )
+    previous_key_generation: int = Field(default=0, ge=0, description="Generation of the key in it before that.")
+    key_rotated_at: str = Field(
+        default="",
+        max_length=32,
+        description="When the generation last moved; the key before works until `overlapHours` later.",
+    )
+
+
+class ColdStartStatus(ApiModel):
+    """A usual wake, the middle one of those the gateways remember, in milliseconds."""
+
+    total_milliseconds: int = Field(ge=0, description="From asleep to answering.")
+    schedule_milliseconds: int = Field(ge=0, description="Until the pod has a node and an address.")
+    container_milliseconds: int = Field(ge=0, description="Then until its container takes connections.")
+    load_milliseconds: int = Field(ge=0, description="Then until the engine has loaded the weights.")
+
+
+class ScalingStatus(ApiModel):
+    """How many replicas are wanted now."""
+
+    desired: int = Field(default=0, ge=0, description="Replicas wanted now.")
+    why: str = Field(default="", max_length=512, description="Why, in one sentence.")
+    cold_start: ColdStartStatus | None = Field(default=None, description="How long a wake takes, and where it goes.")
+
+
+class MemoryStatus(ApiModel):
+    """Memory of one replica, in bytes."""
+
+    estimated_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Peak of the engine's resident memory, estimated from the weights' header; 0 when unknown.",
+    )
+    requested_bytes: int = Field(default=0, ge=0, description="Requested for the pod.")
+    limit_bytes: int = Field(default=0, ge=0, description="Limit of the pod; 0 when there is none.")
+
+
+class SmallModelStatus(ApiModel):
+    """What the operator observed. Nothing here is read back as a wish."""
+
+    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this status was decided on.")
+    conditions: list[StatusCondition] = Field(
+        default_factory=list, max_length=32, json_schema_extra=list_map("type"), description="kstatus and concerns."
+    )
+    replicas: int = Field(default=0, ge=0, description="Replicas that exist.")
+    ready_replicas: int = Field(default=0, ge=0, description="Replicas that answer.")
+    selector: str = Field(
+        default="", max_length=512, description="Label selector of the pods, for the scale subresource."
+    )
+    endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
+    weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
+    download: DownloadStatus | None = Field(default=None, description="How far the download of the weights is.")
+    memory: MemoryStatus | None = Field(default=None, description="Memory of one replica.")
+    access: AccessStatus | None = Field(default=None, description="The published credential.")
+    scaling: ScalingStatus | None = Field(default=None, description="How many replicas are wanted now.")
+    engine_revision: int = Field(
+        default=0, ge=0, description="Recorded builder of the pod template; it moves only with the user's spec."
+    )
+    engine_image: str = Field(default="", max_length=512, description="Image of the engine in the pod template.")
