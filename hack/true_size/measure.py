@@ -100,7 +100,7 @@ def telling(what: str) -> Iterator[None]:
         teller.join()
 
 
-def measure(case: str) -> dict[str, Any]:
+def measure(case: str, threads: int = 0) -> dict[str, Any]:
     """One row: load, fill every slot, compare."""
     name, kind, context, slots = case.split(":")
     context_size, parallel_slots = int(context), int(slots)
@@ -113,7 +113,7 @@ def measure(case: str) -> dict[str, Any]:
     expected = estimate(facts, **settings)
     request = fit(facts, declared_request=None, limit=None, **settings).request_bytes
     print(f"{case}: loading {facts.file_bytes // MIB} MiB", file=sys.stderr, flush=True)
-    with serving(file, context_size, parallel_slots) as server:
+    with serving(file, context_size, parallel_slots, threads=threads) as server:
         ready = server.wait()
         loaded = server.peak_resident
         server.forget_touched()
@@ -167,6 +167,7 @@ def wrong(rows: list[dict[str, Any]]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", default=CASES, metavar="SIZE:TYPE:CONTEXT:SLOTS")
+    parser.add_argument("--threads", type=int, default=0, help="of the engine; default: one for each processor")
     options = parser.parse_args()
     for case in options.cases:
         name, kind, *_ = case.split(":")
@@ -176,8 +177,9 @@ def main() -> int:
         parser.error("needs root for its chroot (try: sudo -E make bench-memory)")
     rows: list[dict[str, Any]] = []
     for number, case in enumerate(options.cases, start=1):
-        rows.append(measure(case))
+        rows.append(measure(case, options.threads))
         print(f"[{number}/{len(options.cases)}] {line(rows[-1])}", flush=True)
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     for text in wrong(rows):
         print(f"does not hold: {text}")
     worst = max(abs(r["error_percent"]) for r in rows)

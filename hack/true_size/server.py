@@ -97,15 +97,17 @@ class Server:
 
 
 @contextmanager
-def serving(file: Path, context: int, slots: int, *more: str, cgroup: Path | None = None) -> Iterator[Server]:
+def serving(
+    file: Path, context: int, slots: int, *more: str, threads: int = 0, cgroup: Path | None = None
+) -> Iterator[Server]:
     """The engine on a file, started the way a pod starts it; `more` are arguments after the operator's."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     request = ServingRequest(
         name="measured", namespace="", engine_image="", context_size=context, parallel_slots=slots, args=more, env=(),
-        cpu_request="2", cpu_limit=None, threads=os.cpu_count() or 1, memory_request="", memory_declared=False,
-        memory_limit=None, node_selector={}, tolerations=(), replicas=1, artifact="", volume={}, mount={},
+        cpu_request="2", cpu_limit=None, threads=threads or os.cpu_count() or 1, memory_request="",
+        memory_declared=False, memory_limit=None, node_selector={}, tolerations=(), replicas=1, artifact="", volume={}, mount={},
         model_path=f"/mnt/{file.name}",
     )  # fmt: skip
     script = (

@@ -60,6 +60,8 @@ class WeightsFacts:
     """Width of all the feed-forward networks a token passes in one layer, where a layer has several (experts)."""
     repacked_bytes: int = 0
     """Tensors of which llama.cpp makes a copy in the layout of x86-64's vector units."""
+    tokenizer_bytes: int = 0
+    """What the engine's tokenizer takes in memory for this vocabulary."""
     sliding_window: int = 0
     sliding_layers: int = 0
     """So many layers look back on so many tokens only, in the architectures where llama.cpp keeps no more for them."""

@@ -24,7 +24,7 @@ MASK_BYTES: Final = 2
 PROCESS_BYTES: Final = 24 * 2**20
 """Code, threads, HTTP server: measured, see docs/explanation/memory.md."""
 TOKEN_BYTES: Final = 340
-"""Tokenizer tables for each token of the vocabulary (text, hash maps, merges): measured likewise."""
+"""Tokenizer tables for each token of the vocabulary, where an older inspection did not say more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def estimate(facts: WeightsFacts, context_size: int, parallel_slots: int) -> Mem
         kv_cache=slot * parallel_slots,
         checkpoints=CONTEXT_CHECKPOINTS * parallel_slots * layer_token * facts.sliding_layers * kept,
         compute=activations + mask + logits,
-        process=PROCESS_BYTES + facts.vocabulary * TOKEN_BYTES,
+        process=PROCESS_BYTES + (facts.tokenizer_bytes or facts.vocabulary * TOKEN_BYTES),
     )
 
 

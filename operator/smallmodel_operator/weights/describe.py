@@ -14,6 +14,10 @@ _WINDOW_EVERY: Final = {"gemma2": 2, "gemma3": 6, "gpt-oss": 2, "cohere2": 4}
 """Architectures of which llama.cpp keeps only a window in most layers: one layer in so many keeps the whole context,
 unless the header says otherwise. Others that name a window are counted in full."""
 
+_TOKEN_BYTES: Final = 204
+_MERGE_BYTES: Final = 90
+"""Tables of llama.cpp's tokenizer for each token and each merge rule: measured, see docs/explanation/memory.md."""
+
 
 def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
     """What the operator needs to know about these weights.
@@ -54,6 +58,9 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
         token_embedding_bytes=header.tensor_sizes.get(EMBEDDING, 0),
         active_feed_forward=_active_feed_forward(number),
         repacked_bytes=header.repacked_bytes,
+        tokenizer_bytes=tokenizer_bytes(
+            header.lengths.get("tokenizer.ggml.tokens", 0), header.lengths.get("tokenizer.ggml.merges", 0)
+        ),
         sliding_window=window,
         sliding_layers=sliding,
     )
@@ -97,6 +104,11 @@ def _numbers(values: Mapping[str, Any], architecture: str) -> Callable[..., int]
         return found
 
     return number
+
+
+def tokenizer_bytes(tokens: int, merges: int) -> int:
+    """Memory of the tokenizer's tables."""
+    return tokens * _TOKEN_BYTES + merges * _MERGE_BYTES
 
 
 def _active_feed_forward(number: Callable[..., int]) -> int:

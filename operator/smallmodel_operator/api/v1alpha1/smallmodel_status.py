@@ -48,6 +48,7 @@ class WeightsStatus(ApiModel):
     repacked_bytes: int = Field(
         default=0, ge=0, description="Size of the tensors that the engine copies into another layout, in bytes."
     )
+    tokenizer_bytes: int = Field(default=0, ge=0, description="Memory of the engine's tokenizer tables, in bytes.")
     sliding_window: int = Field(default=0, ge=0, description="Tokens that a layer of sliding-window attention keeps.")
     sliding_layers: int = Field(default=0, ge=0, description="Number of such layers.")
     claim: str = Field(default="", max_length=64, description="uid of the claim the file lies in.")
