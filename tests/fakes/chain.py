@@ -34,11 +34,20 @@ def line(number: int, **fields: Any) -> bytes:
 class Fixture:
     """A folder with `access.log` and `audit/`, and the recorder that reads the one into the other."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 4096, signer: Signer = SIGNER, **recorder: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = 4096,
+        signer: Signer = SIGNER,
+        gateway: str = "gateway-0",
+        **recorder: Any,
+    ) -> None:
         self.log, self.audit = folder / "access.log", folder / "audit"
         self.life = LIFE
         self.written = 0
-        self._segment_bytes, self._signer, self._more = segment_bytes, signer, recorder
+        self.signer, self.gateway = signer, gateway
+        self._segment_bytes, self._more = segment_bytes, recorder
         self.start()
 
     def start(self) -> None:
@@ -47,8 +56,8 @@ class Fixture:
         clock: Callable[[], datetime] = lambda: BEGAN + timedelta(milliseconds=self.written)  # noqa: E731
         self.recorder = Recorder(
             self.audit,
-            "gateway-0",
-            self._signer,
+            self.gateway,
+            self.signer,
             life=life,
             clock=clock,
             segment_bytes=self._segment_bytes,

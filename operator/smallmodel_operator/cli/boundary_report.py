@@ -14,15 +14,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from smallmodel_operator.audit import summary
 from smallmodel_operator.audit.page import page
 from smallmodel_operator.audit.period import Period
-from smallmodel_operator.audit.report import Fault, FaultKind
 from smallmodel_operator.audit.sign import KEY, Signer, signed
 from smallmodel_operator.audit.verify import Verifier
 from smallmodel_operator.boundary.controls import CONTROLS
-from smallmodel_operator.cli.audit import Chain, NoRecords, chains, failed
+from smallmodel_operator.cli.audit import failed, plain, through
+from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains
 
 WRONG = 1
 
@@ -73,15 +74,9 @@ def _progress(found: list[Chain]) -> Any:
 
 
 def _checked(chain: Chain, found: summary.Summary, keys: list[str]) -> summary.Chain:
-    head = chain.head()  # before the rest: a chain in use grows meanwhile
-    verifier = Verifier(seen=found.add)
-    for path in chain.segments:
-        with path.open("rb") as file:
-            verifier.segment(path.name, file)
+    head, verifier = chain.head(), Verifier(keys, seen=found.add)  # before the rest: a chain in use grows meanwhile
+    through(verifier, chain)
     done = verifier.finish(head)
-    for strange in (key for key in done.keys if keys and key not in keys):
-        detail = f"it is signed with key {strange}, which --key does not name"
-        done.faults.append(Fault(FaultKind.STRANGE_KEY, done.signed_to, str(chain.folder), detail=detail))
     return summary.Chain(chain.folder.parent.name if chain.folder.name == "audit" else chain.folder.name, done)
 
 
@@ -112,7 +107,8 @@ def _show(value: dict[str, Any]) -> None:
         table.add_column(title, overflow="fold")
     for use in value["uses"]:
         names = ("requests", "answered", "refused", "failed", "left")
-        table.add_row(use["model"] or "-", use["caller"] or "-", *(str(use[name]) for name in names))
+        texts = (use["model"] or "-", use["caller"] or "-", *(str(use[name]) for name in names))
+        table.add_row(*(Text(plain(text)) for text in texts))  # no markup: it is what records say
     console.print(table)
     for gateway in value["gateways"]:
         state = "intact" if gateway["intact"] else f"{len(gateway['faults'])} FAULT(S)"
@@ -122,4 +118,4 @@ def _show(value: dict[str, Any]) -> None:
             f"many; head {gateway['head']}"
         )
         for fault in gateway["faults"]:
-            print(f"  {fault}")
+            print(plain(f"  {fault}"))

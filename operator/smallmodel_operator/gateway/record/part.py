@@ -70,7 +70,7 @@ class Recording:
         self._recorder = Recorder(
             settings.audit_dir,
             settings.identity,
-            self._signer(),
+            self._signer(self._master),
             life=lambda: life_of(settings.admin_socket),
             sync=lambda: self._reader.sync(),
         )
@@ -97,8 +97,8 @@ class Recording:
         keys = self._agent.world.keys
         return keys.engine_master if keys is not None else b""
 
-    def _signer(self) -> Signer:
-        signer = Signer(audit_seed(self._master, self._agent.settings.identity))
+    def _signer(self, master: bytes) -> Signer:
+        signer = Signer(audit_seed(master, self._agent.settings.identity))
         metrics.SIGNER.info({"key": signer.public})
         logger.info("records of this gateway are signed with key %s", signer.public)
         return signer
@@ -149,8 +149,8 @@ class Recording:
     def _checkpoint(self) -> None:
         master = self._engine_master()
         if master and master != self._master:
+            self._recorder.resign(self._signer(master))
             self._master = master
-            self._recorder.resign(self._signer())
         elif self._recorder.seq == self._signed:
             return
         count = self._counting.now
@@ -217,10 +217,11 @@ class Recording:
 
     def _go_on(self, short: str) -> None:
         """The last batch was recorded. `short`: there is too little room for more, though."""
-        metrics.FAILING.set(0)
+        metrics.FAILING.set(bool(short) and not self._door.strict)
         if short:
             if not self.trouble:
-                logger.error("requests are refused before answers cannot be recorded: %s", short)
+                what = "requests are refused before answers cannot be recorded" if self._door.strict else "disk full"
+                logger.error("%s: %s", what, short)
             self._stop(short)
             return
         if self.trouble:
@@ -234,7 +235,7 @@ class Recording:
             began = time.monotonic()
             try:
                 more = await self._do(self._step)
-                short = await self._do(self._door.room) if self._door.strict else ""
+                short = await self._do(self._door.room)
             except Exception as error:
                 self._failed(error)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -20,7 +20,8 @@ from tests.gateway.states import model
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
 from smallmodel_operator.boundary.seal import Boundary
-from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.core.keys import audit_seed
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.boundary.force import InForce
@@ -69,7 +70,7 @@ def log(folder: Path, first: int, last: int) -> None:
 def report(folder: Path, key: str = "") -> Report:
     """Of an empty chain where there is none yet."""
     found = chains([str(folder / "audit")]) if list(folder.glob("audit/*.jsonl")) else []
-    return check(found[0], key) if found else Report()
+    return check(found[0], [key] if key else []) if found else Report()
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
