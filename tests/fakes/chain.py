@@ -41,13 +41,14 @@ class Fixture:
         segment_bytes: int = 4096,
         signer: Signer = SIGNER,
         gateway: str = "gateway-0",
+        batch_bytes: int = 2048,
         **recorder: Any,
     ) -> None:
         self.log, self.audit = folder / "access.log", folder / "audit"
         self.life = LIFE
         self.written = 0
         self.signer, self.gateway = signer, gateway
-        self._segment_bytes, self._more = segment_bytes, recorder
+        self._segment_bytes, self._batch_bytes, self._more = segment_bytes, batch_bytes, recorder
         self.start()
 
     def start(self) -> None:
@@ -64,7 +65,11 @@ class Fixture:
             **self._more,
         )
         self.reader = LogReader(
-            self.log, self.recorder, self.recorder.on_line, on_garbage=self.recorder.on_garbage, batch_bytes=2048
+            self.log,
+            self.recorder,
+            self.recorder.on_line,
+            on_garbage=self.recorder.on_garbage,
+            batch_bytes=self._batch_bytes,
         )
         self.recorder.open()
 

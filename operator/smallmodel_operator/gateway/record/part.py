@@ -92,6 +92,8 @@ class Recording:
         self._versions: dict[str, str] = {}
         self._noted = Noted(settings.gateway_data_dir)
         self._signed = 0
+        self._counted = self._counting.now
+        """What the last checkpoint said."""
 
     def _engine_master(self) -> bytes:
         keys = self._agent.world.keys
@@ -151,11 +153,12 @@ class Recording:
         if master and master != self._master:
             self._recorder.resign(self._signer(master))
             self._master = master
-        elif self._recorder.seq == self._signed:
-            return
         count = self._counting.now
+        # A count taken after the last checkpoint is the last word on it, though nothing was recorded since.
+        if self._recorder.seq == self._signed and count == self._counted:
+            return
         self._recorder.checkpoint([count.dump()] if count.since else [])
-        self._signed = self._recorder.seq
+        self._signed, self._counted = self._recorder.seq, count
 
     def _note_configuration(self) -> None:
         self._recorder.note("configuration", files={name: v for name, v in self._versions.items() if v})

@@ -42,9 +42,7 @@ def test_where_requests_are_served_all_the_same_there_is_no_door(
     monkeypatch.setattr(door, "LEAST_BYTES", 1 << 60)
     assert found.room() == ""
     monkeypatch.setattr(door, "FULL_BYTES", 1 << 60)
-    assert "are free on the claim" in found.room(), (
-        "said even where no record fails"
-    )
+    assert "are free on the claim" in found.room(), "said even where no record fails"
     assert list(tmp_path.iterdir()) == []
 
 

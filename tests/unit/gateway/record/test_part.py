@@ -98,6 +98,18 @@ async def test_lines_become_records_with_a_count_and_a_signature(tmp_path: Path)
     assert value("failing") == 0
 
 
+async def test_the_last_count_is_in_the_chain_though_nothing_comes_after_it(tmp_path: Path) -> None:
+    """A checkpoint has the count of a look that began before it: what came meanwhile is in the next one only."""
+    (tmp_path / "admin.sock").touch()
+    os.utime(tmp_path / "admin.sock", (1, 1))
+    envoy = Envoy(3)
+    async with running(agent_of(tmp_path, envoy)):
+        log(tmp_path, 1, 3)
+        await until(lambda: [c["finished"] for c in report(tmp_path).counts()] == [3], 10)
+        envoy.finished = 5  # no line of them comes
+        await until(lambda: [(c["finished"], c["missing"]) for c in report(tmp_path).counts()] == [(5, 2)], 10)
+
+
 async def test_what_is_given_to_envoy_is_recorded_without_any_answer(tmp_path: Path) -> None:
     agent, remembered = agent_of(tmp_path, Envoy()), tmp_path / "audit" / "in-force.json"
     bot = model("support/bot")
