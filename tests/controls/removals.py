@@ -54,6 +54,13 @@ REMOVALS: Final = {
     "chained": Removal("audit/verify.py", "if self._links and record.prev not in self._links:", "if False:"),
     "signed": Removal("audit/verify.py", "if not signed(body):", "if False:"),
     "end-known": Removal("audit/verify.py", "if head.seq > last:", "if False:"),
+    "head-there": Removal(
+        "audit/verify.py", "self._add(Fault(FaultKind.HEAD, last, HEAD, detail=head or NO_HEAD))", "pass"
+    ),
+    "handed-over": Removal("audit/signers.py", "if not self.trusted(key):", "if False:"),
+    "own-files": Removal(
+        "audit/verify.py", "if self._line == 1 and named(self._file) not in (0, record.seq):", "if False:"
+    ),
     "no-record-no-answer": Removal(
         "gateway/record/door.py", "return self.strict and self._said is not False", "return False"
     ),

@@ -42,6 +42,7 @@ class Fixture:
         batch_bytes: int = 2048,
         signer: Signer = SIGNER,
         began: datetime = BEGAN,
+        gateway: str = "gateway-0",
         **recorder: Any,
     ) -> None:
         self.log, self.audit = folder / "access.log", folder / "audit"
@@ -49,8 +50,9 @@ class Fixture:
         self.written = 0
         self.passed = timedelta()
         """Since it began, besides a millisecond for each answer."""
+        self.signer, self.gateway = signer, gateway
         self._segment_bytes, self._batch_bytes = segment_bytes, batch_bytes
-        self._signer, self._began, self._more = signer, began, recorder
+        self._began, self._more = began, recorder
         self.start()
 
     def start(self) -> None:
@@ -59,8 +61,8 @@ class Fixture:
         clock: Callable[[], datetime] = lambda: self._began + self.passed + timedelta(milliseconds=self.written)  # noqa: E731
         self.recorder = Recorder(
             self.audit,
-            "gateway-0",
-            self._signer,
+            self.gateway,
+            self.signer,
             life=life,
             clock=clock,
             segment_bytes=self._segment_bytes,

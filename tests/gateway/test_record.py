@@ -22,7 +22,8 @@ from tests.gateway.states import SUPPORT, model, state_of
 
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
-from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.core.keys import audit_seed
 from smallmodel_operator.gateway.accesslog.rotate import Rotator
 from smallmodel_operator.gateway.admin import Admin
@@ -61,13 +62,14 @@ async def recording(folder: Path, **settings: Any) -> AsyncIterator[Agent]:
 def verified(folder: Path) -> Report:
     """Of an empty chain where there is none yet."""
     found = chains([str(folder / "audit")]) if list(folder.glob("audit/*.jsonl")) else []
-    return check(found[0], KEY) if found else Report()
+    return check(found[0], [KEY]) if found else Report()
 
 
 def answered(folder: Path) -> list[str]:
     """Request ids of all records."""
     found = chains([str(folder / "audit")]) if list(folder.glob("audit/*.jsonl")) else []
-    return [str(r.body.get("request.id")) for chain in found for r, _ in chain.records() if r.kind == "answer"]
+    records = [r for chain in found for r, _ in chain.records() if r is not None and r.kind == "answer"]
+    return [str(r.body.get("request.id")) for r in records]
 
 
 def state(bot: Engine) -> State:

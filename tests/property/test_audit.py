@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.fakes.chain import SIGNER, Fixture
 
 from smallmodel_operator.audit.report import FaultKind, Report
-from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
 
 ANSWERS = 300
 Lines = list[tuple[Path, bytes]]
@@ -51,7 +52,7 @@ _ONCE: list[tuple[Path, int]] = []
 
 def verified(folder: Path) -> Report:
     (found,) = chains([str(folder)])
-    return check(found, SIGNER.public)
+    return check(found, [SIGNER.public])
 
 
 def lines_of(folder: Path) -> Lines:

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Final, cast
 
+from smallmodel_operator.audit.record import COMMIT
 from smallmodel_operator.gateway.accesslog.part import LOG, POSITION, REQUESTS, reader_of
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record.part import record
-from smallmodel_operator.gateway.record.segments import COMMIT, segments
+from smallmodel_operator.gateway.record.segments import segments
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.view import Keys
 

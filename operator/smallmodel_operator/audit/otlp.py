@@ -23,6 +23,8 @@ _INFO, _WARN, _ERROR = (9, "INFO"), (13, "WARN"), (17, "ERROR")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE: Final = {"seq": "slm.record.seq", "prev": "slm.record.prev", "kind": "slm.record.kind"}
 _LEFT_OUT: Final = frozenset({"time", "commit"})
+_SIGNED: Final = frozenset({"key", "signature"})
+"""Of the last record of a commit: they say nothing of the answer."""
 
 
 def lines(records: Iterable[Record], gateway: str) -> Iterator[bytes]:
@@ -37,7 +39,8 @@ def lines(records: Iterable[Record], gateway: str) -> Iterator[bytes]:
 def log_record(record: Record) -> dict[str, Any]:
     """One record. 64-bit numbers are texts, as protobuf's JSON has them."""
     body = record.body
-    named = {_PLACE.get(name, name): value for name, value in body.items() if name not in _LEFT_OUT}
+    left_out = _LEFT_OUT | (_SIGNED if record.kind in (Kind.ANSWER, Kind.IN_FORCE) else frozenset())
+    named = {_PLACE.get(name, name): value for name, value in body.items() if name not in left_out}
     named["slm.record.hash"] = record.hash
     if record.kind == Kind.ANSWER and "gen_ai.operation.name" in body:
         named["gen_ai.provider.name"] = PROVIDER

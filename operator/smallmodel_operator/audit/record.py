@@ -36,6 +36,8 @@ class Kind(StrEnum):
     """A signature over all records so far, with the numbers of requests and of records."""
 
 
+COMMIT: Final = "commit"
+"""Entry of the last record of each commit, which is signed: how far the log was read."""
 BOUNDARY: Final = "boundary"
 """Event of the note about the ClusterBoundary that came into force."""
 ENFORCEMENT: Final = "enforcement"

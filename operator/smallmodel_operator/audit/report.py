@@ -55,11 +55,13 @@ class Checkpoint:
 
 @dataclass(slots=True)
 class Report:
-    """About one chain. `signed_to`: the last record under a signature that fits; `tail`: bytes never committed.
+    """About one chain. `signed_to`: the last record under a signature that fits; `tail`: bytes never committed;
+    `gateway`: whose it says it is.
 
     `in_force`: records of what is in force; `unexplained`: answers that name a policy no record says.
     """
 
+    gateway: str = ""
     first: int = 0
     last: int = 0
     hash: str = ""

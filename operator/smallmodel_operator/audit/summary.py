@@ -89,10 +89,12 @@ class Summary:
             return
         if record.kind == Kind.ANSWER:
             self._answer(body)
-        elif record.kind == Kind.NOTE and body.get("event") in QUIET:
+        elif record.kind == Kind.NOTE and str(body.get("event")) in QUIET:
             self.ordinary += 1
         elif record.kind == Kind.NOTE and body.get("event") != ENFORCEMENT:  # that is History's
-            self.notes.append({k: v for k, v in body.items() if k not in ("prev", "commit", "kind")})
+            self.notes.append(
+                {k: v for k, v in body.items() if k not in ("prev", "commit", "kind", "key", "signature")}
+            )
 
     def _answer(self, body: Mapping[str, Any]) -> None:
         key = tuple(str(body.get(name, "")) for name in ("slm.target", "slm.caller", "slm.caller.namespace"))

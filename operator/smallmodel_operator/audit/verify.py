@@ -1,43 +1,58 @@
 """Checks a chain from its files alone: every record in its place, as it was written, up to a signed head. Pure.
 
-    verifier = Verifier(key=known_public_key)
+    verifier = Verifier(keys=known_public_keys)
     for name, lines in segments:
         verifier.segment(name, lines)
     report = verifier.finish(head)
 
-After a fault it goes on from what it finds, so that every further one is named too. What the files cannot show: that
-whoever holds the gateways' master key did not write all of them anew; a head noted elsewhere shows that.
+After a fault it goes on from what it finds, so that every further one is named too. The last record of each commit is
+signed: what stands after the last of them was never committed, and is no part of the chain. What the files cannot show:
+that older ones were put in the place of all of them, or that whoever holds the gateways' master key wrote all of them
+anew; a head noted elsewhere shows that.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePath
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from smallmodel_operator.audit.head import Head
-from smallmodel_operator.audit.record import ORIGIN, Kind, Record, canonical, read
+from smallmodel_operator.audit.policies import Policies
+from smallmodel_operator.audit.record import COMMIT, ORIGIN, Kind, Record, read
 from smallmodel_operator.audit.report import Checkpoint, Fault, FaultKind, Report
+from smallmodel_operator.audit.segment import first_of, named
 from smallmodel_operator.audit.sign import KEY, signed
+from smallmodel_operator.audit.signers import Signers
+from smallmodel_operator.audit.tail import Tail
 
-POLICY: Final = "slm.policy"
-ALL, GONE = "all", "removed"
-"""Events of records of what is in force; any other one says it of a model."""
-_AROUND: Final = frozenset({"kind", "event", "time", "generation", "seq", "prev", "commit"})
+HEAD: Final = "head.json"
+NO_HEAD: Final = (
+    "there is none beside the segments: what was cut off at the end would not be seen. Copy it, too, or check a piece "
+    "of a chain with --part"
+)
 REMOVED: Final = "segments-removed"
 """Event of the note a gateway leaves before it removes old segments."""
-
 BEGAN: Final = "agent-began"
 """Event of the note with what an agent found when it began."""
+KEY_CHANGED: Final = "key-changed"
+"""Event of the note by which a key hands over to another one."""
 
 
 class Verifier:
-    """For one chain. `key`: the public key that is known to be the gateway's; `part`: only a piece of it is there.
-    `seen` is given each record that is intact and in its place."""
+    """For one chain. `keys`: public keys that are known to be the gateway's; `part`: only a piece of it is there;
+    `noted`: number and hash of a record, from an earlier check. `seen` is given each committed record that is intact
+    and in its place."""
 
-    def __init__(self, key: str = "", *, part: bool = False, seen: Callable[[Record], None] | None = None) -> None:
+    def __init__(
+        self,
+        keys: Sequence[str] = (),
+        *,
+        part: bool = False,
+        noted: tuple[int, str] = (0, ""),
+        seen: Callable[[Record], None] | None = None,
+    ) -> None:
         self.report = Report()
-        self._key = key
+        self._signers = Signers(keys)
         self._part = part
+        self._noted = noted
         self._seen = seen
         self._expected = 0
         """Number of the record that comes next; 0 before the first."""
@@ -48,12 +63,10 @@ class Verifier:
         self._ahead: tuple[Record, str, int] | None = None
         """A record with a higher number than expected, and its place, until the next one is seen."""
         self._file, self._line = "", 0
-        self._explained: set[str] = set()
-        """Hashes of policies that a record said the content of."""
-        self._in_force_now: dict[str, str] = {}
-        """By model, the hash of all that its last record said of it."""
-        self._unexplained: dict[str, tuple[int, int]] = {}
-        """Of others: the first record that names it, and how many do."""
+        self._cut = ("", 0)
+        """Where a line was that has no end."""
+        self._policies = Policies()
+        self._tail = Tail()
 
     def segment(self, name: str, lines: Iterable[bytes]) -> None:
         """Check a file's lines, each with its newline; files in the order of their names."""
@@ -61,15 +74,26 @@ class Verifier:
         if not self._expected and not self._part and named(name):
             self._first(named(name))
         for number, line in enumerate(lines, start=1):
-            self._line = number
             if self.report.tail:
                 # What was cut off is the end of what was written; more after it means that something was taken out.
-                self._fault(FaultKind.UNREADABLE, self._expected, "the line before it was cut off")
+                detail = "the line was cut off, and more follows"
+                self._add(Fault(FaultKind.UNREADABLE, self._expected, *self._cut, detail=detail))
                 self.report.tail = 0
+            self._line = number
+            if number == 1:
+                self._tail.another_file()
             if not line.endswith(b"\n"):
-                self.report.tail = len(line)
+                self.report.tail, self._cut = len(line), (name, number)
                 return
+            self._tail.line(line)
             self._take(line)
+
+    def unreadable(self, name: str, why: str) -> None:
+        """A segment is there and cannot be read."""
+        self._settle(None)
+        self._file, self._line = name, 0
+        self._tail.another_file()
+        self._fault(FaultKind.UNREADABLE, named(name) or self._expected, why)
 
     def _take(self, line: bytes) -> None:
         try:
@@ -89,6 +113,9 @@ class Verifier:
         elif record.seq > self._expected:
             self._ahead = (record, self._file, self._line)
         else:
+            if self._line == 1 and named(self._file) not in (0, record.seq):
+                detail = f"the file is named after record {named(self._file)}, and begins with record {record.seq}"
+                self._fault(FaultKind.MISPLACED, record.seq, detail)
             self._accept(record)
 
     def _settle(self, following: Record | None) -> None:
@@ -124,27 +151,45 @@ class Verifier:
     def _accept(self, record: Record) -> None:
         if self._links and record.prev not in self._links:
             self._fault(FaultKind.UNLINKED, record.seq)
+        if record.seq == self._noted[0] and record.hash != self._noted[1]:
+            detail = "it is not the one that was noted: other files were put in the place of the gateway's"
+            self._fault(FaultKind.HEAD, record.seq, detail)
         if record.seq == self._begin[0]:
             self._begin = (record.seq, record.prev, self._file)
         self._expected, self._links = record.seq + 1, frozenset({record.hash})
         self.report.last, self.report.hash = record.seq, record.hash
+        self._tail.add(record, self._file, self._line)
+        if record.body.get("event") == KEY_CHANGED and record.kind == Kind.NOTE:
+            self._signers.promise(str(record.body.get("now")))
+        if record.kind == Kind.CHECKPOINT or COMMIT in record.body:
+            self._signature(record)
+        if self._part or (COMMIT in record.body and not self._tail.hole()):
+            self._committed()
+
+    def _committed(self) -> None:
+        """All up to here belongs to the chain."""
+        records, faults = self._tail.take(self.report.last, self.report.hash)
+        self.report.faults += faults
+        for record, file, line in records:
+            self._count(record, (file, line))
+
+    def _count(self, record: Record, place: tuple[str, int]) -> None:
         if self._seen:
             self._seen(record)
         if record.kind == Kind.ANSWER:
             self.report.answers += 1
-            named = record.body.get(POLICY)
-            if isinstance(named, str) and named not in self._explained:
-                first, number = self._unexplained.get(named, (record.seq, 0))
-                self._unexplained[named] = (first, number + 1)
+            self._policies.answer(record)
         elif record.kind == Kind.IN_FORCE:
-            self._in_force(record)
+            self.report.in_force += 1
+            if warning := self._policies.said(record, whole=self._whole):
+                self.report.warnings.append(warning)
         elif record.kind == Kind.NOTE:
-            self._note(record)
+            self._note(record, place)
         else:
             self._checkpoint(record)
 
-    def _note(self, record: Record) -> None:
-        body = {k: v for k, v in record.body.items() if k not in ("prev", "commit")}
+    def _note(self, record: Record, place: tuple[str, int]) -> None:
+        body = {k: v for k, v in record.body.items() if k not in ("prev", COMMIT, "signature")}
         self.report.notes.append(body)
         through, lost_after, lost_to = (body.get(n) for n in ("through", "lost_after", "lost_up_to"))
         if body.get("event") == REMOVED and isinstance(through, int):
@@ -152,61 +197,39 @@ class Verifier:
         if body.get("event") != BEGAN:
             return
         # Who tampers can have the agent start again: what it finds is no less a fault for being said.
+        found = self.report.faults
+        when = f"when the agent began, at {body.get('time')}"
         if isinstance(lost_after, int) and isinstance(lost_to, int):
-            detail = f"they were gone when the agent began, at {body.get('time')}; their numbers were given again"
-            self._add(Fault(FaultKind.MISSING, lost_after + 1, self._file, self._line, lost_to, detail))
-        if "head" in body:
-            detail = f"when the agent began, at {body.get('time')}: {body['head']}"
-            self._fault(FaultKind.HEAD, record.seq, detail)
-
-    def _in_force(self, record: Record) -> None:
-        """What it says has to be what the hash it gives is a hash of."""
-        self.report.in_force += 1
-        body, target = record.body, str(record.body.get("slm.target"))
-        if body.get("event") == ALL:
-            if self._whole and body.get("slm.in_force") != hash_of(self._in_force_now):
-                text = f"record {record.seq} counts other models in force than the records before it say"
-                self.report.warnings.append(text)
-        elif body.get("event") == GONE:
-            self._in_force_now.pop(target, None)
-        else:
-            self._in_force_now[target] = hash_of({k: v for k, v in body.items() if k not in _AROUND})
-            named, said = body.get(POLICY), body.get("policy")
-            if isinstance(named, str) and isinstance(said, dict) and hash_of(said) == named:
-                self._explained.add(named)
-            else:
-                self.report.warnings.append(f"record {record.seq} says another policy than the hash it gives for it")
+            detail = f"they were gone {when}; their numbers were given again"
+            found.append(Fault(FaultKind.MISSING, lost_after + 1, *place, lost_to, detail))
+        for name in ("head", "set_aside"):
+            if name in body:
+                kind = FaultKind.HEAD if name == "head" else FaultKind.UNREADABLE
+                found.append(Fault(kind, record.seq, *place, detail=f"{when}: {name.replace('_', ' ')}: {body[name]}"))
 
     @property
     def _whole(self) -> bool:
         """The chain is here from its first record on."""
         return self._begin[0] <= 1 and not self._part
 
-    def _unknown_policies(self) -> None:
-        """Answers have to follow what they name; where the beginning is gone it may be recorded anew after them."""
-        whole = self._whole
-        for named, (first, number) in self._unexplained.items():
-            if whole or named not in self._explained:
-                self.report.unexplained += number
-                self.report.warnings.append(
-                    f"{number} answer(s), the first in record {first}, name the policy {named[:64]}, and no record "
-                    f"{'before them ' if whole else ''}says what it is"
-                )
-
     def _checkpoint(self, record: Record) -> None:
+        body = record.body
+        self.report.gateway = str(body.get("gateway", "")) or self.report.gateway
+        said = body.get("requests")
+        counts = tuple(c for c in said if isinstance(c, dict)) if isinstance(said, list) else ()
+        point = Checkpoint(record.seq, str(body.get("time", "")), str(body.get(KEY, "")), counts)
+        self.report.checkpoints.append(point)
+
+    def _signature(self, record: Record) -> None:
         body = record.body
         if not signed(body):
             self._fault(FaultKind.UNSIGNED, record.seq)
             return
-        key = str(body[KEY])
-        if key not in self.report.keys:
-            self.report.keys.append(key)
-            if self._key and key != self._key:
-                self._fault(FaultKind.STRANGE_KEY, record.seq, f"it is signed with key {key}")
-            elif not self._key and len(self.report.keys) > 1:
-                self.report.warnings.append(f"from record {record.seq} on another key signs: {key}")
-        counts = tuple(c for c in body.get("requests") or () if isinstance(c, dict))
-        self.report.checkpoints.append(Checkpoint(record.seq, str(body.get("time", "")), key, counts))
+        key, before = str(body[KEY]), len(self._signers.found)
+        if wrong := self._signers.sign(key):
+            self._fault(FaultKind.STRANGE_KEY, record.seq, wrong)
+        elif 0 < before < len(self._signers.found):
+            self.report.warnings.append(f"from record {record.seq} on another key signs: {key}")
         self.report.signed_to = record.seq
 
     # -- the ends ----------------------------------------------------------------------------------------------
@@ -214,11 +237,29 @@ class Verifier:
     def finish(self, head: Head | str | None = None) -> Report:
         """Check both ends. `head`: the one beside the files; a text: why it cannot be used; None: there is none."""
         self._settle(None)
-        self._unknown_policies()
+        known = max(head.seq if isinstance(head, Head) else 0, self._noted[0])
+        if not self._part and self._tail.uncommitted(known):
+            self.report.last, self.report.hash = self._tail.end
+            self.report.tail += self._tail.size
+        else:
+            self._unsigned(known)
+            self._committed()
+        self.report.signed_to = min(self.report.signed_to, self.report.last)
+        for number, warning in self._policies.unknown(whole=self._whole):
+            self.report.unexplained += number
+            self.report.warnings.append(warning)
+        self.report.keys = self._signers.found
         if not self._part:
             self._beginning()
             self._end(head)
+        self.report.faults += self._tail.take(0, "")[1]
         return self.report
+
+    def _unsigned(self, known: int) -> None:
+        """After the last commit there is more than a crash leaves."""
+        first, last = max(self._tail.end[0], known) + 1, self.report.last
+        if not self._part and first <= last:
+            self._add(Fault(FaultKind.UNSIGNED, first, self._file, to=last, detail="no signature stands under them"))
 
     def _beginning(self) -> None:
         seq, prev, file = self._begin
@@ -231,23 +272,22 @@ class Verifier:
             self._add(Fault(FaultKind.MISSING, 1, file, to=seq - 1, detail=detail))
 
     def _end(self, head: Head | str | None) -> None:
-        last = self.report.last
-        if head is None:
-            self.report.warnings.append(
-                "there is no head beside the segments: records cut off after the last one would not be seen"
-            )
+        last, noted = self.report.last, self._noted[0]
+        if noted > last:
+            detail = f"record {noted} was noted, and is not there"
+            self._add(Fault(FaultKind.MISSING, last + 1, self._file, to=noted, detail=detail))
+        if not isinstance(head, Head):
+            self._add(Fault(FaultKind.HEAD, last, HEAD, detail=head or NO_HEAD))
             return
-        if isinstance(head, str):
-            self._add(Fault(FaultKind.HEAD, last, "head.json", detail=head))
-            return
-        if head.key not in ({self._key} if self._key else self.report.keys or {head.key}):
-            self._add(Fault(FaultKind.STRANGE_KEY, head.seq, "head.json", detail=f"it is signed with key {head.key}"))
+        self.report.gateway = head.gateway or self.report.gateway
+        if not self._signers.trusted(head.key):
+            self._add(Fault(FaultKind.STRANGE_KEY, head.seq, HEAD, detail=f"it is signed with key {head.key}"))
         if head.seq > last:
             detail = f"the head of the chain is record {head.seq}, and they are not there"
-            self._add(Fault(FaultKind.MISSING, last + 1, self._file, to=head.seq, detail=detail))
+            self._add(Fault(FaultKind.MISSING, last + 1, self._file or HEAD, to=head.seq, detail=detail))
         elif head.seq == last and self.report.hash and head.hash != self.report.hash and self._links:
             detail = f"record {head.seq} is not the one the head was signed for"
-            self._add(Fault(FaultKind.HEAD, head.seq, "head.json", detail=detail))
+            self._add(Fault(FaultKind.HEAD, head.seq, HEAD, detail=detail))
         elif head.seq < last:
             self.report.warnings.append(f"{last - head.seq} record(s) after the signed head, record {head.seq}")
         if head.seq >= last:
@@ -257,20 +297,4 @@ class Verifier:
         self._add(Fault(kind, seq, self._file, self._line, detail=detail))
 
     def _add(self, fault: Fault) -> None:
-        self.report.faults.append(fault)
-
-
-def hash_of(value: Mapping[str, Any]) -> str:
-    """SHA-256 of its canonical JSON."""
-    return hashlib.sha256(canonical(value)).hexdigest()
-
-
-def named(name: str) -> int:
-    """The number of a segment's first record, from its name; 0 when the name says none."""
-    stem = PurePath(name).stem
-    return int(stem) if stem.isascii() and stem.isdigit() else 0
-
-
-def first_of(name: str) -> int:
-    """The same; 1 when the name says none."""
-    return max(1, named(name))
+        self._tail.fault(fault)

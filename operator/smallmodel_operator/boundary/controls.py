@@ -113,12 +113,24 @@ CONTROLS: Final = (
         "tests/unit/audit/test_verify.py::test_an_edited_record_with_a_hash_that_fits",
     ),
     Control(
-        "signed", "Records somebody else made are found: checkpoints are signed.", _EVIDENCE,
+        "signed", "Records somebody else made are found: each commit and each checkpoint is signed.", _EVIDENCE,
         "tests/unit/audit/test_verify.py::test_a_checkpoint_whose_signature_does_not_fit",
     ),
     Control(
         "end-known", "Records cut off at the end are found: the head is signed.", _EVIDENCE,
         "tests/unit/audit/test_verify.py::test_an_end_that_is_gone",
+    ),
+    Control(
+        "head-there", "A chain whose signed head was taken away is found.", _EVIDENCE,
+        "tests/unit/audit/test_verify.py::test_a_head_that_is_edited_or_gone",
+    ),
+    Control(
+        "handed-over", "A chain that goes on under a key the one before did not hand over to is found.", _EVIDENCE,
+        "tests/unit/gateway/record/test_recorder.py::test_a_key_nobody_handed_over_to_is_a_fault",
+    ),
+    Control(
+        "own-files", "Records that were moved to another file, and files that were renamed, are found.", _EVIDENCE,
+        "tests/unit/audit/test_verify.py::test_files_under_another_name",
     ),
     Control(
         "no-record-no-answer", "With audit.onFailure: Refuse nothing is answered that cannot be recorded.", _RECORD,

@@ -189,7 +189,13 @@ app.add_typer(audit, name="audit")
 @audit.command(name="verify")
 def audit_verify(
     files: Records,
-    key: Annotated[str, typer.Option(help="Public key the gateway signs with, if it is known from elsewhere.")] = "",
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Public key a gateway signs with, known from elsewhere; as often as needed."),
+    ] = None,
+    noted: Annotated[
+        str, typer.Option(help="What an earlier `verify -o json` printed: older files put in the place of newer ones.")
+    ] = "",
     part: Annotated[
         bool, typer.Option("--part", help="Only a piece of a chain is here: do not check its ends.")
     ] = False,
@@ -198,12 +204,14 @@ def audit_verify(
     """Check that no record was changed, moved, added or taken away. Exit code 0: intact, 1: faults, 2: unreadable."""
     from smallmodel_operator.cli.audit import verify
 
-    raise typer.Exit(verify(files, key, part, output))
+    raise typer.Exit(verify(files, key or [], part, output, noted))
 
 
 @audit.command(name="show")
 def audit_show(
-    request: Annotated[str, typer.Argument(help="`x-request-id` of the answer.", metavar="REQUEST-ID")],
+    request: Annotated[
+        str, typer.Argument(help="`x-request-id` of the answer, or how it begins.", metavar="REQUEST-ID")
+    ],
     files: Records,
     output: Output = "table",
 ) -> None:

@@ -1,8 +1,8 @@
-"""`slm audit`: checks, shows and exports records from their files alone; no cluster is asked."""
+"""`slm audit verify`: checks records from their files alone; no cluster is asked."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,47 +10,16 @@ import yaml
 from rich.console import Console
 
 from smallmodel_operator.audit.head import Head
-from smallmodel_operator.audit.record import BOUNDARY, ENFORCEMENT, Record, read
+from smallmodel_operator.audit.record import BOUNDARY, ENFORCEMENT
 from smallmodel_operator.audit.report import Report
-from smallmodel_operator.audit.verify import BEGAN, Verifier, first_of, named
+from smallmodel_operator.audit.verify import BEGAN, Verifier
+from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains, lines_of, opened, progress, why
 
-HEAD: Final = "head.json"
-SEGMENT: Final = ".jsonl"
 FAULTY, UNUSABLE = 1, 2
-
-
-class NoRecords(Exception):  # noqa: N818 - says what is the matter
-    """What was named holds no records, or cannot be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """The segments of one gateway, in order."""
-
-    folder: Path
-    segments: tuple[Path, ...]
-
-    def lines(self) -> Iterator[tuple[Path, bytes]]:
-        for path in self.segments:
-            with path.open("rb") as file:
-                for line in file:
-                    yield path, line
-
-    def records(self) -> Iterator[tuple[Record, bytes]]:
-        """Those that can be read; `verify` says what cannot."""
-        for _, line in self.lines():
-            try:
-                yield read(line), line
-            except ValueError:
-                continue
-
-    def head(self) -> Head | str | None:
-        try:
-            return Head.load((self.folder / HEAD).read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            return str(error)
+MOST_FAULTS: Final = 50
+"""Printed for a chain; all of them are in the JSON."""
+Noted = Mapping[str, tuple[int, str]]
+"""Number and hash of a record by gateway, from an earlier check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,65 +39,50 @@ class Wanted:
         return in_time and (not self.target or target == self.target or target.startswith(f"{self.target}/"))
 
 
-@dataclass(slots=True)
-class _Found:
-    folders: dict[Path, list[Path]] = field(default_factory=dict)
-
-    def add(self, path: Path) -> None:
-        self.folders.setdefault(path.parent, []).append(path)
-
-
-def chains(names: list[str]) -> list[Chain]:
-    """The chains in files and folders (searched to the bottom).
-
-    Raises:
-        NoRecords: there is none.
-    """
-    found = _Found()
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            for item in path.rglob(f"*{SEGMENT}"):
-                if named(item.name):
-                    found.add(item)
-        elif path.name == HEAD:
-            continue
-        elif path.exists():
-            found.add(path)
-        else:
-            raise NoRecords(
-                f"{name} does not exist: name a folder `audit` of a gateway's claim, or files copied from it."
-            )
-    if not found.folders:
-        raise NoRecords(
-            f"no records in {', '.join(names)}: they are files like 00000000000000000001{SEGMENT} in the folder "
-            "`audit` of a gateway's claim."
-        )
-    return [
-        Chain(folder, tuple(sorted(set(paths), key=lambda p: (first_of(p.name), p.name))))
-        for folder, paths in sorted(found.folders.items())
-    ]
-
-
-def check(chain: Chain, key: str = "", *, part: bool = False) -> Report:
-    """Verify one chain.
+def check(
+    chain: Chain,
+    keys: Sequence[str] = (),
+    *,
+    part: bool = False,
+    noted: Noted | None = None,
+    read: Callable[[Path], None] = lambda _: None,
+) -> Report:
+    """Verify one chain. What cannot be read is a fault of it. `read` is told of each segment when it is done.
 
     Raises:
-        OSError: a file cannot be read.
+        OSError: the folder is gone.
     """
-    verifier, head = Verifier(key, part=part), chain.head()  # before the rest: a chain in use grows meanwhile
-    for path in chain.segments:
-        with path.open("rb") as file:
-            verifier.segment(path.name, file)
+    head = chain.head()  # before the rest: a chain in use grows meanwhile
+    before = (noted or {}).get(head.gateway if isinstance(head, Head) else "", (0, ""))
+    verifier = Verifier(keys, part=part, noted=before)
+    through(verifier, chain, read)
     return verifier.finish(head)
 
 
-def verify(names: list[str], key: str, part: bool, output: str) -> int:
+def through(verifier: Verifier, chain: Chain, read: Callable[[Path], None] = lambda _: None) -> None:
+    """All segments, after the head was read."""
+    for path in chain.again():
+        try:
+            with opened(path) as file:
+                verifier.segment(path.name, lines_of(file))
+        except FileNotFoundError as error:
+            if path.is_symlink():  # else it was removed meanwhile, as the chain says then
+                verifier.unreadable(path.name, f"it cannot be read: {why(error)}")
+        except OSError as error:
+            verifier.unreadable(path.name, f"it cannot be read: {why(error)}")
+        read(path)
+
+
+def verify(names: list[str], keys: list[str], part: bool, output: str, noted: str = "") -> int:
     """Print what was found; 0 intact, 1 faults, 2 nothing to check."""
     try:
-        reports = {chain.folder: check(chain, key, part=part) for chain in chains(names)}
+        before, found, reports = _noted(noted), chains(names), {}
+        with progress(found) as read:
+            for chain in found:
+                reports[chain.folder] = check(chain, keys, part=part, noted=before, read=read)
     except (NoRecords, OSError) as error:
         return failed(str(error))
+    gone = sorted(before.keys() - {report.gateway for report in reports.values()})
     values = [{"folder": str(folder), **report.dump()} for folder, report in reports.items()]
     if output == "json":
         print(json.dumps(values, indent=2))
@@ -136,14 +90,41 @@ def verify(names: list[str], key: str, part: bool, output: str) -> int:
         print(yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False), end="")
     else:
         for folder, report in reports.items():
-            print("\n".join(_words(folder, report, pinned=bool(key))))
-    return 0 if all(report.intact for report in reports.values()) else FAULTY
+            print("\n".join(map(plain, _words(folder, report, pinned=bool(keys)))))
+    for gateway in gone:
+        failed(f"no records of gateway {gateway!r}, which {noted} names, are here.")
+    return 0 if all(report.intact for report in reports.values()) and not gone else FAULTY
+
+
+def _noted(name: str) -> Noted:
+    """What an earlier check printed with `-o json`."""
+    if not name:
+        return {}
+    try:
+        with opened(Path(name)) as file:
+            value = json.load(file)
+        if not isinstance(value, list):
+            raise TypeError
+        return {str(chain["gateway"]): (int(chain["last"]), str(chain["hash"])) for chain in value if chain["last"]}
+    except OSError as error:
+        raise NoRecords(f"{name} cannot be read: {why(error)}.") from None
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise NoRecords(f"{name} is not what `slm audit verify -o json` prints.") from None
+
+
+def plain(text: str) -> str:
+    """What callers chose stands in records: none of it may steer the terminal of who reads them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
 def _words(folder: Path, report: Report, *, pinned: bool) -> Iterator[str]:
     state = "intact" if report.intact else f"{len(report.faults)} FAULT(S)"
-    yield f"{folder}: {state}: records {report.first} to {report.last}, {report.answers} of them answers"
-    yield from (f"  {fault}" for fault in report.faults)
+    whose = f" of {report.gateway}" if report.gateway else ""
+    what = f"records {report.first} to {report.last}, {report.answers} of them answers" if report.last else "no records"
+    yield f"{folder}{whose}: {state}: {what}"
+    yield from (f"  {fault}" for fault in report.faults[:MOST_FAULTS])
+    if len(report.faults) > MOST_FAULTS:
+        yield f"  and {len(report.faults) - MOST_FAULTS} more: -o json lists all of them"
     for key in report.keys:
         yield f"  signed up to record {report.signed_to} with key {key}" + (
             "" if pinned else " (whose key that is has to be known from elsewhere: give it with --key)"
@@ -158,11 +139,12 @@ def _words(folder: Path, report: Report, *, pinned: bool) -> Iterator[str]:
     if report.tail:
         yield f"  {report.tail} bytes at the end were never committed: a write that was cut short, or goes on now"
     for note in report.notes:
-        said = {k: v for k, v in note.items() if k not in ("kind", "event", "time", "seq")}
-        if note.get("event") in SAID:
-            yield f"  record {note.get('seq')} of {note.get('time')}: {SAID[note['event']](note)}"
-        elif note.get("event") not in _USUAL or (note.get("event") == BEGAN and said.keys() - {"key"}):
-            yield f"  note in record {note.get('seq')} of {note.get('time')}: {note.get('event')} {json.dumps(said)}"
+        said = {k: v for k, v in note.items() if k not in ("kind", "event", "time", "seq", "key")}
+        event = str(note.get("event"))
+        if event in SAID:
+            yield f"  record {note.get('seq')} of {note.get('time')}: {SAID[event](note)}"
+        elif event not in _USUAL or (event == BEGAN and said):
+            yield f"  note in record {note.get('seq')} of {note.get('time')}: {event} {json.dumps(said)}"
     yield from (f"  warning: {text}" for text in report.warnings)
 
 
@@ -172,9 +154,10 @@ _USUAL: Final = frozenset({"chain-began", BEGAN, "log-opened", "configuration"})
 def in_force(body: Mapping[str, Any]) -> str:
     """What a boundary stops that came into force, in one line."""
     places = [("the whole cluster", body.get("reason"))] if body.get("inference") == "Stopped" else []
-    places += [(f"namespace {name}", why) for name, why in dict(body.get("namespaces") or {}).items()]
+    listed = body.get("namespaces")
+    places += [(f"namespace {name}", why) for name, why in (listed if isinstance(listed, dict) else {}).items()]
     said = ", ".join(f"{place} ({why})" if why else place for place, why in places)
-    cut = int(body.get("cut") or 0) + int(body.get("cut_others") or 0)
+    cut = sum(number for number in (body.get("cut"), body.get("cut_others")) if isinstance(number, int))
     what = f"inference stopped in {said}; {cut} running requests cut" if places else "inference allowed"
     return f"ClusterBoundary generation {body.get('generation')} in force: {what}"
 
@@ -195,5 +178,5 @@ SAID: Final[Mapping[object, Callable[[Mapping[str, Any]], str]]] = {BOUNDARY: in
 
 
 def failed(message: str, code: int = UNUSABLE) -> int:
-    Console(stderr=True).print(message, style="red", markup=False, soft_wrap=True)
+    Console(stderr=True).print(plain(message), style="red", markup=False, soft_wrap=True)
     return code

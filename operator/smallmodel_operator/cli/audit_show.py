@@ -2,44 +2,96 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
+import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from smallmodel_operator.audit.policies import POLICY
 from smallmodel_operator.audit.record import Kind, Record
-from smallmodel_operator.audit.verify import POLICY
-from smallmodel_operator.cli.audit import FAULTY, Chain, NoRecords, chains, failed
+from smallmodel_operator.cli.audit import FAULTY, failed, plain
+from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains, progress
+
+MOST: Final = 10
+"""Requests that are listed when several may be meant."""
+_OWN: Final = frozenset({"kind", "commit", "key", "signature"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An answer, where it is, and the record that says what its policy is."""
+
+    chain: Chain
+    record: Record
+    policy: Record | None
 
 
 def show(request: str, names: list[str], output: str) -> int:
-    """Print the records of one request; 1 when there is none."""
+    """Print the records of one request; 1 when there is none. The beginning of its id does, if no other begins so."""
     try:
-        found = [
-            (chain, record)
-            for chain in chains(names)
-            for record, _ in chain.records()
-            if record.kind == Kind.ANSWER and record.body.get("request.id") == request
-        ]
+        known = chains(names)
+        with progress(known) as read_up:
+            found = [item for chain in known for item in _in(chain, request, read_up)]
     except (NoRecords, OSError) as error:
         return failed(str(error))
+    whole = [item for item in found if _id(item.record) == request]
+    found, ids = whole or found, sorted({_id(item.record) for item in whole or found})
     if not found:
-        return failed(f"no record of request {request!r}: it may have come to a gateway whose records are not here.", 1)
-    if output == "json":
-        print(json.dumps([_value(chain, record) for chain, record in found], indent=2))
-        return 0 if all(record.intact for _, record in found) else FAULTY
-    for chain, record in found:
-        _table({k: v for k, v in record.body.items() if k not in ("kind", "commit")})
-        if policy := in_force_of(chain, record):
-            print(f"in force for it, by record {policy.seq} of {policy.body.get('time')}:")
-            _table({k: policy.body[k] for k in ("generation", "policy", "engine") if k in policy.body})
-        elif POLICY in record.body:
-            print("no record here says what that policy is")
-        state = "is as it was written" if record.intact else "IS NOT what was written"
-        print(
-            f"record {record.seq} of {chain.folder} {state}; `slm audit verify {chain.folder}` checks the whole chain"
+        return failed(
+            f"no record of request {request!r}: it may have come to a gateway whose records are not here, or these "
+            "are of another time (`slm audit tail` shows the last ones).",
+            FAULTY,
         )
-    return 0 if all(record.intact for _, record in found) else FAULTY
+    if len(ids) > 1:
+        listed = ", ".join(ids[:MOST]) + (f" and {len(ids) - MOST} more" if len(ids) > MOST else "")
+        return failed(
+            f"{len(ids)} requests begin with {request!r}: {listed}. Give more of the one that is meant.", FAULTY
+        )
+    if output in ("json", "yaml"):
+        values = [_value(item) for item in found]
+        print(json.dumps(values, indent=2) if output == "json" else yaml.safe_dump(values, sort_keys=False), end="")
+        print("" if output == "yaml" else "\n", end="")
+    else:
+        for item in found:
+            _print(item)
+    return 0 if all(item.record.intact for item in found) else FAULTY
+
+
+def _id(record: Record) -> str:
+    return str(record.body.get("request.id", ""))
+
+
+def _in(chain: Chain, request: str, read_up: Any) -> list[Shown]:
+    """Answers whose id begins so. What is in force for one is the last record before it that says it, else (old
+    segments were removed and it was recorded anew) the first one after it."""
+    found: list[tuple[Record, Record | None]] = []
+    said: dict[object, Record] = {}
+    for record, _ in chain.records(read_up):
+        if record is None:
+            continue
+        if record.kind == Kind.IN_FORCE and record.body.get(POLICY) is not None:
+            named = str(record.body[POLICY])
+            said[named] = record
+            found = [(a, p or (record if a.body.get(POLICY) == named else None)) for a, p in found]
+        elif record.kind == Kind.ANSWER and request and _id(record).startswith(request):
+            found.append((record, said.get(str(record.body.get(POLICY)))))
+    return [Shown(chain, answer, policy) for answer, policy in found]
+
+
+def _print(item: Shown) -> None:
+    record, policy = item.record, item.policy
+    _table({k: v for k, v in record.body.items() if k not in _OWN})
+    if policy:
+        print(plain(f"in force for it, by record {policy.seq} of {policy.body.get('time')}:"))
+        _table({k: policy.body[k] for k in ("generation", "policy", "engine") if k in policy.body})
+    elif POLICY in record.body:
+        print("no record here says what that policy is")
+    state = "is as it was written" if record.intact else "IS NOT what was written"
+    folder = item.chain.folder
+    print(f"record {record.seq} of {folder} {state}; `slm audit verify {folder}` checks the whole chain")
 
 
 def _table(values: Mapping[str, Any]) -> None:
@@ -47,22 +99,12 @@ def _table(values: Mapping[str, Any]) -> None:
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in sorted(values.items()):
-        table.add_row(name, json.dumps(value) if isinstance(value, dict) else str(value))
+        # No markup: what callers chose is among them.
+        table.add_row(Text(plain(name)), Text(plain(json.dumps(value) if isinstance(value, dict) else str(value))))
     Console().print(table)
 
 
-def _value(chain: Chain, record: Record) -> dict[str, Any]:
-    policy = in_force_of(chain, record)
+def _value(item: Shown) -> dict[str, Any]:
+    record, policy = item.record, item.policy
     more = {"inForce": {**policy.body, "hash": policy.hash, "intact": policy.intact}} if policy else {}
     return {**record.body, "hash": record.hash, "intact": record.intact, **more}
-
-
-def in_force_of(chain: Chain, answer: Record) -> Record | None:
-    """The record that says what the policy of an answer is: the last one before it, else (old segments were removed and
-    it was recorded anew) the first one after it."""
-    found = None
-    for record, _ in chain.records():
-        fits = record.kind == Kind.IN_FORCE and record.body.get(POLICY) == answer.body.get(POLICY) is not None
-        if fits and (record.seq < answer.seq or found is None):
-            found = record
-    return found

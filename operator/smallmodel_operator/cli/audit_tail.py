@@ -8,8 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from smallmodel_operator.audit.record import Kind, Record, read
-from smallmodel_operator.cli.audit import SAID, NoRecords, chains, failed
+from smallmodel_operator.cli.audit import SAID, failed, plain
+from smallmodel_operator.cli.audit_files import NoRecords, chains, opened, why
 
 FOLLOW_SECONDS: Final = 0.5
 LEAST_SEGMENTS: Final = 2
@@ -40,16 +43,10 @@ def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
     found = []
     for chain in chains(names):
         for path in _newest(chain.segments):
-            with path.open("rb") as file:
-                # What a crash left uncommitted is cut off when the gateway's agent starts again.
-                at = file.seek(min(read_up_to.get(path, 0), path.stat().st_size))
-                for line in file:
-                    if not line.endswith(b"\n"):
-                        break
-                    at += len(line)
-                    with suppress(ValueError):
-                        found.append(read(line))
-            read_up_to[path] = at
+            lines, read_up_to[path] = _more(path, read_up_to.get(path, 0))
+            for line in lines:
+                with suppress(ValueError):
+                    found.append(read(line))
     shown = (record for record in found if record.kind == Kind.ANSWER or record.body.get("event") in SAID)
     return sorted(shown, key=lambda record: str(record.body.get("time")))
 
@@ -65,14 +62,33 @@ def _newest(paths: Sequence[Path]) -> list[Path]:
     return list(paths[len(paths) - found :])
 
 
+def _more(path: Path, since: int) -> tuple[list[bytes], int]:
+    """Whole lines of a file from a byte on, and where they end."""
+    try:
+        with opened(path) as file:
+            # What a crash left uncommitted is cut off when the gateway's agent starts again.
+            at = file.seek(min(since, path.stat().st_size))
+            data = file.read()
+    except FileNotFoundError:  # an old segment that was removed meanwhile
+        return [], 0
+    except OSError as error:
+        raise NoRecords(f"{path} cannot be read: {why(error)}.") from None
+    end = data.rfind(b"\n") + 1
+    return data[:end].split(b"\n")[:-1], at + end
+
+
 def _print(records: list[Record], output: str) -> None:
     for record in records:
         body = record.body
         if output == "json":
-            print(json.dumps({**body, "hash": record.hash}), flush=True)
+            print(json.dumps({**body, "hash": record.hash, "intact": record.intact}), flush=True)
             continue
+        if output == "yaml":
+            print(yaml.safe_dump([{**body, "hash": record.hash, "intact": record.intact}]), end="", flush=True)
+            continue
+        edited = "" if record.intact else "  IS NOT what was written"
         if record.kind == Kind.NOTE:
-            print(f"{body.get('time')}  {SAID[body['event']](body)}", flush=True)
+            print(plain(f"{body.get('time')}  {SAID[body['event']](body)}{edited}"), flush=True)
             continue
         tokens = f"{body.get('gen_ai.usage.input_tokens', '-')}/{body.get('gen_ai.usage.output_tokens', '-')}"
         words = (
@@ -84,4 +100,4 @@ def _print(records: list[Record], output: str) -> None:
             f"{body.get('slm.duration_ms', '-')} ms",
             str(body.get("request.id", "-")),
         )
-        print("  ".join(words), flush=True)
+        print(plain("  ".join(words) + edited), flush=True)

@@ -14,17 +14,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from smallmodel_operator.audit import summary
 from smallmodel_operator.audit.history import History
 from smallmodel_operator.audit.page import page
 from smallmodel_operator.audit.period import Period
 from smallmodel_operator.audit.record import Record
-from smallmodel_operator.audit.report import Fault, FaultKind
 from smallmodel_operator.audit.sign import KEY, Signer, signed
 from smallmodel_operator.audit.verify import Verifier
 from smallmodel_operator.boundary.controls import CONTROLS
-from smallmodel_operator.cli.audit import Chain, NoRecords, chains, failed
+from smallmodel_operator.cli.audit import failed, plain, through
+from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains
 
 WRONG = 1
 SHARES: Final = (("proven", "proven"), ("not_proven", "not enforced"), ("unknown", "unknown"))
@@ -84,16 +85,10 @@ def _checked(chain: Chain, found: summary.Summary, keys: list[str]) -> summary.C
         found.add(record)
         history.add(record)
 
-    verifier = Verifier(seen=seen)
-    for path in chain.segments:
-        with path.open("rb") as file:
-            verifier.segment(path.name, file)
-    done = verifier.finish(head)
-    for strange in (key for key in done.keys if keys and key not in keys):
-        detail = f"it is signed with key {strange}, which --key does not name"
-        done.faults.append(Fault(FaultKind.STRANGE_KEY, done.signed_to, str(chain.folder), detail=detail))
+    verifier = Verifier(keys, seen=seen)
+    through(verifier, chain)
     place = chain.folder.parent.name if chain.folder.name == "audit" else chain.folder.name
-    return summary.Chain(place, done, history)
+    return summary.Chain(place, verifier.finish(head), history)
 
 
 def _signer(path: Path) -> Signer:
@@ -124,7 +119,8 @@ def _show(value: dict[str, Any]) -> None:
         table.add_column(title, overflow="fold")
     for use in value["uses"]:
         names = ("requests", "answered", "refused", "failed", "left")
-        table.add_row(use["model"] or "-", use["caller"] or "-", *(str(use[name]) for name in names))
+        texts = (use["model"] or "-", use["caller"] or "-", *(str(use[name]) for name in names))
+        table.add_row(*(Text(plain(text)) for text in texts))  # no markup: it is what records say
     console.print(table)
     for gateway in value["gateways"]:
         state = "intact" if gateway["intact"] else f"{len(gateway['faults'])} FAULT(S)"
@@ -134,7 +130,7 @@ def _show(value: dict[str, Any]) -> None:
             f"many; head {gateway['head']}"
         )
         for fault in gateway["faults"]:
-            print(f"  {fault}")
+            print(plain(f"  {fault}"))
 
 
 def _show_network(value: dict[str, Any]) -> None:

@@ -35,6 +35,26 @@ def replace(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
+def replace_durably(path: Path, content: bytes) -> None:
+    """The same on a disk: when it returns, the new content is there after a loss of power, too; before, the old or the
+    new, never a part of one.
+
+    Raises:
+        OSError: the disk is full or not writable; the old file is untouched.
+    """
+    temporary = path.with_name(f".{path.name}{_MARK}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fdatasync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def in_order(names: Iterable[str]) -> list[str]:
     """Whatever is referred to comes before what refers to it: endpoints, clusters, routes, certificates, listeners."""
     rank = {CDS: 1, RDS: 2, LDS: 4}

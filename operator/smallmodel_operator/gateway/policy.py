@@ -6,7 +6,7 @@ An answer's record has the hashes only; a record of kind `in-force` has what the
 from functools import lru_cache
 from typing import Any, Final
 
-from smallmodel_operator.audit.verify import hash_of
+from smallmodel_operator.audit.policies import hash_of
 from smallmodel_operator.gateway.state import Model
 
 REVISION_DIGITS: Final = 16

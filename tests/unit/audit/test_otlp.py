@@ -19,7 +19,8 @@ def attributes(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_an_answer() -> None:
-    answer = record(**{"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 12, "commit": {"log": 1}})
+    own = {"commit": {"log": 1}, "key": "k", "signature": "s"}
+    answer = record(**{"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 12, **own})
     made = log_record(answer)
     assert made["timeUnixNano"] == made["observedTimeUnixNano"] == "1795262400000123000"
     assert (made["eventName"], made["severityText"]) == ("smallmodel.answer", "INFO")

@@ -10,11 +10,12 @@ import pytest
 from tests.fakes.chain import BEGAN, SIGNER, Fixture
 
 from smallmodel_operator.audit.head import Head
+from smallmodel_operator.audit.policies import hash_of
 from smallmodel_operator.audit.record import ORIGIN, Kind, read, seal
 from smallmodel_operator.audit.report import FaultKind, Report
 from smallmodel_operator.audit.sign import Signer, signed
-from smallmodel_operator.audit.verify import hash_of
-from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def made(tmp_path: Path) -> Fixture:
 
 def report(made: Fixture, key: str = SIGNER.public, *, part: bool = False) -> Report:
     (chain,) = chains([str(made.audit)])
-    return check(chain, key, part=part)
+    return check(chain, [key] if key else [], part=part)
 
 
 def faults(made: Fixture, key: str = SIGNER.public) -> list[tuple[FaultKind, int, int]]:
@@ -79,8 +80,12 @@ def test_an_edited_record_with_a_hash_that_fits(made: Fixture) -> None:
         record = read(line)
         return seal({**record.body, "gen_ai.request.model": "bob"}, record.seq, record.prev)[0]
 
-    edit(made, 9, forge)
-    assert faults(made) == [(FaultKind.UNLINKED, 10, 0)]
+    inner = next(r["seq"] for r in made.records if r["seq"] > 8 and "commit" not in r)
+    edit(made, inner, forge)
+    assert faults(made) == [(FaultKind.UNLINKED, inner + 1, 0)]
+    last = next(r["seq"] for r in made.records if r["seq"] > inner + 1 and "commit" in r)
+    edit(made, last, forge)
+    assert faults(made)[1:] == [(FaultKind.UNSIGNED, last, 0), (FaultKind.UNLINKED, last + 1, 0)]
 
 
 def test_a_record_that_is_gone(made: Fixture) -> None:
@@ -165,8 +170,46 @@ def test_a_head_that_is_edited_or_gone(made: Fixture) -> None:
     head.write_bytes(Head(len(made.records), "0" * 64).dump(SIGNER))
     assert [kind for kind, _, _ in faults(made)] == [FaultKind.HEAD]
     head.unlink()
-    assert faults(made) == []
-    assert "there is no head" in report(made).warnings[0]
+    assert faults(made) == [(FaultKind.HEAD, len(made.records), 0)]
+    assert "Copy it, too" in str(report(made).faults[0])
+    assert report(made, part=True).intact
+
+
+def test_files_under_another_name(made: Fixture) -> None:
+    """Renamed so that their order stays, or with a record of the one before at their beginning."""
+    first, second = made.segments[1:3]
+    number = int(second.stem)
+    renamed = second.with_name(f"{number - 1:020d}.jsonl")
+    second.rename(renamed)
+    assert faults(made) == [(FaultKind.MISPLACED, number, 0)]
+    assert f"named after record {number - 1}, and begins with record {number}" in str(report(made).faults[0])
+    renamed.rename(second)
+    whole, last = first.read_bytes(), first.read_bytes().splitlines(keepends=True)[-1]
+    first.write_bytes(whole[: -len(last)])
+    second.write_bytes(last + second.read_bytes())
+    assert faults(made) == [(FaultKind.MISPLACED, number - 1, 0)]
+
+
+def test_records_nobody_committed_do_not_count(made: Fixture) -> None:
+    """They stand after the last signature: a crash leaves them, or somebody without the key."""
+    path, whole = made.segments[-1], len(made.records)
+    prev = read(path.read_bytes().splitlines()[-1]).hash
+    line, prev = seal({"kind": "note", "event": "x", "time": "t"}, whole + 1, prev)
+    path.write_bytes(path.read_bytes() + line)
+    found = report(made)
+    assert (found.faults, found.last, found.tail) == ([], whole, len(line))
+    assert "x" not in [note["event"] for note in found.notes]
+    another, _ = seal({"kind": "note", "event": "x", "time": "t"}, whole + 2, prev)
+    path.with_name(f"{whole + 2:020d}.jsonl").write_bytes(another)
+    assert faults(made) == [(FaultKind.UNSIGNED, whole + 1, whole + 2)]
+
+
+def test_a_line_that_was_cut_off_is_named_where_it_is(made: Fixture) -> None:
+    path = made.segments[1]
+    lines = path.read_bytes().count(b"\n")
+    path.write_bytes(path.read_bytes() + b"x")
+    (fault,) = report(made).faults
+    assert (fault.kind, fault.file, fault.line) == (FaultKind.UNREADABLE, path.name, lines + 1)
 
 
 def test_a_chain_somebody_else_signed(made: Fixture, tmp_path: Path) -> None:
@@ -200,7 +243,10 @@ def test_a_chain_begins_with_nothing_before_it(tmp_path: Path) -> None:
     line, _ = seal({"kind": "note", "event": "x"}, 1, "1" * 64)
     (folder / "1.jsonl").write_bytes(line)
     (chain,) = chains([str(folder)])
-    assert [f.kind for f in check(chain).faults] == [FaultKind.UNLINKED]
+    assert [f.kind for f in check(chain).faults] == [FaultKind.UNLINKED, FaultKind.HEAD]
+    line, _ = seal(SIGNER.sign({"kind": "note", "event": "x", "commit": {}, "seq": 1, "prev": "1" * 64}), 1, "1" * 64)
+    (folder / "1.jsonl").write_bytes(line)
+    assert [f.kind for f in check(chain).faults] == [FaultKind.UNLINKED, FaultKind.HEAD]
 
 
 def test_signatures() -> None:

@@ -1,17 +1,20 @@
 """`slm audit`, as people run it."""
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
-from tests.fakes.chain import SIGNER, Fixture
+import yaml
+from tests.fakes.chain import BEGAN, SIGNER, Fixture
 from tests.gateway.states import model
 from typer.testing import CliRunner, Result
 
 from smallmodel_operator.cli import audit_tail
 from smallmodel_operator.cli.app import app
-from smallmodel_operator.cli.audit import Chain, chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import Chain, chains
 from smallmodel_operator.gateway.policy import in_force, policy, policy_hash
 
 
@@ -207,3 +210,153 @@ def test_several_gateways_are_several_chains(made: Fixture, tmp_path: Path) -> N
 def test_help_names_every_command() -> None:
     words = run("--help").output
     assert all(name in words for name in ("verify", "show", "export", "tail"))
+
+
+# -- as users meet them ----------------------------------------------------------------------------------------
+
+
+def words(done: Result) -> str:
+    return " ".join(done.output.split())
+
+
+def test_the_beginning_of_an_id_is_enough_if_it_is_one(made: Fixture, tmp_path: Path) -> None:
+    made.start()
+    made.answer(1, **{"request.id": "0b9d6f0e-7f5a"})
+    made.answer(2, **{"request.id": "0b9d6f0f-1111"})
+    made.read()
+    made.stop()
+    assert "0b9d6f0e-7f5a" in run("show", "0b9d6f0e", tmp_path).output
+    done = run("show", "0b9d", tmp_path)
+    assert done.exit_code == 1
+    assert "2 requests begin with '0b9d': 0b9d6f0e-7f5a, 0b9d6f0f-1111. Give more" in words(done)
+    assert run("show", "request-1", tmp_path).exit_code == 0, "the whole id is meant, not request-10"
+    assert len(json.loads(run("show", "0b9d6f0f-1111", tmp_path, "-o", "json").output)) == 2
+    done = run("show", "request-", tmp_path)
+    assert "and 11 more" in words(done)
+    assert run("show", "", tmp_path).exit_code == 1
+
+
+def test_show_for_programs(made: Fixture, tmp_path: Path) -> None:
+    (value,) = yaml.safe_load(run("show", "request-7", tmp_path, "-o", "yaml").output)
+    assert value == json.loads(run("show", "request-7", tmp_path, "-o", "json").output)[0]
+    done = run("show", "request-99", tmp_path)
+    assert "no record of request 'request-99': it may have come to a gateway whose records are not here" in words(done)
+
+
+def test_what_a_caller_chose_does_not_steer_the_terminal(made: Fixture, tmp_path: Path) -> None:
+    """Nor is it markup: `[/]` as a model's name would end the command."""
+    made.start()
+    chosen = {"gen_ai.request.model": "[/] [red]\x1b[2J\u202e\n", "slm.caller": "\x1b[31m"}
+    made.answer(1, **{"request.id": "evil", **chosen})
+    made.read()
+    made.stop()
+    done = run("show", "evil", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert r"[/] [red]\x1b[2J\u202e\n" in done.output
+    assert "\x1b" not in run("tail", "-n", "2", tmp_path).output
+    assert run("verify", tmp_path).exit_code == 0
+
+
+def test_a_folder_that_cannot_be_looked_into_is_not_passed_over(
+    made: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gateway-1").mkdir()
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("gateway-1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for command in (["verify"], ["show", "request-1"], ["export"], ["tail"]):
+        done = run(*command, tmp_path)
+        assert done.exit_code == 2, done.output
+        assert "gateway-1 cannot be looked into: Permission denied" in words(done)
+
+
+def test_a_segment_that_cannot_be_read_is_named(made: Fixture, tmp_path: Path) -> None:
+    made.segments[-1].rename(tmp_path / "aside")
+    loop = made.audit / "00000000000000000099.jsonl"
+    loop.symlink_to(loop.name)
+    for command in (["show", "request-1"], ["export"], ["tail"]):
+        done = run(*command, tmp_path)
+        assert done.exit_code == 2
+        assert "00099.jsonl cannot be read: Too many levels of symbolic links" in words(done)
+        assert "Traceback" not in done.output
+    done = run("verify", tmp_path)
+    assert done.exit_code == 1
+    assert "unreadable: it cannot be read: Too many levels" in words(done)
+
+
+def test_an_export_says_what_is_damaged(made: Fixture, tmp_path: Path) -> None:
+    path = made.segments[0]
+    path.write_bytes(path.read_bytes().replace(b"request-2", b"request-x", 1) + b"no record\n")
+    done = run("export", tmp_path)
+    assert done.exit_code == 1
+    assert "1 line(s) are no records and were left out, 1 record(s) are not what was written" in words(done)
+    assert "IS NOT what was written" in run("tail", "-n", "30", made.segments[0]).output
+
+
+def test_records_of_another_shape_do_not_end_a_check(made: Fixture, tmp_path: Path) -> None:
+    """Somebody with a key of his own can sign anything."""
+    made.start()
+    for body in (
+        {"kind": "checkpoint", "requests": 7},
+        {"kind": "checkpoint", "requests": [1, {"since": None}]},
+        {"kind": "note", "event": "boundary", "namespaces": [1], "cut": "x", "reason": 5, "inference": "Stopped"},
+        {"kind": "note", "event": "segments-removed", "through": "x"},
+        {"kind": "note", "event": "agent-began", "lost_after": "x", "lost_up_to": []},
+        {"kind": "in-force", "slm.target": 5, "slm.policy": [], "policy": 3},
+        {"kind": "note", "event": ["x"], "time": 5},
+        {"kind": "answer", "request.id": 8, "slm.policy": 9},
+    ):
+        made.recorder.add(body)
+        made.recorder.commit()
+    made.stop()
+    for command in (["verify"], ["show", "8"], ["export", "--format", "otlp"], ["tail", "-n", "99"]):
+        done = run(*command, tmp_path)
+        assert done.exit_code == 0, done.output
+
+
+def test_several_keys(made: Fixture, tmp_path: Path) -> None:
+    assert run("verify", "--key", "00" * 32, "--key", SIGNER.public, tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["no", "{}", "[1]", '[{"gateway": 1}]', "[" * 100_000])
+def test_what_was_not_noted(made: Fixture, tmp_path: Path, text: str) -> None:
+    (tmp_path / "noted").write_text(text)
+    done = run("verify", "--noted", tmp_path / "noted", tmp_path)
+    assert done.exit_code == 2
+    assert "is not what `slm audit verify -o json` prints" in words(done)
+    assert "cannot be read: No such file" in words(run("verify", "--noted", tmp_path / "gone", tmp_path))
+
+
+def test_a_chain_that_goes_on_while_it_is_copied_is_intact(made: Fixture, tmp_path: Path) -> None:
+    """The head first, as the how-to has it: more may come before the rest is copied."""
+    head = (made.audit / "head.json").read_bytes()
+    made.start()
+    for _ in range(30):
+        made.answer(3)
+        made.read()
+    made.stop()
+    (made.audit / "head.json").write_bytes(head)
+    done = run("verify", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "record(s) after the signed head" in done.output
+
+
+def test_segments_that_come_and_go_while_it_is_checked(
+    made: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is listed before the head is read may be rotated, or removed, by then."""
+    (chain,) = chains([str(tmp_path)])
+    made.start()
+    for _ in range(10):
+        made.answer(8)
+        made.read()
+    made.recorder.retain(8000, BEGAN)
+    made.stop()
+    assert not chain.segments[0].exists()
+    report = check(chain)
+    assert (report.faults, report.last) == ([], made.recorder.seq)

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -23,6 +24,10 @@ from smallmodel_operator.gateway.accesslog.position import HEAD_BYTES, Position,
 BATCH_BYTES: Final = 128 * 1024
 """Read at a time, and the longest line taken: about 130 lines, a few milliseconds until others get their turn."""
 POLL_SECONDS: Final = 0.2
+BEGINS: Final = b'{"'
+"""A line of the log."""
+MOST_TRIES: Final = 32
+"""Places of an unreadable line where another one may begin; texts that end so are among them."""
 
 logger = logging.getLogger(__name__)
 
@@ -169,8 +174,9 @@ class LogReader:
         files = log_files(self.path)
         known = self._position
         if known is not None:
-            for file in files:
-                if file.inode == known.inode and self._reopen(file, known):
+            # A claim that was copied, or comes from a backup, has other inodes: a file's beginning says which it is.
+            for file in sorted(files, key=lambda file: file.inode != known.inode):
+                if (file.inode == known.inode or known.head_bytes) and self._reopen(file, known):
                     return True
             self._on_garbage("missing")
         following = _first_after(files, known.after if known else 0)
@@ -183,7 +189,7 @@ class LogReader:
         if not known.matches(descriptor):
             os.close(descriptor)
             return False
-        self._descriptor = descriptor
+        self._descriptor, self._position = descriptor, replace(known, inode=file.inode)
         return True
 
     def _open(self, file: LogFile) -> None:
@@ -238,9 +244,25 @@ class LogReader:
             try:
                 self._on_line(line)
             except Exception as error:
-                self._not_taken(error)
+                if not isinstance(error, ValueError) or not self._rest_of(line):
+                    self._not_taken(error)
         self._advance(end, skipping=False)
         return True
+
+    def _rest_of(self, line: bytes) -> bool:
+        """A line that broke off, because Envoy was killed or the disk was full, and the one Envoy wrote behind it: that
+        one is whole. False: there is none."""
+        at = len(line)
+        for _ in range(MOST_TRIES):
+            # Within a line this stands in no text: its quote would have a backslash before it.
+            at = line.rfind(BEGINS, 1, at)
+            if at < 0:
+                return False
+            with suppress(ValueError):
+                self._on_line(line[at:])
+                self._on_garbage("torn")
+                return True
+        return False
 
     def _not_taken(self, error: Exception) -> None:
         if isinstance(error, ValueError):

@@ -66,5 +66,9 @@ def sealed(body: dict[str, Any], seq: int, prev: str) -> tuple[bytes, str]:
     try:
         return finish(body)
     except ValueError:
-        whole = {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in body.items()}
-        return finish(whole)
+        return finish(unicode(body))
+
+
+def unicode(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with texts that can be written: half a surrogate pair becomes a question mark."""
+    return {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in body.items()}

@@ -17,7 +17,9 @@ CLOSED, OPEN = b"1", b"0"
 LEAST_BYTES: Final = 32 * 1024 * 1024
 """Free on the claim below which requests are refused: room for what is under way, in the log and in records, and for
 what comes until the next look."""
-
+FULL_BYTES: Final = 1024 * 1024
+"""Free on the claim below which Envoy's next lines may not get into its log, where requests are served all the same:
+without any line there would be no record that fails, and nothing would say so."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +50,15 @@ class Door:
             self._said = closed
 
     def room(self) -> str:
-        """Why there is too little of it; empty: there is enough, or nobody asked.
+        """Why there is too little of it; empty: there is enough.
 
         Raises:
             OSError: the disk does not answer.
         """
-        if not self.strict:
-            return ""
+        least = LEAST_BYTES if self.strict else FULL_BYTES
         found = os.statvfs(self._folder)
         free = found.f_bavail * found.f_frsize
-        return "" if free >= LEAST_BYTES else f"only {free >> 20} MiB of {LEAST_BYTES >> 20} MiB are free on the claim"
+        return "" if free >= least else f"only {free >> 10} KiB of {least >> 10} KiB are free on the claim"
 
 
 def close(door: Door, *, closed: bool = True) -> None:

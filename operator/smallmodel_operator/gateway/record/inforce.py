@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from smallmodel_operator.audit.policies import ALL, GONE, hash_of
 from smallmodel_operator.audit.record import Kind
-from smallmodel_operator.audit.verify import ALL, GONE, hash_of
 from smallmodel_operator.gateway.files import replace
 from smallmodel_operator.gateway.policy import in_force
 from smallmodel_operator.gateway.state import Model

@@ -71,7 +71,7 @@ class Recording:
         self._recorder = Recorder(
             settings.audit_dir,
             settings.identity,
-            self._signer(),
+            self._signer(self._master),
             life=lambda: life_of(settings.admin_socket),
             sync=lambda: self._reader.sync(),
         )
@@ -94,13 +94,15 @@ class Recording:
         self._noted = Noted(settings.gateway_data_dir)
         self._findings = Findings(settings.gateway_data_dir)
         self._signed = 0
+        self._counted = self._counting.now
+        """What the last checkpoint said."""
 
     def _engine_master(self) -> bytes:
         keys = self._agent.world.keys
         return keys.engine_master if keys is not None else b""
 
-    def _signer(self) -> Signer:
-        signer = Signer(audit_seed(self._master, self._agent.settings.identity))
+    def _signer(self, master: bytes) -> Signer:
+        signer = Signer(audit_seed(master, self._agent.settings.identity))
         metrics.SIGNER.info({"key": signer.public})
         logger.info("records of this gateway are signed with key %s", signer.public)
         return signer
@@ -153,13 +155,14 @@ class Recording:
     def _checkpoint(self) -> None:
         master = self._engine_master()
         if master and master != self._master:
+            self._recorder.resign(self._signer(master))
             self._master = master
-            self._recorder.resign(self._signer())
-        elif self._recorder.seq == self._signed:
-            return
         count = self._counting.now
+        # A count taken after the last checkpoint is the last word on it, though nothing was recorded since.
+        if self._recorder.seq == self._signed and count == self._counted:
+            return
         self._recorder.checkpoint([count.dump()] if count.since else [])
-        self._signed = self._recorder.seq
+        self._signed, self._counted = self._recorder.seq, count
 
     def _note_configuration(self) -> None:
         self._recorder.note("configuration", files={name: v for name, v in self._versions.items() if v})
@@ -225,10 +228,11 @@ class Recording:
 
     def _go_on(self, short: str) -> None:
         """The last batch was recorded. `short`: there is too little room for more, though."""
-        metrics.FAILING.set(0)
+        metrics.FAILING.set(bool(short) and not self._door.strict)
         if short:
             if not self.trouble:
-                logger.error("requests are refused before answers cannot be recorded: %s", short)
+                what = "requests are refused before answers cannot be recorded" if self._door.strict else "disk full"
+                logger.error("%s: %s", what, short)
             self._stop(short)
             return
         if self.trouble:
@@ -242,7 +246,7 @@ class Recording:
             began = time.monotonic()
             try:
                 more = await self._do(self._step)
-                short = await self._do(self._door.room) if self._door.strict else ""
+                short = await self._do(self._door.room)
             except Exception as error:
                 self._failed(error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -279,8 +283,7 @@ class Recording:
                 await self._tried(self._checkpoint)
 
     async def _tidy(self) -> None:
-        looked = float("-inf")
-        watch = self._agent.world.boundaries
+        looked, watch = float("-inf"), self._agent.world.boundaries
         while True:
             if self._agent.writer.versions != self._versions:
                 self._versions = dict(self._agent.writer.versions)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smallmodel_operator.audit.record import Kind
-from smallmodel_operator.gateway.record.answer import ANSWER, sealed
-from smallmodel_operator.gateway.record.segments import COMMIT
+from smallmodel_operator.audit.record import COMMIT, Kind
+from smallmodel_operator.gateway.record.answer import ANSWER, sealed, unicode
 
 CHECKPOINT = Kind.CHECKPOINT.value
 Sign = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -27,7 +26,7 @@ class Mark:
 
 
 class Pending:
-    """Follows the record `seq` with the hash `hash`. `sign` signs a checkpoint."""
+    """Follows the record `seq` with the hash `hash`. `sign` signs checkpoints, and the last record of each commit."""
 
     def __init__(self, seq: int, hash_: str, sign: Sign) -> None:
         self.answered: list[str] = []
@@ -61,8 +60,12 @@ class Pending:
             self.answered.append(body["time"])
 
     def _sealed(self, body: dict[str, Any], seq: int) -> tuple[bytes, str]:
-        if body["kind"] == CHECKPOINT:
-            body = self._sign({**body, "seq": seq, "prev": self._hash})
+        if body["kind"] == CHECKPOINT or COMMIT in body:
+            whole = {**body, "seq": seq, "prev": self._hash}
+            try:
+                body = self._sign(whole)
+            except ValueError:
+                body = self._sign(unicode(whole))
         return sealed(body, seq, self._hash)
 
     def whole(self, commit: Mapping[str, Any]) -> tuple[bytes, int, str]:

@@ -5,7 +5,6 @@ else, so the two cannot disagree. A line is recorded and passed in the log by th
 """
 
 import logging
-import os
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,15 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from smallmodel_operator.audit.head import Head
-from smallmodel_operator.audit.record import Kind, read
+from smallmodel_operator.audit.record import Kind
 from smallmodel_operator.audit.sign import Signer
-from smallmodel_operator.audit.verify import BEGAN, REMOVED
+from smallmodel_operator.audit.verify import BEGAN, HEAD, KEY_CHANGED, REMOVED
 from smallmodel_operator.gateway.accesslog.position import Position
+from smallmodel_operator.gateway.files import replace_durably
 from smallmodel_operator.gateway.record.answer import answer, stamp
 from smallmodel_operator.gateway.record.pending import Mark, Pending
-from smallmodel_operator.gateway.record.segments import Segments, segments
+from smallmodel_operator.gateway.record.segments import Segments, beginning, segments
 
-HEAD: Final = "head.json"
 POLICY: Final = "slm.policy"
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 
@@ -61,6 +60,7 @@ class Recorder:
         self._pending = Pending(0, "", self._sign)
         self._position: Position | None = None
         self._head_due = False
+        self._handed_to = signer.public
         self._last_counts: Mapping[str, Any] = {}
         self._told = ("", False)
         """The life of Envoy, and the failure, that a note tells of already."""
@@ -73,13 +73,15 @@ class Recorder:
         Raises:
             OSError: the folder cannot be read or written.
         """
-        found = self._segments.open()
+        known = self._known_head()
+        found = self._segments.open(known.seq if isinstance(known, Head) else 0)
         self.seq, self.hash = found.seq, found.hash
         self._pending = Pending(found.seq, found.hash, self._sign)
         commit = found.commit or {}
         self._position = _position(commit.get("log"))
         self.since, self.recorded = str(commit.get("since", "")), int(commit.get("recorded", 0))
-        known = self._known_head()
+        if known is None and self.seq:
+            known = "it was gone"
         if not self.seq:
             self.note("chain-began", gateway=self._gateway)
         if not self.seq and known is None:
@@ -102,7 +104,7 @@ class Recorder:
         try:
             return Head.load(path.read_bytes())
         except FileNotFoundError:
-            return "it was gone" if self.seq else None
+            return None
         except ValueError as error:
             return str(error)
 
@@ -138,8 +140,15 @@ class Recorder:
         return self._pending.end
 
     def resign(self, signer: Signer) -> None:
-        """From now on another key signs."""
-        self.note("key-changed", before=self._signer.public, now=signer.public)
+        """From now on another key signs. The one before hands over to it: else anybody's key could follow it.
+
+        Raises:
+            OSError: that cannot be written; the one before still signs.
+        """
+        if self._handed_to != signer.public:
+            self.note(KEY_CHANGED, before=self._signer.public, now=signer.public)
+            self._handed_to = signer.public
+        self.commit()
         self._signer = signer
 
     def _sign(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,6 +203,8 @@ class Recorder:
             OSError: it is not on the disk; try again.
         """
         try:
+            if self._head_due:  # never more than one commit after it
+                self._write_head()
             if self._pending:
                 self._commit()
             if self._head_due:
@@ -247,9 +258,7 @@ class Recorder:
 
     def _write_head(self) -> None:
         head = Head(self.seq, self.hash, self._gateway, stamp(self._clock()))
-        temporary = self.folder / f".{HEAD}.new"
-        temporary.write_bytes(head.dump(self._signer))
-        os.replace(temporary, self.folder / HEAD)
+        replace_durably(self.folder / HEAD, head.dump(self._signer))
         self._head_due = False
 
     # -- bounds ------------------------------------------------------------------------------------------------
@@ -271,7 +280,7 @@ class Recorder:
             reason = "age" if stat.st_mtime < oldest.timestamp() else "size" if size > max_bytes else ""
             if not reason:
                 break
-            first, prev = _first_of(following)
+            first, prev = beginning(following)
             self.note(REMOVED, reason=reason, through=first - 1, through_hash=prev)
             self.commit()
             path.unlink()
@@ -281,16 +290,6 @@ class Recorder:
 
     def close(self) -> None:
         self._segments.close()
-
-
-def _first_of(path: Path) -> tuple[int, str]:
-    """Number of a segment's first record, and the hash of the one before it; from its name where it cannot be read."""
-    with path.open("rb") as file:
-        try:
-            record = read(file.readline())
-        except ValueError:
-            return int(path.stem), ""
-    return record.seq, record.prev
 
 
 def _position(value: Any) -> Position | None:

@@ -7,16 +7,16 @@ was never said to be recorded, and the log it came from is read again from where
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from smallmodel_operator.audit.record import ORIGIN, read
+from smallmodel_operator.audit.record import COMMIT, ORIGIN, read
+from smallmodel_operator.audit.segment import named
 from smallmodel_operator.gateway.record.answer import stamp
 
-COMMIT: Final = "commit"
-"""Entry of the last record of each commit: how far the log was read."""
 SUFFIX: Final = ".jsonl"
 DAY: Final = len("2026-11-21")
 
@@ -40,8 +40,8 @@ def segments(folder: Path) -> list[Path]:
     Raises:
         OSError: the folder cannot be listed.
     """
-    names = (p for p in folder.iterdir() if p.suffix == SUFFIX and p.stem.isascii() and p.stem.isdigit())
-    return sorted(names, key=lambda p: int(p.stem))
+    found = (path for path in folder.iterdir() if path.suffix == SUFFIX and named(path.name))
+    return sorted(found, key=lambda path: named(path.name))
 
 
 def ended(folder: Path, before: datetime) -> bool:
@@ -54,6 +54,16 @@ def first_of(folder: Path) -> int:
     """Number of the first record that is still there; 1: there is none."""
     found = segments(folder)
     return int(found[0].stem) if found else 1
+
+
+def beginning(path: Path) -> tuple[int, str]:
+    """Number of a segment's first record, and the hash of the one before it; from its name where it cannot be read."""
+    with path.open("rb") as file:
+        try:
+            record = read(file.readline())
+        except ValueError:
+            return named(path.name), ""
+    return record.seq, record.prev
 
 
 class Segments:
@@ -69,9 +79,12 @@ class Segments:
         self._segment_bytes = segment_bytes
         self._descriptor: int | None = None
         self._size = 0
+        self._unsure = False
+        """A write failed, and what it left may still be there."""
 
-    def open(self) -> Found:
-        """Find the last commit and be ready to append after it.
+    def open(self, known: int = 0) -> Found:
+        """Find the last commit and be ready to append after it. `known`: number of a record that was committed for
+        certain; zeros in what comes after it are what a node leaves that lost its power, and no damage.
 
         Raises:
             OSError: the folder cannot be made, read or written.
@@ -82,9 +95,11 @@ class Segments:
         aside: list[str] = []
         cut_bytes = cut_records = 0
         for path in reversed(segments(self.folder)):
-            end, last = _last_commit(path)
-            rest = path.read_bytes()[end:]
-            if last is None and _damaged(rest):
+            whole = path.is_file()
+            end, last = _last_commit(path, known) if whole else (0, None)
+            rest = path.read_bytes()[end:] if whole else b""
+            torn = b"\0" in rest and named(path.name) > known
+            if not whole or (last is None and _damaged(rest) and not torn):
                 path.rename(path.with_name(f"{path.name}.damaged"))
                 aside.append(path.name)
                 continue
@@ -114,20 +129,29 @@ class Segments:
             self._begin(first)
             self._day = today
         assert self._descriptor is not None
+        if self._unsure:
+            self._cut(self._descriptor)
         try:
             _write(self._descriptor, data)
             os.fdatasync(self._descriptor)
         except OSError:
-            os.ftruncate(self._descriptor, self._size)
-            os.lseek(self._descriptor, self._size, os.SEEK_SET)
+            self._unsure = True
+            # A disk that takes nothing may not even take that; it is done before the next try, then.
+            with suppress(OSError):
+                self._cut(self._descriptor)
             raise
         self._size += len(data)
+
+    def _cut(self, descriptor: int) -> None:
+        os.ftruncate(descriptor, self._size)
+        os.lseek(descriptor, self._size, os.SEEK_SET)
+        self._unsure = False
 
     def _begin(self, first: int) -> None:
         path = self.folder / f"{first:020d}{SUFFIX}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         self.close()
-        self._descriptor, self._size = descriptor, 0
+        self._descriptor, self._size, self._unsure = descriptor, 0, False
         self._sync_folder(self.folder)
 
     @staticmethod
@@ -169,18 +193,27 @@ def _damaged(data: bytes) -> bool:
     return False
 
 
-def _last_commit(path: Path) -> tuple[int, dict[str, Any] | None]:
-    """Where the last commit of a segment ends, and its last record with its hash; None: there is none."""
+def _last_commit(path: Path, known: int) -> tuple[int, dict[str, Any] | None]:
+    """Where the last commit of a segment ends, and its last record with its hash; None: there is none.
+
+    One with zeros in it, after all that was committed for certain, does not count: its end reached the disk, and the
+    rest of it did not. Only the very last one can be such.
+    """
     at, end, last = 0, 0, None
+    zeros = doubt = False
     with path.open("rb") as file:
         for line in file:
             at += len(line)
+            zeros = zeros or b"\0" in line
             if b'"commit":' not in line or not line.endswith(b"\n"):
                 continue
             try:
                 record = read(line)
             except ValueError:
                 continue
-            if record.intact and isinstance(record.body.get(COMMIT), dict):
+            if not record.intact or not isinstance(record.body.get(COMMIT), dict):
+                continue
+            doubt, zeros = zeros and not doubt and record.seq > known, False
+            if not doubt:
                 end, last = at, {**record.body, "hash": record.hash}
     return end, last

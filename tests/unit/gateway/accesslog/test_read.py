@@ -1,6 +1,7 @@
 """The reader of the access log: every line once, whatever happens to the file."""
 
 import asyncio
+import json
 import logging
 import os
 from collections import Counter
@@ -250,3 +251,25 @@ def test_written_between_reading_and_seeing_the_new_file(reading: Reading, monke
 
     monkeypatch.setattr(reading.reader, "_following", late)
     assert reading.drain() == [b"two", b"three"]
+
+
+def test_a_line_behind_one_that_broke_off_is_not_lost(reading: Reading) -> None:
+    """Envoy was killed within a line, or the disk was full, and what it wrote next stands behind it."""
+    taken: list[bytes] = []
+
+    def take(line: bytes) -> None:
+        if "id" not in json.loads(line):
+            raise ValueError("no line")
+        taken.append(line)
+
+    reading.reader = LogReader(reading.log, reading.state, take, on_garbage=reading.count)
+    whole = b'{"id":1,"model":"x{","last":"{"}'
+    for size in range(1, len(whole)):
+        reading.write(whole[:size] + whole + b"\n")
+    reading.drain()
+    assert taken == [whole] * (len(whole) - 1)
+    assert reading.garbage == {"torn": len(whole) - 1}
+    reading.write(whole[:9] + whole[:7] + whole + b"\n" + whole[:20] + b"\n" + b'{"' * 1000 + b"\n")
+    reading.drain()
+    assert len(taken) == len(whole)
+    assert reading.garbage == {"torn": len(whole), "unreadable": 2}

@@ -14,7 +14,8 @@ from tests.fakes.chain import line
 from tests.fakes.clock import until
 from tests.fakes.renderer import PlainRenderer
 
-from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.gateway.agent import Agent

@@ -31,16 +31,22 @@ def test_an_agent_that_starts_again_says_what_it_finds(tmp_path: Path) -> None:
     assert (tmp_path / "refuse").read_bytes() == b"1"
 
 
-def test_where_requests_are_served_all_the_same_there_is_no_door(tmp_path: Path) -> None:
+def test_where_requests_are_served_all_the_same_there_is_no_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     door.prepare(settings(tmp_path, "Continue"))
     found = Door(settings(tmp_path, "Continue"))
     found.set(closed=True)
     assert not found.closed
     assert found.room() == ""
+    monkeypatch.setattr(door, "LEAST_BYTES", 1 << 60)
+    assert found.room() == ""
+    monkeypatch.setattr(door, "FULL_BYTES", 1 << 60)
+    assert "are free on the claim" in found.room(), "said even where no record fails"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_closes_while_there_is_room_for_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Door(settings(tmp_path)).room() == ""
     monkeypatch.setattr(door, "LEAST_BYTES", 1 << 60)
-    assert "MiB are free on the claim" in Door(settings(tmp_path)).room()
+    assert "KiB are free on the claim" in Door(settings(tmp_path)).room()

@@ -10,7 +10,8 @@ import pytest
 from tests.fakes.chain import Fixture
 from tests.gateway.states import model
 
-from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.gateway.policy import policy_hash
 from smallmodel_operator.gateway.record.inforce import FILE, InForce
 from smallmodel_operator.gateway.record.segments import first_of

@@ -24,7 +24,8 @@ from smallmodel_operator.audit.sign import Signer
 from smallmodel_operator.audit.verify import BEGAN
 from smallmodel_operator.boundary.said import Said
 from smallmodel_operator.boundary.seal import Boundary
-from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.core.keys import audit_seed
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.boundary.force import InForce
@@ -73,7 +74,7 @@ def log(folder: Path, first: int, last: int) -> None:
 def report(folder: Path, key: str = "") -> Report:
     """Of an empty chain where there is none yet."""
     found = chains([str(folder / "audit")]) if list(folder.glob("audit/*.jsonl")) else []
-    return check(found[0], key) if found else Report()
+    return check(found[0], [key] if key else []) if found else Report()
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -99,6 +100,18 @@ async def test_lines_become_records_with_a_count_and_a_signature(tmp_path: Path)
     assert found.signed_to == found.last
     assert "configuration" in {n["event"] for n in found.notes}
     assert value("failing") == 0
+
+
+async def test_the_last_count_is_in_the_chain_though_nothing_comes_after_it(tmp_path: Path) -> None:
+    """A checkpoint has the count of a look that began before it: what came meanwhile is in the next one only."""
+    (tmp_path / "admin.sock").touch()
+    os.utime(tmp_path / "admin.sock", (1, 1))
+    envoy = Envoy(3)
+    async with running(agent_of(tmp_path, envoy)):
+        log(tmp_path, 1, 3)
+        await until(lambda: [c["finished"] for c in report(tmp_path).counts()] == [3], 10)
+        envoy.finished = 5  # no line of them comes
+        await until(lambda: [(c["finished"], c["missing"]) for c in report(tmp_path).counts()] == [(5, 2)], 10)
 
 
 async def test_what_is_given_to_envoy_is_recorded_without_any_answer(tmp_path: Path) -> None:

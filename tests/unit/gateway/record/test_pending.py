@@ -34,6 +34,7 @@ def test_the_last_one_carries_the_commit() -> None:
     assert (seq, made) == (9, last.hash)
     assert first.prev == ORIGIN
     assert last.body["commit"] == {"log": 1}
+    assert signed(last.body)
     assert "commit" not in first.body
     assert "commit" not in second.body
     assert waiting.answered == [answer(n)["time"] for n in range(3)]

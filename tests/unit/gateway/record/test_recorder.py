@@ -15,9 +15,10 @@ from smallmodel_operator.audit.head import Head
 from smallmodel_operator.audit.record import ORIGIN
 from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
-from smallmodel_operator.cli.audit import chains, check
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.gateway.accesslog.format import FIELDS
-from smallmodel_operator.gateway.record import segments
+from smallmodel_operator.gateway.record import recorder, segments
 from smallmodel_operator.gateway.record.answer import answer
 
 
@@ -149,8 +150,76 @@ def test_a_damaged_segment_is_set_aside_and_said(tmp_path: Path) -> None:
     (began,) = [r for r in made.records if "set_aside" in r]
     assert began["lost_up_to"] == began["lost_after"] + 1
     assert list(made.audit.glob("*.damaged"))
-    assert [f.kind for f in report(made).faults] == ["missing"]
+    assert [f.kind for f in report(made).faults] == ["missing", "unreadable"]
     assert made.answered == ids(1, 2)
+
+
+def test_what_is_no_file_does_not_stop_the_record(tmp_path: Path) -> None:
+    """Somebody put a folder and a link to nowhere where segments are."""
+    made = Fixture(tmp_path)
+    made.answer(2)
+    made.read()
+    made.stop()
+    (made.audit / "00000000000000000900.jsonl").mkdir()
+    (made.audit / "00000000000000000901.jsonl").symlink_to("gone")
+    made.start()
+    made.answer(2)
+    made.read()
+    assert made.answered == ids(1, 4)
+    assert [f.kind for f in report(made).faults] == ["unreadable"]
+    assert len(list(made.audit.glob("*.damaged"))) == 2
+
+
+def zeros(made: Fixture, first: int, last: int) -> None:
+    """What a node leaves that lost its power before the disk had these bytes of the last segment."""
+    data = made.segments[-1].read_bytes()
+    made.segments[-1].write_bytes(data[:first] + b"\0" * (last - first) + data[last:])
+
+
+@pytest.mark.usefixtures("no_disk")
+@pytest.mark.parametrize("segment_bytes", [1 << 20, 1])
+def test_a_node_that_lost_its_power_within_a_commit(tmp_path: Path, segment_bytes: int) -> None:
+    """Zeros in the commit that was written, its end there or not: all of it comes again from the log."""
+    made = Fixture(tmp_path, segment_bytes=segment_bytes)
+    made.answer(2)
+    made.read()
+    head, end = (made.audit / "head.json").read_bytes(), made.segments[-1].stat().st_size
+    before = made.segments[-1].name
+    made.recorder.note("before the answers, in one commit with the first of them")
+    made.answer(3)
+    made.read()
+    made.stop()
+    path = next(p for p in made.segments if p.name >= before and (segment_bytes > 1 or p.name > before))
+    begin, whole = end if path.name == before else 0, path.read_bytes()
+    commit = whole[begin:].index(b"\n", whole[begin:].index(b'"commit":')) + 1 + begin
+    path.write_bytes(whole[:commit])
+    for first, last in ((begin, commit - 300), (begin + 10, begin + 60), (begin + 200, commit)):
+        for name in (p for p in made.segments if p > path):
+            name.unlink()
+        path.write_bytes(whole[:commit])
+        (made.audit / "head.json").write_bytes(head)
+        zeros(made, first, last)
+        assert report(made).faults == []
+        assert report(made).tail == commit - begin
+        made.start()
+        made.read()
+        made.stop()
+        assert made.answered == ids(1, 5), (first, last)
+        assert report(made).faults == []
+        dropped = [r["dropped_bytes"] for r in made.records if r.get("dropped_bytes")]
+        assert dropped == [commit - begin]
+
+
+def test_zeros_in_what_was_committed_are_damage(tmp_path: Path) -> None:
+    made = Fixture(tmp_path, segment_bytes=1 << 20)
+    made.answer(5)
+    made.read()
+    made.stop()
+    zeros(made, 100, 200)
+    made.restart()
+    made.answer(1)
+    made.read()
+    assert [f.kind for f in report(made).faults] == ["unreadable"]
 
 
 def test_what_is_taken_away_before_a_restart_is_found_after_it(tmp_path: Path) -> None:
@@ -217,6 +286,51 @@ def test_a_full_disk_loses_nothing_and_is_said(tmp_path: Path, monkeypatch: pyte
     assert made.answered == ids(1, 4)
     assert events(made).count("writing-failed") == 1
     assert report(made).faults == []
+
+
+def test_a_disk_that_does_not_even_let_a_piece_be_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a failed write left is cut off before the next one, not left in the middle of the chain."""
+    made = Fixture(tmp_path, segment_bytes=1 << 20)
+    made.answer(2)
+    made.read()
+    made.answer(2)
+    full(made, monkeypatch, 500)
+
+    def no(_: int, __: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(segments.os, "ftruncate", no, raising=False)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            made.read()
+    monkeypatch.undo()
+    made.read()
+    assert made.answered == ids(1, 4)
+    assert report(made).faults == []
+
+
+def test_nothing_more_is_committed_while_the_head_cannot_be_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So never more than one commit stands after it."""
+    made = Fixture(tmp_path)
+    made.answer(2)
+    made.read()
+
+    def no(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "replace_durably", no)
+        for _ in range(3):
+            made.answer()
+            with pytest.raises(OSError):
+                made.read()
+        assert Head.load((made.audit / "head.json").read_bytes()).seq < made.recorder.seq
+        assert made.answered == ids(1, 3)
+    made.read()
+    assert made.answered == ids(1, 5)
+    assert Head.load((made.audit / "head.json").read_bytes()).seq == made.recorder.seq
 
 
 def test_a_full_disk_and_then_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,6 +474,43 @@ def test_a_new_key_is_said(tmp_path: Path) -> None:
     assert found.keys == [SIGNER.public, other.public]
     assert other.public in found.warnings[0]
     assert "key-changed" in events(made)
+
+
+def test_a_key_nobody_handed_over_to_is_a_fault(tmp_path: Path) -> None:
+    """The Secret was made anew while no agent ran, or somebody without it went on with the chain."""
+    made = Fixture(tmp_path)
+    made.recorder.checkpoint([])
+    made.stop()
+    other = Signer(b"o" * 32)
+    made.signer = other
+    made.start()
+    made.recorder.note("key-changed", before=SIGNER.public, now=other.public)
+    made.recorder.checkpoint([])
+    found = report(made).faults
+    assert [(fault.kind, fault.file) for fault in found] == [
+        ("strange-key", made.segments[-1].name),
+        ("strange-key", "head.json"),
+    ]
+    assert "hands over" in found[0].detail
+    (chain,) = chains([str(made.audit)])
+    assert check(chain, [SIGNER.public, other.public]).faults == []
+
+
+def test_a_key_that_could_not_hand_over_yet_signs_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Fixture(tmp_path)
+    made.answer(1)
+    made.read()
+    other = Signer(b"o" * 32)
+    full(made, monkeypatch)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            made.recorder.resign(other)
+    monkeypatch.undo()
+    made.recorder.resign(other)
+    made.recorder.checkpoint([])
+    assert events(made).count("key-changed") == 1
+    assert report(made).faults == []
+    assert report(made).keys == [SIGNER.public, other.public]
 
 
 def test_only_known_fields_of_their_type_get_into_a_record(tmp_path: Path) -> None:
