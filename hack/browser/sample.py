@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.fakes.chain import Fixture
 
-from smallmodel_operator.audit.record import BOUNDARY
+from smallmodel_operator.audit.record import BOUNDARY, ENFORCEMENT
 from smallmodel_operator.audit.sign import Signer
 
 BEGAN: Final = datetime(2026, 9, 30, 12, tzinfo=UTC)
 PERIOD: Final = "2026-10"
 DAY: Final = 86_400_000
 """Milliseconds."""
+TRIED: Final = {"status": "True", "reason": "PoliciesEnforced", "through": [], "since": "2026-09-30T12:00:00Z"}
+"""What the canary found, every day."""
 POD: Final = "10.244.1.7:8080"
 INSIDE: Final = "10.244.0.0/16"
 
@@ -61,6 +63,7 @@ def records(folder: Path, shares: Sequence[Share]) -> Path:
         made = Fixture(place, segment_bytes=2**20, batch_bytes=2**20, signer=signer, began=BEGAN)
         for day in range(33):
             made.written = day * DAY
+            made.recorder.note(ENFORCEMENT, **TRIED, until=(BEGAN + timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%SZ"))
             for share in shares[day - 1 :: 31] if 0 < day < 32 else ():
                 _ask(made, share, number)
             if day == 20:

@@ -105,6 +105,7 @@ def test_what_an_officer_looks_for_is_there_to_read(page: Page, folder: Path) ->
         "Nothing: 0 requests, 0 bytes.",
         INSIDE,
         "yearly drill",
+        "Proven 100.0 %",
     ):
         assert said in text
     rows = page.evaluate(ROWS)

@@ -13,11 +13,11 @@ USES: Final = (
     ("answered", "Answered"), ("refused", "Refused"), ("failed", "Failed"), ("left", "Given up"),
     ("input_tokens", "Tokens in"), ("output_tokens", "Tokens out"),
 )  # fmt: skip
-ENFORCED: Final = {"True": "proven", "False": "NOT enforced", "Unknown": "unknown"}
 CHAINS: Final = (
     ("first", "First record"), ("last", "Last record"), ("signed_to", "Signed to"), ("finished", "Counted by Envoy"),
     ("recorded", "Recorded"), ("missing", "Missing"), ("surplus", "Too many"),
 )  # fmt: skip
+ENFORCED: Final = {"True": "proven", "False": "NOT enforced", "Unknown": "unknown"}
 
 
 class Code(str):
@@ -31,7 +31,8 @@ def page(value: Mapping[str, Any]) -> str:
     good, sentence = verdict(value)
     period, total = value["period"], value["total"]
     named = Period(period["since"], period["until"]).words()
-    colour = "bad" if not good else "open" if unseen(value) or not value["left"]["judged"] else "good"
+    known = value["left"]["judged"] and not unseen(value)
+    colour = "bad" if not good else "good" if known else "open"
     parts = [
         f'<header><h1>Data boundary report</h1><p class="period">{_text(named)}</p></header>',
         f'<p class="quiet">From {_text(period["since"])} 00:00 to {_text(period["until"])} 00:00 UTC. '
@@ -42,10 +43,10 @@ def page(value: Mapping[str, Any]) -> str:
         f"refused by a gateway, {_count(total['failed'])} failed, {_count(total['left'])} given up by their callers. "
         "Texts of requests and answers are recorded nowhere.</p>",
         *_left(value["left"]),
-        *_network(value["enforcement"], value["gateways"]),
         "<h2>Who asked which model</h2>",
         _table([title for _, title in USES], ([use[name] for name, _ in USES] for use in value["uses"])),
         *_causes(value["causes"]),
+        *_network(value["enforcement"], value["gateways"]),
         *_events(value["events"], value["ordinary_events"]),
         *_chains(value["gateways"]),
         *_controls(value["controls"]),
@@ -205,7 +206,8 @@ def _table(titles: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     lines = [[_cell(cell, title) for cell, title in zip(row, titles, strict=True)] for row in rows]
     if not lines:
         return "<p>None.</p>"
-    numbers = [' class="n"' if cell.startswith('<td class="n"') else "" for cell in lines[0]]
+    columns = zip(*lines, strict=True)
+    numbers = [' class="n"' if any(cell.startswith('<td class="n"') for cell in column) else "" for column in columns]
     head = "".join(f'<th scope="col"{c}>{_text(t)}</th>' for t, c in zip(titles, numbers, strict=True))
     body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"

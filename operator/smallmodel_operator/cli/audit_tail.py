@@ -47,7 +47,7 @@ def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
             for line in lines:
                 with suppress(ValueError):
                     found.append(read(line))
-    shown = (record for record in found if record.kind == Kind.ANSWER or record.body.get("event") in SAID)
+    shown = (record for record in found if record.kind == Kind.ANSWER or str(record.body.get("event")) in SAID)
     return sorted(shown, key=lambda record: str(record.body.get("time")))
 
 
@@ -55,7 +55,8 @@ def _newest(paths: Sequence[Path]) -> list[Path]:
     """Two, and where few answers come in a day (each has a segment of its own) as many more as are quickly read."""
     found, size = 0, 0
     for path in reversed(paths[-MOST_SEGMENTS:]):
-        size += path.stat().st_size
+        with suppress(OSError):  # why it cannot be read is said when it is opened
+            size += path.stat().st_size
         if found >= LEAST_SEGMENTS and size > QUICK_BYTES:
             break
         found += 1
