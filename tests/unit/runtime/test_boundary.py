@@ -94,8 +94,14 @@ class World:
             task.cancel()
 
     async def runs(self, count: int) -> None:
-        await until(lambda: self.watch.known.runs >= count)
-        await asyncio.sleep(0.05)  # and what is said of it
+        """So many have ended, and it has been said what the last one found."""
+        await until(lambda: self.watch.known.runs >= count and self._told(), 10)
+
+    def _told(self) -> bool:
+        sent, said, known = self.watch._sent, self.watch._said, self.watch.known
+        if sent is None or not sent.says_the_same(known):
+            return False
+        return self.declared() is None or (said is not None and said[1].says_the_same(known))
 
 
 @pytest.fixture(autouse=True)
@@ -175,8 +181,7 @@ async def test_but_once_an_hour_the_time_is(api: FakeApiServer, monkeypatch: pyt
     world = World(api, BAD)
     world.declare()
     async with world.running():
-        await world.runs(3)
-    assert len([s for s in api.writes if s.path.endswith("/status")]) >= 3
+        await until(lambda: len([s for s in api.writes if s.path.endswith("/status")]) >= 3, 10)
 
 
 async def test_a_change_is_written_at_once_and_pokes_who_requires_it(api: FakeApiServer) -> None:
@@ -205,9 +210,9 @@ async def test_a_new_requirement_and_one_that_goes_poke(api: FakeApiServer) -> N
     async with world.running():
         await world.runs(1)
         world.poked.clear()
-        for spec in ({"enforcement": "Required"}, {}):
+        for number, spec in enumerate(({"enforcement": "Required"}, {}), start=1):
             world.declare(**spec)
-            await asyncio.sleep(0.05)
+            await until(lambda number=number: len(world.poked) >= number, 10)  # type: ignore[misc]
     assert [poke("any") for poke in world.poked] == [True, True]
 
 
