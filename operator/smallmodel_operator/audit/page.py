@@ -175,7 +175,8 @@ def _table(titles: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     lines = [[_cell(cell, title) for cell, title in zip(row, titles, strict=True)] for row in rows]
     if not lines:
         return "<p>None.</p>"
-    numbers = [' class="n"' if cell.startswith('<td class="n"') else "" for cell in lines[0]]
+    columns = zip(*lines, strict=True)
+    numbers = [' class="n"' if any(cell.startswith('<td class="n"') for cell in column) else "" for column in columns]
     head = "".join(f'<th scope="col"{c}>{_text(t)}</th>' for t, c in zip(titles, numbers, strict=True))
     body = "\n".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
