@@ -103,7 +103,6 @@ class World:
             task.cancel()
 
     async def runs(self, count: int) -> None:
-<<<<<<< HEAD
         await until(lambda: self.watch.known.runs >= count and self.told(), 30)
         await asyncio.sleep(0.05)  # and what might be said besides
 
@@ -112,16 +111,6 @@ class World:
         known, sent, said = self.watch.known, self.watch._sent, self.watch._said
         event = sent is not None and sent.says_the_same(known)
         return event and (self.declared() is None or (said is not None and said[1].says_the_same(known)))
-=======
-        """So many have ended, and it has been said what the last one found."""
-        await until(lambda: self.watch.known.runs >= count and self._told(), 10)
-
-    def _told(self) -> bool:
-        sent, said, known = self.watch._sent, self.watch._said, self.watch.known
-        if sent is None or not sent.says_the_same(known):
-            return False
-        return self.declared() is None or (said is not None and said[1].says_the_same(known))
->>>>>>> canrec
 
 
 @pytest.fixture(autouse=True)
@@ -219,11 +208,7 @@ async def test_but_once_an_hour_the_time_is(api: FakeApiServer, monkeypatch: pyt
     world = World(api, BAD)
     world.declare()
     async with world.running():
-<<<<<<< HEAD
         await until(lambda: len([s for s in api.writes if s.path.endswith("/status")]) >= 3)
-=======
-        await until(lambda: len([s for s in api.writes if s.path.endswith("/status")]) >= 3, 10)
->>>>>>> canrec
 
 
 async def test_a_change_is_written_at_once_and_pokes_who_requires_it(api: FakeApiServer) -> None:
@@ -252,16 +237,10 @@ async def test_a_new_requirement_and_one_that_goes_poke(api: FakeApiServer) -> N
     async with world.running():
         await world.runs(1)
         world.poked.clear()
-<<<<<<< HEAD
         world.declare(enforcement="Required")
         await until(lambda: len(world.poked) == 1, 30)
         world.declare()
         await until(lambda: len(world.poked) == 2, 30)
-=======
-        for number, spec in enumerate(({"enforcement": "Required"}, {}), start=1):
-            world.declare(**spec)
-            await until(lambda number=number: len(world.poked) >= number, 10)  # type: ignore[misc]
->>>>>>> canrec
     assert [poke("any") for poke in world.poked] == [True, True]
 
 
