@@ -88,7 +88,6 @@ def model(number: int) -> dict[str, Any]:
         "spec": {
             "source": {"uri": f"oci://registry.bench/models/shared@{digest}", "path": "model.gguf"},
             "compute": {"resources": {"requests": {"memory": "64Mi"}}},
-            "checks": {"chatTemplate": "Warn"},  # no node here looks at weights
         },
     }
 

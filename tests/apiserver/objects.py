@@ -29,10 +29,9 @@ PROFILE = profile()
 
 
 def model(namespace: str, name: str = "bot", *, memory: str | None = "64Mi", **spec: Any) -> dict[str, Any]:
-    """A SmallModel; with a memory request its pods do not wait for the inspection, which no node here carries out."""
+    """A SmallModel; with a memory request its pods do not wait for the inspection."""
     compute = spec.pop("compute", {})
     if memory:
-        spec.setdefault("checks", {"chatTemplate": "Warn"})
         compute = {"resources": {"requests": {"memory": memory}}, **compute}
     return {
         "apiVersion": "smallmodel.dev/v1alpha1",

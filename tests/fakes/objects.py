@@ -46,9 +46,7 @@ def request(**changes: Any) -> ServingRequest:
 
 
 def model(name: str = "bot", **spec: Any) -> dict[str, Any]:
-    """A SmallModel as the API server shows it; with declared memory it does not wait for its template either."""
-    if "memory" in spec.get("compute", {}).get("resources", {}).get("requests", {}):
-        spec.setdefault("checks", {"chatTemplate": "Warn"})
+    """A SmallModel as the API server shows it."""
     return {
         "apiVersion": "smallmodel.dev/v1alpha1",
         "kind": "SmallModel",

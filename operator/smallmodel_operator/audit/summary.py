@@ -7,11 +7,12 @@
 Only records that are intact and in their place are counted; what is not stands among the faults.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Final
 
+from smallmodel_operator.audit.ending import Ending, ending, split
 from smallmodel_operator.audit.history import History, bounds, combined, shares, told
 from smallmodel_operator.audit.period import Period
 from smallmodel_operator.audit.record import ENFORCEMENT, Kind, Record
@@ -21,13 +22,17 @@ Network = IPv4Network | IPv6Network
 FORM: Final = "smallmodel.dev/boundary-report/v1"
 MOST_OUTSIDE: Final = 100
 """Destinations outside that are listed one by one."""
+ENGINE: Final = "engine"
+ACTIVATOR_PORT: Final = 10090
+"""Where a gateway takes what another one holds; an engine listens elsewhere."""
 QUIET: Final = frozenset({"chain-began", "agent-began", "log-opened", "configuration", "envoy-began"})
 """Notes of ordinary life: counted, not listed."""
 
 
 @dataclass(slots=True)
 class Use:
-    """Of one model by one caller. `refused`: by the gateway; `failed`: by the engine, or it broke off."""
+    """Of one model by one caller. `refused`: by a gateway, before any pod had it; `failed`: by the engine, or it broke
+    off, or was cut."""
 
     requests: int = 0
     answered: int = 0
@@ -41,13 +46,14 @@ class Use:
     answer_bytes: int = 0
 
     def add(self, body: Mapping[str, Any]) -> None:
-        status, cause = _number(body, "http.response.status_code"), str(body.get("slm.cause", ""))
+        status = _number(body, "http.response.status_code")
+        ended = ending(status, split(str(body.get("slm.response.flags", ""))))
         self.requests += 1
-        if status == 0:
+        if ended is Ending.LEFT:
             self.left += 1
-        elif status < 400:
+        elif ended is Ending.SERVED:
             self.answered += 1
-        elif cause and cause != "engine":
+        elif status and not reached(body):
             self.refused += 1
         else:
             self.failed += 1
@@ -59,11 +65,17 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One gateway's chain as it was verified. `place`: where it was read; `history`: what it says of the network."""
+    """One gateway's chain as it was verified. `place`: where it was read; `history`: what it says of the network;
+    `began`: time of the first record that is there."""
 
     place: str
     report: Report
     history: History = field(default_factory=History)
+    began: str = ""
+
+    def covers(self, since: str) -> bool:
+        """Are its records from then on all there? What is older was removed, by age or by size."""
+        return self.report.first <= 1 or (bool(self.began) and self.began <= since)
 
 
 @dataclass(slots=True)
@@ -99,7 +111,8 @@ class Summary:
     def _answer(self, body: Mapping[str, Any]) -> None:
         key = tuple(str(body.get(name, "")) for name in ("slm.target", "slm.caller", "slm.caller.namespace"))
         self.uses.setdefault((key[0], key[1], key[2]), Use()).add(body)
-        if cause := str(body.get("slm.cause", "")):
+        # What a pod says of the cause is its own word: it could name one of the gateway's.
+        if cause := ENGINE if reached(body) and body.get("slm.cause") else str(body.get("slm.cause", "")):
             self.causes[cause] = self.causes.get(cause, 0) + 1
         if address := str(body.get("slm.upstream.address", "")):
             self.sent += 1
@@ -111,6 +124,12 @@ class Summary:
         if address not in self._known:
             self._known[address] = is_inside(address, self.inside)
         return self._known[address]
+
+
+def reached(body: Mapping[str, Any]) -> bool:
+    """Did a model's pod have the request? What an activator answered came from a gateway."""
+    address = str(body.get("slm.upstream.address", ""))
+    return bool(address) and not address.startswith("/") and not address.endswith(f":{ACTIVATOR_PORT}")
 
 
 def is_inside(address: str, inside: Sequence[Network]) -> bool:
@@ -130,7 +149,8 @@ def statement(
 ) -> dict[str, Any]:
     """The whole as a value: texts, whole numbers, lists. `made`: when, as records write times."""
     chains, (begin, end) = list(chains), bounds(summary.period, made)
-    gateways = [{**_gateway(chain), "enforcement": told(chain.history, begin, end)} for chain in chains]
+    since = summary.period.since
+    gateways = [{**_gateway(chain, since), "enforcement": told(chain.history, begin, end)} for chain in chains]
     total = Use()
     for use in summary.uses.values():
         for name, value in asdict(use).items():
@@ -165,7 +185,7 @@ def statement(
     }
 
 
-def _gateway(chain: Chain) -> dict[str, Any]:
+def _gateway(chain: Chain, since: str) -> dict[str, Any]:
     report = chain.report
     counts = report.counts()
     return {
@@ -174,6 +194,8 @@ def _gateway(chain: Chain) -> dict[str, Any]:
         "faults": [str(fault) for fault in report.faults],
         "warnings": list(report.warnings),
         "first": report.first,
+        "began": chain.began,
+        "covers": chain.covers(since),
         "last": report.last,
         "head": report.hash,
         "signed_to": report.signed_to,
@@ -187,28 +209,38 @@ def _gateway(chain: Chain) -> dict[str, Any]:
 
 def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
     """Is everything as it should be, and a sentence that says so or what is not."""
-    left, network, wrong = value["left"], value["enforcement"], []
-    if not value["gateways"]:
-        wrong.append("there are no records")
-    if not value["intact"]:
-        wrong.append("records were changed or are gone")
-    if not value["complete"]:
-        wrong.append("not every request of the gateways left a record")
-    if left["requests"]:
-        wrong.append(f"{left['requests']} request(s) went to addresses outside the cluster")
-    if network["open"]:
-        wrong.append(
-            f"for {share(network, 'not_proven')} of the time the network let through what policies forbid, so that "
-            "models' pods themselves could have sent something"
-        )
+    wrong = list(_wrong(value))
     if wrong:
         return False, f"Not in order: {'; '.join(wrong)}."
     said = "Nothing left the cluster: each of the requests was answered by, or refused before, a pod inside it."
-    if not left["judged"]:
+    if not value["left"]["judged"]:
         said = "Every request was for a model of this cluster; addresses were not compared with the cluster's networks."
     if unseen(value):
-        said += f" Whether the network enforced policies is not known for {share(network, 'unknown')} of the time."
+        unknown = share(value["enforcement"], "unknown")
+        said += f" Whether the network enforced policies is not known for {unknown} of the time."
+    if value["period"]["until"] > value["made"]:
+        said += " The time is not over: this is so far."
     return True, said
+
+
+def _wrong(value: Mapping[str, Any]) -> Iterator[str]:
+    left, network = value["left"], value["enforcement"]
+    if not value["gateways"]:
+        yield "there are no records"
+    if not value["intact"]:
+        yield "records were changed or are gone"
+    if not value["complete"]:
+        yield "not every request of the gateways left a record"
+    for gateway in value["gateways"]:
+        if not gateway["covers"]:
+            yield f"records of {gateway['place']} before {gateway['began'] or 'its end'} are no longer there"
+    if left["requests"]:
+        yield f"{left['requests']} request(s) went to addresses outside the cluster"
+    if network["open"]:
+        yield (
+            f"for {share(network, 'not_proven')} of the time the network let through what policies forbid, so that "
+            "models' pods themselves could have sent something"
+        )
 
 
 def unseen(value: Mapping[str, Any]) -> bool:

@@ -79,16 +79,18 @@ def _progress(found: list[Chain]) -> Any:
 
 def _checked(chain: Chain, found: summary.Summary, keys: list[str]) -> summary.Chain:
     head = chain.head()  # before the rest: a chain in use grows meanwhile
-    history = History()
+    history, began = History(), ""
 
     def seen(record: Record) -> None:
+        nonlocal began
+        began = began or str(record.body.get("time", ""))
         found.add(record)
         history.add(record)
 
     verifier = Verifier(keys, seen=seen)
     through(verifier, chain)
     place = chain.folder.parent.name if chain.folder.name == "audit" else chain.folder.name
-    return summary.Chain(place, verifier.finish(head), history)
+    return summary.Chain(place, verifier.finish(head), history, began)
 
 
 def _signer(path: Path) -> Signer:

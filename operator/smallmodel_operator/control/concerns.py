@@ -128,7 +128,8 @@ def weights_request(resolved: Resolved) -> WeightsRequest:
         node_selector=resolved.node_selector,
         tolerations=resolved.tolerations,
         verification=f"{signed.public_key_secret_ref.name}/{signed.public_key_secret_ref.key}" if signed else "",
-        enforce_template=resolved.checks.chat_template == "Enforce",
+        enforce_template=resolved.checks.chat_template != "Warn",
+        wait_for_template=resolved.checks.chat_template == "Enforce",
         allowed_templates=tuple(resolved.checks.allowed_chat_templates),
         allowed_architectures=tuple(resolved.checks.allowed_architectures),
     )

@@ -38,7 +38,7 @@ def satisfy(request: WeightsRequest, facts: WeightsFacts) -> bool:
 
 def wait(request: WeightsRequest) -> bool:
     """Whether no pod may start before the weights were looked at, although its memory is declared."""
-    return request.enforce_template or bool(request.verification)
+    return request.wait_for_template or bool(request.verification)
 
 
 def refusal(request: WeightsRequest, facts: WeightsFacts) -> Refused | None:

@@ -17,7 +17,8 @@ class WeightsRequest:
 
     `memory_declared`: the user gave a memory request, so nothing has to wait for an inspection.
     `verification`: Secret and entry (`NAME/KEY`) of the public key the weights must be signed by, or empty.
-    `enforce_template`: a chat template with a finding is not served, unless its SHA-256 is in `allowed_templates`.
+    `enforce_template`: a chat template with a finding is not served, unless its SHA-256 is in `allowed_templates`;
+    `wait_for_template`: nor does a pod of declared memory start before it was looked at.
     `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too. `credentials`: Secret
     there for the source. `hub`: endpoint that hf:// means. `proxy`: address downloads go through, but for hosts that
     `no_proxy` names (as in the environment variable of that name).
@@ -43,6 +44,7 @@ class WeightsRequest:
     access_mode: str = "ReadWriteOnce"
     verification: str = ""
     enforce_template: bool = True
+    wait_for_template: bool = False
     allowed_templates: tuple[str, ...] = ()
     allowed_architectures: tuple[str, ...] = ()
 

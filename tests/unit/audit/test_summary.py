@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -18,6 +19,7 @@ from smallmodel_operator.audit.style import STYLE
 from smallmodel_operator.audit.summary import Chain, Summary, is_inside, statement, verdict
 
 NOVEMBER = Period.of("2026-11")
+REPORT = Report(first=1, last=9)
 PODS = (ip_network("10.244.0.0/16"), ip_network("fd00:10::/56"))
 
 
@@ -30,9 +32,11 @@ def summed(*bodies: dict[str, Any], inside: tuple[Any, ...] = PODS) -> Summary:
 
 
 def value(found: Summary, *reports: Report) -> dict[str, Any]:
-    made = statement(
-        found, [Chain(f"gateway-{n}", r) for n, r in enumerate(reports or [Report(1, 9)])], "2026-12-01T08:00:00Z"
-    )
+    return stated(found, *(Chain(f"gateway-{n}", r) for n, r in enumerate(reports or [REPORT])))
+
+
+def stated(found: Summary, *chains: Chain) -> dict[str, Any]:
+    made = statement(found, chains, "2026-12-01T08:00:00Z")
     assert json.loads(json.dumps(made)) == made, "plain values only"
     return made
 
@@ -56,9 +60,21 @@ def test_uses_are_counted_by_model_and_caller() -> None:
                 "slm.target": "hr/bot",
                 "slm.caller": "sa:hr/app",
                 "http.response.status_code": 500,
-                "slm.cause": "engine",
+                "slm.cause": "stopped",  # so says the pod
+                "slm.upstream.address": "10.244.0.7:8080",
             },
-            {"slm.target": "hr/bot", "slm.caller": "sa:hr/app", "http.response.status_code": 0},
+            {
+                "slm.target": "hr/bot",
+                "slm.caller": "sa:hr/app",
+                "http.response.status_code": 0,
+                "slm.response.flags": "DC",
+            },
+            {
+                "slm.target": "hr/bot",
+                "slm.caller": "sa:hr/app",
+                "slm.response.flags": "SI",  # a stream that was cut
+                "slm.upstream.address": "10.244.0.7:8080",
+            },
             {"slm.target": "hr/bot", "slm.caller": "key:hr/bot"},
             {"slm.target": "hr/bot", "time": "2026-12-01T00:00:00.000000Z"},
             {"slm.target": "hr/bot", "time": "2026-10-31T23:59:59.999999Z"},
@@ -67,8 +83,8 @@ def test_uses_are_counted_by_model_and_caller() -> None:
     key, account = found["uses"]
     assert (key["caller"], key["requests"], key["answered"]) == ("key:hr/bot", 1, 1)
     names = ("requests", "answered", "refused", "failed", "left", "input_tokens", "output_tokens")
-    assert [account[name] for name in names] == [4, 1, 1, 1, 1, 7, 5]
-    assert found["total"]["requests"] == 5
+    assert [account[name] for name in names] == [5, 1, 1, 2, 1, 7, 5]
+    assert found["total"]["requests"] == 6
     assert found["causes"] == {"engine": 1, "rate-limit": 1}
 
 
@@ -98,6 +114,21 @@ def test_nothing_left() -> None:
     assert verdict(found)[1].startswith("Nothing left the cluster")
 
 
+def test_a_time_of_which_records_are_gone_is_not_in_order() -> None:
+    gone = Chain("gateway-0", replace(REPORT, first=900), began="2026-11-20T07:00:00.000000Z")
+    good, sentence = verdict(stated(summed(), gone))
+    assert not good
+    assert "records of gateway-0 before 2026-11-20T07:00:00.000000Z are no longer there" in sentence
+    for report, began in ((REPORT, ""), (replace(REPORT, first=900), "2026-10-31T07:00:00.000000Z")):
+        assert verdict(stated(summed(), Chain("gateway-0", report, began=began)))[0]
+
+
+def test_a_time_that_is_not_over_is_said_so() -> None:
+    found = value(summed())
+    assert "not over" not in verdict(found)[1]
+    assert verdict({**found, "made": "2026-11-30T23:59:59Z"})[1].endswith("this is so far.")
+
+
 def test_without_networks_nothing_is_claimed_of_addresses() -> None:
     found = value(summed({"slm.upstream.address": "93.184.215.14:443"}, inside=()))
     assert not found["left"]["judged"]
@@ -113,10 +144,10 @@ def test_what_is_not_known_to_be_inside_is_outside(address: str) -> None:
 
 
 def test_faults_gaps_and_no_records_are_not_in_order() -> None:
-    fine = Report(1, 9)
-    broken = Report(1, 9, faults=[Fault(FaultKind.EDITED, 4, "1.jsonl", 4)])
+    fine = Report(first=1, last=9)
+    broken = Report(first=1, last=9, faults=[Fault(FaultKind.EDITED, 4, "1.jsonl", 4)])
     counts = ({"since": "2026", "finished": 9, "recorded": 8, "missing": 1, "surplus": 0},)
-    gap = Report(1, 9, checkpoints=[Checkpoint(9, "2026", "k", counts)])
+    gap = Report(first=1, last=9, checkpoints=[Checkpoint(9, "2026", "k", counts)])
     for reports, words in (((fine, broken), "changed or are gone"), ((gap,), "not every request")):
         good, sentence = verdict(value(summed(), *reports))
         assert not good

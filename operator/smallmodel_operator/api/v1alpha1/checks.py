@@ -14,11 +14,12 @@ Architecture = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-_.a-z0-9]*$
 class Checks(ApiModel):
     """What is asked of the weights before they serve."""
 
-    chat_template: Literal["Enforce", "Warn"] = Field(
-        default="Enforce",
+    chat_template: Literal["Enforce", "Warn"] | None = Field(
+        default=None,
         description=(
             "`Enforce`: weights whose chat template does what no chat template needs are not served, and no pod "
-            "starts before it was looked at. `Warn`: `WeightsReady` tells of it."
+            "starts before it was looked at. `Warn`: `WeightsReady` tells of it. Unset: as Enforce, but with a memory "
+            "request of your own a pod does not wait for the look, and one that runs by then stays."
         ),
     )
     allowed_chat_templates: list[Sha256] = Field(

@@ -6,31 +6,17 @@ whoever left after the bound; refused requests (4xx) and who left before the bou
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
+from smallmodel_operator.audit.ending import Ending as Ending
+from smallmodel_operator.audit.ending import ending, split
 from smallmodel_operator.gateway.accesslog.line import parse
 
-FAILURES: Final = frozenset({"UC", "UF", "UR", "LR", "UPE", "URX", "UT", "SI", "UMSDR", "UH", "UO"})
-"""Envoy's response flags for an upstream that broke off, could not be reached or fell silent."""
 RESETS: Final = frozenset({"UC", "UF", "UR", "LR", "UPE"})
-LEFT: Final = "DC"
 ENGINE: Final = "engine"
 """The cause back.lua gives an engine's own error."""
 MICRO, MILLI = 1e-6, 1e-3
-
-
-class Ending(StrEnum):
-    """How a request ended."""
-
-    SERVED = "served"
-    FAILED = "failed"
-    """5xx, or an answer that broke off."""
-    LEFT = "left"
-    """The caller closed its connection before it had the whole answer."""
-    REFUSED = "refused"
-    """4xx: not the model's doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,36 +54,31 @@ def observe(line: bytes) -> Observation:
     if "http.response.status_code" not in value:
         raise ValueError("not an object with http.response.status_code")
     status = _number(value, "http.response.status_code") or 0
-    flags = _flags(_text(value, "slm.response.flags"))
+    flags = split(_text(value, "slm.response.flags"))
     namespace, _, model = _text(value, "slm.target").partition("/")
-    ending = _ending(status, flags)
+    ended = ending(status, flags)
     streamed = _text(value, "http.response.content_type").startswith("text/event-stream")
     first, last = _number(value, "slm.ttft_us"), _number(value, "slm.end_to_end_us")
     output = _first_of(value, "gen_ai.usage.output_tokens", "slm.engine.output_tokens")
-    counted = streamed and ending in (Ending.SERVED, Ending.LEFT)
-    whole = ending is Ending.SERVED and last is not None
+    counted = streamed and ended in (Ending.SERVED, Ending.LEFT)
+    whole = ended is Ending.SERVED and last is not None
     return Observation(
         namespace=namespace,
         model=model,
         caller_class=caller_class(_text(value, "slm.caller")),
         status=status,
-        ending=ending,
+        ending=ended,
         cause=_cause(value) if status >= 400 else "",
         hold=(_number(value, "slm.hold_us") or 0) * MICRO if (_number(value, "slm.attempts") or 0) > 1 else 0.0,
         first_token=first * MICRO if counted and first is not None else None,
         inter_token=_inter_token(first, last, output) if streamed and whole else None,
         end_to_end=last * MICRO if whole and last is not None else None,
-        waited=_waited(value) if ending is Ending.LEFT else None,
+        waited=_waited(value) if ended is Ending.LEFT else None,
         input_tokens=_input(value),
         output_tokens=output,
         generates=_text(value, "gen_ai.operation.name") in ("chat", "text_completion"),
         reset=bool(flags & RESETS),
     )
-
-
-@lru_cache(256)
-def _flags(text: str) -> frozenset[str]:
-    return frozenset(text.split(","))
 
 
 @lru_cache(1024)
@@ -114,14 +95,6 @@ def _cause(value: Mapping[str, Any]) -> str:
     """Why the gateway refused; empty when it was the engine that did."""
     cause = _text(value, "slm.cause")
     return "" if cause == ENGINE else cause
-
-
-def _ending(status: int, flags: frozenset[str]) -> Ending:
-    if LEFT in flags:
-        return Ending.LEFT
-    if status >= 500 or status == 0 or flags & FAILURES:
-        return Ending.FAILED
-    return Ending.REFUSED if status >= 400 else Ending.SERVED
 
 
 def _waited(value: Mapping[str, Any]) -> float:
