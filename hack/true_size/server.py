@@ -107,7 +107,8 @@ def serving(
     request = ServingRequest(
         name="measured", namespace="", engine_image="", context_size=context, parallel_slots=slots, args=more, env=(),
         cpu_request="2", cpu_limit=None, threads=threads or os.cpu_count() or 1, memory_request="",
-        memory_declared=False, memory_limit=None, node_selector={}, tolerations=(), replicas=1, artifact="", volume={}, mount={},
+        memory_declared=False, memory_limit=None, node_selector={}, tolerations=(), replicas=1, artifact="",
+        volume={}, mount={},
         model_path=f"/mnt/{file.name}",
     )  # fmt: skip
     script = (
