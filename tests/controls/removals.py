@@ -31,7 +31,7 @@ REMOVALS: Final = {
     "no-enforcement-no-serving": Removal(
         "boundary/enforcement.py", "if not boundary.required or boundary.enforced:", "if True:"
     ),
-    "stopped": Removal("gateway/xds/lua/target.lua", "if model.stopped then", "if false then"),
+    "stopped": Removal("gateway/xds/lua/model.lua", "if model.stopped then", "if false then"),
     "cut": Removal("gateway/boundary/cut.py", "write(file, CUT)", "pass"),
     "no-token": Removal(
         "serving/revisions.py", '"automountServiceAccountToken": False,', '"automountServiceAccountToken": True,'
@@ -41,7 +41,7 @@ REMOVALS: Final = {
         "local found = KEYS[sha256(token)]",
         'local found = KEYS[sha256(token)] or { "support", "key:support/bot" }',
     ),
-    "allowed-callers": Removal("gateway/xds/lua/target.lua", "if not open then", "if false then"),
+    "allowed-callers": Removal("gateway/xds/lua/model.lua", "if not open then", "if false then"),
     "own-headers": Removal("gateway/xds/listener.py", '("x-slm-", "x-envoy-")', '("x-envoy-",)'),
     "every-request": Removal("gateway/xds/listener.py", '"access_log": [access_log(site)],', ""),
     "no-texts": Removal("gateway/accesslog/format.py", "%PATH(NQ:PATH):128%", "%PATH(WQ:PATH):128%"),

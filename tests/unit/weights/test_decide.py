@@ -97,7 +97,9 @@ def test_a_declared_request_does_not_wait_where_the_file_is_named() -> None:
     warned = {"memory_declared": True, "enforce_template": False}
     assert not World(request(**warned, path="m.gguf")).step().blocking
     assert World(request(**warned)).step().blocking, "nobody knows the file's name yet"
-    assert World(request(memory_declared=True, path="m.gguf")).step().blocking, "its template may be hostile"
+    assert not World(request(memory_declared=True, path="m.gguf")).step().blocking
+    looked = request(memory_declared=True, path="m.gguf", wait_for_template=True)
+    assert World(looked).step().blocking, "its template may be hostile"
     signed = request(**warned, path="m.gguf", verification="keys/release.pub")
     assert World(signed).step().blocking, "it may not be the signer's"
     assert World(request(path="m.gguf")).step().blocking
