@@ -34,7 +34,7 @@ async def main(folder: Path, what: str) -> None:
         agent = SimpleNamespace(
             settings=GatewaySettings(gateway_dir=folder, gateway_data_dir=folder, identity="bench"),
             admin=admin,
-            world=SimpleNamespace(keys=Keys({}, b"m" * 32)),
+            world=SimpleNamespace(keys=Keys({}, b"m" * 32), boundaries=SimpleNamespace(said=None, synced=True)),
             writer=SimpleNamespace(versions={}, given=deque()),
             troubles=[],
             in_force=None,
