@@ -101,7 +101,7 @@ def finish(whole: Body) -> tuple[bytes, str]:
     except TypeError as error:
         raise ValueError(str(error)) from None
     made = hashlib.sha256(text).hexdigest()
-    return b'%s,"hash":"%s"}\n' % (text[:-1], made.encode()), made
+    return text[:-1] + b',"hash":"' + made.encode() + b'"}\n', made
 
 
 def read(line: bytes) -> Record:

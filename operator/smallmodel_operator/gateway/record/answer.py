@@ -35,22 +35,22 @@ def answer(line: bytes) -> dict[str, Any]:
         value = parse(line)
     if type(value) is not dict:
         raise ValueError("not an object")
-    shape = (*value, *map(type, value.values()))
-    dropped = _dropped.get(shape)
-    if dropped is None:
-        dropped = _dropped_of(value)
-        if len(_dropped) < SHAPES:
-            _dropped[shape] = dropped
-    for name in dropped:
+    names, types = tuple(value), tuple(map(type, value.values()))
+    known = _shapes.get(names)
+    if known is None or known[0] != types:
+        known = types, _dropped_of(value)
+        if len(_shapes) < SHAPES or names in _shapes:
+            _shapes[names] = known
+    for name in known[1]:
         del value[name]
     value["kind"] = ANSWER
     found: dict[str, Any] = value
     return found
 
 
-_dropped: Final[dict[tuple[object, ...], tuple[str, ...]]] = {}
-"""Of lines with these fields of these types: the fields that are not recorded. Envoy writes few kinds of lines, and to
-look at each field of each line would be most of the work."""
+_shapes: Final[dict[tuple[str, ...], tuple[tuple[type, ...], tuple[str, ...]]]] = {}
+"""Of lines with these fields: the types of the newest of them, and the fields of it that are not recorded. Envoy writes
+few kinds of lines, and to look at each field of each line would be most of the work."""
 
 
 def _dropped_of(value: Mapping[str, Any]) -> tuple[str, ...]:

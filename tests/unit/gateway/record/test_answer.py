@@ -12,7 +12,7 @@ LINE: dict[str, Any] = {"time": "2026-11-21T00:00:00.000000Z", "http.response.st
 
 
 def test_only_known_fields_of_their_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_dropped", {})
+    monkeypatch.setattr(module, "_shapes", {})
     for _ in range(2):  # the second time it is known what to leave out
         for more in ({"slm.cause": None}, {"slm.cause": 7}, {"slm.hold_us": 1.5}, {"slm.hold_us": True}, {"new": "x"}):
             assert answer(json.dumps(LINE | more).encode()) == {**LINE, "kind": "answer"}
@@ -29,7 +29,7 @@ def test_what_a_record_cannot_be_without(name: str, value: Any) -> None:
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[Any, Any] = {}
-    monkeypatch.setattr(module, "_dropped", known)
+    monkeypatch.setattr(module, "_shapes", known)
     for number in range(SHAPES + 50):
         assert answer(json.dumps(LINE | {f"new{number}": 1}).encode()) == {**LINE, "kind": "answer"}
     assert len(known) == SHAPES
