@@ -5,7 +5,7 @@ import json
 import statistics
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ SLEEPY = {"minReplicas": 0, "idleSeconds": 3, "coldStart": {"maxWaitSeconds": 60
 HELD = 200
 QUEUED = 3
 ANSWERING_SECONDS = 6
+READ_SECONDS = 3
 COLD_STARTS = 20
 
 
@@ -109,7 +110,8 @@ def _long_answers(bed: Bed, namespace: str) -> tuple[float, list[str]]:
         asked = [pool.submit(ask) for _ in range(QUEUED)]
         while not all(a.done() for a in asked):
             awake = not answering.is_set() or _replicas(bed, namespace) == 1
-            assert awake or all(a.done() for a in asked), "put to sleep while it answered"
+            # The gateway has passed the last answer on, and this process, on a busy machine, has yet to read it.
+            assert awake or not wait(asked, READ_SECONDS).not_done, "put to sleep while it answered"
             time.sleep(0.5)
         return time.monotonic() - began, [end for a in asked for end in a.result()]
 
