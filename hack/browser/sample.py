@@ -93,7 +93,7 @@ def _ask(made: Fixture, share: Share, number: int) -> None:
     kinds: list[tuple[int, dict[str, Any]]] = [
         (share.answered, {**sent, **usage}),
         (share.failed, {**sent, "http.response.status_code": 500, "slm.cause": "engine"}),
-        (share.given_up, {**sent, "http.response.status_code": 0}),
+        (share.given_up, {**sent, "http.response.status_code": 0, "slm.response.flags": "DC"}),
         *(
             (times, {**who, "http.response.status_code": _STATUS[cause], "slm.cause": cause})
             for cause, times in share.refused.items()

@@ -53,6 +53,14 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         Tier("cluster", ("tests/cluster",), marker, 1, (40 if long else 30) * MINUTE, nice=0, needs=(*go, *root)),
     )
     if long:
-        chart = ("tests/argocd", "tests/chart", "tests/docs", "tests/controls", "tests/unit/cli")
+        chart = (
+            "tests/argocd",
+            "tests/chart",
+            "tests/docs",
+            "tests/controls",
+            "tests/unit/cli",
+            "tests/gateway",
+            "tests/property",
+        )
         return (*real, Tier("argocd", chart, marker, 1, 40 * MINUTE, each_path=False, needs=(*go, *root)))
     return (Tier("fast", FAST, "not long and not apiserver and not cluster", 2, 25 * MINUTE), *real)

@@ -25,10 +25,10 @@ from smallmodel_operator.gateway.record.segments import ended, first_of
 
 BATCH_BYTES: Final = 256 * 1024
 """Read at a time: no more than a processor's cache holds."""
-BATCHES: Final = 8
-"""Committed at a time: under load one sync serves two thousand answers."""
+BATCHES: Final = 16
+"""Committed at a time: under load one sync serves four thousand answers."""
 POLL_SECONDS: Final = 0.2
-BUSY_SECONDS: Final = 1.0
+BUSY_SECONDS: Final = 2.0
 """The same after BUSY_RECORDS at once: a commit costs as much as a hundred records, so there are fewer of them."""
 BUSY_RECORDS: Final = 100
 RETRY_SECONDS: Final = 2.0

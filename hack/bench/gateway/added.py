@@ -1,0 +1,55 @@
+"""What the gateway adds to a raw Envoy: one connection, each request as soon as the one before is answered.
+
+The subjects of `make bench-gateway` without LiteLLM, one load only: half a minute. JSON is the last line.
+    python -m hack.bench.gateway.added
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+
+from hack.bench.gateway.load import Request, engine, rate
+from hack.bench.gateway.measure import at
+from hack.bench.gateway.subjects import direct, gateway, raw_envoy
+
+
+def measure(rounds: int, seconds: float) -> dict[str, list[float]]:
+    """p50 of each round in milliseconds, by subject."""
+    found: dict[str, list[float]] = defaultdict(list)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slm-")))
+        body = folder / "body.json"
+        body.write_text(json.dumps({"model": "bot", "messages": [{"role": "user", "content": "x" * 960}]}))
+        port = stack.enter_context(engine())
+        subjects = (
+            direct(port),
+            stack.enter_context(raw_envoy(folder, port)),
+            stack.enter_context(gateway(folder, port)),
+        )
+        for turn in range(rounds):
+            print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
+            for subject in subjects:
+                seen = rate(Request(subject.url, body, subject.headers), 1, 0, seconds)
+                found[subject.name].append(at(seen["latencies_us"], 50))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m hack.bench.gateway.added", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10, help="turns of each")
+    parser.add_argument("--seconds", type=float, default=0.6, help="of each turn")
+    args = parser.parse_args()
+    found = measure(args.rounds, args.seconds)
+    added = [ours - raw for ours, raw in zip(found["our gateway"], found["raw Envoy"], strict=True)]
+    p50 = {name: round(statistics.median(values), 3) for name, values in found.items()}
+    result = {"p50_ms": p50, "added_p50_ms": round(statistics.median(added), 3), "least_ms": round(min(added), 3)}
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()
