@@ -43,7 +43,7 @@ class ArgoCD:
         controller = program("argocd", "argocd-application-controller")
         self.ports = {name: free_port() for name in ("redis", "repo", "repo-metrics", "metrics")}
         self.plane.kubectl("apply", "--server-side", "-k", str(_crds()))
-        self._established()
+        self.plane.established()
         self._apply(*_settings(self.plane))
         redis, repo = f"127.0.0.1:{self.ports['redis']}", f"127.0.0.1:{self.ports['repo']}"
         self._run(
@@ -92,18 +92,6 @@ class ArgoCD:
     def _apply(self, *objects: dict[str, Any]) -> None:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.plane.kubectl("apply", "--server-side", "-f-", stdin=text)
-
-    def _established(self, seconds: float = 30) -> None:
-        """`kubectl wait` gives up at once on a CRD that is too new to have conditions, so it is asked again."""
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=10s")
-                return
-            except RuntimeError:
-                if time.monotonic() > end:
-                    raise
-            time.sleep(0.2)
 
     def _run(self, name: str, command: list[str]) -> None:
         scratch = self.plane.folder / name

@@ -116,7 +116,7 @@ def plane(name: str, folder: Path) -> Iterator[ControlPlane]:
     )
     try:
         made.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
-        made.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        made.established()
         for obj in (NODE, PROFILE):
             made.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(obj))
         for namespace in (NAMESPACE, "smallmodel-system"):

@@ -97,6 +97,25 @@ class ControlPlane:
             raise RuntimeError(f"kubectl {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout if not done.returncode else done.stdout + done.stderr
 
+    def established(self, *names: str, seconds: float = 30) -> None:
+        """Wait until the API server serves these kinds and all others that are declared.
+
+        `kubectl wait` gives up at once on one that is too new to have conditions.
+
+        Raises:
+            RuntimeError: it does not serve one of them in time.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            crds = json.loads(self.kubectl("get", "crd", "-o", "json"))["items"]
+            known = {crd["metadata"]["name"]: _established(crd) for crd in crds}
+            late = [name for name in {*names, *known} if not known.get(name)]
+            if not late:
+                return
+            if time.monotonic() > until:
+                raise RuntimeError(f"not served after {seconds:g} s: {', '.join(late)}")
+            time.sleep(0.1)
+
     def _request(self, path: str) -> urllib.request.Request:
         return urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.token}"})
 
@@ -227,3 +246,8 @@ def control_plane(
         extra_apiserver=tuple(extra_apiserver),
     )
     return plane.start()
+
+
+def _established(crd: dict[str, Any]) -> bool:
+    conditions = (crd.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)

@@ -71,9 +71,7 @@ def _started(folder: Path, minor: str) -> Iterator[ControlPlane]:
     )
     try:
         plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        # By name: `--all` may look before there are any.
-        for crd in CRDS:
-            plane.kubectl("wait", "--for=condition=Established", "crd", crd, "--timeout=30s")
+        plane.established(*CRDS)
         plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(NODE))
         plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(PROFILE))
         yield plane

@@ -32,8 +32,7 @@ def plane(tmp_path: Path) -> Iterator[ControlPlane]:
     made = control_plane("dead-node", tmp_path / "plane", components=("kube-controller-manager", "kube-scheduler"))
     try:
         made.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        for crd in CRDS:
-            made.kubectl("wait", "--for=condition=Established", "crd", crd, "--timeout=30s")
+        made.established(*CRDS)
         for name in NODES:
             labels = {"kubernetes.io/hostname": name}  # which each kubelet sets
             node = {**NODE, "metadata": {**NODE["metadata"], "name": name, "labels": labels}}

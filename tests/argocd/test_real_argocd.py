@@ -36,7 +36,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     try:
         plane.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
         time.sleep(2)  # a CRD has no conditions at all in its first moment
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        plane.established()
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}
         objects = {"apiVersion": "v1", "kind": "List", "items": [space, NODE, PROFILE, *chart_rights(SPACE)]}
         plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(objects))
