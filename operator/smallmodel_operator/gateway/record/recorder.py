@@ -252,9 +252,10 @@ class Recorder:
             OSError: that cannot be recorded.
         """
         since, recorded = self._lives()
-        if since != self.since and self._pending:
-            self.commit()
-        self.since, self.recorded = since, recorded
+        if not self._pending:
+            self.since, self.recorded = since, recorded
+        elif since != self.since:
+            self.commit()  # what waits counts once: when it is written
 
     def _write_head(self) -> None:
         head = Head(self.seq, self.hash, self._gateway, stamp(self._clock()))

@@ -278,11 +278,14 @@ def test_a_full_disk_loses_nothing_and_is_said(tmp_path: Path, monkeypatch: pyte
     for _ in range(3):
         with pytest.raises(OSError):
             made.read()
+        made.recorder.refresh()  # as between two counts
         assert made.recorder.failed == "No space left on device"
     assert made.segments[-1].stat().st_size == size
+    assert made.recorder.recorded == 2, "what waits is not recorded"
     monkeypatch.undo()
     made.read()
     assert made.recorder.failed == ""
+    assert made.recorder.recorded == 4
     assert made.answered == ids(1, 4)
     assert events(made).count("writing-failed") == 1
     assert report(made).faults == []
