@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hack.bench.gateway import recording, release
-from hack.bench.gateway.load import engine
+from hack.bench.gateway.load import bodies, engine
 from hack.bench.gateway.measure import Load, Measured, added, closed, latency, stream
 from hack.bench.gateway.plot import draw
 from hack.bench.gateway.subjects import Subject, direct, gateway, litellm, raw_envoy
@@ -25,24 +25,12 @@ from hack.bench.gateway.subjects import Subject, direct, gateway, litellm, raw_e
 LOADS = (Load(1, 0), Load(1, 20), Load(32, 50), Load(32, 1000, fast_only=True))
 """One by one; what LiteLLM can do on a busy machine, with one connection and with 32; what it cannot."""
 CROWD = LOADS[2]
-BODY_BYTES = 1024
-STREAMS, TOKENS = 64, 100
+STREAMS = 64
 TARGET_ADDED_MS, TARGET_TIMES = 0.15, 10
 
 
 def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-def bodies(folder: Path) -> tuple[Path, Path]:
-    """Files with a request of BODY_BYTES, and with one that streams TOKENS tokens."""
-    files = []
-    for name, more in (("plain", {}), ("stream", {"stream": True, "max_tokens": TOKENS})):
-        body = {"model": "bot", "messages": [{"role": "user", "content": ""}], **more}
-        body["messages"][0]["content"] = "x" * (BODY_BYTES - len(json.dumps(body)))  # type: ignore[index]
-        files.append(folder / f"{name}.json")
-        files[-1].write_text(json.dumps(body))
-    return files[0], files[1]
 
 
 def compare(subjects: Sequence[Subject], plain: Path, streamed: Path, args: argparse.Namespace) -> Measured:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
-from hack.bench.gateway.load import Request, engine, rate
+from hack.bench.gateway.load import Request, bodies, engine, rate
 from hack.bench.gateway.measure import at
 from hack.bench.gateway.subjects import direct, gateway, raw_envoy
 
@@ -23,8 +23,7 @@ def measure(rounds: int, seconds: float) -> dict[str, list[float]]:
     found: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slm-")))
-        body = folder / "body.json"
-        body.write_text(json.dumps({"model": "bot", "messages": [{"role": "user", "content": "x" * 960}]}))
+        body, _ = bodies(folder)
         port = stack.enter_context(engine())
         subjects = (
             direct(port),

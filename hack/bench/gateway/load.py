@@ -12,6 +12,7 @@ from typing import Any
 from hack.cluster.binaries import program
 
 TICK = os.sysconf("SC_CLK_TCK")
+BODY_BYTES, TOKENS = 1024, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,17 @@ class Request:
     def words(self) -> list[str]:
         lines = [word for line in self.headers for word in ("-header", line)]
         return ["-url", self.url, "-body", str(self.body), *lines]
+
+
+def bodies(folder: Path) -> tuple[Path, Path]:
+    """Files with a request of BODY_BYTES, and with one that streams TOKENS tokens."""
+    files = []
+    for name, more in (("plain", {}), ("stream", {"stream": True, "max_tokens": TOKENS})):
+        body = {"model": "bot", "messages": [{"role": "user", "content": ""}], **more}
+        body["messages"][0]["content"] = "x" * (BODY_BYTES - len(json.dumps(body)))  # type: ignore[index]
+        files.append(folder / f"{name}.json")
+        files[-1].write_text(json.dumps(body))
+    return files[0], files[1]
 
 
 @dataclass(frozen=True, slots=True)

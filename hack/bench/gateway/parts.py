@@ -20,7 +20,7 @@ from tests.gateway.cases import CASES
 from tests.gateway.running import Gateway
 from tests.gateway.states import SUPPORT, model, state_of
 
-from hack.bench.gateway.load import Request, engine, rate, used
+from hack.bench.gateway.load import Request, bodies, engine, rate, used
 from hack.bench.gateway.subjects import raw_envoy
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.xds import EnvoyRenderer, Site
@@ -130,8 +130,7 @@ def measure(rounds: int, seconds: float) -> Mapping[str, list[float]]:
     found: MutableMapping[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slm-")))
-        body = folder / "body.json"
-        body.write_text(json.dumps({"model": "bot", "messages": [{"role": "user", "content": "x" * 960}]}))
+        body, _ = bodies(folder)
         subjects = started(stack, folder, stack.enter_context(engine()), body)
         for turn in range(rounds):
             print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)

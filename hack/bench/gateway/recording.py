@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from hack.bench.gateway.load import Request, engine, rate, used
+from hack.bench.gateway.load import Request, bodies, engine, rate, used
 from hack.bench.gateway.reader import caught_up
 from hack.bench.gateway.subjects import Subject, gateway
 
@@ -67,7 +67,7 @@ def _words(sent: int, cpu: list[float]) -> str:
 
 
 def main() -> None:
-    from hack.bench.gateway.__main__ import bodies, say
+    from hack.bench.gateway.__main__ import say
 
     parser = argparse.ArgumentParser(prog="python -m hack.bench.gateway.recording", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns")

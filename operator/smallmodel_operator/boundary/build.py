@@ -26,11 +26,17 @@ def pods_policy(name: str, namespace: str, gateway_namespace: str) -> dict[str, 
 
 
 def download_policy(
-    name: str, namespace: str, uri: str, cluster_domain: str, cluster_networks: Sequence[str], release_namespace: str
+    name: str,
+    namespace: str,
+    uri: str,
+    cluster_domain: str,
+    cluster_networks: Sequence[str],
+    release_namespace: str,
+    source: str = "",
 ) -> dict[str, Any]:
     """The one pod with a way out: the download of public weights, towards its source. It never sees a prompt.
 
-    In comes the operator, to ask how far it is.
+    In comes the operator, to ask how far it is. `source`: see `download_rules`.
     """
     view = View(inside_release=False, release_namespace=release_namespace)
     return _policy(
@@ -40,7 +46,7 @@ def download_policy(
         {
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [rule for _, rule in ingress(DOWNLOADS, view)],
-            "egress": download_rules(uri, cluster_domain, cluster_networks),
+            "egress": download_rules(uri, cluster_domain, cluster_networks, source),
         },
     )
 

@@ -153,7 +153,10 @@ CONTROLS: Final = (
         "tests/unit/weights/test_foreign.py::test_pickles_are_known_by_their_bytes",
     ),
     Control(
-        "chat-templates", "A chat template that does what none needs is not served.", _WEIGHTS,
+        "chat-templates",
+        "A chat template that does what none needs is not served; pods with a memory request of their own wait for "
+        "that look only where spec.checks.chatTemplate is Enforce.",
+        _WEIGHTS,
         "tests/unit/weights/test_decide.py::test_a_template_with_a_finding_is_refused_and_says_how_to_let_it_in",
     ),
 )  # fmt: skip

@@ -15,8 +15,9 @@ NEVER: Final = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "fe8
 EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
-def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str]) -> list[Rule]:
-    """What the download from an address (or through a proxy there) may reach.
+def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str], source: str = "") -> list[Rule]:
+    """What the download from an address (or through a proxy there) may reach. `source`: what the user named, where the
+    way to it begins elsewhere, at a proxy or a mirror the administrator chose.
 
     A number for an address: that address. A Service of the cluster: pods of its namespace, on every port, for a
     policy sees a pod's port and not the Service's. Any other name: every address outside the cluster as far as
@@ -24,17 +25,14 @@ def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str
     servers send downloads on to.
 
     Raises:
-        Refused: a number for an address that no download may reach.
+        Refused: the user named a number for an address that no download may reach.
     """
     inside = (*NEVER, *cluster_networks)
+    if named := _number(urlsplit(source or uri).hostname or ""):
+        _refuse(named, inside)
     parts = urlsplit(uri)
     host, port = parts.hostname or "", Port(parts.port or (80 if parts.scheme == "http" else HTTPS.number))
-    try:
-        address = ip_address(host)
-    except ValueError:
-        pass
-    else:
-        _refuse(address, inside)
+    if address := _number(host):
         return [{"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], "ports": ports([port])}]
     names: Rule = {"ports": ports(p for row in ROWS if (row.who, row.whom) == (DOWNLOADS, DNS) for p in row.ports)}
     if namespace := _namespace(host, cluster_domain):
@@ -44,6 +42,14 @@ def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str
     # A proxy goes where servers send downloads on to by itself.
     wanted = [port] if port == HTTPS or parts.scheme == "http" else [port, HTTPS]
     return [names, {"to": [{"ipBlock": block} for block in blocks], "ports": ports(wanted)}]
+
+
+def _number(host: str) -> IPv4Address | IPv6Address | None:
+    """The address a host is, where it is no name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 def _refuse(address: IPv4Address | IPv6Address, inside: Sequence[str]) -> None:

@@ -144,6 +144,7 @@ def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
             site.cluster_domain,
             site.cluster_networks,
             site.gateway_namespace,
+            resolved.source.uri,
         )
         policies.append(boundary.download_policy(resolved.name, resolved.namespace, *where))
     return Part(objects=tuple(policies))

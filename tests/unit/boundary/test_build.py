@@ -137,6 +137,15 @@ def test_policies_are_found_by_the_models_label() -> None:
         assert policy["metadata"]["namespace"] == "support"
 
 
+def test_a_proxy_may_be_inside_and_opens_no_forbidden_number() -> None:
+    """The administrator chose the proxy, the user the source: only the latter is held against what is inside."""
+    way = ("bot", "support", "http://10.96.0.9:3128", "cluster.local", CLUSTER, "slm-sys")
+    (rule,) = build.download_policy(*way, "https://weights.example/m.gguf")["spec"]["egress"]
+    assert rule == {"to": [{"ipBlock": {"cidr": "10.96.0.9/32"}}], "ports": [{"protocol": "TCP", "port": 3128}]}
+    with pytest.raises(Refused, match="hand out credentials"):
+        build.download_policy(*way, "https://169.254.169.254/m.gguf")
+
+
 def test_through_a_proxy_a_download_reaches_the_proxy_alone() -> None:
     rules = download("http://proxy.example:3128")
     assert lets_out(rules, "203.0.113.9", 3128)
