@@ -25,7 +25,6 @@ from smallmodel_operator.gateway.record.pending import Mark, Pending
 from smallmodel_operator.gateway.record.segments import Segments, beginning, segments
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
-
 logger = logging.getLogger(__name__)
 
 
