@@ -9,6 +9,8 @@ from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.boundary import credentials, enforcement
+from smallmodel_operator.calibration import decide as calibration
+from smallmodel_operator.control import gate as golden
 from smallmodel_operator.core.engine import LLAMA_CPP, weights_format
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
@@ -27,6 +29,8 @@ from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 FORMER_DEFAULT_CONTEXT: Final = 4096
 """Once the CRD's default, so it stands in objects whose users never wrote it."""
+Hold = Refused | NotYet | None
+"""What keeps the newest wish from taking effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,10 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
             raise verdict.problem
         if gate is not None:
             raise gate
-        parts.extend(_served(resolved, verdict, snapshot))
+        served, held = _served(resolved, verdict, snapshot)
+        parts.extend(served)
+        if held is not None:
+            raise held
     except (Refused, NotYet) as hold:
         return _held(resolved, parts, hold)
     # With declared memory the pods need not wait for the inspection, but what it found wrong is still said.
@@ -153,7 +160,7 @@ def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
     return Part(objects=tuple(policies))
 
 
-def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> list[Part]:
+def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> tuple[list[Part], Hold]:
     context, problems = _context(resolved, verdict, snapshot)
     resolved = replace(resolved, context_size=context)
     live = snapshot.child("Deployment", resolved.name)
@@ -178,6 +185,10 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         resolved.name, sleep.SleepRequest(resolved.replicas, resolved.may_sleep, resolved.idle_seconds), snapshot
     )
     request = _serving_request(resolved, verdict, memory.request_bytes, wanted.replicas)
+    settled = wanted.replicas > 0 and serving.replicas(live, wanted.replicas).settled
+    passage = golden.passage(resolved, request, live, settled, snapshot)
+    if passage.hold is not None or passage.closed:
+        return [memory.part, *passage.parts], passage.hold
     revision, recorded = revisions.frozen(request, live)
     status: dict[str, Any] = {
         "endpoint": {"url": resolved.url, "model": resolved.name},
@@ -193,7 +204,14 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     }
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
-    return [memory.part, served, rest]
+    asked = calibration.CalibrationRequest(
+        name=resolved.name,
+        version=golden.version(request),
+        slots=resolved.parallel_slots,
+        context=resolved.context_size,
+        settled=made and settled,
+    )
+    return [memory.part, *passage.parts, served, rest, calibration.decide(asked, snapshot)], None
 
 
 def _cold_start(snapshot: Snapshot) -> dict[str, Any]:
