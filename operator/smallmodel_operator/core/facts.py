@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_ROLE
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.core.trial import Result
@@ -80,6 +81,8 @@ class WeightsFacts:
     """SHA-256 of that public key (DER)."""
     sha256: str = ""
     """Of a downloaded file, as it was checked."""
+    format: str = GGUF
+    """What they are stored as; `file` is the folder where they are several files."""
 
 
 @dataclass(frozen=True, slots=True)

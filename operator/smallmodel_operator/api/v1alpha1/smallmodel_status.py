@@ -126,6 +126,9 @@ class MemoryStatus(ApiModel):
     )
     requested_bytes: int = Field(default=0, ge=0, description="Requested for the pod.")
     limit_bytes: int = Field(default=0, ge=0, description="Limit of the pod; 0 when there is none.")
+    accelerator_bytes: int = Field(
+        default=0, ge=0, description="Needed on the accelerators of a replica, as estimated; 0 where there are none."
+    )
 
 
 class DecodeSpeed(ApiModel):
