@@ -1,16 +1,15 @@
 """The concerns in their order: each reads what the ones before it found. Pure; a new concern is a line here."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
-from smallmodel_operator.boundary import credentials, enforcement
-from smallmodel_operator.calibration import decide as calibration
+from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import gate as golden
+from smallmodel_operator.control import keys
 from smallmodel_operator.control.scale import cold_start, count
 from smallmodel_operator.core.engine import LLAMA_CPP, weights_format
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -46,7 +45,7 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     """What should exist for this model now, and why not more."""
     parts: list[Part] = []
     try:
-        opened = _credentials(resolved, snapshot)
+        opened = keys.decide(resolved, snapshot)
         parts.append(
             Part(
                 secrets=opened.secrets,
@@ -80,22 +79,6 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     # With declared memory the pods need not wait for the inspection, but what it found wrong is still said.
     found = verdict.problem if isinstance(verdict.problem, Refused) else None
     return Decision(Plan.of(parts), found)
-
-
-def _credentials(resolved: Resolved, snapshot: Snapshot) -> credentials.Credentials:
-    access = resolved.access
-    request = credentials.CredentialRequest(
-        name=resolved.name,
-        namespace=resolved.namespace,
-        uid=resolved.uid,
-        url=resolved.url,
-        ca=resolved.site.gateway_ca,
-        generation=access.client_key.generation,
-        overlap=timedelta(hours=access.client_key.overlap_hours),
-        entries=tuple(credentials.KeyEntry(k.name, k.secret_ref.name, k.secret_ref.key) for k in access.api_keys),
-    )
-    previous = snapshot.previous_status.get("access") or {}
-    return credentials.decide(request, snapshot.masters, snapshot.secrets, previous, snapshot.now)
 
 
 def weights_request(resolved: Resolved) -> WeightsRequest:
@@ -187,14 +170,8 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     }
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
-    asked = calibration.CalibrationRequest(
-        name=resolved.name,
-        version=golden.version(request),
-        slots=resolved.parallel_slots,
-        context=resolved.context_size,
-        settled=made and settled,
-    )
-    return [memory.part, *passage.parts, served, rest, calibration.decide(asked, snapshot)], None
+    speed = golden.speed(resolved, request, made and settled, snapshot)
+    return [memory.part, *passage.parts, served, rest, speed], None
 
 
 def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> tuple[int, tuple[Refused, ...]]:
