@@ -13,7 +13,7 @@ from smallmodel_operator.api.v1alpha1.access import Access
 from smallmodel_operator.api.v1alpha1.checks import Checks
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
-from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator
+from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator, Adapter
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.units import to_cores
@@ -84,6 +84,8 @@ class Resolved:
     memory_limit: str | None
     accelerator: Accelerator | None
     runtime_class: str
+    adapters: tuple[Adapter, ...]
+    """Sorted by name."""
     node_selector: Mapping[str, str]
     tolerations: tuple[Mapping[str, Any], ...]
     replicas: int
@@ -155,6 +157,10 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         memory_limit=spec.compute.resources.limits.memory or hardware.per_replica.memory_limit,
         accelerator=_accelerator(spec, hardware),
         runtime_class=hardware.runtime_class_name or "",
+        adapters=tuple(
+            Adapter(a.name, a.source.uri.removeprefix("oci://"), a.source.path)
+            for a in sorted(spec.adapters, key=lambda a: a.name)
+        ),
         node_selector={**hardware.node_selector, **spec.compute.node_selector},
         tolerations=tuple(
             toleration.model_dump(by_alias=True, exclude_defaults=True)

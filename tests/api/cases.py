@@ -62,9 +62,31 @@ def signed(verification: dict[str, Any]) -> dict[str, Any]:
 
 
 _EXISTS = {"key": "k", "operator": "Exists", "value": "v"}
+_ADAPTER = {"name": "hr", "source": {"uri": f"oci://registry.internal/slm/adapters@{DIGEST}", "path": "a/hr.gguf"}}
+
+
+def adapted(source: dict[str, Any] | None = None, *, memory: str = "2Gi", **spec: Any) -> dict[str, Any]:
+    """A model with one adapter; `source` overrides entries of where it comes from."""
+    adapter = {**_ADAPTER, "source": {**_ADAPTER["source"], **(source or {})}}  # type: ignore[dict-item]
+    compute = {"resources": {"requests": {"memory": memory}}} if memory else {}
+    return model(**{"adapters": [adapter], "compute": compute, **spec})
+
+
 _GPU = {"resourceName": "nvidia.com/gpu", "memoryBytes": 24 * 2**30}
 _VLLM = [{"name": "VLLM", "image": "registry.internal/vllm:1"}]
 BAD = (
+    Case("adapter-from-a-claim", adapted({"uri": "pvc://m/x"}), "adapters are taken from images", "adapters are taken"),
+    Case("adapter-by-tag", adapted({"uri": "oci://registry.internal/a:v1"}), "adapters are taken",
+         "adapters are taken"),
+    *(
+        Case(f"adapter-file-{name}", adapted({"path": path}), "must be the path of a *.gguf", "must be the path of a")
+        for name, path in (("comma", "a,b.gguf"), ("colon", "a:1.gguf"), ("pickle", "adapter.bin"), ("up", "../a.gguf"),
+                           ("absolute", "/a.gguf"), ("here", "./a.gguf"), ("twice", "a//b.gguf"))
+    ),
+    Case("adapter-name", adapted(adapters=[{**_ADAPTER, "name": "h:r"}]), "adapters", "adapters"),
+    Case("adapter-without-memory", adapted(memory=""), "does not count adapters", "does not count adapters"),
+    Case("adapter-on-vllm", adapted(engine={"name": "VLLM"}), "other engines do not load them",
+         "other engines do not load them"),
     Case("vllm-from-a-download", on("VLLM", {"uri": f"hf://org/bot@{COMMIT}"}), "must begin with oci:// or pvc:// with",
          "must begin with oci:// or pvc:// with"),
     Case("tgi-with-a-sum", on("TGI", {"uri": "pvc://m/x", "sha256": HEX}), "they serve a folder; oci:// pins",
@@ -189,7 +211,7 @@ BAD = (
     # Fields of later releases are refused, not ignored (strict field validation is kubectl's default).
     *(
         Case(f"later-{name}", model(**{name: value}), f'unknown field "spec.{name}"', name)
-        for name, value in {"quantization": {"method": "GGUF"}, "adapters": []}.items()
+        for name, value in {"quantization": {"method": "GGUF"}}.items()
     ),
     Case("floor-in-manual", model(scaling={"minReplicas": 2}), "must be 0 or unset in mode Manual", "minReplicas"),
     Case("idle-that-never-sleeps", model(scaling={"idleSeconds": 60}), "must be unset without `min", "idleSeconds"),
@@ -203,6 +225,7 @@ BAD = (
 )  # fmt: skip
 
 GOOD = (
+    Case("adapter", adapted()),
     Case("vllm", on("VLLM", args=["--dtype", "half", "--enable-prefix-caching"], env=[{"name": "OMP_NUM_THREADS"}])),
     Case("tgi-folder", on("TGI", {"uri": "pvc://models", "path": "bot"}, args=["--kv-cache-dtype=fp8_e5m2"])),
     Case("profile-with-devices", profile(engines=_VLLM, accelerator={**_GPU, "count": 2}, runtimeClassName="nvidia")),

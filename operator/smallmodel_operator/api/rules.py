@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
+from smallmodel_operator.api.adapter_rules import ADAPTER_RULES
 from smallmodel_operator.api.boundary_rules import BOUNDARY_RULES
 from smallmodel_operator.api.engine_rules import ENGINE_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
@@ -254,6 +255,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *SCALING_RULES,
     *WEIGHTS_RULES,
     *ENGINE_RULES,
+    *ADAPTER_RULES,
     *BOUNDARY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""

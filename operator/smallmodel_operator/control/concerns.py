@@ -20,9 +20,9 @@ from smallmodel_operator.core.units import mebibytes, to_bytes
 from smallmodel_operator.quantization import accelerator
 from smallmodel_operator.quantization import decide as quantization
 from smallmodel_operator.resolve import Resolved, Site
+from smallmodel_operator.serving import adapters, engines, revisions
 from smallmodel_operator.serving import build as serving_build
 from smallmodel_operator.serving import decide as serving
-from smallmodel_operator.serving import engines, revisions
 from smallmodel_operator.serving.types import ServingRequest
 from smallmodel_operator.weights import decide as weights
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
@@ -151,7 +151,9 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         resolved.name, sleep.SleepRequest(resolved.replicas, resolved.may_sleep, resolved.idle_seconds), snapshot
     )
     request = _serving_request(resolved, verdict, memory.request_bytes, wanted.replicas)
-    settled = wanted.replicas > 0 and serving.replicas(live, wanted.replicas).settled
+    order = adapters.places(adapters.recorded(live), [a.name for a in resolved.adapters])
+    request = replace(request, adapter_order=order)
+    settled = wanted.replicas > 0 and serving.settled(live, wanted.replicas)
     passage = golden.passage(resolved, request, live, settled, snapshot)
     if passage.hold is not None or passage.closed:
         return [memory.part, *passage.parts], passage.hold
@@ -168,6 +170,7 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
             **({"acceleratorBytes": on_devices} if on_devices else {}),
         },
     }
+    status |= adapters.status(live, order, snapshot.previous_status, settled=serving.settled(live, wanted.replicas))
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
     speed = golden.speed(resolved, request, made and settled, snapshot)
@@ -229,6 +232,7 @@ def _serving_request(resolved: Resolved, verdict: WeightsVerdict, request_bytes:
         engine=resolved.engine,
         accelerator=resolved.accelerator,
         runtime_class=resolved.runtime_class,
+        adapters=resolved.adapters,
         # llama.cpp reads it from the file, and is started before the file was looked at.
         quantization="" if resolved.engine == LLAMA_CPP or not verdict.facts else verdict.facts.quantization,
     )

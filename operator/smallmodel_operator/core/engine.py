@@ -22,6 +22,15 @@ class Accelerator:
     memory_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter: its name, the image it comes from (with a digest), and its file in there."""
+
+    name: str
+    reference: str
+    path: str
+
+
 def weights_format(engine: str) -> str:
     """What an engine serves."""
     return GGUF if engine == LLAMA_CPP else SAFETENSORS

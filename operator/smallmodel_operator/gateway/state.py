@@ -54,6 +54,10 @@ class Model:
     """Seconds a wake usually takes, as all gateways saw it; 0 while unknown."""
     max_wait: float = DEFAULT_MAX_WAIT_SECONDS
     max_queued: int = DEFAULT_MAX_QUEUED
+    lora: bool = False
+    """It has adapters, or may still have some: every request has to say which, or that it wants none."""
+    adapters: tuple[tuple[str, int], ...] = ()
+    """Names and numbers of those every pod has, sorted."""
 
     @property
     def target(self) -> str:
@@ -91,7 +95,16 @@ class Model:
             cold_start=(status.get("scaling") or {}).get("coldStart", {}).get("totalMilliseconds", 0) / 1000,
             max_wait=float(cold.get("maxWaitSeconds", DEFAULT_MAX_WAIT_SECONDS)),
             max_queued=int(cold.get("maxQueuedRequests", DEFAULT_MAX_QUEUED)),
+            lora=bool(spec.get("adapters") or status.get("adapters")),
+            adapters=_adapters(spec, status),
         )
+
+
+def _adapters(spec: Object, status: Object) -> tuple[tuple[str, int], ...]:
+    """What is wished for and loaded: what left the wish is gone at once."""
+    wanted = {a["name"] for a in spec.get("adapters") or ()}
+    loaded = (a for a in status.get("adapters") or () if a.get("ready"))
+    return tuple(sorted((a["name"], int(a.get("id", 0))) for a in loaded if a["name"] in wanted))
 
 
 def _stalled(meta: Object, status: Object) -> str:

@@ -41,6 +41,11 @@ def replicas(live: Object | None, wanted: int) -> Replicas:
     )
 
 
+def settled(live: Object | None, wanted: int) -> bool:
+    """Whether all its pods are there and of the newest template."""
+    return replicas(live, wanted).settled
+
+
 def objects(request: ServingRequest, live: Object | None, snapshot: Snapshot, *, gateway: str, awake: int) -> Part:
     """The objects of a model that may run.
 

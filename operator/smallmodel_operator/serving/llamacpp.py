@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from smallmodel_operator.api.names import ENGINE_KEY_FILE, ENGINE_PORT
 from smallmodel_operator.core.engine import CONTEXT_CHECKPOINTS, GGUF
-from smallmodel_operator.serving import drain, metrics
+from smallmodel_operator.serving import adapters, drain, metrics
 from smallmodel_operator.serving.probes import probes
 from smallmodel_operator.serving.types import ServingRequest
 
@@ -39,6 +39,7 @@ def arguments(request: ServingRequest) -> list[str]:
         "--cache-ram", "0",
         "--metrics", "--no-slots", "--no-webui",
         *offload,
+        *adapters.arguments(request.adapters, request.adapter_order),
         *request.args,
     ]  # fmt: skip
 
@@ -51,10 +52,11 @@ def keyed(container: dict[str, Any], request: ServingRequest, folder: str) -> No
 
 
 def room(request: ServingRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A little, for temporary files."""
+    """A little, for temporary files, and the adapters."""
+    volumes, mounts = adapters.volumes(request.adapters)
     return (
-        [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
-        [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+        [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}, *volumes],
+        [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108
     )
 
 

@@ -19,7 +19,7 @@ from smallmodel_operator.api.names import (
     selector,
     short_hash,
 )
-from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator
+from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator, Adapter
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.pod import container_security, pod_security
 from smallmodel_operator.core.units import to_bytes
@@ -111,11 +111,11 @@ WISH: Final = (
 )  # fmt: skip
 """Fields of the request whose change is the user's wish for other pods. Never edited: every hash would change."""
 LATER: Final[Mapping[str, Any]] = {
-    "engine": LLAMA_CPP, "accelerator": None, "runtime_class": "", "quantization": "",
+    "engine": LLAMA_CPP, "accelerator": None, "runtime_class": "", "quantization": "", "adapters": (),
 }  # fmt: skip
 """Fields added since 0.1.0 and their defaults: hashed only where they differ, so that old hashes stay true."""
-NOT_WISHED: Final = frozenset({"replicas", "memory_request", "memory_declared"})
-"""Replicas move without touching pods; derived memory follows the weights."""
+NOT_WISHED: Final = frozenset({"replicas", "memory_request", "memory_declared", "adapter_order"})
+"""Replicas move without touching pods; derived memory follows the weights, and numbers the pods there are."""
 
 
 def inputs(request: ServingRequest) -> str:
@@ -135,7 +135,7 @@ def made_from(request: ServingRequest, live: Object | None) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, Accelerator):
+    if isinstance(value, Accelerator | Adapter):
         return asdict(value)
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator
+from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator, Adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +36,7 @@ class ServingRequest:
     runtime_class: str = ""
     quantization: str = ""
     """What the weights are quantized as, for engines that have to be told."""
+    adapters: tuple[Adapter, ...] = ()
+    """Sorted by name."""
+    adapter_order: tuple[str, ...] = ()
+    """Their names by number, see adapters.py."""

@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.objects import request
 
 from smallmodel_operator.api.names import ANNOTATION_INPUTS, ANNOTATION_REVISION
-from smallmodel_operator.core.engine import Accelerator
+from smallmodel_operator.core.engine import Accelerator, Adapter
 from smallmodel_operator.serving import build, revisions
 from smallmodel_operator.serving.types import ServingRequest
 
@@ -33,9 +33,10 @@ CHANGES: dict[str, Any] = {
     "accelerator": Accelerator("nvidia.com/gpu", 1, 2**34),
     "runtime_class": "nvidia",
     "quantization": "AWQ",
+    "adapters": (Adapter("legal", "registry.test/adapters@sha256:" + "b" * 64, "legal.gguf"),),
 }
 FIRST_RELEASE = "5b57dff93e0f64d0ae420dc6068f206ed9f3d4c3e3c27a14b08680da27210f3e"
-UNWATCHED = {"replicas", "memory_request", "memory_declared"}
+UNWATCHED = {"replicas", "memory_request", "memory_declared", "adapter_order"}
 
 
 def newer(req: ServingRequest) -> dict[str, Any]:

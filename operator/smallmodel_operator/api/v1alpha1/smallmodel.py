@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from smallmodel_operator.api.v1alpha1.access import Access
+from smallmodel_operator.api.v1alpha1.adapters import Adapter
 from smallmodel_operator.api.v1alpha1.checks import Checks, Verification
 from smallmodel_operator.api.v1alpha1.common import (
     ATOMIC,
@@ -185,6 +186,15 @@ class SmallModelSpec(ApiModel):
     source: Source = Field(description="Where the weights come from.")
     checks: Checks = Field(default_factory=Checks, description="What is asked of the weights before they serve.")
     engine: Engine = Field(default_factory=Engine, description="The server inside the pod.")
+    adapters: list[Adapter] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra=list_map("name"),
+        description=(
+            "LoRA adapters that the engine LlamaCpp loads beside the weights. Each request names one, or none: model "
+            "`<name>:<adapter>`. Main memory must be declared, for it counts them not."
+        ),
+    )
     compute: Compute = Field(default_factory=Compute, description="Where a replica runs and with how much.")
     scaling: Scaling = Field(default_factory=Scaling, description="Who decides how many replicas there are.")
     access: Access = Field(default_factory=Access, description="Who may call the model through the gateway.")

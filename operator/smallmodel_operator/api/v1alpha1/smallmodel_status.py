@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from smallmodel_operator.api.v1alpha1.adapters import AdapterStatus
 from smallmodel_operator.api.v1alpha1.common import (
     ATOMIC,
     ApiModel,
@@ -243,6 +244,12 @@ class SmallModelStatus(ApiModel):
     capacity: CapacityStatus | None = Field(default=None, description="How fast a replica is, as measured.")
     quality: QualityStatus | None = Field(default=None, description="How versions answer the golden prompts.")
     scaling: ScalingStatus | None = Field(default=None, description="How many replicas are wanted now.")
+    adapters: list[AdapterStatus] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra=list_map("name"),
+        description="Adapters of the newest pods.",
+    )
     engine_revision: int = Field(
         default=0, ge=0, description="Recorded builder of the pod template; it moves only with the user's spec."
     )

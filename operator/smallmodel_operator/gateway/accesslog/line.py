@@ -103,7 +103,10 @@ def _part(line: Any) -> None:
         line.route = UNSET
     if line.call is not UNSET:
         known = _calls.get(line.call) or _remembered(_calls, CALL, line.call)
-        line.slm_caller, line.slm_caller_namespace, line.gen_ai_operation_name, line.slm_target = known
+        line.slm_caller, line.slm_caller_namespace, line.gen_ai_operation_name, target = known
+        if target is not UNSET and ":" in target:
+            target, _, line.slm_adapter = target.partition(":")
+        line.slm_target = target
         if line.gen_ai_request_model is UNSET and line.slm_target is not UNSET:
             line.gen_ai_request_model = line.slm_target.partition("/")[2]
         line.call = UNSET

@@ -64,7 +64,13 @@ def routes(state: State, site: Site) -> dict[str, Any]:
 
 
 def _way(model: Model) -> str:
-    """The header `ROUTE` of its requests: what the address (or the caller's namespace) and the body name together."""
+    """The header `ROUTE` of its requests: what the address (or the caller's namespace) and the body name together.
+
+    Of models with adapters it is one that only the filter `target` makes, which has to pass all their requests: what a
+    body names is never at its beginning.
+    """
+    if model.lora:
+        return f"+{model.target}"
     return f"{model.target}|{model.target.partition('/')[2]}"
 
 

@@ -59,7 +59,8 @@ def script(name: str, state: State) -> str:
 
 
 def _facts(state: State, keys: bool) -> Iterator[str]:
-    """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`."""
+    """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`, and
+    of models with adapters ` +<name>=<number>,…`."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -74,4 +75,5 @@ def _model(model: Model) -> str:
     allow = ",".join(sorted(model.access.allow)) or "-"
     closed = 2 if model.stopped else int(model.off)
     limited = int(bool(model.access.requests_per_minute))
-    return f"m {model.target} {model.access.max_body_bytes} {closed} {limited} {lacks} {allow}"
+    line = f"m {model.target} {model.access.max_body_bytes} {closed} {limited} {lacks} {allow}"
+    return f"{line} +{','.join(f'{name}={number}' for name, number in model.adapters)}" if model.lora else line

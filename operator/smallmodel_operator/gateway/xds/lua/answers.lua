@@ -19,13 +19,14 @@ function remember(handle, key, value)
   handle:streamInfo():dynamicMetadata():set("smallmodel", key, value)
 end
 
--- What is known of the request so far, for the access log, see format.py: caller, caller_namespace, operation, target;
--- names of Kubernetes, which have no bar. And model, where the body names another than the target. One text, not a
--- table: to set a table takes three times as long.
+-- What is known of the request so far, for the access log, see format.py: caller, caller_namespace, operation, target,
+-- adapter; names of Kubernetes, which have no bar and no colon. And model, where the body names another than the target.
+-- One text, not a table: to set a table takes three times as long.
 function known(handle, call)
   if call.caller then
     local own = call.caller .. "|" .. (call.caller_namespace or "") .. "|" .. (call.operation or "") .. "|"
-    remember(handle, "call", own .. (call.target or ""))
+    local adapter = call.adapter and ":" .. call.adapter or ""
+    remember(handle, "call", own .. (call.target or "") .. adapter)
   end
   if call.model then
     remember(handle, "model", call.model)

@@ -22,9 +22,16 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
     local sha, namespace, identity = rest:match("^(%S+) (%S+) (%S+)$")
     KEYS[sha] = { namespace == "-" and "" or namespace, identity }
   else
-    local target, cap, closed, limited, lacks, allow = rest:match("^(%S+) (%d+) (%d) (%d) (%S+) (%S+)$")
+    local target, cap, closed, limited, lacks, allow, lora = rest:match("^(%S+) (%d+) (%d) (%d) (%S+) (%S+) ?(%S*)$")
     local model = { cap = tonumber(cap), off = closed == "1", stopped = closed == "2", limited = limited == "1" }
     model.lacks, model.allow = words(lacks, ","), words(allow, ",")
+    if lora ~= "" then
+      model.adapters, model.adapter_names = {}, {}
+      for adapter, number in lora:gmatch("([^+,=]+)=(%d+)") do
+        model.adapters[adapter] = number
+        model.adapter_names[#model.adapter_names + 1] = adapter
+      end
+    end
     MODELS[target] = model
     local namespace, name = target:match("^([^/]+)/(.+)$")
     for identity in pairs(model.allow) do

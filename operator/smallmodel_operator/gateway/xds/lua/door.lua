@@ -119,8 +119,17 @@ local function list(handle, call, asked, namespace, name)
   local caller_namespace, caller_name = call.caller_namespace, call.caller
   local objects = {}
   for _, found in ipairs(usable(namespace, caller_namespace, caller_name)) do
-    if (name == "" or name == found) and (asked == "" or asked == found) then
-      objects[#objects + 1] = model_object(found, namespace)
+    local model = MODELS[namespace .. "/" .. found]
+    if name == "" or name == found then
+      if asked == "" or asked == found then
+        objects[#objects + 1] = model_object(found, namespace)
+      end
+      for _, adapter in ipairs(model and model.adapter_names or {}) do
+        local both = found .. ":" .. adapter
+        if asked == "" or asked == both then
+          objects[#objects + 1] = model_object(both, namespace)
+        end
+      end
     end
   end
   local headers = { [":status"] = "200", ["content-type"] = "application/json" }
@@ -242,7 +251,7 @@ function envoy_on_request(handle)
     headers:replace(":path", path .. query)
   end
   headers:replace("x-slm-caller-namespace", caller_namespace)
-  if not model or not length or model.limited then
+  if not model or not length or model.limited or model.adapters then -- for the target and the limit
     headers:replace("x-slm-caller", caller_name)
   end
   if not model or not length then

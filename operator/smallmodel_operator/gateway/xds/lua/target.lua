@@ -51,6 +51,51 @@ local function size(handle, headers)
   return body and body:length() or 0
 end
 
+-- What an adapter changes: what is computed from a whole text at once does not read the choice.
+local GENERATES = { chat = true, text_completion = true }
+
+-- False after a refusal. Which adapters there are is told to those who may use the model.
+local function has(handle, call, target, model, adapter)
+  if not (model.adapters and model.adapters[adapter]) then
+    refuse(handle, call, {
+      status = 404,
+      cause = "unknown-adapter",
+      code = "model_not_found",
+      param = "model",
+      message = "Model " .. target .. " has no adapter '" .. shown(adapter) .. "' that all its pods have loaded."
+        .. " GET /v1/models lists those it has.",
+    })
+    return false
+  end
+  if not GENERATES[call.operation] then
+    refuse(handle, call, {
+      status = 501,
+      cause = "engine-lacks-it",
+      code = "not_implemented",
+      message = "Adapters change what is generated; ask model " .. target .. " without one here.",
+    })
+    return false
+  end
+  return true
+end
+
+-- Writes the choice into the body, before its last brace: of equal keys the engine takes the last, so nothing a caller
+-- writes there counts. Numbers it does not name are at scale 0, and so are all by themselves.
+local function choose(handle, number)
+  local body = handle:body(true)
+  local text = body:getBytes(0, body:length())
+  local brace = #text
+  while brace > 0 and text:byte(brace) ~= 125 do
+    brace = brace - 1
+  end
+  local choice = number and '{"id":' .. number .. ',"scale":1}' or ""
+  local length = body:setBytes(text:sub(1, brace - 1) .. ',"lora":[' .. choice .. "]" .. text:sub(brace))
+  local headers = handle:headers()
+  if headers:get("content-length") then
+    headers:replace("content-length", tostring(length))
+  end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local path = headers:get(":path") or ""
@@ -74,11 +119,13 @@ function envoy_on_request(handle)
   if wanted == "" then
     return unreadable(handle, call)
   end
-  if not wanted:match("^[%w.:_/-]+$") or (name ~= "" and wanted ~= name) then
+  local base, adapter = wanted:match("^([^:]+):(.+)$")
+  base = base or wanted
+  if not wanted:match("^[%w.:_/-]+$") or (name ~= "" and base ~= name) then
     return unknown(handle, call, wanted, namespace)
   end
   call.model = shown(wanted)
-  local target = namespace .. "/" .. wanted
+  local target = namespace .. "/" .. base
   local model = MODELS[target]
   if not model then
     return unknown(handle, call, wanted, namespace)
@@ -87,9 +134,18 @@ function envoy_on_request(handle)
   if not allowed(handle, call, target, model) or not suits(handle, call, target, model, path, size(handle, headers)) then
     return
   end
+  local route = target .. "|" .. wanted
+  if adapter and not has(handle, call, target, model, adapter) then
+    return
+  end
+  call.adapter = adapter
   known(handle, call)
+  if model.adapters then
+    choose(handle, adapter and model.adapters[adapter])
+    route = "+" .. target
+  end
   headers = handle:headers() -- asked for again: waiting for a body ends the life of the one above
   headers:replace("x-slm-target", target)
-  headers:replace("x-slm-route", target .. "|" .. wanted)
+  headers:replace("x-slm-route", route)
   handle:clearRouteCache()
 end
