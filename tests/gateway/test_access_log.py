@@ -70,7 +70,7 @@ def breaking() -> Iterator[int]:
     server.server_close()
 
 
-BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, chat_template="c" * 64)
+BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, chat_template="c" * 64, request_key=1)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ all it has to know, so a new key or model changes routes and never a listener (w
 
 from typing import Any, Final
 
-from smallmodel_operator.core.keys import engine_key
+from smallmodel_operator.audit.request import LARGEST_BYTES
+from smallmodel_operator.core.keys import engine_key, request_key, request_key_name
 from smallmodel_operator.gateway.policy import engine_revision, policy_hash
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 from smallmodel_operator.gateway.xds import scripts
@@ -94,7 +95,16 @@ def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
     route["typed_per_filter_config"] = {scripts.TARGET: back}
     if model.access.requests_per_minute:
         route["typed_per_filter_config"][RATE_LIMIT] = _limit(model.access.requests_per_minute)
+    if model.request_key:
+        route["typed_per_filter_config"][scripts.HMAC] = _hmac(state.engine_master, model)
     return route
+
+
+def _hmac(master: bytes, model: Model) -> dict[str, Any]:
+    """Its namespace's key stands beside the key of its engine, in files and a page only this pod's containers read."""
+    key = request_key(master, model.namespace, model.request_key)
+    named = {"name": request_key_name(key, model.request_key), "key": key.hex(), "most": LARGEST_BYTES}
+    return typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", name=scripts.HMAC, filter_context=named)
 
 
 def _in_force(model: Model) -> dict[str, str]:
@@ -146,9 +156,11 @@ def _retries() -> dict[str, Any]:
 
 def _dispatch(state: State) -> dict[str, Any]:
     brought = {name: _lua(name, state) for name in (scripts.DOOR, scripts.TARGET)}
+    # Envoy picks a request's filters by its first route, which is this one; the model's brings what they need.
     if any(model.access.requests_per_minute for model in state.models.values()):
-        # Envoy picks a request's filters by its first route, which is this one; the model's brings the limit itself.
         brought[RATE_LIMIT] = typed("envoy.config.route.v3.FilterConfig", config={})
+    if any(model.request_key for model in state.models.values()):
+        brought[scripts.HMAC] = typed("envoy.config.route.v3.FilterConfig", config={})
     return {
         "match": {"prefix": "/"},
         # To nowhere, 404: that header is never there. (A direct response would not raise the limit of buffered bodies.)

@@ -11,6 +11,8 @@ DOOR: Final = "door"
 TARGET: Final = "target"
 BACK: Final = "back"
 """Of routes of models: what comes in has passed the door, and its body agrees with its address."""
+HMAC: Final = "hmac"
+"""Of routes of models with `spec.audit.requestHMAC`: the only ones that run any of it."""
 PARTS: Final = {
     DOOR: ("data", "sha256", "answers", "address", "model", "door"),
     TARGET: ("data", "answers", "model", "target"),
@@ -18,6 +20,7 @@ PARTS: Final = {
     f"{DOOR}-default": ("answers", "closed"),
     f"{TARGET}-default": ("answers", "closed", "back"),
     BACK: ("answers", "back"),
+    HMAC: ("sha256", "hmac"),
 }
 LACKS: Final = {"TGI": ("/v1/responses", "/v1/rerank", "/v1/embeddings")}
 """Paths an engine does not have at all. Where it depends on the model the engine says so itself."""
