@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from smallmodel_operator.audit.request import FIELD, LARGEST_BYTES, RequestKey
 from smallmodel_operator.cli import audit_match
 from smallmodel_operator.gateway.state import Model, State
 from smallmodel_operator.gateway.xds import Site, files
-from smallmodel_operator.gateway.xds.scripts import HMAC
+from smallmodel_operator.gateway.xds.scripts import BACK, HMAC, TARGET
 
 CHAT = "/v1/chat/completions"
 HOST = "bot.support.svc.cluster.local"
@@ -67,13 +66,14 @@ def said(gateway: Gateway, *requests: Any) -> list[str | None]:
 
 
 def test_nothing_of_it_is_attached_where_it_is_not_wanted() -> None:
-    def brought(*models: Model) -> list[bool]:
+    def brought(*models: Model) -> tuple[bool, list[str]]:
         made = files(state_of(models, {}), Site())["xds/rds.json"]["resources"][0]["virtual_hosts"][0]["matcher"]
         ways = [made["on_no_match"], *made["matcher_tree"]["exact_match_map"]["map"].values()]
-        return [HMAC in way["action"]["typed_config"]["typed_per_filter_config"] for way in ways]
+        dispatch, *own = (way["action"]["typed_config"]["typed_per_filter_config"][TARGET] for way in ways)
+        return "hmac" in dispatch["source_code"]["inline_string"], [route["name"] for route in own]
 
-    assert brought(model("support/a"), model("support/b")) == [False, False, False]
-    assert brought(model("support/a"), model("support/b", request_key=1)) == [True, False, True]
+    assert brought(model("support/a"), model("support/b")) == (False, [BACK, BACK])
+    assert brought(model("support/a"), model("support/b", request_key=1)) == (True, [BACK, HMAC])
 
 
 def test_it_is_python_s_for_every_size_around_the_blocks(gateway: Gateway, bot: Engine) -> None:
@@ -120,12 +120,19 @@ def test_namespaces_and_generations_have_keys_of_their_own(gateway: Gateway) -> 
 
 
 def test_who_does_not_want_it_or_is_refused_has_none(gateway: Gateway) -> None:
-    asked = [gateway.post(CHAT, {"model": name}, SUPPORT) for name in ("plain", "off", "nobody", "tight", "tight")]
+    asked = [gateway.post(CHAT, {"model": name}, SUPPORT) for name in ("plain", "off", "nobody")]
     asked += [gateway.post(CHAT, {"model": "bot"}), gateway.post(CHAT, b"no JSON", SUPPORT), gateway.get("/v1/models")]
-    assert [answer.status for answer in asked] == [200, 503, 404, 200, 429, 401, 400, 401]
-    told = said(gateway, *asked)
-    assert told[3] == expected(OURS, json.dumps({"model": "tight"}).encode())
-    assert told[:3] + told[4:] == [None] * 7
+    assert [answer.status for answer in asked] == [200, 503, 404, 401, 400, 401]
+    assert said(gateway, *asked) == [None] * 6
+
+
+@pytest.mark.parametrize("host", ["tight.support.svc.cluster.local", ""])
+def test_one_too_many_has_it_all_the_same(gateway: Gateway, host: str) -> None:
+    """The model was right, and the body was there: the record can tell it."""
+    body = b'{"model": "tight"}'
+    asked = [gateway.post(CHAT, body, SUPPORT, host) for _ in range(2)]
+    assert asked[1].status == 429
+    assert said(gateway, *asked) == [expected(OURS, body)] * 2
 
 
 def test_its_key_reaches_neither_the_engine_nor_the_caller_nor_the_log(gateway: Gateway, bot: Engine) -> None:

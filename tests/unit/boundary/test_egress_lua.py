@@ -7,11 +7,13 @@ from smallmodel_operator.gateway.xds import scripts
 
 OURS = [
     *map(scripts.default, (scripts.DOOR, scripts.TARGET)),
-    *map(scripts.program, (scripts.DOOR, scripts.TARGET, scripts.HMAC)),
+    *map(scripts.program, (scripts.DOOR, scripts.TARGET, scripts.TARGET_HMAC, scripts.HMAC)),
 ]
 
 
-@pytest.mark.parametrize("text", OURS, ids=["door-default", "target-default", "door", "target", "hmac"])
+@pytest.mark.parametrize(
+    "text", OURS, ids=["door-default", "target-default", "door", "target", "target-hmac", "back-hmac"]
+)
 def test_ours_reach_nothing(text: str) -> None:
     assert reaches(text) == ()
 

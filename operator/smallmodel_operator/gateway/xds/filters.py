@@ -1,4 +1,4 @@
-"""The chain every request passes: token, door, body's model, target, rate, HMAC (where a model wants it), router."""
+"""The chain every request passes: token, door, body's model, target, rate, router."""
 
 from typing import Any
 
@@ -10,10 +10,14 @@ from smallmodel_operator.gateway.xds.words import RATE_LIMIT, ROUTE, TARGET_HEAD
 
 def filters(state: State) -> list[dict[str, Any]]:
     """HTTP filters in order."""
-    chain = [_lua(DOOR), _body_model(), _lua(TARGET, source_codes={BACK: {"inline_string": program(BACK)}})]
+    chain = [
+        _lua(DOOR),
+        _body_model(),
+        _lua(TARGET, source_codes={name: {"inline_string": program(name)} for name in (BACK, HMAC)}),
+    ]
     if state.issuer is not None:
         chain.insert(0, _tokens(state.issuer))
-    return [*chain, _rate(), _hmac(), _router()]
+    return [*chain, _rate(), _router()]
 
 
 def _lua(name: str, **more: Any) -> dict[str, Any]:
@@ -63,13 +67,6 @@ def _rate() -> dict[str, Any]:
     """Models with a limit bring one with their route; where no model has one the dispatch route leaves it out."""
     kind = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
     return {**extension(RATE_LIMIT, kind, stat_prefix="callers"), "disabled": True}
-
-
-def _hmac() -> dict[str, Any]:
-    """After the rate: what is refused costs no hash. Whatever changes a body has to come after it, for the HMAC is that
-    of the bytes the caller sent. Switched on by the dispatch route where any model wants it, as the rate is."""
-    code = {HMAC: {"inline_string": program(HMAC)}}
-    return {**extension(HMAC, "envoy.extensions.filters.http.lua.v3.Lua", source_codes=code), "disabled": True}
 
 
 def _router() -> dict[str, Any]:

@@ -1,5 +1,5 @@
--- HMAC-SHA-256 (RFC 2104) of a request's body, the bytes as the caller sent them, for the access log. It runs on routes of
--- models that want it and nowhere else. Its worker does nothing else meanwhile, so there is a largest body.
+-- HMAC-SHA-256 (RFC 2104) of a request's body, the bytes as the caller sent them, for the access log. It runs for models
+-- that want it and for no other. Its worker does nothing else meanwhile, so there is a largest body.
 local bit = require("bit")
 local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
 
@@ -47,10 +47,8 @@ function hmac_sha256(key, text)
   return sha256_hex(sha256_end(outside, bytes_of(sha256_end(inside, text, 64)), 64))
 end
 
--- What the route says: `name` and `key`, and `most`, bytes of the largest body that is hashed.
-function envoy_on_request(handle)
-  local said = handle:filterContext()
-  local name, key, most = said:get("name"), said:get("key"), said:get("most")
+-- name and key: of the key, in hex; most: bytes of the largest body that is hashed.
+function stamp(handle, name, key, most)
   local found = "too-large"
   if (tonumber(handle:headers():get("content-length") or "") or 0) <= most then
     local body = handle:body(true)
@@ -59,5 +57,5 @@ function envoy_on_request(handle)
       found = hmac_sha256(key, length > 0 and body:getBytes(0, length) or "")
     end
   end
-  handle:streamInfo():dynamicMetadata():set("smallmodel", "hmac", name .. ":" .. found)
+  remember(handle, "hmac", name .. ":" .. found)
 end
