@@ -199,6 +199,11 @@ BAD = (
     Case("body-over-32Mi", model(access={"limits": {"maxBodyBytes": 33554433}}), "less than or equal to 33554432",
          "maxBodyBytes"),
     Case("key-without-secret", model(access={"apiKeys": [{"name": "crm"}]}), "secretRef", "apiKeys"),
+    Case("hmac-in-other-words", model(audit={"requestHMAC": "On"}), 'supported values: "Enabled", "Disabled"',
+         "requestHMAC"),
+    Case("hmac-in-small-letters", model(audit={"requestHmac": "Enabled"}), "unknown field", "requestHmac"),
+    Case("request-key-zero", model(audit={"keyGeneration": 0}), "greater than or equal to 1", "keyGeneration"),
+    Case("later-audit", model(audit={"content": "All"}), 'unknown field "spec.audit.content"', "content"),
     Case("generation-zero", model(access={"clientKey": {"generation": 0}}), "greater than or equal to 1", "generation"),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from smallmodel_operator.api.v1alpha1.access import Access
+from smallmodel_operator.api.v1alpha1.audit import Audit
 from smallmodel_operator.api.v1alpha1.checks import Checks, Verification
 from smallmodel_operator.api.v1alpha1.common import (
     ATOMIC,
@@ -188,6 +189,7 @@ class SmallModelSpec(ApiModel):
     compute: Compute = Field(default_factory=Compute, description="Where a replica runs and with how much.")
     scaling: Scaling = Field(default_factory=Scaling, description="Who decides how many replicas there are.")
     access: Access = Field(default_factory=Access, description="Who may call the model through the gateway.")
+    audit: Audit = Field(default_factory=Audit, description="What the records of its answers hold.")
     replicas: int = Field(default=1, ge=0, le=100, description="Number of replicas. 0 switches the model off.")
     suspend: bool = Field(
         default=False, description="Switches the model off without forgetting `replicas`; never woken meanwhile."
