@@ -9,6 +9,7 @@ from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.boundary import credentials, enforcement
+from smallmodel_operator.control import quantized
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part, Plan, key_of
@@ -52,9 +53,9 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
         gate = None if resolved.off else enforcement.gate(snapshot.boundary)
         if isinstance(gate, Refused):
             raise gate
-        verdict = weights.decide(weights_request(resolved), snapshot)
+        verdict, chosen = quantized.weigh(resolved, weights_request(resolved), snapshot)
         guard = _boundary(resolved, verdict.part.objects)  # no Job whose policy is refused
-        parts.append(verdict.part)
+        parts += [verdict.part, chosen]
         if verdict.facts is not None:
             # Remembered at once, whatever is refused after it: the header is read once.
             known = weights_status(verdict.facts, _digest(verdict.artifact))

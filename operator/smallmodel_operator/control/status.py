@@ -12,7 +12,7 @@ from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.serving.decide import Replicas
 from smallmodel_operator.serving.trouble import Trouble
 
-_KEPT = ("weights", "memory", "endpoint", "engineRevision", "engineImage", "access", "scaling")
+_KEPT = ("weights", "quantization", "memory", "endpoint", "engineRevision", "engineImage", "access", "scaling")
 """What stays in a status when a pass finds nothing new to say of it."""
 
 Hold = Refused | NotYet | None

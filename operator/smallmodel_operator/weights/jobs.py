@@ -49,7 +49,8 @@ def reading_seconds(request: WeightsRequest, where: source.Source) -> int:
 
 def work(request: WeightsRequest, where: source.Source) -> str:
     """Name of the work on an artifact: what was found without a signature, or by another key, is other work."""
-    return f"{where.artifact}!{request.verification}" if request.verification else where.artifact
+    name = f"{where.artifact}?" if request.survey else where.artifact
+    return f"{name}!{request.verification}" if request.verification else name
 
 
 def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_uid: str) -> dict[str, Any]:
@@ -59,10 +60,11 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
     """
     volume, mount, _ = source.volume(where)
     args = ["inspect-weights", "--root", source.MOUNT_PATH, "--artifact", where.artifact]
+    args += ["--survey"] if request.survey else []
     if where.path:
         args += ["--path", where.path]
     if isinstance(where, source.ClaimSource):
-        args += ["--sha256", where.sha256] if where.sha256 else []
+        args += ["--sha256", where.sha256] if where.sha256 and not request.survey else []
         args += ["--claim", claim_uid]
     volumes, mounts = [volume], [mount]
     if request.verification:
