@@ -8,6 +8,18 @@ _PLACE: Final = "spec.quantization"
 QUANTIZATION_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
+        "spec",
+        "!has(self.quantization) || self.quantization.method != 'GGUF' || !has(self.engine) || "
+        "!has(self.engine.name) || self.engine.name == 'LlamaCpp'",
+        f"{_PLACE}.method",
+        "`spec.quantization.method` must be None, or left out, with VLLM and TGI: they serve no GGUF files.",
+        lambda s: (
+            (s.get("quantization") or {}).get("method") != "GGUF"
+            or (s.get("engine") or {}).get("name", "LlamaCpp") == "LlamaCpp"
+        ),
+    ),
+    Rule(
+        "SmallModel",
         _PLACE,
         "self.method != 'GGUF' || (has(self.accept) && size(self.accept) > 0)",
         f"{_PLACE}.accept",

@@ -8,6 +8,7 @@ import typer
 
 from smallmodel_operator import __version__
 from smallmodel_operator.cli.boundary_app import Records, boundary
+from smallmodel_operator.core.engine import GGUF
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,6 +104,7 @@ def inspect_weights(
     signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
     public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
     survey: Annotated[bool, typer.Option("--survey", help="tell of all files, instead of describing one")] = False,
+    layout: Annotated[str, typer.Option("--format", help="GGUF, or Safetensors: a folder")] = GGUF,
 ) -> None:
     """Inside an inspection Job: check mounted weights and read their header."""
     from smallmodel_operator.cli.inspect_weights import inspect
@@ -112,7 +114,7 @@ def inspect_weights(
     signed = Wish(signed_by, Path(public_key)) if signed_by else None
     if survey:
         raise typer.Exit(look_around(root, path, artifact, claim, signed))
-    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed))
+    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
 
 
 @app.command(hidden=True)
