@@ -1,17 +1,16 @@
 """The concerns in their order: each reads what the ones before it found. Pure; a new concern is a line here."""
 
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
-from smallmodel_operator.boundary import credentials, enforcement
-from smallmodel_operator.calibration import decide as calibration
+from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import gate as golden
 from smallmodel_operator.control import quantized
+from smallmodel_operator.control.scale import cold_start, count
 from smallmodel_operator.core.engine import LLAMA_CPP
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
@@ -46,7 +45,7 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     """What should exist for this model now, and why not more."""
     parts: list[Part] = []
     try:
-        opened = _credentials(resolved, snapshot)
+        opened = keys.decide(resolved, snapshot)
         parts.append(
             Part(
                 secrets=opened.secrets,
@@ -82,38 +81,9 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     return Decision(Plan.of(parts), found)
 
 
-def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.Count:
-    """How many replicas are wanted now: the user's number, or none while the model sleeps."""
-    live = snapshot.child("Deployment", name)
-    current = None if live is None else int(live.get("spec", {}).get("replicas", 1))
-    available = 0 if live is None else int(live.get("status", {}).get("availableReplicas", 0))
-    return sleep.decide(request, current, available, snapshot.traffic, up_seconds(snapshot))
-
-
-def up_seconds(snapshot: Snapshot) -> float:
-    """For how long the model has answered, by its own conditions: Ready alone stays True through a sleep."""
-    known = {c["type"]: c for c in snapshot.previous_status.get("conditions") or []}
-    since = [known.get(kind, {}) for kind in (Condition.READY, Condition.AVAILABLE)]
-    if any(c.get("status") != "True" or not c.get("lastTransitionTime") for c in since):
-        return 0.0
-    latest = max(datetime.fromisoformat(c["lastTransitionTime"].replace("Z", "+00:00")) for c in since)
-    return max(0.0, (snapshot.now - latest).total_seconds())
-
-
-def _credentials(resolved: Resolved, snapshot: Snapshot) -> credentials.Credentials:
-    access = resolved.access
-    request = credentials.CredentialRequest(
-        name=resolved.name,
-        namespace=resolved.namespace,
-        uid=resolved.uid,
-        url=resolved.url,
-        ca=resolved.site.gateway_ca,
-        generation=access.client_key.generation,
-        overlap=timedelta(hours=access.client_key.overlap_hours),
-        entries=tuple(credentials.KeyEntry(k.name, k.secret_ref.name, k.secret_ref.key) for k in access.api_keys),
-    )
-    previous = snapshot.previous_status.get("access") or {}
-    return credentials.decide(request, snapshot.masters, snapshot.secrets, previous, snapshot.now)
+from smallmodel_operator.control import quantized
+from smallmodel_operator.control.scale import cold_start, count
+from smallmodel_operator.core.engine import LLAMA_CPP
 
 
 def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
@@ -165,7 +135,7 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         "endpoint": {"url": resolved.url, "model": resolved.name},
         "engineRevision": revision,
         "engineImage": recorded.engine_image,
-        "scaling": {"desired": wanted.replicas, "why": wanted.why, **_cold_start(snapshot)},
+        "scaling": {"desired": wanted.replicas, "why": wanted.why, **cold_start(snapshot)},
         "memory": {
             "estimatedBytes": memory.estimated_bytes,
             "requestedBytes": to_bytes(recorded.memory_request),
@@ -175,25 +145,8 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     }
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
-    asked = calibration.CalibrationRequest(
-        name=resolved.name,
-        version=golden.version(request),
-        slots=resolved.parallel_slots,
-        context=resolved.context_size,
-        settled=made and settled,
-    )
-    return [memory.part, *passage.parts, served, rest, calibration.decide(asked, snapshot)], None
-
-
-def _cold_start(snapshot: Snapshot) -> dict[str, Any]:
-    """What a wake usually takes; gateways forget it when they restart, the status does not."""
-    start = snapshot.traffic.cold_start
-    if start is None:
-        kept = (snapshot.previous_status.get("scaling") or {}).get("coldStart")
-        return {"coldStart": kept} if (kept or {}).get("totalMilliseconds") else {}
-    stages = {stage: round(seconds, 2) for stage, seconds in asdict(start).items()}  # what repeats is no news
-    stages["total"] = sum(stages.values())
-    return {"coldStart": {f"{stage}Milliseconds": round(seconds * 1000) for stage, seconds in stages.items()}}
+    speed = golden.speed(resolved, request, made and settled, snapshot)
+    return [memory.part, *passage.parts, served, rest, speed], None
 
 
 def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> tuple[int, tuple[Refused, ...]]:

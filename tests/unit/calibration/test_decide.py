@@ -103,9 +103,9 @@ def test_another_version_is_measured_again_and_meanwhile_said_to_be() -> None:
 
 
 def test_a_pod_that_cannot_be_measured_is_told_after_a_while_only() -> None:
-    early = decide(REQUEST, world(trials={KEY: Failure(1, "http://10.0.0.7:8080 does not answer.")}))
+    early = decide(REQUEST, world(trials={KEY: Failure(5, "http://10.0.0.7:8080 does not answer.")}))
     assert early.reports == ()
-    late = decide(REQUEST, world(trials={KEY: Failure(4, "http://10.0.0.7:8080 does not answer.")}))
+    late = decide(REQUEST, world(trials={KEY: Failure(6, "http://10.0.0.7:8080 does not answer.")}))
     (report,) = late.reports
     assert (report.status, report.reason) == (False, Reason.CALIBRATION_FAILED)
     assert "does not answer" in report.message
