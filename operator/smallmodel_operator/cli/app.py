@@ -104,13 +104,17 @@ def inspect_weights(
     claim: Annotated[str, typer.Option(help="uid of the claim that is mounted")] = "",
     signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
     public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
+    survey: Annotated[bool, typer.Option("--survey", help="tell of all files, instead of describing one")] = False,
     layout: Annotated[str, typer.Option("--format", help="GGUF, or Safetensors: a folder")] = GGUF,
 ) -> None:
     """Inside an inspection Job: check mounted weights and read their header."""
     from smallmodel_operator.cli.inspect_weights import inspect
+    from smallmodel_operator.cli.survey_weights import survey as look_around
     from smallmodel_operator.cli.verify_weights import Wish
 
     signed = Wish(signed_by, Path(public_key)) if signed_by else None
+    if survey:
+        raise typer.Exit(look_around(root, path, artifact, claim, signed))
     raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
 
 
