@@ -15,7 +15,9 @@ PRIOR_ANSWERS: Final = 6.0
 """Answers after which what was measured weighs as much as what was believed."""
 SPEED_STEP: Final = 0.05
 SLOWEST, FASTEST = 0.2, 4.0
-FIRST_WORK: Final = Work(((256.0, 1.0),), 128.0)
+FIRST_ANSWER: Final = 200.0
+"""Tokens of an answer, while none is complete."""
+FIRST_WORK: Final = Work(((256.0, 1.0),), FIRST_ANSWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,11 @@ def _speed(belief: Belief, profile: EngineProfile) -> float:
 
 def _new_work(belief: Belief) -> Belief:
     asked = sum(belief.prompts)
-    if asked < 5 or belief.answers < 3:
+    if asked < 5:
         return belief
+    if belief.answers < 3:
+        early = belief.work is not FIRST_WORK
+        return belief if early else replace(belief, work=Work(quantiles(belief.prompts), FIRST_ANSWER))
     work = Work(quantiles(belief.prompts), round(belief.generated / belief.answers, 1))
     grown = belief.known < 2000 and belief.answers >= 2 * belief.known
     moved = max(

@@ -5,12 +5,13 @@ noise leaves certain, and the highest of them counts: a step is seen as soon as 
 """
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 WINDOWS: Final = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 DOUBT: Final = 1.3
 """Standard deviations by which a window's rate is taken for lower than it looks."""
+MOST_GROWTH: Final = 1.25
+"""A step looks like steep growth, and does not go on."""
 KEPT_SECONDS: Final = 400.0
 
 Seen = tuple[tuple[float, int], ...]
@@ -49,7 +50,7 @@ def certain(seen: Seen, ahead: float) -> float:
         found, seconds = rate(seen, window)
         if seconds > 0:
             best = max(best, found - DOUBT * math.sqrt(found / seconds))
-    return max(best, best + growth(seen) * min(ahead, 300.0))
+    return max(best, min(MOST_GROWTH * best, best + growth(seen) * min(ahead, 300.0)))
 
 
 def growth(seen: Seen) -> float:
@@ -62,7 +63,3 @@ def growth(seen: Seen) -> float:
     before = (long * whole - short * seconds) / (whole - seconds)
     noise = math.sqrt(short / seconds + before / (whole - seconds))
     return max(0.0, (short - before - 2 * noise) / (apart + seconds / 2))
-
-
-def mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

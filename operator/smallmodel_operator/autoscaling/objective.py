@@ -33,7 +33,7 @@ DRAIN_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 300.0
 """Nobody asks for so long: then it may sleep, where the least is 0."""
 FEW_ANSWERS: Final = 10
-BUSY: Final = 0.6
+BUSY: Final = 0.75
 """Share of slots in use that a pool is given while nothing more is known."""
 
 
@@ -64,6 +64,8 @@ class State:
     direction: int = 0
     turned: float = -math.inf
     start_seconds: float | None = None
+    late: float = 0.0
+    """Since the hold was judged last."""
     asked: float = -math.inf
     """When somebody was there last."""
 
@@ -91,7 +93,7 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
     engine = Engine(profile.faster(state.belief.speed), state.belief.work, objective.seconds)
     paid = _price(state, engine, objective)
     plan = table(engine, paid, objective.most)
-    state, need, low, rate = _needs(state, look, engine, plan, profile, paid, objective.percentile)
+    state, need, low, rate = _needs(state, look, engine, plan, profile, paid)
     wanted, bound = _moved(state, look, objective, profile, need, low)
     state = _turn(state, look.at, wanted - current)
     return state, Decision(wanted, _why(state, objective, engine, wanted, current, rate, bound))
@@ -129,6 +131,8 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
     keep = math.exp(-seconds / FORGET_TYPICAL)
     rate = arrived / seconds
     answered, good = now.answered - before.answered, now.good - before.good
+    start = state.start_seconds or profile.start_seconds
+    settled = not look.starting and look.waiting <= look.ready
     typical = state.typical * keep + arrived
     weight = state.typical_weight * keep + seconds
     return replace(
@@ -138,17 +142,23 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
         seen=demand.add(state.seen, look.at, now.arrivals),
         short=state.short + (1 - math.exp(-seconds / SHORT)) * (rate - state.short),
         belief=learn(state.belief, profile, before, now, look.ready, seconds),
-        budget=budgets.spend(state.budget, answered, good, percentile, typical / weight, seconds),
+        budget=budgets.spend(state.budget, answered, good, percentile, typical / weight, seconds, settled, start),
+        late=state.late + answered - good if look.at - (state.began or 0.0) > _warm(state, profile) else 0.0,
         typical=typical,
         typical_weight=weight,
     )
 
 
+def _warm(state: State, profile: EngineProfile) -> float:
+    """Seconds after which the first replicas have come: what is late before is nobody's fault."""
+    return LEAST_WARM_UP + 2 * (state.start_seconds or profile.start_seconds)
+
+
 def _price(state: State, engine: Engine, objective: Objective) -> float:
     """In misses a second and replica, in steps: each new price costs a new table."""
     usual = _usual(state)
-    eased = budgets.ease(state.budget, objective.percentile, usual)
-    exact = price(engine, usual * budgets.trust(eased), budgets.allowed(eased, objective.percentile))
+    allowed = budgets.allowed(state.budget, objective.percentile, usual)
+    exact = price(engine, usual * budgets.trust(state.budget), allowed, budgets.easiest(state.budget))
     return PRICE_STEP ** round(math.log(exact, PRICE_STEP))
 
 
@@ -157,15 +167,15 @@ def _usual(state: State) -> float:
 
 
 def _needs(
-    state: State, look: Observation, engine: Engine, plan: Table, profile: EngineProfile, paid: float, percentile: float
+    state: State, look: Observation, engine: Engine, plan: Table, profile: EngineProfile, paid: float
 ) -> tuple[State, int, int, float]:
     """The replicas what comes now needs, those the hold keeps, and the rate."""
     start = state.start_seconds or profile.start_seconds
-    trust = budgets.trust(budgets.ease(state.budget, percentile, _usual(state)))
+    trust = budgets.trust(state.budget)
     rate = demand.certain(state.seen, start)
+    slack = plan.replicas(rate * trust * SLACK)
     rate += max(0, look.waiting - look.ready) / max(DRAIN_SECONDS, start)
-    planned = rate * trust
-    need, slack = plan.replicas(planned), plan.replicas(planned * SLACK)
+    need = plan.replicas(rate * trust)
     if state.belief.known < FEW_ANSWERS:
         # How long answers are is not known yet; how many wait for one is.
         full = max(1, math.ceil(look.in_flight / (BUSY * profile.slots)))
@@ -173,7 +183,8 @@ def _needs(
     held, closed = hold.remember(state.hold, look.at, slack, start)
     if closed:
         came, _ = demand.rate(state.seen, 2 * hold.SLOT)
-        held = hold.judge(held, came, engine, paid, start)
+        held = hold.judge(held, came, state.late, engine, paid, start)
+        state = replace(state, late=0.0)
     return replace(state, hold=held), need, hold.peak(held, held.seconds), rate
 
 

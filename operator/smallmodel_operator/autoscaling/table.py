@@ -63,13 +63,16 @@ def table(engine: Engine, price: float, most: int) -> Table:
     return Table(tuple(carries))
 
 
-def price(engine: Engine, arrivals: float, allowed: float) -> float:
-    """What a replica may cost in misses a second, for `allowed` share of misses at these arrivals."""
+def price(engine: Engine, arrivals: float, allowed: float, easiest: float = EASY) -> float:
+    """What a replica may cost in misses a second, for `allowed` share of misses at these arrivals.
+
+    Never as little as a load below `easiest` would take: more replicas than that help nobody who waits.
+    """
     arrivals = max(arrivals, 1e-3)
     # What misses with any number of replicas is no reason for more of them.
     alone = engine.missed(arrivals, arrivals / (EASY * engine.capacity))
     target = max(allowed, alone + LEAST_PART * allowed)
-    low, high = arrivals / (FULL * engine.capacity), 1e4
+    low, high = arrivals / (FULL * engine.capacity), arrivals / (min(easiest, 0.9) * engine.capacity)
     for _ in range(40):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if engine.missed(arrivals, middle) > target else (low, middle)

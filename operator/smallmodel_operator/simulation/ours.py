@@ -3,8 +3,13 @@
 from dataclasses import dataclass, field
 
 from smallmodel_operator.autoscaling.objective import TICK_SECONDS, Objective, State, decide, gains
-from smallmodel_operator.autoscaling.observation import Observation
+from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
+
+
+def _begun() -> State:
+    """Gateways of a trace count from its beginning."""
+    return State(began=0.0, counters=Counters(), counters_at=0.0, seen=((0.0, 0),))
 
 
 @dataclass
@@ -13,7 +18,7 @@ class Ours:
 
     objective: Objective
     profile: EngineProfile
-    state: State = field(default_factory=State)
+    state: State = field(default_factory=_begun)
     why: str = ""
     every: float = TICK_SECONDS
 

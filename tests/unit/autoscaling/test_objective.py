@@ -4,7 +4,7 @@ import pytest
 
 from smallmodel_operator.autoscaling import demand
 from smallmodel_operator.autoscaling.belief import Belief, learn
-from smallmodel_operator.autoscaling.budget import Budget, allowed, ease, spend, trust
+from smallmodel_operator.autoscaling.budget import Budget, allowed, spend, trust, want
 from smallmodel_operator.autoscaling.objective import Decision, Objective, State, decide
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
@@ -127,13 +127,12 @@ def test_a_profile_that_errs_is_found_out() -> None:
 
 def test_the_budget_follows_what_was_late() -> None:
     budget = Budget()
-    assert ease(budget, 95, 1) == 0
-    assert allowed(0, 95) < 0.05
     good = spend(budget, 1000, 1000, 95, 1, 5)
     bad = spend(budget, 1000, 800, 95, 1, 5)
-    assert ease(good, 95, 1) > 0 > ease(bad, 95, 1)
-    assert allowed(ease(good, 95, 1), 95) > allowed(ease(bad, 95, 1), 95)
-    assert trust(ease(good, 95, 1)) < 1 < trust(ease(bad, 95, 1))
+    assert want(good, 95, 1) > want(budget, 95, 1) > want(bad, 95, 1)
+    assert allowed(good, 95, 1) > allowed(budget, 95, 1) > allowed(bad, 95, 1)
+    assert trust(good) < trust(budget) < trust(bad)
+    assert spend(budget, 1000, 800, 95, 1, 5, settled=False).lean == budget.lean
     assert good.attainment_percent == 100
 
 
