@@ -59,6 +59,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
             "tests/docs",
             "tests/controls",
             "tests/unit/cli",
+            "tests/unit/cluster",
             "tests/gateway",
             "tests/property",
         )

@@ -71,4 +71,5 @@ REMOVALS: Final = {
     "chat-templates": Removal(
         "weights/checks.py", "if request.enforce_template and _found(request, facts):", "if False:"
     ),
+    "asked-first": Removal("quality/decide.py", 'if judged["verdict"] == Verdict.PASS or released:', "if True:"),
 }

@@ -3,7 +3,7 @@
 `facts.yaml` holds the world a model meets. `after: CASE` continues another case: its objects are the children, its
 status the previous one. Keys: now, after, profile, capabilities, claims, inspected, children (statuses by Kind/name),
 recorded (what the live Deployment was built with), pods, job (what the model's Job came to), largestNodeMemory,
-boundary (what is required and known of it).
+boundary (what is required and known of it), configMaps (by name).
 """
 
 import copy
@@ -113,6 +113,7 @@ def world(body: Object, facts: dict[str, Any], before: Outcome | None, artifact:
         previous_status=before.status if before else {},
         masters=Masters(client=b"c" * 32, engine=b"e" * 32),
         secrets=facts.get("secrets") or {},
+        config_maps=facts.get("configMaps") or {},
         freest_node_memory=facts.get("freestNodeMemory"),
         traffic=traffic(facts),
         boundary=Boundary(**facts.get("boundary", {})),

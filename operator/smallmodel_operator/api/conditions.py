@@ -20,6 +20,8 @@ class Condition(StrEnum):
     AVAILABLE = "Available"
     ROUTABLE = "Routable"
     NO_ROOM_FOR_SURGE = "NoRoomForSurge"
+    CALIBRATED = "Calibrated"
+    QUALITY_MET = "QualityMet"
     BOUNDARY_ENFORCED = "BoundaryEnforced"
 
     @property
@@ -39,6 +41,8 @@ class Reason(StrEnum):
     ASLEEP = "Asleep"  # no replica, because nobody asks; a request wakes it
     WAKING = "Waking"
     ROUTED = "Routed"
+    MEASURED = "Measured"
+    GOLDEN_PASSED = "GoldenPassed"
     # off by the user's wish
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -51,6 +55,8 @@ class Reason(StrEnum):
     GATEWAY_SYNCING = "GatewaySyncing"
     GATEWAY_SILENT = "GatewaySilent"
     REPLACING_IN_PLACE = "ReplacingInPlace"
+    CALIBRATION_PENDING = "CalibrationPending"
+    ASKING_GOLDEN = "AskingGolden"
     RETRYING = "Retrying"  # an outage; the operator tries again by itself
     # the user must change something
     INVALID_SPEC = "InvalidSpec"
@@ -89,6 +95,13 @@ class Reason(StrEnum):
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     QUOTA_EXCEEDED = "QuotaExceeded"
     FORBIDDEN = "Forbidden"
+    CALIBRATION_FAILED = "CalibrationFailed"
+    GOLDEN_NOT_FOUND = "GoldenNotFound"
+    GOLDEN_INVALID = "GoldenInvalid"
+    GOLDEN_FAILED = "GoldenFailed"
+    GOLDEN_INCONCLUSIVE = "GoldenInconclusive"
+    GOLDEN_UNANSWERED = "GoldenUnanswered"
+    QUALITY_DEGRADED = "QualityDegraded"
     BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
     # does the network enforce what we declare?
     POLICIES_ENFORCED = "PoliciesEnforced"
@@ -113,6 +126,8 @@ MEANINGS: Final = {
     Condition.AVAILABLE: "At least one replica answers.",
     Condition.ROUTABLE: "The gateways take requests for the model.",
     Condition.NO_ROOM_FOR_SURGE: "No node has room for a second replica, so the only one is replaced in place.",
+    Condition.CALIBRATED: "The speed of a replica was measured, and `status.capacity` is of what serves.",
+    Condition.QUALITY_MET: "The golden prompts are answered as they were when the version was let in, or better.",
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
     "tried it. On a ClusterBoundary.",
 }
@@ -128,6 +143,8 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.ASLEEP: (_NOBODY, "No replica runs because nobody asks; the next request wakes the model and is held."),
     Reason.WAKING: (_OPERATOR, "A request woke the model; it is held until a replica answers."),
     Reason.ROUTED: (_NOBODY, "Gateways have the model in their configuration."),
+    Reason.MEASURED: (_NOBODY, "The speed of a replica is known."),
+    Reason.GOLDEN_PASSED: (_NOBODY, "The golden prompts are answered as expected, or as was accepted."),
     Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
     Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
     Reason.PROGRESSING: (_OPERATOR, "Objects are being written or pods started."),
@@ -138,6 +155,8 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GATEWAY_SYNCING: (_OPERATOR, "The gateways have not taken the model into their configuration yet."),
     Reason.GATEWAY_SILENT: (_OPERATOR, "No gateway agent says how it stands; Envoy goes on with what it has."),
     Reason.REPLACING_IN_PLACE: (_OPERATOR, "The only replica is replaced; the gateway holds its callers meanwhile."),
+    Reason.CALIBRATION_PENDING: (_OPERATOR, "The speed of this version is measured when it answers and nobody asks."),
+    Reason.ASKING_GOLDEN: (_OPERATOR, "A new version answers the golden prompts before it takes traffic."),
     Reason.RETRYING: (_OPERATOR, "The API server or another part is not reachable; it is tried again."),
     Reason.INVALID_SPEC: (_USER, "A field has a value that cannot be served."),
     Reason.NAME_TAKEN: (_USER, "An object of this name belongs to somebody else; it is left untouched."),
@@ -178,6 +197,13 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
         "A ResourceQuota refuses the pods or objects, or the gateways' key table is full.",
     ),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
+    Reason.CALIBRATION_FAILED: (_PLATFORM, "The operator cannot measure a replica; the message says why."),
+    Reason.GOLDEN_NOT_FOUND: (_USER, "The ConfigMap with the golden prompts, or its entry, does not exist."),
+    Reason.GOLDEN_INVALID: (_USER, "The golden prompts cannot be read; the message has line and field."),
+    Reason.GOLDEN_FAILED: (_USER, "A new version answers the golden prompts worse and does not take traffic."),
+    Reason.GOLDEN_INCONCLUSIVE: (_USER, "Golden prompts cannot tell whether a new version is worse: a person decides."),
+    Reason.GOLDEN_UNANSWERED: (_PLATFORM, "The golden prompts cannot be asked; the message says why."),
+    Reason.QUALITY_DEGRADED: (_USER, "What serves does not answer golden prompts any more that it did, by their ids."),
     Reason.BOUNDARY_NOT_ENFORCED: (
         _PLATFORM,
         "Its namespace requires an enforced boundary, and the canary does not see one: the model is not served.",

@@ -9,6 +9,7 @@ import typer
 from smallmodel_operator import __version__
 from smallmodel_operator.cli.boundary_app import Records, boundary
 from smallmodel_operator.cli.simulate_app import simulate
+from smallmodel_operator.core.engine import GGUF
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,13 +104,14 @@ def inspect_weights(
     claim: Annotated[str, typer.Option(help="uid of the claim that is mounted")] = "",
     signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
     public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
+    layout: Annotated[str, typer.Option("--format", help="GGUF, or Safetensors: a folder")] = GGUF,
 ) -> None:
     """Inside an inspection Job: check mounted weights and read their header."""
     from smallmodel_operator.cli.inspect_weights import inspect
     from smallmodel_operator.cli.verify_weights import Wish
 
     signed = Wish(signed_by, Path(public_key)) if signed_by else None
-    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed))
+    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
 
 
 @app.command(hidden=True)

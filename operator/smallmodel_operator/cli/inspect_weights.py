@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli import inspect_folder
 from smallmodel_operator.cli.verify_weights import Wish, verify
+from smallmodel_operator.core.engine import GGUF, SAFETENSORS
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import describe, foreign, gguf, result
 
@@ -26,17 +28,25 @@ def inspect(
     claim: str,
     signed: Wish | None = None,
     message_file: Path = MESSAGE_FILE,
+    layout: str = GGUF,
 ) -> int:
-    """Find the one GGUF below `root`, check it, describe it. The exit code says whether trying again may help.
+    """Find the weights below `root`, check them, describe them. The exit code says whether trying again may help.
+
+    By `layout` they are the one GGUF there or a folder of safetensors files.
 
     `claim` is the uid of the claim the volume is, empty for an image. `signed`: what it must be signed by.
     """
     try:
-        file = find(Path(root), path)
-        if sha256:
-            check(file, sha256)
-        fingerprint = verify(file, Path(root), signed) if signed else ""
-        facts = read(file, artifact, str(file.relative_to(root)))
+        if layout == SAFETENSORS:
+            folder = inspect_folder.find(Path(root), path)
+            fingerprint = verify(folder / inspect_folder.CONFIG, Path(root), signed) if signed else ""
+            facts = inspect_folder.read(folder, artifact, str(folder.relative_to(root)))
+        else:
+            file = find(Path(root), path)
+            if sha256:
+                check(file, sha256)
+            fingerprint = verify(file, Path(root), signed) if signed else ""
+            facts = read(file, artifact, str(file.relative_to(root)))
         facts = replace(facts, verified_with=signed.reference if signed else "", key_fingerprint=fingerprint)
         said: WeightsFacts | result.Failure = replace(facts, claim=claim)
     except gguf.BadWeights as bad:

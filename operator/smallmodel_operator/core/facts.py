@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_ROLE
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.traffic import Traffic
+from smallmodel_operator.core.trial import Result
 
 Object = Mapping[str, Any]
 """A Kubernetes object as plain JSON."""
@@ -79,6 +81,8 @@ class WeightsFacts:
     """SHA-256 of that public key (DER)."""
     sha256: str = ""
     """Of a downloaded file, as it was checked."""
+    format: str = GGUF
+    """What they are stored as; `file` is the folder where they are several files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +139,15 @@ class Snapshot:
     """What keys are made of."""
     secrets: Mapping[str, Object | None] = field(default_factory=dict)
     """Secrets the model's user names, by name; None: there is none."""
+    config_maps: Mapping[str, Object | None] = field(default_factory=dict, repr=False)
+    """ConfigMaps the model's user names, by name; None: there is none."""
     traffic: Traffic = field(default=Traffic())
     """What the gateways say of the model."""
     boundary: Boundary = field(default=Boundary())
     progress: Progress | None = None
     """How far the download of the weights is, as its pod says."""
+    trials: Mapping[str, Result] = field(default_factory=dict)
+    """What trials of the model's pods came to, by key."""
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

@@ -59,7 +59,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
     kept = (jobs.claim(request),) if isinstance(where, source.Downloaded) else ()
-    if facts is not None and _lies(where, facts, snapshot):
+    if facts is not None and facts.format == request.format and _lies(where, facts, snapshot):
         if checks.satisfy(request, facts):
             return _known(request, where, _bound(where, facts, snapshot), Part(kept=kept))
         if request.verification in ("", facts.verified_with) and _runs(request, where, snapshot):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
@@ -47,6 +48,8 @@ class WeightsRequest:
     wait_for_template: bool = False
     allowed_templates: tuple[str, ...] = ()
     allowed_architectures: tuple[str, ...] = ()
+    format: str = GGUF
+    """What the engine serves: one GGUF file, or a folder of safetensors files."""
 
 
 @dataclass(frozen=True, slots=True)

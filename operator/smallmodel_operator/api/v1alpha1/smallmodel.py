@@ -9,6 +9,7 @@ from smallmodel_operator.api.v1alpha1.checks import Checks, Verification
 from smallmodel_operator.api.v1alpha1.common import (
     ATOMIC,
     ApiModel,
+    EngineName,
     ImageReference,
     NameReference,
     NodeSelector,
@@ -35,7 +36,10 @@ class Source(ApiModel):
     path: str = Field(
         default="",
         max_length=512,
-        description="The GGUF file inside the image, claim or repository; needed unless it holds one `*.gguf` only.",
+        description=(
+            "The GGUF file inside the image, claim or repository; needed unless it holds one `*.gguf` only. With VLLM "
+            "and TGI: the folder with `config.json` and the safetensors files; needed unless that is all of it."
+        ),
     )
     sha256: str = Field(
         default="",
@@ -73,7 +77,13 @@ class EnvironmentVariable(ApiModel):
 class Engine(ApiModel):
     """The server inside the pod."""
 
-    name: Literal["LlamaCpp"] = Field(default="LlamaCpp", description="The engine.")
+    name: EngineName = Field(
+        default="LlamaCpp",
+        description=(
+            "The engine. LlamaCpp serves one GGUF file; VLLM and TGI serve a folder of safetensors files and need a "
+            "ComputeProfile with `accelerator`."
+        ),
+    )
     image: ImageReference | None = Field(
         default=None, description="Image of the engine. Unset takes the profile's, which is the usual case."
     )

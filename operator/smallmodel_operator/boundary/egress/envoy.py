@@ -228,7 +228,6 @@ ROUTE: Final[Node] = message(
     response_headers_to_add=leaf,
     response_headers_to_remove=leaf,
     request_body_buffer_limit=leaf,
-    metadata=message(filter_metadata=leaf),
     typed_per_filter_config=_PER_FILTER,
 )
 _ON_ROUTE: Final = packed(envoy__config__route__v3__Route=ROUTE)

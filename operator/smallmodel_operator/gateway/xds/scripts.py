@@ -59,7 +59,7 @@ def script(name: str, state: State) -> str:
 
 
 def _facts(state: State, keys: bool) -> Iterator[str]:
-    """Lines `k <sha256> <namespace or -> <identity>` and `m <target> <bytes> <closed> <paths or -> <identities>`."""
+    """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -73,4 +73,5 @@ def _model(model: Model) -> str:
     lacks = ",".join(LACKS.get(model.engine, ())) or "-"
     allow = ",".join(sorted(model.access.allow)) or "-"
     closed = 2 if model.stopped else int(model.off)
-    return f"m {model.target} {model.access.max_body_bytes} {closed} {lacks} {allow}"
+    limited = int(bool(model.access.requests_per_minute))
+    return f"m {model.target} {model.access.max_body_bytes} {closed} {limited} {lacks} {allow}"

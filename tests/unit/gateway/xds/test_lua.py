@@ -106,35 +106,23 @@ def test_quoted(door: Any, text: bytes, quoted: bytes) -> None:
     assert door.quoted(text) == quoted
 
 
-@pytest.mark.parametrize(
-    ("text", "header"),
-    [
-        ("100 250 4000 1", "gateway;dur=0.350, hold;dur=0.000, engine;dur=4.000"),
-        ("100 2500000 4000 2", "gateway;dur=0.100, hold;dur=2500.000, engine;dur=4.000"),
-        ("100 - - -", "gateway;dur=0.100, hold;dur=0.000, engine;dur=0.000"),
-        ("nonsense", None),
-    ],
-)
-def test_server_timing(target: Any, text: str, header: str | None) -> None:
-    assert target.server_timing(text) == header
-
-
 COUNTED = [
-    ('{"usage":{"prompt_tokens":7,"completion_tokens":3}}', {"input_tokens": 7, "output_tokens": 3}),
-    ('{"usage" : { "prompt_tokens" :\n7}}', {"input_tokens": 7}),
+    ('{"usage":{"prompt_tokens":7,"completion_tokens":3}}', {"input_tokens": "7", "output_tokens": "3"}),
+    ('{"usage" : { "prompt_tokens" :\n7}}', {"input_tokens": "7"}),
     (
         '"timings":{"cache_n":2,"prompt_n":5,"predicted_n":3}',
-        {"engine_cached": 2, "engine_input": 5, "engine_output": 3},
+        {"engine_cached": "2", "engine_input": "5", "engine_output": "3"},
     ),
-    ('"prompt_tokens":1,"prompt_tokens":2', {"input_tokens": 2}),
+    ('"prompt_tokens":1,"prompt_tokens":2', {"input_tokens": "2"}),
     (r'{"content":"\"prompt_tokens\":999"}', {}),
     ('"usage":null', {}),
     ("", {}),
+    ('"prompt_tokens":1234567890123456', {}),
 ]
 
 
 @pytest.mark.parametrize(("text", "counts"), COUNTED)
-def test_count(target: Any, text: str, counts: dict[str, int]) -> None:
+def test_count(target: Any, text: str, counts: dict[str, str]) -> None:
     found = target.new()
     assert target.count(text, found) is bool(counts)
     assert dict(found) == counts
