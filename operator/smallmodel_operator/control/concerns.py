@@ -1,16 +1,16 @@
 """The concerns in their order: each reads what the ones before it found. Pure; a new concern is a line here."""
 
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import gate as golden
 from smallmodel_operator.control import keys
+from smallmodel_operator.control.scale import cold_start, count
 from smallmodel_operator.core.engine import LLAMA_CPP, weights_format
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
@@ -79,24 +79,6 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     # With declared memory the pods need not wait for the inspection, but what it found wrong is still said.
     found = verdict.problem if isinstance(verdict.problem, Refused) else None
     return Decision(Plan.of(parts), found)
-
-
-def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.Count:
-    """How many replicas are wanted now: the user's number, or none while the model sleeps."""
-    live = snapshot.child("Deployment", name)
-    current = None if live is None else int(live.get("spec", {}).get("replicas", 1))
-    available = 0 if live is None else int(live.get("status", {}).get("availableReplicas", 0))
-    return sleep.decide(request, current, available, snapshot.traffic, up_seconds(snapshot))
-
-
-def up_seconds(snapshot: Snapshot) -> float:
-    """For how long the model has answered, by its own conditions: Ready alone stays True through a sleep."""
-    known = {c["type"]: c for c in snapshot.previous_status.get("conditions") or []}
-    since = [known.get(kind, {}) for kind in (Condition.READY, Condition.AVAILABLE)]
-    if any(c.get("status") != "True" or not c.get("lastTransitionTime") for c in since):
-        return 0.0
-    latest = max(datetime.fromisoformat(c["lastTransitionTime"].replace("Z", "+00:00")) for c in since)
-    return max(0.0, (snapshot.now - latest).total_seconds())
 
 
 def weights_request(resolved: Resolved) -> WeightsRequest:
@@ -178,7 +160,7 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         "endpoint": {"url": resolved.url, "model": resolved.name},
         "engineRevision": revision,
         "engineImage": recorded.engine_image,
-        "scaling": {"desired": wanted.replicas, "why": wanted.why, **_cold_start(snapshot)},
+        "scaling": {"desired": wanted.replicas, "why": wanted.why, **cold_start(snapshot)},
         "memory": {
             "estimatedBytes": memory.estimated_bytes,
             "requestedBytes": to_bytes(recorded.memory_request),
@@ -190,17 +172,6 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
     speed = golden.speed(resolved, request, made and settled, snapshot)
     return [memory.part, *passage.parts, served, rest, speed], None
-
-
-def _cold_start(snapshot: Snapshot) -> dict[str, Any]:
-    """What a wake usually takes; gateways forget it when they restart, the status does not."""
-    start = snapshot.traffic.cold_start
-    if start is None:
-        kept = (snapshot.previous_status.get("scaling") or {}).get("coldStart")
-        return {"coldStart": kept} if (kept or {}).get("totalMilliseconds") else {}
-    stages = {stage: round(seconds, 2) for stage, seconds in asdict(start).items()}  # what repeats is no news
-    stages["total"] = sum(stages.values())
-    return {"coldStart": {f"{stage}Milliseconds": round(seconds * 1000) for stage, seconds in stages.items()}}
 
 
 def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> tuple[int, tuple[Refused, ...]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import enforcement
-from smallmodel_operator.control import concerns, status
+from smallmodel_operator.control import concerns, scale, status
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
@@ -87,7 +87,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
     """How the model stands, from what is seen after the plan was applied as far as `hold` let it."""
     name = body["metadata"]["name"]
     request, off = wanted(body)
-    now = concerns.count(name, request, snapshot)
+    now = scale.count(name, request, snapshot)
     why_none = Reason.ASLEEP if now.asleep else off
     part, replicas, trouble = serving.observe(name, now.replicas, why_none, snapshot)
     routable = status.routable(off, snapshot.traffic)
