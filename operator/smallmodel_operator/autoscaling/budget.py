@@ -38,7 +38,14 @@ class Budget:
 
 
 def spend(
-    budget: Budget, answered: int, good: int, percentile: float, arrivals: float, seconds: float, settled: bool = True, start: float = 0.0
+    budget: Budget,
+    answered: int,
+    good: int,
+    percentile: float,
+    arrivals: float,
+    seconds: float,
+    settled: bool = True,
+    start: float = 0.0,
 ) -> Budget:
     """After `answered` more answers, of which `good` were in time; `settled`: no replica starts, no backlog."""
     keep = math.exp(-seconds / WINDOW)

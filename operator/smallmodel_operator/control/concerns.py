@@ -9,7 +9,7 @@ from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import gate as golden
-from smallmodel_operator.control import quantized
+from smallmodel_operator.control import keys, quantized
 from smallmodel_operator.control.scale import cold_start, count
 from smallmodel_operator.core.engine import LLAMA_CPP
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -79,11 +79,6 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     # With declared memory the pods need not wait for the inspection, but what it found wrong is still said.
     found = verdict.problem if isinstance(verdict.problem, Refused) else None
     return Decision(Plan.of(parts), found)
-
-
-from smallmodel_operator.control import quantized
-from smallmodel_operator.control.scale import cold_start, count
-from smallmodel_operator.core.engine import LLAMA_CPP
 
 
 def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
