@@ -139,6 +139,9 @@ function envoy_on_request(handle)
     return
   end
   call.adapter = adapter
+  if model.stamp then -- of the bytes as they came: before anything changes them
+    stamp(handle, model.stamp.name, model.stamp.key, model.stamp.most)
+  end
   known(handle, call)
   if model.adapters then
     choose(handle, adapter and model.adapters[adapter])
