@@ -8,6 +8,7 @@ import typer
 
 from smallmodel_operator import __version__
 from smallmodel_operator.cli.boundary_app import Records, boundary
+from smallmodel_operator.cli.route_app import route
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -252,6 +253,7 @@ def audit_tail(
 
 
 app.add_typer(boundary, name="boundary")
+app.add_typer(route, name="route")
 
 
 def main() -> None:
