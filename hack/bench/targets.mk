@@ -1,7 +1,10 @@
-.PHONY: bench-reconcile bench-gateway
+.PHONY: bench-routing bench-reconcile bench-gateway
 
 bench-reconcile: setup ## Measure the operator beside a bare kopf daemon on N=1000 models (JSON is the last line)
 	@$(BIN)/python -m hack.bench.reconcile --models $(or $(N),1000)
 
 bench-gateway: setup ## Measure the gateway beside a raw Envoy and LiteLLM's proxy, PLOT=file.svg (JSON is the last line)
 	@$(BIN)/python -m hack.bench.gateway $(if $(PLOT),--plot $(PLOT))
+
+bench-routing: setup ## Measure the choice of a model beside LiteLLM's and chance, and the detectors (JSON is the last line)
+	@$(BIN)/python -m hack.bench.routing $(if $(N),--requests $(N))

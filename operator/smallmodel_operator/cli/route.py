@@ -72,7 +72,7 @@ def evaluate(dataset: str, form: str, strong: str, weak: str, classifier: str) -
         else:
             with _progress() as told:
                 learned = learn_escalation(learned_from, told)
-        print(json.dumps(_figures(learned, tested)))
+        print(json.dumps(figures(learned, tested)))
     except (NoData, TooLittle) as error:
         return _failed(str(error))
     except evaluation.NoGap as error:
@@ -80,7 +80,8 @@ def evaluate(dataset: str, form: str, strong: str, weak: str, classifier: str) -
     return 0
 
 
-def _figures(learned: Escalation, tested: list[Answered]) -> dict[str, float]:
+def figures(learned: Escalation, tested: list[Answered]) -> dict[str, float]:
+    """What `slm route evaluate` prints of a classifier, on rows it has not learned from."""
     said = [learned.probability(a.prompt) for a in tested]
     points = evaluation.curve(said, tested)
     return {

@@ -69,3 +69,18 @@ def route_classify(
     from smallmodel_operator.cli.route import classify
 
     raise typer.Exit(classify(classifier, prompts, text, explain, said))
+
+
+@route.command(name="check")
+def route_check(
+    file: Annotated[str, typer.Argument(help="The body of a request, JSON as a client sends it; - is standard input.")],
+    policy: Annotated[
+        str, typer.Option(help="YAML with detectors, labels, patterns, denyTerms; left out: all detectors.")
+    ] = "",
+    label: Annotated[list[str] | None, typer.Option(help="A label of the request; as often as needed.")] = None,
+    said: Form = "table",
+) -> None:
+    """Say whether a request could leave the cluster, and why not. Exit code 0: it could, 1: it stays, 2: unreadable."""
+    from smallmodel_operator.cli.route_check import check
+
+    raise typer.Exit(check(file, policy, label or [], said))
