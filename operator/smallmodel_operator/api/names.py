@@ -29,6 +29,8 @@ ANNOTATION_PROVE: Final = f"{GROUP}/prove"
 ROLE_SERVER: Final = "server"
 ROLE_INSPECT: Final = "inspect"
 ROLE_DOWNLOAD: Final = "download"
+ROLE_CANDIDATE: Final = "candidate"
+"""A new version that answers golden prompts and takes no traffic: no Service selects it."""
 
 BOUNDARY: Final = "cluster"
 """Name of the one ClusterBoundary."""

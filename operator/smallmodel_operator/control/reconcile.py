@@ -18,6 +18,7 @@ from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
+from smallmodel_operator.core.trial import Trial
 from smallmodel_operator.resolve import Site
 
 _EXPECTED = {
@@ -54,6 +55,8 @@ class Reconciler:
         self._site = site
         self.busy: Callable[[], bool] = lambda: False
         """Are models waiting for their turn? The loop knows and sets it."""
+        self.want_trials: Callable[[ModelKey, str, tuple[Trial, ...]], None] = lambda *_: None
+        """Who runs trials sets it."""
         self._unsaid: dict[ModelKey, datetime] = {}
         """New models, and since when nothing was said of them."""
 
@@ -72,6 +75,7 @@ class Reconciler:
             claims=wish.claims,
             artifact=wish.artifact,
             secrets=wish.secrets,
+            config_maps=wish.config_maps,
             node_selector=wish.node_selector,
         )
         decision = verdict.decide(body, wish, snapshot, self._site)
@@ -98,6 +102,7 @@ class Reconciler:
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
         await self._report(body, snapshot.previous_status, seen.status)
+        self.want_trials(model, meta["uid"], plan.trials)  # after the report: a result that stands in it may go
         if self.observer.children.unconfirmed(model):
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, FORGET_SECONDS + 1))
         return seen
@@ -128,6 +133,7 @@ class Reconciler:
             return
         model = (meta["namespace"], meta["name"])
         self._unsaid.pop(model, None)
+        self.want_trials(model, meta["uid"], ())
         self._applier.forget(model)
         self.observer.children.forget(model)
         self.observer.forget(model)
@@ -143,13 +149,15 @@ class Reconciler:
 
     async def _tell(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """An event for each change a person would want to have seen."""
-        for condition in (Condition.STALLED, Condition.READY):
+        for condition in (Condition.STALLED, Condition.READY, Condition.QUALITY_MET):
             old, new = status.find(previous, condition), status.find(wanted, condition)
             if (old.get("status"), old.get("reason")) == (new.get("status"), new.get("reason")):
                 continue
             stalled = condition is Condition.STALLED
             if stalled and new.get("status") != "True":
                 continue
+            if condition is Condition.QUALITY_MET and new.get("reason") != Reason.QUALITY_DEGRADED:
+                continue  # what Stalled says of a new version is enough
             await self._events.send(
                 body,
                 warning=stalled or (new["status"] == "False" and new["reason"] not in _EXPECTED),
