@@ -9,6 +9,7 @@ import typer
 from smallmodel_operator import __version__
 from smallmodel_operator.cli.audit_app import audit
 from smallmodel_operator.cli.boundary_app import boundary
+from smallmodel_operator.cli.simulate_app import simulate
 from smallmodel_operator.core.engine import GGUF
 
 app = typer.Typer(
@@ -104,13 +105,17 @@ def inspect_weights(
     claim: Annotated[str, typer.Option(help="uid of the claim that is mounted")] = "",
     signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
     public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
+    survey: Annotated[bool, typer.Option("--survey", help="tell of all files, instead of describing one")] = False,
     layout: Annotated[str, typer.Option("--format", help="GGUF, or Safetensors: a folder")] = GGUF,
 ) -> None:
     """Inside an inspection Job: check mounted weights and read their header."""
     from smallmodel_operator.cli.inspect_weights import inspect
+    from smallmodel_operator.cli.survey_weights import survey as look_around
     from smallmodel_operator.cli.verify_weights import Wish
 
     signed = Wish(signed_by, Path(public_key)) if signed_by else None
+    if survey:
+        raise typer.Exit(look_around(root, path, artifact, claim, signed))
     raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
 
 
@@ -185,6 +190,7 @@ def gateway_run() -> None:
 
 app.add_typer(audit, name="audit")
 app.add_typer(boundary, name="boundary")
+app.command(name="simulate")(simulate)
 
 
 def main() -> None:

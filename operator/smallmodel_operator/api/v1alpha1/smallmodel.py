@@ -18,6 +18,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     Tolerations,
     list_map,
 )
+from smallmodel_operator.api.v1alpha1.quantization import Quantization
 from smallmodel_operator.api.v1alpha1.smallmodel_status import SmallModelStatus
 
 
@@ -184,6 +185,9 @@ class SmallModelSpec(ApiModel):
     """What the user declares."""
 
     source: Source = Field(description="Where the weights come from.")
+    quantization: Quantization | None = Field(
+        default=None, description="Of which type the weights may be. Unset: the source is served as it is."
+    )
     checks: Checks = Field(default_factory=Checks, description="What is asked of the weights before they serve.")
     engine: Engine = Field(default_factory=Engine, description="The server inside the pod.")
     compute: Compute = Field(default_factory=Compute, description="Where a replica runs and with how much.")
