@@ -1,7 +1,7 @@
 """What an HMAC of the request costs: CPU time of Envoy for a request, by size of the body, with it and without it.
 
-Three gateways, asked in turn: no model wants one; another model does, which is nothing on this request's way, so what it
-seems to add is the noise; this model does. JSON is the last line.
+Three gateways, asked in turn: no model wants one; another model does, which is nothing on this request's way, so what
+it seems to add is the noise; this model does. JSON is the last line.
     python -m hack.bench.gateway.request_hmac
 """
 
