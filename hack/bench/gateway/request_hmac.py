@@ -1,7 +1,7 @@
 """What an HMAC of the request costs: CPU time of Envoy for a request, by size of the body, with it and without it.
 
-Three gateways, asked in turn: no model wants one; another model does (the filter is there and has nothing to do); this
-model does. JSON is the last line.
+Three gateways, asked in turn: no model wants one; another model does, which is nothing on this request's way, so what
+it seems to add is the noise; this model does. JSON is the last line.
     python -m hack.bench.gateway.request_hmac
 """
 
@@ -79,7 +79,7 @@ def judged(found: Mapping[tuple[str, int], list[float]]) -> list[dict[str, float
         {
             "bytes": size,
             "without_us": round(statistics.median(found[OFF, size]), 1),
-            "another_model_adds_us": round(added(OTHER, size), 1),
+            "noise_us": round(added(OTHER, size), 1),
             "hmac_adds_us": round(added(ON, size), 1),
         }
         for size in SIZES

@@ -6,20 +6,22 @@ from typing import Final
 
 WINDOW: Final = 86400.0
 """Over which the objective counts."""
-RESERVE, MOST_RESERVE, RESERVE_STARTS = 0.15, 0.3, 300.0
-"""Share of the allowed misses that is kept, and more of it the longer a start takes: then a surprise costs more."""
+RESERVE, MOST_RESERVE, RESERVE_STARTS, EARLY, EARLY_ANSWERS = 0.15, 0.2, 500.0, 0.25, 8000.0
+"""Share of the allowed misses that is kept: more of it the longer a start takes, for then a surprise costs more, and
+while few requests were answered."""
 NEAR: Final = 1800.0
 """Seconds of requests whose allowance is the measure of how much is left."""
 FEWEST: Final = 30.0
 GAIN: Final = 2.5
 LEAST_WANT, MOST_WANT = 0.15, 2.0
 """Of the allowed share: an overdrawn budget is paid back slowly, for nothing is gained by more replicas than help."""
+ABOVE_FLOOR: Final = 1.3
 PATIENCE: Final = 1000.0
 """Seconds in which an error as large as the allowed share is learnt."""
 LEAST_LEAN, FIRST_LEAN, MOST_LEAN = -3.0, 0.5, 4.0
 """The model of the queue errs on the safe side, so it begins above 0."""
 TRUST: Final = 0.08
-EASIEST: Final = 0.45
+EASIEST: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Budget:
     good: float = 0.0
     left: float = 0.0
     reserve: float = RESERVE
+    floor: float = 0.0
+    """Share that is late with any number of replicas: reading the prompt alone takes too long."""
     lean: float = FIRST_LEAN
 
     @property
@@ -49,7 +53,7 @@ def spend(
 ) -> Budget:
     """After `answered` more answers, of which `good` were in time; `settled`: no replica starts, no backlog."""
     keep = math.exp(-seconds / WINDOW)
-    budget = replace(budget, reserve=RESERVE + min(MOST_RESERVE, start / RESERVE_STARTS))
+    budget = replace(budget, reserve=_reserve(budget.answered, start))
     share, late = aim(budget, percentile), answered - good
     lean = budget.lean
     if settled:  # what is late while replicas start says nothing of how many are enough
@@ -64,11 +68,16 @@ def spend(
     )
 
 
+def _reserve(answered: float, start: float) -> float:
+    return RESERVE + min(MOST_RESERVE, start / RESERVE_STARTS) + EARLY * math.exp(-answered / EARLY_ANSWERS)
+
+
 def want(budget: Budget, percentile: float, arrivals: float) -> float:
     """The share of misses that brings the budget to its end."""
     share = aim(budget, percentile)
     ratio = budget.left / max(FEWEST, share * arrivals * NEAR)
-    return share * min(max(math.exp(min(GAIN * ratio, 3.0)), LEAST_WANT), MOST_WANT)
+    least = max(LEAST_WANT * share, min(share, ABOVE_FLOOR * budget.floor))
+    return min(max(share * math.exp(min(GAIN * ratio, 3.0)), least), MOST_WANT * share)
 
 
 def allowed(budget: Budget, percentile: float, arrivals: float) -> float:

@@ -91,6 +91,7 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
         state = replace(state, asked=look.at)
     state = _learnt(state, look, look.counters, profile, objective.percentile)
     engine = Engine(profile.faster(state.belief.speed), state.belief.work, objective.seconds)
+    state = replace(state, budget=replace(state.budget, floor=engine.alone))
     paid = _price(state, engine, objective)
     plan = table(engine, paid, objective.most)
     state, need, low, rate = _needs(state, look, engine, plan, profile, paid)

@@ -34,6 +34,11 @@ class Engine:
         return missed(self.profile, self.work, self.objective_seconds, arrivals, replicas)
 
     @property
+    def alone(self) -> float:
+        """Missed share where nobody waits for anybody."""
+        return self.missed(EASY * self.capacity, 1)
+
+    @property
     def capacity(self) -> float:
         return capacity(self.profile, self.work)
 
@@ -70,8 +75,7 @@ def price(engine: Engine, arrivals: float, allowed: float, easiest: float = EASY
     """
     arrivals = max(arrivals, 1e-3)
     # What misses with any number of replicas is no reason for more of them.
-    alone = engine.missed(arrivals, arrivals / (EASY * engine.capacity))
-    target = max(allowed, alone + LEAST_PART * allowed)
+    target = max(allowed, engine.alone + LEAST_PART * allowed)
     low, high = arrivals / (FULL * engine.capacity), arrivals / (min(easiest, 0.9) * engine.capacity)
     for _ in range(40):
         middle = math.sqrt(low * high)

@@ -9,6 +9,7 @@ import typer
 from smallmodel_operator import __version__
 from smallmodel_operator.cli.audit_app import audit
 from smallmodel_operator.cli.boundary_app import boundary
+from smallmodel_operator.cli.route_app import route
 from smallmodel_operator.cli.simulate_app import simulate
 from smallmodel_operator.core.engine import GGUF
 
@@ -191,6 +192,7 @@ def gateway_run() -> None:
 app.add_typer(audit, name="audit")
 app.add_typer(boundary, name="boundary")
 app.command(name="simulate")(simulate)
+app.add_typer(route, name="route")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from smallmodel_operator.simulation.trace import BadTrace, Trace, read
 PERCENTILE: Final = 95.0
 POLICIES: Final = "objective, hpa-inflight:T, hpa-queue:T, knative:T, kubeai:T or fixed:N"
 MOST_REPLICAS: Final = 1000
-MOST_SLOTS: Final = 4096
+MOST_SLOTS: Final = 512
 
 
 class BadInput(ValueError):  # noqa: N818
