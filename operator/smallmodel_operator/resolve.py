@@ -68,6 +68,8 @@ class Resolved:
     generation: int
     source: Source
     checks: Checks
+    accept: tuple[str, ...]
+    """Types the weights may be of, best first; empty: whatever the source holds."""
     engine: str
     engine_image: str
     context_size: int
@@ -141,6 +143,7 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         generation=meta.get("generation", 0),
         source=spec.source,
         checks=spec.checks,
+        accept=tuple(spec.quantization.accept) if spec.quantization else (),
         engine=spec.engine.name,
         engine_image=spec.engine.image or _image(spec, hardware),
         context_size=spec.engine.context_size or DEFAULT_CONTEXT_SIZE,

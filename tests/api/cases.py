@@ -128,6 +128,20 @@ BAD = (
          "allowedChatTemplates"),
     Case("allowed-by-a-pattern", model(checks={"allowedArchitectures": ["*"]}), "allowedArchitectures",
          "allowedArchitectures"),
+    *(
+        Case(f"quantization-{name}", model(quantization=wish), says, says)
+        for name, wish, says in (
+            ("of-nothing", {"method": "GGUF"}, "must name at least one type"),
+            ("of-none", {"method": "None", "accept": ["Q8_0"]}, "must be empty with method None"),
+            ("twice", {"method": "GGUF", "accept": ["Q8_0", "Q8_0"]}, "must name each type once"),
+            ("unknown", {"method": "GGUF", "accept": ["Q3_K_M"]}, "spec.quantization.accept"),
+            ("by-another-method", {"method": "AWQ"}, "spec.quantization.method"),
+            ("without-a-method", {"accept": ["Q8_0"]}, "method"),
+        )
+    ),
+    Case("quantization-of-safetensors",
+         model(engine={"name": "VLLM"}, quantization={"method": "GGUF", "accept": ["Q8_0"]}),
+         "must be None, or left out, with VLLM", "must be None, or left out, with VLLM"),
     Case("later-checks", model(checks={"golden": {}}), 'unknown field "spec.checks.golden"', "golden"),
     Case("sha256-in-capitals", model(source={"uri": "pvc://m/x", "sha256": HEX.upper()}), "sha256", "sha256"),
     Case("port", model(engine={"args": ["--port", "1"]}), "spec.engine.contextSize", "spec.engine.args"),
@@ -199,6 +213,11 @@ BAD = (
     Case("body-over-32Mi", model(access={"limits": {"maxBodyBytes": 33554433}}), "less than or equal to 33554432",
          "maxBodyBytes"),
     Case("key-without-secret", model(access={"apiKeys": [{"name": "crm"}]}), "secretRef", "apiKeys"),
+    Case("hmac-in-other-words", model(audit={"requestHMAC": "On"}), 'supported values: "Enabled", "Disabled"',
+         "requestHMAC"),
+    Case("hmac-in-small-letters", model(audit={"requestHmac": "Enabled"}), "unknown field", "requestHmac"),
+    Case("request-key-zero", model(audit={"keyGeneration": 0}), "greater than or equal to 1", "keyGeneration"),
+    Case("later-audit", model(audit={"content": "All"}), 'unknown field "spec.audit.content"', "content"),
     Case("generation-zero", model(access={"clientKey": {"generation": 0}}), "greater than or equal to 1", "generation"),
 )  # fmt: skip
 
@@ -227,6 +246,8 @@ GOOD = (
         "checks",
         model(checks={"chatTemplate": "Warn", "allowedChatTemplates": [HEX], "allowedArchitectures": ["x_1-a"]}),
     ),
+    Case("ladder", model(quantization={"method": "GGUF", "accept": ["F16", "Q8_0", "Q4_K_M"]})),
+    Case("as-it-is", model(quantization={"method": "None"})),
     Case("off", model(replicas=0)),
     Case("tolerates-all", model(compute={"tolerations": [{"operator": "Exists"}]})),
     Case("evicted-late", model(compute={"tolerations": [{"key": "k", "effect": "NoExecute", "tolerationSeconds": 1}]})),

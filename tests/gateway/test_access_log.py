@@ -1,6 +1,8 @@
 """What the real Envoy writes of each kind of request, what is read from it, and that no line is lost."""
 
 import asyncio
+import hashlib
+import hmac
 import http.client
 import json
 import time
@@ -18,8 +20,9 @@ from tests.fakes.clock import until
 from tests.fakes.upstream import Engine
 from tests.gateway.cases import CASES
 from tests.gateway.running import Gateway
-from tests.gateway.states import SUPPORT, model, state_of
+from tests.gateway.states import MASTER, SUPPORT, model, state_of
 
+from smallmodel_operator.audit.request import RequestKey
 from smallmodel_operator.gateway.accesslog.format import FIELDS, fields
 from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.accesslog.observe import Ending, Observation, observe
@@ -70,7 +73,7 @@ def breaking() -> Iterator[int]:
     server.server_close()
 
 
-BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, chat_template="c" * 64)
+BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, chat_template="c" * 64, request_key=1)
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +299,9 @@ def test_a_held_request(logged: Gateway, bot: Engine) -> None:
     fits(line)
     assert line["slm.attempts"] >= 2
     assert line["slm.upstream.address"] == f"127.0.0.1:{bot.port}"
+    key = RequestKey.made(MASTER, "support", 1)
+    made = hmac.new(key.key, bot.asked[-1].body, hashlib.sha256).hexdigest()
+    assert line["slm.request.hmac"] == f"{key.name}:{made}"
     found = seen(line)
     assert found.first_token is not None
     assert 0.3 < found.hold < found.first_token

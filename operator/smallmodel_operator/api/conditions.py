@@ -16,6 +16,7 @@ class Condition(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     WEIGHTS_READY = "WeightsReady"
+    QUANTIZED = "Quantized"
     FITS_MEMORY = "FitsMemory"
     AVAILABLE = "Available"
     ROUTABLE = "Routable"
@@ -37,6 +38,7 @@ class Reason(StrEnum):
     INSPECTED = "Inspected"
     DECLARED = "Declared"  # memory request given by the user, nothing derived
     FITS = "Fits"
+    TYPE_CHOSEN = "TypeChosen"
     SETTLED = "Settled"
     ASLEEP = "Asleep"  # no replica, because nobody asks; a request wakes it
     WAKING = "Waking"
@@ -89,6 +91,7 @@ class Reason(StrEnum):
     SOURCE_STALLED = "SourceStalled"
     CLAIM_FULL = "ClaimFull"
     INSPECTION_FAILED = "InspectionFailed"
+    TYPE_MISSING = "TypeMissing"
     DOES_NOT_FIT = "DoesNotFit"
     GATEWAY_MISSING = "GatewayMissing"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
@@ -122,6 +125,8 @@ MEANINGS: Final = {
     Condition.RECONCILING: "The operator works towards the newest spec; it will get there by itself.",
     Condition.STALLED: "The user must change something; the message says what. May be True beside Ready.",
     Condition.WEIGHTS_READY: "The weights are where the pods find them, complete and described.",
+    Condition.QUANTIZED: "The weights are of the best type that `spec.quantization` accepts and that fits. Only there "
+    "with method GGUF.",
     Condition.FITS_MEMORY: "A replica fits its memory limit, or the largest node where none is set.",
     Condition.AVAILABLE: "At least one replica answers.",
     Condition.ROUTABLE: "The gateways take requests for the model.",
@@ -139,6 +144,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.INSPECTED: (_NOBODY, "The weights' header was read."),
     Reason.DECLARED: (_NOBODY, "The memory request was given, not derived."),
     Reason.FITS: (_NOBODY, "The derived memory is within the limit, or a node's size."),
+    Reason.TYPE_CHOSEN: (_NOBODY, "The message says which type of `spec.quantization.accept` serves, and why."),
     Reason.SETTLED: (_NOBODY, "Nothing is under way and nothing is wrong."),
     Reason.ASLEEP: (_NOBODY, "No replica runs because nobody asks; the next request wakes the model and is held."),
     Reason.WAKING: (_OPERATOR, "A request woke the model; it is held until a replica answers."),
@@ -188,6 +194,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.SOURCE_STALLED: (_OPERATOR, "The source answers and sends next to nothing; it is tried again."),
     Reason.CLAIM_FULL: (_USER, "The claim has no room for the download; the message has both numbers."),
     Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
+    Reason.TYPE_MISSING: (_USER, "The source holds no type that `spec.quantization.accept` names."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit, or than any node has."),
     Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),
     Reason.SECRET_NOT_FOUND: (_USER, "A Secret the spec names does not exist, or lacks the entry."),

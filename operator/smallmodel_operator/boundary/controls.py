@@ -94,6 +94,13 @@ CONTROLS: Final = (
         "tests/gateway/test_access_log.py::test_every_field_says_something_and_none_a_secret",
     ),
     Control(
+        "body-provable",
+        "Where spec.audit.requestHMAC is Enabled, a record tells whether a given body is the one that was sent, and "
+        "says so where it cannot.",
+        ("GDPR Art. 5(2)", "HIPAA 164.312(c)(2)", "PCI DSS 10.3", "DORA Art. 9(2)"),
+        "tests/gateway/test_request_hmac.py::test_a_record_tells_which_body_was_sent",
+    ),
+    Control(
         "counted", "Records are compared with the requests Envoy counted itself; what is missing is said.", _RECORD,
         "tests/unit/audit/test_completeness.py::test_what_is_missing_stays_missing_under_load",
     ),

@@ -15,8 +15,8 @@ USEFUL_SHARE: Final = 0.95
 other."""
 BUSY_LOOK_SECONDS: Final = 15.0
 """When to look again whether nobody asks: what is measured beside callers is not the replica's speed."""
-PATIENT_TRIES: Final = 4
-"""A pod may be unreachable for a moment; after so many tries, about three minutes, the condition says so."""
+PATIENT_TRIES: Final = 6
+"""A pod may be unreachable for a while; after so many tries, about eight minutes, the condition says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def inspect(
     return tell(said, message_file)
 
 
-def tell(said: WeightsFacts | result.Failure, message_file: Path) -> int:
+def tell(said: result.Said, message_file: Path) -> int:
     """Write the result where the kubelet picks it up, and to the log."""
     text = result.encode(said)
     print(text, flush=True)
@@ -99,15 +99,22 @@ def find(root: Path, path: str) -> Path:
     if len(found) == 1:
         return found[0]
     if not found:
-        _unsafe(root, base)
-        raise gguf.BadWeights(
-            Reason.WEIGHTS_NOT_FOUND,
-            f"There is no *.gguf file in the source{_others(root)}. Name the file in `spec.source.path`.",
-        )
+        raise nothing(root, base)
     names = ", ".join(str(p.relative_to(root)) for p in found[:8])
     raise gguf.BadWeights(
         Reason.WEIGHTS_AMBIGUOUS, f"The source holds {len(found)} GGUF files ({names}). Name one in `spec.source.path`."
     )
+
+
+def nothing(root: Path, base: Path) -> gguf.BadWeights:
+    """What is said of a source without a GGUF file.
+
+    Raises:
+        BadWeights: it holds pickles.
+    """
+    _unsafe(root, base)
+    said = f"There is no *.gguf file in the source{_others(root)}. Name the file in `spec.source.path`."
+    return gguf.BadWeights(Reason.WEIGHTS_NOT_FOUND, said)
 
 
 def _unsafe(root: Path, base: Path) -> None:

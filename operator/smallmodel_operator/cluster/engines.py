@@ -45,10 +45,10 @@ def session() -> aiohttp.ClientSession:
 
 
 class Engine:
-    """The engine in one pod. `key` is what it asks for."""
+    """The engine in one pod. `key` is what it asks for, `model` the name it serves."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, key: str) -> None:
-        self._session = session
+    def __init__(self, session: aiohttp.ClientSession, base: str, key: str, model: str) -> None:
+        self._session, self._model = session, model
         self._base = base
         self._headers = {"Authorization": f"Bearer {key}"}
 
@@ -74,8 +74,8 @@ class Engine:
             NoAnswer: anything else but a stream with tokens.
         """
         body = {
-            "prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True, "cache_prompt": False,
-            "stream": True, "stream_options": {"include_usage": True},
+            "model": self._model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True,
+            "cache_prompt": False, "stream": True, "stream_options": {"include_usage": True},
         }  # fmt: skip
         usage: Mapping[str, Any] = {}
         asked, first = time.monotonic(), 0.0

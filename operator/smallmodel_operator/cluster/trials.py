@@ -108,7 +108,8 @@ class Trials:
     async def _run(self, uid: str, trial: Trial) -> Result:
         self._session = self._session or session()
         host = f"[{trial.address}]" if ":" in trial.address else trial.address
-        engine = Engine(self._session, f"http://{host}:{self._port}", engine_key(self._masters().engine, uid))
+        key = engine_key(self._masters().engine, uid)
+        engine = Engine(self._session, f"http://{host}:{self._port}", key, trial.model)
         if trial.golden is not None:
             async with self._asking:
                 return await prompts.ask(engine, trial)

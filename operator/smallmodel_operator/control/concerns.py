@@ -1,18 +1,17 @@
 """The concerns in their order: each reads what the ones before it found. Pure; a new concern is a line here."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
-from smallmodel_operator.boundary import credentials, enforcement
-from smallmodel_operator.calibration import decide as calibration
+from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import gate as golden
+from smallmodel_operator.control import keys, quantized
 from smallmodel_operator.control.scale import cold_start, count
-from smallmodel_operator.core.engine import LLAMA_CPP, weights_format
+from smallmodel_operator.core.engine import LLAMA_CPP
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part, Plan, key_of
@@ -26,7 +25,7 @@ from smallmodel_operator.serving import decide as serving
 from smallmodel_operator.serving import engines, revisions
 from smallmodel_operator.serving.types import ServingRequest
 from smallmodel_operator.weights import decide as weights
-from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
+from smallmodel_operator.weights.types import WeightsVerdict
 
 FORMER_DEFAULT_CONTEXT: Final = 4096
 """Once the CRD's default, so it stands in objects whose users never wrote it."""
@@ -46,7 +45,7 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     """What should exist for this model now, and why not more."""
     parts: list[Part] = []
     try:
-        opened = _credentials(resolved, snapshot)
+        opened = keys.decide(resolved, snapshot)
         parts.append(
             Part(
                 secrets=opened.secrets,
@@ -59,9 +58,9 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
         gate = None if resolved.off else enforcement.gate(snapshot.boundary)
         if isinstance(gate, Refused):
             raise gate
-        verdict = weights.decide(weights_request(resolved), snapshot)
+        verdict, chosen = quantized.weigh(resolved, snapshot)
         guard = _boundary(resolved, verdict.part.objects)  # no Job whose policy is refused
-        parts.append(verdict.part)
+        parts += [verdict.part, chosen]
         if verdict.facts is not None:
             # Remembered at once, whatever is refused after it: the header is read once.
             known = weights_status(verdict.facts, _digest(verdict.artifact))
@@ -82,58 +81,12 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
     return Decision(Plan.of(parts), found)
 
 
-def _credentials(resolved: Resolved, snapshot: Snapshot) -> credentials.Credentials:
-    access = resolved.access
-    request = credentials.CredentialRequest(
-        name=resolved.name,
-        namespace=resolved.namespace,
-        uid=resolved.uid,
-        url=resolved.url,
-        ca=resolved.site.gateway_ca,
-        generation=access.client_key.generation,
-        overlap=timedelta(hours=access.client_key.overlap_hours),
-        entries=tuple(credentials.KeyEntry(k.name, k.secret_ref.name, k.secret_ref.key) for k in access.api_keys),
-    )
-    previous = snapshot.previous_status.get("access") or {}
-    return credentials.decide(request, snapshot.masters, snapshot.secrets, previous, snapshot.now)
-
-
-def weights_request(resolved: Resolved) -> WeightsRequest:
-    """What the weights concern needs to know of a model."""
-    signed = resolved.source.verification
-    return WeightsRequest(
-        name=resolved.name,
-        namespace=resolved.namespace,
-        uri=resolved.source.uri,
-        path=resolved.source.path,
-        sha256=resolved.source.sha256,
-        job_image=resolved.site.job_image,
-        ca_config_map=resolved.site.ca_config_map,
-        credentials=resolved.source.credentials_secret_ref.name if resolved.source.credentials_secret_ref else "",
-        hub=resolved.site.hub,
-        proxy=resolved.site.proxy,
-        no_proxy=resolved.site.no_proxy,
-        claim_size=resolved.site.claim_size,
-        storage_class=resolved.site.claim_storage_class,
-        access_mode=resolved.site.claim_access_mode,
-        memory_declared=resolved.memory_request is not None,
-        node_selector=resolved.node_selector,
-        tolerations=resolved.tolerations,
-        verification=f"{signed.public_key_secret_ref.name}/{signed.public_key_secret_ref.key}" if signed else "",
-        enforce_template=resolved.checks.chat_template != "Warn",
-        wait_for_template=resolved.checks.chat_template == "Enforce",
-        allowed_templates=tuple(resolved.checks.allowed_chat_templates),
-        allowed_architectures=tuple(resolved.checks.allowed_architectures),
-        format=weights_format(resolved.engine),
-    )
-
-
 def _boundary(resolved: Resolved, jobs: tuple[Object, ...]) -> Part:
     policies = [boundary.pods_policy(resolved.name, resolved.namespace, resolved.site.gateway_namespace)]
     if any(j["metadata"]["labels"].get(LABEL_ROLE) == ROLE_DOWNLOAD for j in jobs if j["kind"] == "Job"):
         site = resolved.site
         where = (
-            weights.goes_to(weights_request(resolved)),
+            weights.goes_to(quantized.request(resolved)),
             site.cluster_domain,
             site.cluster_networks,
             site.gateway_namespace,
@@ -187,14 +140,8 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     }
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
-    asked = calibration.CalibrationRequest(
-        name=resolved.name,
-        version=golden.version(request),
-        slots=resolved.parallel_slots,
-        context=resolved.context_size,
-        settled=made and settled,
-    )
-    return [memory.part, *passage.parts, served, rest, calibration.decide(asked, snapshot)], None
+    speed = golden.speed(resolved, request, made and settled, snapshot)
+    return [memory.part, *passage.parts, served, rest, speed], None
 
 
 def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> tuple[int, tuple[Refused, ...]]:

@@ -1,10 +1,11 @@
-"""What golden prompts decide for one model: the quality concern's question, put together from the others' values."""
+"""What is asked of a model's pods: the questions of quality and calibration, put together from the others' values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from smallmodel_operator.api.names import ANNOTATION_INPUTS, ROLE_CANDIDATE, ROLE_SERVER
+from smallmodel_operator.calibration import decide as calibration
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
@@ -71,6 +72,18 @@ def passage(
     if gate.closed:
         parts.append(Part(objects=build.addresses(resolved.name, resolved.namespace, resolved.site.gateway_host)))
     return Passage(tuple(parts), gate.hold, gate.closed)
+
+
+def speed(resolved: Resolved, request: ServingRequest, settled: bool, snapshot: Snapshot) -> Part:
+    """How fast a replica of this request is; measured when `settled`: all that are wanted answer, and are of it."""
+    asked = calibration.CalibrationRequest(
+        name=resolved.name,
+        version=version(request),
+        slots=resolved.parallel_slots,
+        context=resolved.context_size,
+        settled=settled,
+    )
+    return calibration.decide(asked, snapshot)
 
 
 def _annotations(live: Object | None) -> Mapping[str, Any]:

@@ -12,7 +12,10 @@ from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.serving.decide import Replicas
 from smallmodel_operator.serving.trouble import Trouble
 
-_KEPT = ("weights", "memory", "endpoint", "engineRevision", "engineImage", "access", "scaling", "capacity", "quality")
+_KEPT = (
+    "weights", "quantization", "memory", "endpoint", "engineRevision", "engineImage", "access", "scaling", "capacity",
+    "quality",
+)  # fmt: skip
 """What stays in a status when a pass finds nothing new to say of it."""
 
 Hold = Refused | NotYet | None

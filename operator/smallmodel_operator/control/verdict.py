@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import enforcement
-from smallmodel_operator.control import concerns, scale, status
+from smallmodel_operator.control import concerns, quantized, scale, status
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
@@ -57,7 +57,7 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
         model = parse(body)
         profile = find_profile(model.spec.compute.profile_ref.name)
         resolved = resolve(body, model, profile, site)
-        request = concerns.weights_request(resolved)
+        request = quantized.request(resolved)
         return Wish(
             resolved,
             profile,

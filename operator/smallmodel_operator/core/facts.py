@@ -86,6 +86,26 @@ class WeightsFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """One file of a source that holds the same model in several types. Sizes in bytes, as in WeightsFacts."""
+
+    type: str
+    file: str
+    tensor_bytes: int
+    repacked_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a source holds: the model's shape (`facts` are those of its largest file), and in which types."""
+
+    facts: WeightsFacts
+    variants: tuple[Variant, ...]
+    left_out: str = ""
+    """A file that cannot be served, and why; empty when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a download is. Bytes; `total` is 0 while the source does not tell.
 

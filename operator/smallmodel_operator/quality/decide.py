@@ -14,7 +14,7 @@ from smallmodel_operator.quality import golden, paired, words
 from smallmodel_operator.quality.paired import Verdict
 
 PATIENT_TRIES: Final = 4
-"""A pod may be unreachable for a moment; after so many tries, about three minutes, it is said."""
+"""A pod may be unreachable for a moment; after so many tries, about two minutes, it is said."""
 ALL: Final = 100
 
 

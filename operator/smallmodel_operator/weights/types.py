@@ -23,6 +23,7 @@ class WeightsRequest:
     `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too. `credentials`: Secret
     there for the source. `hub`: endpoint that hf:// means. `proxy`: address downloads go through, but for hosts that
     `no_proxy` names (as in the environment variable of that name).
+    `survey`: find out in which types the source holds the model; `file`: the one of them to serve, in place of `path`.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     """
 
@@ -48,6 +49,8 @@ class WeightsRequest:
     wait_for_template: bool = False
     allowed_templates: tuple[str, ...] = ()
     allowed_architectures: tuple[str, ...] = ()
+    survey: bool = False
+    file: str = ""
     format: str = GGUF
     """What the engine serves: one GGUF file, or a folder of safetensors files."""
 

@@ -9,7 +9,7 @@ from tests.fakes import objects
 from tests.unit.core.test_remember import FACTS
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.control import concerns
+from smallmodel_operator.control import concerns, scale
 from smallmodel_operator.core.facts import Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
@@ -156,8 +156,8 @@ def test_up_seconds_are_those_it_has_answered_for(
         }
         for kind, (status, ago) in (("Ready", ready), ("Available", available))
     ]
-    assert concerns.up_seconds(snapshot(previous_status={"conditions": conditions})) == pytest.approx(seconds, abs=1)
-    assert concerns.up_seconds(snapshot()) == 0
+    assert scale.up_seconds(snapshot(previous_status={"conditions": conditions})) == pytest.approx(seconds, abs=1)
+    assert scale.up_seconds(snapshot()) == 0
 
 
 def ctx_size(decision: concerns.Decision) -> int:

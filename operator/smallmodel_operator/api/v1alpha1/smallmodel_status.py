@@ -72,6 +72,15 @@ class WeightsStatus(ApiModel):
     name: str = Field(default="", max_length=256, description="Name in the header.")
 
 
+class QuantizationStatus(ApiModel):
+    """The type that was chosen, which stays until spec or source change."""
+
+    decided_on: str = Field(default="", max_length=64, description="Hash of what the choice was made from.")
+    type: str = Field(default="", max_length=32, description="The type.")
+    file: str = Field(default="", max_length=512, description="The file of the source that has it.")
+    why: str = Field(default="", max_length=1024, description="Why this one, with the numbers.")
+
+
 class DownloadStatus(ApiModel):
     """How far the download of the weights is; there only while one runs, and rewritten every 5 % or 15 s."""
 
@@ -238,6 +247,7 @@ class SmallModelStatus(ApiModel):
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
     weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
     download: DownloadStatus | None = Field(default=None, description="How far the download of the weights is.")
+    quantization: QuantizationStatus | None = Field(default=None, description="The type that was chosen.")
     memory: MemoryStatus | None = Field(default=None, description="Memory of one replica.")
     access: AccessStatus | None = Field(default=None, description="The published credential.")
     capacity: CapacityStatus | None = Field(default=None, description="How fast a replica is, as measured.")

@@ -182,8 +182,8 @@ _PER_FILTER: Final = mapping(
     "filter",
     packed(
         envoy__extensions__filters__http__lua__v3__LuaPerRoute=message(
-            source_code=script, name=leaf, disabled=leaf
-        ),  # the name is of one of the filter's texts
+            source_code=script, name=leaf, disabled=leaf, filter_context=leaf
+        ),  # the name is of one of the filter's texts, the context what that text is told
         envoy__extensions__filters__http__local_ratelimit__v3__LocalRateLimit=_LIMIT,
         envoy__config__route__v3__FilterConfig=message(config=packed(), disabled=leaf),
     ),

@@ -11,6 +11,7 @@ from typing import Final
 
 METADATA: Final = "smallmodel"
 """Namespace of the dynamic metadata the filters leave; xds/words.py lists its keys."""
+REQUEST_HMAC: Final = "hmac"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "slm.template": Field(JOINED, "SHA-256 of the chat template in the model's weights"),
         "slm.engine.revision": Field(JOINED, "hash of the engine's image and template, see [records](audit.md)"),
         "slm.policy": Field(JOINED, "hash of what was in force for the model, see [records](audit.md)"),
+        "slm.request.hmac": Field(
+            _known(REQUEST_HMAC),
+            "`<key>:<HMAC-SHA-256 of the body>`, or `<key>:too-large`; only for models with `spec.audit.requestHMAC`, "
+            "see [records](audit.md)",
+        ),
         "slm.cause": Field("%RESP(x-slm-cause):64%", "why it failed; `engine`: the engine said so"),
         "slm.attempts": Field(
             "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "times it was sent on; at least 2 when it was held", int

@@ -89,8 +89,11 @@ def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
     }
     if model.digest:
         route["response_headers_to_add"].append(header("x-slm-model-digest", model.digest))
-    back = typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", name=scripts.BACK)
-    route["typed_per_filter_config"] = {scripts.TARGET: back}
+    told: dict[str, Any] = {"name": scripts.BACK}
+    if model.request_key:
+        told = {"name": scripts.HMAC, "filter_context": scripts.stamp(state, model)}
+    lua = typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", **told)
+    route["typed_per_filter_config"] = {scripts.TARGET: lua}
     if model.access.requests_per_minute:
         route["typed_per_filter_config"][RATE_LIMIT] = _limit(model.access.requests_per_minute)
     return route
