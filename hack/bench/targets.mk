@@ -1,4 +1,4 @@
-.PHONY: bench-routing bench-reconcile bench-gateway bench-engine
+.PHONY: bench-routing bench-reconcile bench-gateway bench-engine bench-scaling
 
 bench-reconcile: setup ## Measure the operator beside a bare kopf daemon on N=1000 models (JSON is the last line)
 	@$(BIN)/python -m hack.bench.reconcile --models $(or $(N),1000)
@@ -11,3 +11,6 @@ bench-routing: setup ## Measure the choice of a model beside LiteLLM's and chanc
 
 bench-engine: setup ## Real llama.cpp on models of true size: through the gateway and alone, our flags and the defaults, what answers in 150 ms (root; MODELS="0.5b:Q4_K_M …" picks; JSON is the last line)
 	@$(BIN)/python -m hack.bench.engine $(MODELS)
+
+bench-scaling: setup ## Compare scaling policies on traces, SLM_BENCH_DATA=folder, QUICK=1, PLOT=file.svg (JSON is the last line)
+	@$(BIN)/python -m hack.bench.scaling $(if $(QUICK),--quick) $(if $(PLOT),--plot $(PLOT))

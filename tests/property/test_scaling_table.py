@@ -16,7 +16,7 @@ from smallmodel_operator.autoscaling.table import Engine, price, table
 PROFILE = EngineProfile(0.040, 0.008, 300, 0.6, 8, 12)
 WORK = Work(((60.0, 0.5), (200.0, 0.4), (500.0, 0.1)), 50.0)
 ENGINE = Engine(PROFILE, WORK, 3.0)
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=12, deadline=None)
 
 profiles = st.builds(
     EngineProfile,

@@ -13,6 +13,8 @@ from typing import Final
 KEEP: Final = 1.3
 """What runs is worth this much more than what would have to start: else two models would take turns."""
 STARVED_SECONDS: Final = 300.0
+STAY_SECONDS: Final = 600.0
+"""Who got a first replica keeps it for so long, unless Critical models need the room: a turn is worth its start."""
 
 
 class Priority(IntEnum):
@@ -60,6 +62,7 @@ class Claim:
             more than there are.
         idle: nobody asks it.
         starved_seconds: for how long it has had no replica although somebody asks.
+        had_seconds: for how long it has had one.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Claim:
     gains: Sequence[float]
     idle: bool = False
     starved_seconds: float = 0.0
+    had_seconds: float = float("inf")
 
     def gain(self, number: int) -> float:
         """Of the replica with this number, from 1."""
@@ -96,8 +100,8 @@ def share(room: Room, claims: Sequence[Claim]) -> Mapping[str, Grant]:
     hungry = [c for c in ordered if not c.idle and c.wanted > got[c.name]]
     for level in Priority:
         if level is not Priority.CRITICAL:
-            for claim in hungry:
-                if claim.starved_seconds >= STARVED_SECONDS and not got[claim.name]:
+            for claim in sorted(hungry, key=lambda c: (-c.current, -c.starved_seconds)):
+                if _has_a_turn(claim) and not got[claim.name]:
                     left = _take(left, claim, got)
         left = _fill(room, left, [c for c in hungry if c.priority is level], got)
     for claim in ordered:
@@ -108,6 +112,12 @@ def share(room: Room, claims: Sequence[Claim]) -> Mapping[str, Grant]:
             if got[claim.name] == before:
                 break
     return {c.name: Grant(got[c.name], _why(room, c, got, ordered)) for c in ordered}
+
+
+def _has_a_turn(claim: Claim) -> bool:
+    if claim.current:
+        return claim.had_seconds < STAY_SECONDS
+    return claim.starved_seconds >= STARVED_SECONDS
 
 
 def _take(left: Room, claim: Claim, got: dict[str, int]) -> Room:

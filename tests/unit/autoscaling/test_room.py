@@ -69,6 +69,14 @@ def test_who_had_nothing_for_long_gets_one_but_not_from_critical_models() -> Non
     assert counts(Room(3), claim("c", Priority.CRITICAL, 4), starved) == {"c": 3, "batch": 0}
 
 
+def test_who_got_a_turn_keeps_it_for_a_while() -> None:
+    served = claim("batch", Priority.BATCH, 3, current=1, had_seconds=100)
+    assert counts(Room(3), claim("s", Priority.STANDARD, 4), served) == {"s": 2, "batch": 1}
+    assert counts(Room(3), claim("c", Priority.CRITICAL, 4), served) == {"c": 3, "batch": 0}
+    long_served = claim("batch", Priority.BATCH, 3, current=1, had_seconds=700)
+    assert counts(Room(3), claim("s", Priority.STANDARD, 4), long_served) == {"s": 3, "batch": 0}
+
+
 claims = st.lists(
     st.builds(
         lambda priority, wanted, current, floor, cpu, idle: (priority, wanted, current, floor, cpu, idle),
