@@ -1,6 +1,6 @@
 """Everything the real tiers need before they start, with progress: packages, programs, images. Fast when cached.
 
-`--long`: what the long tests need besides, a browser.
+`--long`: what the long tests need besides, an S3 store and a browser.
 """
 
 import os
@@ -12,6 +12,7 @@ from hack.cluster.binaries import BuildFailed, ensure
 from hack.images.build import build_image
 
 PROGRAMS = ("kube", "etcd", "containerd", "coredns", "helm", "kwok", "registry", "kube-1.34")
+FOR_LONG = ("versitygw",)
 IMAGES = ("pause", "llamacpp", "toolbox", "clients", "operator", "gateway")
 
 
@@ -26,6 +27,8 @@ def main() -> int:
         for name in IMAGES:
             build_image(name)
         if "--long" in sys.argv[1:]:
+            for name in FOR_LONG:
+                ensure(name)
             root.ensure()
     except (packages.Missing, BuildFailed, root.NotHere) as error:
         print(f"test: {error}", file=sys.stderr)

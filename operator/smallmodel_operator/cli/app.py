@@ -121,6 +121,7 @@ def fetch_weights(
     revision: Annotated[str, typer.Option()] = "",
     file: Annotated[str, typer.Option()] = "",
     sha256: Annotated[str, typer.Option()] = "",
+    s3_region: Annotated[str, typer.Option(help="the address is of an S3 store of this region")] = "",
     secret: Annotated[str, typer.Option(help="name of the Secret that is mounted")] = "",
     claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
     ca_file: Annotated[str, typer.Option(help="authorities to trust besides the public ones")] = "",
@@ -131,7 +132,8 @@ def fetch_weights(
     from smallmodel_operator.cli.hub import Repository
 
     where = Repository(hub, repository, revision, file) if hub else url
-    raise typer.Exit(answer_and_fetch(Download(where, sha256, folder, artifact, claim, ca_file, secret), port))
+    wish = Download(where, sha256, folder, artifact, claim, ca_file, secret, s3_region=s3_region)
+    raise typer.Exit(answer_and_fetch(wish, port))
 
 
 canary = typer.Typer(help="Inside the canary's pods.", no_args_is_help=True)

@@ -119,6 +119,8 @@ def weights_request(resolved: Resolved) -> WeightsRequest:
         ca_config_map=resolved.site.ca_config_map,
         credentials=resolved.source.credentials_secret_ref.name if resolved.source.credentials_secret_ref else "",
         hub=resolved.site.hub,
+        store=resolved.site.store,
+        store_region=resolved.site.store_region,
         proxy=resolved.site.proxy,
         no_proxy=resolved.site.no_proxy,
         claim_size=resolved.site.claim_size,

@@ -3,7 +3,7 @@
 import secrets
 import socket
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from smallmodel_operator.api.names import OPERATOR, SYSTEM_NAMESPACE
 from smallmodel_operator.api.v1alpha1.common import QuantityText
 from smallmodel_operator.resolve import Site
+
+_S3_ENDPOINT: Final = r"^(https://[-A-Za-z0-9.:\[\]]+(/[-\w./]*[-\w])?)?$"
 
 
 def _identity() -> str:
@@ -43,6 +45,12 @@ class Settings(BaseSettings):
 
     hub_endpoint: Annotated[str, StringConstraints(pattern=r"^https://[-A-Za-z0-9.:\[\]]+(/[-\w./]*[-\w])?$")] = Field(
         "https://huggingface.co", description="What hf:// means: the public hub, or a mirror with its HTTP API."
+    )
+    s3_endpoint: Annotated[str, StringConstraints(pattern=_S3_ENDPOINT)] = Field(
+        "", description="What s3:// means: the address of an S3 store, asked by path (ENDPOINT/BUCKET/KEY)."
+    )
+    s3_region: Annotated[str, StringConstraints(pattern=r"^[-a-z0-9]{1,64}$")] = Field(
+        "us-east-1", description="Its region, which is part of what is signed."
     )
     proxy: Annotated[str, StringConstraints(pattern=r"^(https?://[-A-Za-z0-9.:\[\]]+/?)?$")] = Field(
         "", description="Address downloads go through, without credentials in it; empty: none."
@@ -105,6 +113,8 @@ class Settings(BaseSettings):
             gateway_ca=self.gateway_ca,
             ca_config_map=self.ca_config_map,
             hub=self.hub_endpoint,
+            store=self.s3_endpoint,
+            store_region=self.s3_region,
             proxy=self.proxy,
             no_proxy=self.no_proxy,
             claim_size=self.claim_size,

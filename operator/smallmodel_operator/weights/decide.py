@@ -17,6 +17,7 @@ from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import checks, download, jobs, obstacles, progress, result, seen, source
+from smallmodel_operator.weights.parse import parse
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
 RECHECK_SECONDS: Final = 600.0
@@ -31,20 +32,20 @@ _FINAL: Final = checks.FINAL | download.REASONS
 
 def claims(request: WeightsRequest) -> tuple[str, ...]:
     """Claims the snapshot must cover."""
-    return source.claims(source.parse(request.uri, request.path, request.sha256))
+    return source.claims(parse(request.uri, request.path, request.sha256))
 
 
 def artifact(request: WeightsRequest) -> str:
     """Name of the immutable set of files the model wants."""
-    return source.parse(request.uri, request.path, request.sha256).artifact
+    return parse(request.uri, request.path, request.sha256).artifact
 
 
 def goes_to(request: WeightsRequest) -> str:
     """The one address a download has to reach: its source, or the proxy. Empty when nothing is downloaded."""
-    where = source.parse(request.uri, request.path, request.sha256)
+    where = parse(request.uri, request.path, request.sha256)
     if not isinstance(where, source.Downloaded):
         return ""
-    address = source.address(where, request.hub)
+    address = source.address(where, request.hub, request.store)
     past = proxy_bypass_environment(urlsplit(address).netloc, {"no": request.no_proxy})
     return request.proxy if request.proxy and not past else address
 
@@ -55,7 +56,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     Raises:
         Refused: the source cannot be used here at all (no such claim, a feature this cluster lacks).
     """
-    where = source.parse(request.uri, request.path, request.sha256)
+    where = parse(request.uri, request.path, request.sha256)
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
     kept = (jobs.claim(request),) if isinstance(where, source.Downloaded) else ()

@@ -108,6 +108,9 @@ def download(
 def _wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:
     if isinstance(where, source.HttpsSource):
         return ["--url", where.url]
+    if isinstance(where, source.BucketSource):
+        address = source.address(where, request.hub, request.store)
+        return ["--url", address, "--s3-region", request.store_region]
     words = ["--hub", request.hub, "--repository", where.repository, "--revision", where.revision]
     return [*words, "--file", where.file] if where.file else words
 

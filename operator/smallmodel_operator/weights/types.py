@@ -20,8 +20,8 @@ class WeightsRequest:
     `enforce_template`: a chat template with a finding is not served, unless its SHA-256 is in `allowed_templates`;
     `wait_for_template`: nor does a pod of declared memory start before it was looked at.
     `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too. `credentials`: Secret
-    there for the source. `hub`: endpoint that hf:// means. `proxy`: address downloads go through, but for hosts that
-    `no_proxy` names (as in the environment variable of that name).
+    there for the source. `hub`: endpoint that hf:// means; `store` and `store_region`: those of s3://. `proxy`:
+    address downloads go through, but for hosts that `no_proxy` names (as in the environment variable of that name).
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     """
 
@@ -37,6 +37,8 @@ class WeightsRequest:
     ca_config_map: str = ""
     credentials: str = ""
     hub: str = HUB
+    store: str = ""
+    store_region: str = "us-east-1"
     proxy: str = ""
     no_proxy: str = ""
     claim_size: str = "50Gi"

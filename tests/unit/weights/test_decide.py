@@ -654,6 +654,10 @@ def test_what_a_hub_said_once_is_asked_for_ever_after() -> None:
         ({}, ""),
         (HTTPS, HTTPS["uri"]),
         (HUB, "https://huggingface.co"),
+        (
+            {"uri": "s3://models/m.gguf", "sha256": "b" * 64, "store": "https://s3.test"},
+            "https://s3.test/models/m.gguf",
+        ),
         ({**HUB, "hub": "https://hub.models.svc"}, "https://hub.models.svc"),
         ({**HUB, "proxy": "http://proxy.test:3128"}, "http://proxy.test:3128"),
         ({**HUB, "proxy": "http://proxy.test:3128", "no_proxy": "huggingface.co"}, "https://huggingface.co"),
