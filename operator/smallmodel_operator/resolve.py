@@ -50,6 +50,8 @@ class Site:
     """Endpoint that s3:// means; empty: there is none."""
     store_region: str = "us-east-1"
     """Its region, which is part of what is signed."""
+    claim_eviction: str = "WhenFull"
+    """Whether unused weights make room in the claim: WhenFull or Never."""
     proxy: str = ""
     """Address that downloads go through; empty: none."""
     no_proxy: str = ""

@@ -29,6 +29,7 @@ ANNOTATION_PROVE: Final = f"{GROUP}/prove"
 ROLE_SERVER: Final = "server"
 ROLE_INSPECT: Final = "inspect"
 ROLE_DOWNLOAD: Final = "download"
+ROLE_EVICT: Final = "evict"
 
 BOUNDARY: Final = "cluster"
 """Name of the one ClusterBoundary."""

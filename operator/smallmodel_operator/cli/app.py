@@ -136,6 +136,19 @@ def fetch_weights(
     raise typer.Exit(answer_and_fetch(wish, port))
 
 
+@app.command(hidden=True)
+def evict_weights(
+    root: Annotated[str, typer.Option()],
+    needed: Annotated[int, typer.Option(help="bytes that have to be free")],
+    before: Annotated[int, typer.Option(help="what was used since then stays; seconds since 1970")],
+    keep: Annotated[list[str] | None, typer.Option(help="folders that stay")] = None,
+) -> None:
+    """Inside an eviction Job: remove unused weights from the claim until there is room."""
+    from smallmodel_operator.cli.evict_weights import evict
+
+    raise typer.Exit(evict(Path(root), frozenset(keep or ()), needed, before))
+
+
 canary = typer.Typer(help="Inside the canary's pods.", no_args_is_help=True)
 app.add_typer(canary, name="canary", hidden=True)
 

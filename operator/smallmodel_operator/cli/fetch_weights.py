@@ -2,13 +2,16 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import hub, login
-from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, tell
+from smallmodel_operator.cli.evict_weights import LOCK
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.request import Show, Trouble, Wanted, nothing
 from smallmodel_operator.cli.transfer import Edge, Transfer, full, patiently
@@ -54,13 +57,11 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = wish.target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (target.parent / ".lock").open("w") as lock:
-            _take(lock)
+        with _alone(target.parent):
             if not target.exists():
                 _download(wish, edge, board or Board())
             sha256 = wish.sha256 or _summed(target)
-        facts = read(target, wish.artifact, DOWNLOADED)
+            facts = read(target, wish.artifact, DOWNLOADED)
         said: WeightsFacts | result.Failure = replace(facts, claim=wish.claim, sha256=sha256)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
@@ -68,7 +69,31 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
         said = trouble.failure
     except OSError as error:
         said = _disk_failure(error)
-    return tell(said, message_file)
+    return write(said, message_file)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """In the folder, with its lock: two pods that want the same file download it once, and none is evicted meanwhile.
+
+    The lock is touched at both ends: what was used a moment ago makes no room for others.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("a") as lock:
+            _take(lock)
+            if not _is(lock, folder / LOCK):
+                continue  # the folder was evicted while we waited for it
+            os.utime(lock.fileno())
+            try:
+                yield
+            finally:
+                os.utime(lock.fileno())
+            return
+
+
+def _is(lock: TextIO, path: Path) -> bool:
+    return path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())
 
 
 def _take(lock: TextIO) -> None:

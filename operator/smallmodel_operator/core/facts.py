@@ -79,6 +79,8 @@ class WeightsFacts:
     """SHA-256 of that public key (DER)."""
     sha256: str = ""
     """Of a downloaded file, as it was checked."""
+    folder: str = ""
+    """Of a downloaded file, in the claim `smallmodel-weights`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ class Snapshot:
     traffic: Traffic = field(default=Traffic())
     """What the gateways say of the model."""
     boundary: Boundary = field(default=Boundary())
+    in_use: frozenset[str] | None = None
+    """Folders of the claim `smallmodel-weights` that models use or may go back to, while this one downloads."""
     progress: Progress | None = None
     """How far the download of the weights is, as its pod says."""
 

@@ -158,6 +158,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     events = Events(client, settings.identity)
     reconciler = Reconciler(observer, Applier(client, children), statuses, events, settings.site(), secrets, keys)
     registry = kopf.OperatorRegistry()
+    reconciler.noted = metrics.noted
     loop = Loop(reconciler, metrics.reconciled)
     watch = _boundary(settings, client, observer, events, loop)
     register(registry, loop, observer, client, len(settings.watch_namespaces), watch.wake.set)

@@ -75,6 +75,10 @@ class Settings(BaseSettings):
         "ReadWriteOnce", description="Its access mode; ReadWriteMany where replicas run on several nodes."
     )
 
+    claim_eviction: Literal["WhenFull", "Never"] = Field(
+        "WhenFull", description="Whether weights that no model uses or may go back to make room for a download."
+    )
+
     @field_validator("watch_namespaces", "gateway_urls", "cluster_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -120,4 +124,5 @@ class Settings(BaseSettings):
             claim_size=self.claim_size,
             claim_storage_class=self.claim_storage_class,
             claim_access_mode=self.claim_access_mode,
+            claim_eviction=self.claim_eviction,
         )

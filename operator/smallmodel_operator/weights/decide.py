@@ -14,9 +14,9 @@ from smallmodel_operator.api.names import (
 )
 from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
-from smallmodel_operator.core.plan import Part
+from smallmodel_operator.core.plan import Note, Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import checks, download, jobs, obstacles, progress, result, seen, source
+from smallmodel_operator.weights import checks, download, evict, jobs, obstacles, progress, result, seen, source
 from smallmodel_operator.weights.parse import parse
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
@@ -81,6 +81,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
         reports=(report,),
         status={"download": work.far} if work.far else {},
         look_again_seconds=work.look_again_seconds,
+        notes=work.notes,
     )
     return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
 
@@ -122,7 +123,8 @@ def _lies(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> bool
 
 def _bound(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> WeightsFacts:
     """The facts, tied to the claim they were found in."""
-    return replace(facts, claim="".join(_uid(snapshot, name) for name in source.claims(where)))
+    folder = where.folder if isinstance(where, source.Downloaded) else ""
+    return replace(facts, claim="".join(_uid(snapshot, name) for name in source.claims(where)), folder=folder)
 
 
 def _uid(snapshot: Snapshot, claim: str) -> str:
@@ -178,6 +180,7 @@ class _Work:
     look_again_seconds: float | None = None
     far: Object = field(default_factory=dict)
     """How far the download is, for the status."""
+    notes: tuple[Note, ...] = ()
 
 
 def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> _Work:
@@ -195,8 +198,7 @@ def _work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> 
             )
         return _Work((_build(request, where, snapshot, 0),), None, under_way)
     attempt = seen.attempt(live)
-    conditions = {c["type"]: c for c in live.get("status", {}).get("conditions", []) if c.get("status") == "True"}
-    ended = conditions.get("Complete") or conditions.get("Failed")
+    ended = seen.ended(live)
     if ended is None:
         pods = seen.pods(snapshot, role, live)
         limit = jobs.reading_seconds(request, where)
@@ -234,13 +236,11 @@ def _ended(
         if checks.satisfy(request, said):
             return _Work((this,), said, _under_way(where))
     if isinstance(said, result.Failure) and not said.passing:
-        if not _may_heal(where, said):
-            return _Work((this,), None, obstacles.refused(said.reason, said.message))
-        soon = said.reason in (Reason.WEIGHTS_NOT_FOUND, *checks.OF_THE_KEY)
-        rest = (UNFILLED_SECONDS if soon else RECHECK_SECONDS) - passed
-        message = obstacles.with_way(where, said.reason, said.message)
-        healing = obstacles.refused(said.reason, message, recheck_seconds=max(1.0, rest))
-        return _Work((this if rest > 0 else again,), None, healing)
+        room = evict.room(request, where, snapshot, live, said) or evict.Room()
+        these = (this, room.job) if room.job else (this,)
+        if room.problem is not None:
+            return _Work((again,) if room.made else these, None, room.problem, notes=room.notes)
+        return _refused(where, said.reason, f"{said.message} {room.why_not}".rstrip(), passed, these, again)
     why, reason = str(ended.get("message") or "its pod left no result"), Reason.INSPECTION_FAILED
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds()
     if isinstance(said, result.Failure):
@@ -252,9 +252,21 @@ def _ended(
     return _Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
 
 
-def _may_heal(where: source.Source, said: result.Failure) -> bool:
+def _refused(
+    where: source.Source, reason: Reason, said: str, passed: float, these: tuple[Object, ...], again: Object
+) -> _Work:
+    """What the user must change, and when to look whether they did: `passed` seconds after the look."""
+    if not _may_heal(where, reason):
+        return _Work(these, None, obstacles.refused(reason, said))
+    soon = reason in (Reason.WEIGHTS_NOT_FOUND, *checks.OF_THE_KEY)
+    rest = (UNFILLED_SECONDS if soon else RECHECK_SECONDS) - passed
+    healing = obstacles.refused(reason, obstacles.with_way(where, reason, said), recheck_seconds=max(1.0, rest))
+    return _Work(these if rest > 0 else (again,), None, healing)
+
+
+def _may_heal(where: source.Source, reason: Reason) -> bool:
     """Whether what the user must change may change without the SmallModel: a claim's files, a server, a Secret."""
-    return isinstance(where, source.ClaimSource) or said.reason in (*download.REASONS, *checks.OF_THE_KEY)
+    return isinstance(where, source.ClaimSource) or reason in (*download.REASONS, *checks.OF_THE_KEY)
 
 
 def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:

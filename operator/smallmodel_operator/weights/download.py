@@ -171,4 +171,5 @@ def no_room(needed: int, free: int, kept: int) -> Failure:
         f"The claim `smallmodel-weights` is too full: the download needs {human(needed)} ({needed} bytes), "
         f"{human(free)} ({free} bytes) are free and {human(kept)} of them stay free. Enlarge it, or delete folders in "
         "it that no SmallModel uses.",
+        needed_bytes=needed + kept,
     )

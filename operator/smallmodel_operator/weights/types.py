@@ -23,6 +23,7 @@ class WeightsRequest:
     there for the source. `hub`: endpoint that hf:// means; `store` and `store_region`: those of s3://. `proxy`:
     address downloads go through, but for hosts that `no_proxy` names (as in the environment variable of that name).
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
+    `eviction`: WhenFull or Never, whether unused weights in it make room.
     """
 
     name: str
@@ -44,6 +45,7 @@ class WeightsRequest:
     claim_size: str = "50Gi"
     storage_class: str = ""
     access_mode: str = "ReadWriteOnce"
+    eviction: str = "WhenFull"
     verification: str = ""
     enforce_template: bool = True
     wait_for_template: bool = False
