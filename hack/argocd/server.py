@@ -5,16 +5,15 @@ Everything listens on loopback and lives in the control plane's folder, so `Cont
 
 import json
 import socket
-import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hack.cluster import packages, process
-from hack.cluster.binaries import program
+from hack.cluster.binaries import module_folder, program
 from hack.cluster.controlplane import ControlPlane, NotReady, free_port
-from hack.cluster.paths import REPOSITORY, TOOLS
+from hack.cluster.paths import REPOSITORY
 
 NAMESPACE = "argocd"
 NEEDED = {"redis-server": "redis-server", "git": "git"}
@@ -123,11 +122,7 @@ def _listens(port: int) -> bool:
 
 def _crds() -> Path:
     """The CRDs lie in Argo CD's own module, in the version it was built from."""
-    words = ["go", "mod", "download", "-json", "github.com/argoproj/argo-cd/v3"]
-    done = subprocess.run(words, cwd=TOOLS / "argocd", capture_output=True, text=True)
-    if done.returncode:
-        raise NotReady(f"`{' '.join(words)}` failed:\n{done.stderr.strip()[-1500:]}")
-    return Path(json.loads(done.stdout)["Dir"]) / "manifests" / "crds"
+    return module_folder("argocd", "github.com/argoproj/argo-cd/v3") / "manifests" / "crds"
 
 
 def _settings(plane: ControlPlane) -> list[dict[str, Any]]:

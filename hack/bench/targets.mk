@@ -1,7 +1,13 @@
-.PHONY: bench-reconcile bench-gateway
+.PHONY: bench-routing bench-reconcile bench-gateway bench-engine
 
 bench-reconcile: setup ## Measure the operator beside a bare kopf daemon on N=1000 models (JSON is the last line)
 	@$(BIN)/python -m hack.bench.reconcile --models $(or $(N),1000)
 
 bench-gateway: setup ## Measure the gateway beside a raw Envoy and LiteLLM's proxy, PLOT=file.svg (JSON is the last line)
 	@$(BIN)/python -m hack.bench.gateway $(if $(PLOT),--plot $(PLOT))
+
+bench-routing: setup ## Measure the choice of a model beside LiteLLM's and chance, and the detectors (JSON is the last line)
+	@$(BIN)/python -m hack.bench.routing $(if $(N),--requests $(N))
+
+bench-engine: setup ## Real llama.cpp on models of true size: through the gateway and alone, our flags and the defaults, what answers in 150 ms (root; MODELS="0.5b:Q4_K_M …" picks; JSON is the last line)
+	@$(BIN)/python -m hack.bench.engine $(MODELS)

@@ -11,9 +11,15 @@ from hack.cluster.binaries import RECIPES, BuildFailed, ensure, program
 from hack.cluster.controlplane import NotReady
 from hack.cluster.node import Node
 from hack.cluster.paths import REPOSITORY
+from hack.cluster.plugins import PLUGINS
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "kubelet",
-              "kube-proxy", "coredns", "netpol")  # fmt: skip
+              "kube-proxy", "coredns")  # fmt: skip
+
+
+def components(node: Node) -> tuple[str, ...]:
+    """Names of what runs on it, its network plugin last."""
+    return (*COMPONENTS, node.plugin.component)
 
 
 def _up(node: Node) -> int:
@@ -33,7 +39,7 @@ def status(node: Node) -> dict[str, object]:
     """What runs, what is ready, how many pods."""
     found: dict[str, object] = {
         "name": node.name,
-        "components": {c: process.pid_of(c, node.folder) is not None for c in COMPONENTS},
+        "components": {c: process.pid_of(c, node.folder) is not None for c in components(node)},
         "ready": node.running() and node.kubectl("get", "--raw=/readyz", check=False) == "ok",
     }
     if found["ready"]:
@@ -44,7 +50,7 @@ def status(node: Node) -> dict[str, object]:
 
 def dead(node: Node) -> list[str]:
     """Components that ended although nobody stopped them."""
-    return [c for c in COMPONENTS if process.ended(c, node.folder)]
+    return [c for c in components(node) if process.ended(c, node.folder)]
 
 
 def _status(node: Node, output: str) -> int:
@@ -83,9 +89,15 @@ def main() -> int:
     parser.add_argument("arguments", nargs="*")
     parser.add_argument("--name", default=os.environ.get("CLUSTER_NAME", "slm"))
     parser.add_argument("--no-netpol", action="store_true", help="without the policy enforcer")
+    parser.add_argument(
+        "--network",
+        default=os.environ.get("CLUSTER_NETWORK") or "bridge",
+        choices=list(PLUGINS),
+        help="a bridge with the test bed's own policy enforcer, or the real Calico (first use: builds it)",
+    )
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
     args = parser.parse_args()
-    node = Node(args.name, netpol=not args.no_netpol)
+    node = Node(args.name, netpol=not args.no_netpol, cni=args.network)
     try:
         if args.command == "load":
             for archive in args.arguments:

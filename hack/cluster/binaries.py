@@ -6,6 +6,7 @@ for each other, an interrupted one leaves nothing that looks finished.
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -80,6 +81,14 @@ RECIPES: dict[str, Tool] = {
     "argocd": Tool(
         {"argocd": "."}, module="argocd", links=("argocd-application-controller", "argocd-repo-server"), seconds=180
     ),
+    "calico": Tool(
+        {
+            "calico-felix": "github.com/projectcalico/calico/felix/cmd/calico-felix",
+            "calico": "github.com/projectcalico/calico/cni-plugin/cmd/calico",
+        },
+        module="calico",
+        seconds=200,
+    ),
     "load": Tool({"load": "."}, module="load", seconds=20),
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, version="v0.8.0", seconds=120),
 }
@@ -110,6 +119,19 @@ def ensure(name: str) -> Path:
 def program(tool: str, name: str = "") -> str:
     """Path of one program of a tool."""
     return str(ensure(tool) / (name or tool))
+
+
+def module_folder(tool: str, module: str) -> Path:
+    """Where a Go module lies that a tool is built from, in the tool's version of it: for files that are not programs.
+
+    Raises:
+        BuildFailed: it is not there and cannot be downloaded.
+    """
+    words = ["go", "mod", "download", "-json", module]
+    done = subprocess.run(words, cwd=TOOLS / RECIPES[tool].module, capture_output=True, text=True)
+    if done.returncode:
+        raise BuildFailed(f"`{' '.join(words)}` failed:\n{done.stderr.strip()[-1500:]}")
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _digest(tool: Tool) -> str:

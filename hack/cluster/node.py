@@ -1,4 +1,4 @@
-"""A real node: containerd, kubelet, kube-proxy, CoreDNS and the policy enforcer in a namespace with no way out."""
+"""A real node: containerd, kubelet, kube-proxy, CoreDNS and a network plugin in a namespace with no way out."""
 
 import hashlib
 import json
@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from hack.cluster import network, node_config, process, registry, traces
+from hack.cluster import network, node_config, packages, process, registry, traces
 from hack.cluster.binaries import ensure, program
 from hack.cluster.controlplane import ControlPlane, NotReady
-from hack.cluster.paths import REPOSITORY, cache
+from hack.cluster.paths import cache
+from hack.cluster.plugins import Plugin, plugin
 from hack.images import oci
 
 VOLUMES = 10
@@ -26,6 +27,7 @@ class Node:
 
     name: str = "slm"
     netpol: bool = True
+    cni: str = field(default_factory=lambda: os.environ.get("CLUSTER_NETWORK") or "bridge")
 
     @property
     def folder(self) -> Path:
@@ -64,6 +66,10 @@ class Node:
         )
 
     @property
+    def plugin(self) -> Plugin:
+        return plugin(self.cni, self)
+
+    @property
     def kubeconfig(self) -> Path:
         return self.folder / "kubeconfig"
 
@@ -78,7 +84,8 @@ class Node:
 
         A cluster made from other programs or another configuration is made anew.
         """
-        for tool in TOOLS:
+        packages.ensure(self.plugin.packages)
+        for tool in (*TOOLS, *self.plugin.tools):
             ensure(tool)
         with registry.alone(self.name):
             return self._up()
@@ -98,7 +105,7 @@ class Node:
         self._proxy()
         self._dns(plane)
         if self.netpol:
-            self._enforcer()
+            self.plugin.start()
         self._volumes(plane)
         self._wait_ready(plane)
         return self
@@ -107,10 +114,10 @@ class Node:
         """What the cluster is made from: its programs by their hash, and their settings."""
         folder, run, addresses = self.folder, self.run, self.addresses
         parts = (
-            [ensure(tool).name for tool in TOOLS],
+            [ensure(tool).name for tool in (*TOOLS, *self.plugin.tools)],
             self.plane._apiserver(),
-            node_config.bridge(addresses.pods, folder),
-            node_config.containerd_config(folder, run, folder / "cni"),
+            self.plugin.configuration(),
+            node_config.containerd_config(folder, run, folder / "cni", self.plugin.folders()),
             node_config.kubelet_config(self.name, folder, run, addresses),
             node_config.proxy_config(self.kubeconfig, addresses),
             node_config.COREFILE,
@@ -182,7 +189,8 @@ class Node:
         for pid in traces.shims(self.run):
             traces.kill(pid)
 
-    def _start(self, name: str, *command: str, env: dict[str, str] | None = None) -> None:
+    def start(self, name: str, *command: str, env: dict[str, str] | None = None) -> None:
+        """Start a component inside the namespace, unless it runs."""
         if process.pid_of(name, self.folder) is None:
             process.start(name, [*self.prefix, *command], self.folder, env)
 
@@ -195,17 +203,16 @@ class Node:
         return True
 
     def _containerd(self) -> None:
-        a, folder = self.addresses, self.folder
+        folder = self.folder
         cni = folder / "cni"
         cni.mkdir(exist_ok=True)
-        (cni / "10-bridge.conflist").write_text(json.dumps(node_config.bridge(a.pods, folder)))
+        (cni / "10-network.conflist").write_text(json.dumps(self.plugin.configuration()))
         # Kubernetes needs a sandbox image before any of ours can be loaded; it is imported right after the start.
-        (folder / "containerd.toml").write_text(node_config.containerd_config(folder, self.run, cni))
+        config = node_config.containerd_config(folder, self.run, cni, self.plugin.folders())
+        (folder / "containerd.toml").write_text(config)
         path = f"{ensure('containerd')}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         program_ = program("containerd")
-        self._start(
-            "containerd", program_, f"--config={folder}/containerd.toml", "--log-level=warn", env={"PATH": path}
-        )
+        self.start("containerd", program_, f"--config={folder}/containerd.toml", "--log-level=warn", env={"PATH": path})
         end = time.monotonic() + 20
         while "Server" not in self.ctr("version", check=False):
             if time.monotonic() > end or process.pid_of("containerd", folder) is None:
@@ -225,7 +232,7 @@ class Node:
             (folder / part).mkdir(exist_ok=True)
         config = node_config.kubelet_config(self.name, folder, self.run, self.addresses)
         (folder / "kubelet.json").write_text(json.dumps(config, indent=1))
-        self._start(
+        self.start(
             "kubelet", program("kube", "kubelet"), f"--config={folder}/kubelet.json", f"--kubeconfig={self.kubeconfig}",
             f"--root-dir={folder}/kubelet", f"--cert-dir={folder}/kubelet/pki",
             f"--hostname-override={node_config.NODE}",
@@ -237,12 +244,12 @@ class Node:
         # kube-proxy ends itself when its file is written, even with the same text.
         if self._written("kube-proxy.json", json.dumps(config, indent=1)):
             process.stop("kube-proxy", self.folder)
-        self._start("kube-proxy", program("kube", "kube-proxy"), f"--config={self.folder}/kube-proxy.json")
+        self.start("kube-proxy", program("kube", "kube-proxy"), f"--config={self.folder}/kube-proxy.json")
 
     def _dns(self, plane: ControlPlane) -> None:
         corefile = self.folder / "Corefile"
         corefile.write_text(node_config.COREFILE.format(address=self.addresses.node, kubeconfig=self.kubeconfig))
-        self._start("coredns", program("coredns"), f"-conf={corefile}")
+        self.start("coredns", program("coredns"), f"-conf={corefile}")
         plane.kubectl(
             "apply",
             "--server-side",
@@ -251,10 +258,6 @@ class Node:
             "-",
             stdin=json.dumps(node_config.dns_objects(self.addresses)),
         )
-
-    def _enforcer(self) -> None:
-        self._start("netpol", "python3", "-m", "hack.cluster.netpol", str(self.kubeconfig), self.addresses.node,
-                    self.addresses.host, env={"PYTHONPATH": str(REPOSITORY)})  # fmt: skip
 
     def _volumes(self, plane: ControlPlane) -> None:
         objects = []

@@ -1,5 +1,6 @@
 """Configuration files and objects of the node, as values."""
 
+import json
 from pathlib import Path
 
 from hack.cluster import network
@@ -28,7 +29,8 @@ def bridge(pods: str, folder: Path) -> dict[str, object]:
     }
 
 
-def containerd_config(folder: Path, run: Path, cni: Path) -> str:
+def containerd_config(folder: Path, run: Path, cni: Path, programs: tuple[str, ...]) -> str:
+    """`programs`: folders with CNI programs besides those of the distribution."""
     return f"""version = 3
 root = "{folder}/containerd"
 state = "{run}/state"
@@ -44,7 +46,7 @@ state = "{run}/state"
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
 [plugins.'io.containerd.cri.v1.runtime'.cni]
-  bin_dirs = ["/usr/lib/cni", "/opt/cni/bin"]
+  bin_dirs = {json.dumps([*programs, "/usr/lib/cni", "/opt/cni/bin"])}
   conf_dir = "{cni}"
 [plugins.'io.containerd.internal.v1.opt']
   path = "{run}/opt"

@@ -46,7 +46,7 @@ def run(tier: Tier) -> Count:
     started = time.monotonic()
     if tier.needs:
         return Count(tier.name, 0, 0, 1, 0.0, "; ".join(tier.needs))
-    missing = [p for p in tier.paths if not any(Path(p).rglob("test_*.py"))]
+    missing = [p for p in tier.paths if not Path(p).is_file() and not any(Path(p).rglob("test_*.py"))]
     if missing:
         return Count(tier.name, 0, len(missing), 0, 0.0, f"no test files in {', '.join(missing)}")
     report, log = REPORTS / f"{tier.name}.xml", REPORTS / f"{tier.name}.log"
@@ -67,7 +67,10 @@ def run(tier: Tier) -> Count:
         *tier.paths,
     ]
     with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        environment = {**os.environ, **dict(tier.environment)}
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+        )
         _running[tier.name] = process
         code = _wait(tier, process, log, started)
         del _running[tier.name]
@@ -139,7 +142,8 @@ def _figures(tier: Tier, report: Path) -> None:
 
 def _empty(tier: Tier, classes: list[str]) -> list[str]:
     """Paths that should have had a test and had none: each of them, or all together where one test is enough."""
-    empty = [p for p in tier.paths if not any(f"{c}.".startswith(p.replace("/", ".") + ".") for c in classes)]
+    names = {p: p.removesuffix(".py").replace("/", ".") + "." for p in tier.paths}
+    empty = [p for p, name in names.items() if not any(f"{c}.".startswith(name) for c in classes)]
     return empty if tier.each_path or len(empty) == len(tier.paths) else []
 
 

@@ -1,13 +1,17 @@
-.PHONY: test test-long test-fast test-apiserver test-cluster test-prepare
+.PHONY: test test-long test-network-plugin test-fast test-apiserver test-cluster test-prepare
 
 test: setup ## All tests: lint, types, contracts, then every tier side by side
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory test-prepare
 	@$(BIN)/python -m hack.testing.run
 
-test-long: setup ## Long tests: kills under load, long outages, real Argo CD, a real browser, models of true size
+test-long: setup ## Long tests: kills under load, long outages, real Argo CD, real Calico, a real browser, models of true size
 	@$(BIN)/python -m hack.testing.prepare --long
 	@$(BIN)/python -m hack.testing.run --long
+
+test-network-plugin: setup ## Only what policies have to forbid, on a node whose network is the real Calico
+	@$(BIN)/python -m hack.testing.prepare --long
+	@$(BIN)/python -m hack.testing.run --long --only calico
 
 test-fast: setup ## Only the tests that need nothing but Python
 	@$(BIN)/python -m hack.testing.run --only fast

@@ -11,7 +11,7 @@ class Tier:
 
     `nice`: the cluster tier takes longest and waits for real pods, so it goes first where processors are short.
     After `limit_seconds` it is taken to hang and ended. `each_path` says that the markers select tests in every one of
-    the paths; otherwise one test in any of them is enough.
+    the paths; otherwise one test in any of them is enough. `environment` is added to that of the run.
     """
 
     name: str
@@ -22,9 +22,18 @@ class Tier:
     each_path: bool = True
     nice: int = 5
     needs: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 MINUTE = 60.0
+
+BOUNDARY = ("tests/cluster/test_boundary.py", "tests/cluster/test_hostile_pod.py")
+"""What must hold under a real network plugin too."""
+CALICO = (
+    ("CLUSTER_NETWORK", "calico"),
+    ("SLM_TEST_CLUSTER", "slm-calico"),
+    ("SLM_TEST_SCRATCH", "build/test-weights-calico"),
+)
 
 FAST = (
     "tests/unit",
@@ -59,8 +68,13 @@ def tiers(long: bool) -> tuple[Tier, ...]:
             "tests/docs",
             "tests/controls",
             "tests/unit/cli",
+            "tests/unit/cluster",
             "tests/gateway",
             "tests/property",
         )
-        return (*real, Tier("argocd", chart, marker, 1, 40 * MINUTE, each_path=False, needs=(*go, *root)))
+        return (
+            *real,
+            Tier("argocd", chart, marker, 1, 40 * MINUTE, each_path=False, needs=(*go, *root)),
+            Tier("calico", BOUNDARY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=CALICO),
+        )
     return (Tier("fast", FAST, "not long and not apiserver and not cluster", 2, 25 * MINUTE), *real)

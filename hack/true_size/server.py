@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,9 +101,6 @@ def serving(
     file: Path, context: int, slots: int, *more: str, threads: int = 0, cgroup: Path | None = None
 ) -> Iterator[Server]:
     """The engine on a file, started the way a pod starts it; `more` are arguments after the operator's."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     request = ServingRequest(
         name="measured", namespace="", engine_image="", context_size=context, parallel_slots=slots, args=more, env=(),
         cpu_request="2", cpu_limit=None, threads=threads or os.cpu_count() or 1, memory_request="",
@@ -111,19 +108,30 @@ def serving(
         volume={}, mount={},
         model_path=f"/mnt/{file.name}",
     )  # fmt: skip
+    (engine,) = revisions.REVISIONS[revisions.LATEST](request)["spec"]["containers"]
+    arguments = list(engine["args"])
+    key = arguments.index("--api-key-file")  # a file of a Secret in the pod
+    del arguments[key : key + 2]
+    with started(file, arguments, cgroup=cgroup) as server:
+        yield server
+
+
+@contextmanager
+def started(file: Path, arguments: Sequence[str], *, cgroup: Path | None = None) -> Iterator[Server]:
+    """The engine with these arguments; the file is in its /mnt."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     script = (
         '[ -z "$JOIN" ] || echo $$ >"$JOIN/cgroup.procs"; '
         'mount --make-rprivate / && mount --bind "$1" "$0/mnt" && mount -t proc proc "$0/proc" && '
         'mount --rbind /dev "$0/dev" && root=$0 && shift && exec chroot "$root" /usr/bin/llama-server "$@"'
     )
-    (engine,) = revisions.REVISIONS[revisions.LATEST](request)["spec"]["containers"]
-    arguments = [*engine["args"], "--host", "127.0.0.1", "--port", str(port)]
-    key = arguments.index("--api-key-file")  # a file of a Secret in the pod
-    del arguments[key : key + 2]
+    words = [*arguments, "--host", "127.0.0.1", "--port", str(port)]
     log = file.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", script, str(engine_root()), str(file.parent), *arguments],
+            ["unshare", "-m", "sh", "-c", script, str(engine_root()), str(file.parent), *words],
             stdout=output, stderr=output, env={**os.environ, "JOIN": str(cgroup or "")},
         )  # fmt: skip
     server = Server(process, port, log)

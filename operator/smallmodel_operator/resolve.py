@@ -13,6 +13,7 @@ from smallmodel_operator.api.v1alpha1.access import Access
 from smallmodel_operator.api.v1alpha1.checks import Checks
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
+from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.units import to_cores
@@ -73,6 +74,8 @@ class Resolved:
     generation: int
     source: Source
     checks: Checks
+    accept: tuple[str, ...]
+    """Types the weights may be of, best first; empty: whatever the source holds."""
     engine: str
     engine_image: str
     context_size: int
@@ -87,6 +90,8 @@ class Resolved:
     memory_request: str | None
     """Declared by the user; None: derived from the weights' header."""
     memory_limit: str | None
+    accelerator: Accelerator | None
+    runtime_class: str
     node_selector: Mapping[str, str]
     tolerations: tuple[Mapping[str, Any], ...]
     replicas: int
@@ -144,6 +149,7 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         generation=meta.get("generation", 0),
         source=spec.source,
         checks=spec.checks,
+        accept=tuple(spec.quantization.accept) if spec.quantization else (),
         engine=spec.engine.name,
         engine_image=spec.engine.image or _image(spec, hardware),
         context_size=spec.engine.context_size or DEFAULT_CONTEXT_SIZE,
@@ -154,8 +160,10 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         cpu_request=cpu,
         cpu_limit=spec.compute.resources.limits.cpu,
         threads=to_cores(spec.compute.resources.limits.cpu or cpu),
-        memory_request=spec.compute.resources.requests.memory,
+        memory_request=_memory_request(spec, hardware),
         memory_limit=spec.compute.resources.limits.memory or hardware.per_replica.memory_limit,
+        accelerator=_accelerator(spec, hardware),
+        runtime_class=hardware.runtime_class_name or "",
         node_selector={**hardware.node_selector, **spec.compute.node_selector},
         tolerations=tuple(
             toleration.model_dump(by_alias=True, exclude_defaults=True)
@@ -192,6 +200,34 @@ def _image(spec: SmallModelSpec, hardware: Any) -> str:
         Reason.ENGINE_NOT_IN_PROFILE,
         f"ComputeProfile {spec.compute.profile_ref.name!r} has no image for engine {spec.engine.name!r}. "
         "Add it to the profile's `spec.engines` or set `spec.engine.image`.",
+    )
+
+
+def _accelerator(spec: SmallModelSpec, hardware: Any) -> Accelerator | None:
+    found = hardware.accelerator
+    if found is not None:
+        return Accelerator(found.resource_name, found.count, found.memory_bytes)
+    if spec.engine.name == LLAMA_CPP:
+        return None
+    raise Refused(
+        Reason.ENGINE_NOT_IN_PROFILE,
+        f"Engine {spec.engine.name!r} runs on accelerators, and ComputeProfile {spec.compute.profile_ref.name!r} has "
+        "no `spec.accelerator`. Name a profile that has one in `spec.compute.profileRef.name`, or take LlamaCpp.",
+    )
+
+
+def _memory_request(spec: SmallModelSpec, hardware: Any) -> str | None:
+    """Main memory, not the accelerators'. What VLLM and TGI take of it no header tells: it has to be declared."""
+    declared: str | None = spec.compute.resources.requests.memory
+    if declared or spec.engine.name == LLAMA_CPP:
+        return declared
+    limit: str | None = spec.compute.resources.limits.memory or hardware.per_replica.memory_limit
+    if limit:
+        return limit
+    raise Refused(
+        Reason.INVALID_SPEC,
+        f"Main memory of engine {spec.engine.name!r} cannot be derived from the weights. Set "
+        "`spec.compute.resources.requests.memory` (or `perReplica.memoryLimit` of the ComputeProfile).",
     )
 
 

@@ -52,12 +52,35 @@ def _source(name: str, says: str, **source: Any) -> Case:
     return Case(name, model(source=source), says, says)
 
 
+def on(engine: str, source: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """A model of another engine."""
+    return model(engine={"name": engine, **fields}, **({"source": source} if source else {}))
+
+
 def signed(verification: dict[str, Any]) -> dict[str, Any]:
     return model(source={"uri": "pvc://m/x", "verification": verification})
 
 
 _EXISTS = {"key": "k", "operator": "Exists", "value": "v"}
+_GPU = {"resourceName": "nvidia.com/gpu", "memoryBytes": 24 * 2**30}
+_VLLM = [{"name": "VLLM", "image": "registry.internal/vllm:1"}]
 BAD = (
+    Case("vllm-from-a-download", on("VLLM", {"uri": f"hf://org/bot@{COMMIT}"}), "must begin with oci:// or pvc:// with",
+         "must begin with oci:// or pvc:// with"),
+    Case("tgi-with-a-sum", on("TGI", {"uri": "pvc://m/x", "sha256": HEX}), "they serve a folder; oci:// pins",
+         "they serve a folder; oci:// pins"),
+    Case("vllm-with-gguf", on("VLLM", {"uri": "pvc://m", "path": "a.gguf"}), "must name a folder",
+         "must name a folder"),
+    Case("vllm-with-code", on("VLLM", args=["--trust-remote-code"]), "of VLLM must be among", "of VLLM must be among"),
+    Case("vllm-with-a-key", on("VLLM", args=["--api_key=x"]), "of VLLM must be among", "of VLLM must be among"),
+    Case("tgi-with-a-port", on("TGI", args=["-p", "1"]), "of TGI must be among", "of TGI must be among"),
+    Case("tgi-by-environment", on("TGI", env=[{"name": "TRUST_REMOTE_CODE", "value": "1"}]), "must begin with CUDA_",
+         "must begin with CUDA_"),
+    Case("vllm-without-devices", profile(engines=_VLLM), "`spec.accelerator` must be set", "`spec.accelerator` must"),
+    Case("devices-without-memory", profile(accelerator={"resourceName": "nvidia.com/gpu"}), "memoryBytes",
+         "memoryBytes"),
+    Case("devices-of-kubernetes", profile(accelerator={**_GPU, "resourceName": "cpu"}), "resourceName", "resourceName"),
+    Case("no-device", profile(accelerator={**_GPU, "count": 0}), "greater than or equal to 1", "count"),
     Case("name-with-a-dot", model("qwen2.5"), "use - instead: qwen2-5", "use - instead: qwen2-5"),
     Case("name-with-dots", model("qwen2.5-0.5b"), "use - instead: qwen2-5-0-5b", "use - instead: qwen2-5-0-5b"),
     Case("name-of-46", model("a" * 46), "at most 45 characters", "at most 45 characters"),
@@ -108,6 +131,20 @@ BAD = (
          "allowedChatTemplates"),
     Case("allowed-by-a-pattern", model(checks={"allowedArchitectures": ["*"]}), "allowedArchitectures",
          "allowedArchitectures"),
+    *(
+        Case(f"quantization-{name}", model(quantization=wish), says, says)
+        for name, wish, says in (
+            ("of-nothing", {"method": "GGUF"}, "must name at least one type"),
+            ("of-none", {"method": "None", "accept": ["Q8_0"]}, "must be empty with method None"),
+            ("twice", {"method": "GGUF", "accept": ["Q8_0", "Q8_0"]}, "must name each type once"),
+            ("unknown", {"method": "GGUF", "accept": ["Q3_K_M"]}, "spec.quantization.accept"),
+            ("by-another-method", {"method": "AWQ"}, "spec.quantization.method"),
+            ("without-a-method", {"accept": ["Q8_0"]}, "method"),
+        )
+    ),
+    Case("quantization-of-safetensors",
+         model(engine={"name": "VLLM"}, quantization={"method": "GGUF", "accept": ["Q8_0"]}),
+         "must be None, or left out, with VLLM", "must be None, or left out, with VLLM"),
     Case("later-checks", model(checks={"golden": {}}), 'unknown field "spec.checks.golden"', "golden"),
     Case("sha256-in-capitals", model(source={"uri": "pvc://m/x", "sha256": HEX.upper()}), "sha256", "sha256"),
     Case("port", model(engine={"args": ["--port", "1"]}), "spec.engine.contextSize", "spec.engine.args"),
@@ -179,10 +216,18 @@ BAD = (
     Case("body-over-32Mi", model(access={"limits": {"maxBodyBytes": 33554433}}), "less than or equal to 33554432",
          "maxBodyBytes"),
     Case("key-without-secret", model(access={"apiKeys": [{"name": "crm"}]}), "secretRef", "apiKeys"),
+    Case("hmac-in-other-words", model(audit={"requestHMAC": "On"}), 'supported values: "Enabled", "Disabled"',
+         "requestHMAC"),
+    Case("hmac-in-small-letters", model(audit={"requestHmac": "Enabled"}), "unknown field", "requestHmac"),
+    Case("request-key-zero", model(audit={"keyGeneration": 0}), "greater than or equal to 1", "keyGeneration"),
+    Case("later-audit", model(audit={"content": "All"}), 'unknown field "spec.audit.content"', "content"),
     Case("generation-zero", model(access={"clientKey": {"generation": 0}}), "greater than or equal to 1", "generation"),
 )  # fmt: skip
 
 GOOD = (
+    Case("vllm", on("VLLM", args=["--dtype", "half", "--enable-prefix-caching"], env=[{"name": "OMP_NUM_THREADS"}])),
+    Case("tgi-folder", on("TGI", {"uri": "pvc://models", "path": "bot"}, args=["--kv-cache-dtype=fp8_e5m2"])),
+    Case("profile-with-devices", profile(engines=_VLLM, accelerator={**_GPU, "count": 2}, runtimeClassName="nvidia")),
     Case("smallest", model()),
     Case("longest-name", model("a" * 45)),
     Case("name-like-the-gateways", model("smallmodel-gateway-2")),
@@ -208,6 +253,8 @@ GOOD = (
         "checks",
         model(checks={"chatTemplate": "Warn", "allowedChatTemplates": [HEX], "allowedArchitectures": ["x_1-a"]}),
     ),
+    Case("ladder", model(quantization={"method": "GGUF", "accept": ["F16", "Q8_0", "Q4_K_M"]})),
+    Case("as-it-is", model(quantization={"method": "None"})),
     Case("off", model(replicas=0)),
     Case("tolerates-all", model(compute={"tolerations": [{"operator": "Exists"}]})),
     Case("evicted-late", model(compute={"tolerations": [{"key": "k", "effect": "NoExecute", "tolerationSeconds": 1}]})),

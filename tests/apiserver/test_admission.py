@@ -73,3 +73,26 @@ async def test_the_generation_of_the_client_key_only_grows(api: Client) -> None:
         assert kept["spec"]["access"]["clientKey"] == {"generation": 4, "overlapHours": 0}
     finally:
         await api.request("DELETE", path)
+
+
+async def test_the_generation_of_the_key_of_hmacs_only_grows(api: Client) -> None:
+    path = KINDS["SmallModel"].path("default", "stamped")
+
+    async def audit(value: dict[str, Any] | None) -> dict[str, Any]:
+        return await api.request(
+            "PATCH", path, body={"spec": {"audit": value}}, content_type="application/merge-patch+json"
+        )
+
+    made = await api.create(model("stamped"))
+    try:
+        assert made["spec"]["audit"] == {"requestHMAC": "Disabled", "keyGeneration": 1}
+        for generation in (3, 3, 4):
+            await audit({"keyGeneration": generation})
+        for value in ({"keyGeneration": 3}, {"keyGeneration": None}, None):
+            with pytest.raises(ApiError, match=r"`spec.audit.keyGeneration` must not be lowered .* raise it"):
+                await audit(value)
+        assert (await audit({"requestHMAC": "Enabled"}))["spec"]["audit"] == {
+            "requestHMAC": "Enabled", "keyGeneration": 4,
+        }  # fmt: skip
+    finally:
+        await api.request("DELETE", path)

@@ -83,11 +83,15 @@ BAD = {
 
 
 def _claim(bed: Bed, namespace: str) -> Path:
-    """A claim of the namespace; its folder on the host. It is bound when a first pod wants it."""
+    return bound(bed, namespace, _model(namespace, "pvc://models/first"))
+
+
+def bound(bed: Bed, namespace: str, wants: dict[str, Any]) -> Path:
+    """The claim `models` of the namespace; its folder on the host. It is bound when a first pod wants it."""
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     meta = {"name": "models", "namespace": namespace}
     bed.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": spec})
-    bed.apply(_model(namespace, "pvc://models/first"))
+    bed.apply(wants)
     volume = bed.until(lambda: bed.get("pvc", "models", namespace)["spec"].get("volumeName"), 60, "a volume")
     folder = Path(bed.node.folder / "volumes" / volume.rpartition("-")[2])
     bed.until(folder.is_dir, 30, "the volume's folder")

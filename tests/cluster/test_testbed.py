@@ -9,7 +9,7 @@ import time
 
 import pytest
 from hack.cluster import network, process
-from hack.cluster.__main__ import COMPONENTS, dead, status
+from hack.cluster.__main__ import components, dead, status
 from hack.cluster.binaries import program
 from hack.cluster.node import Node
 from tests.cluster.conftest import NAME, Bed
@@ -38,7 +38,7 @@ def test_what_ended_by_itself_says_its_last_words(bed: Bed, capfd: pytest.Captur
 
 
 def _pids(bed: Bed) -> dict[str, int | None]:
-    return {name: process.pid_of(name, bed.node.folder) for name in COMPONENTS}
+    return {name: process.pid_of(name, bed.node.folder) for name in components(bed.node)}
 
 
 def test_status_for_machines(bed: Bed) -> None:

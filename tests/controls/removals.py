@@ -45,6 +45,7 @@ REMOVALS: Final = {
     "own-headers": Removal("gateway/xds/listener.py", '("x-slm-", "x-envoy-")', '("x-envoy-",)'),
     "every-request": Removal("gateway/xds/listener.py", '"access_log": [access_log(site)],', ""),
     "no-texts": Removal("gateway/accesslog/format.py", "%PATH(NQ:PATH):128%", "%PATH(WQ:PATH):128%"),
+    "body-provable": Removal("gateway/xds/lua/hmac.lua", "body:getBytes(0, length)", '""'),
     "counted": Removal(
         "audit/completeness.py", "missing=max(0, min(max(self.missing, least - after), most - before)),", "missing=0,"
     ),
@@ -71,4 +72,5 @@ REMOVALS: Final = {
     "chat-templates": Removal(
         "weights/checks.py", "if request.enforce_template and _found(request, facts):", "if False:"
     ),
+    "asked-first": Removal("quality/decide.py", 'if judged["verdict"] == Verdict.PASS or released:', "if True:"),
 }

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from smallmodel_operator.audit.sign import Signer
-from smallmodel_operator.gateway.accesslog.format import FIELDS
 from smallmodel_operator.gateway.accesslog.read import LogReader
 from smallmodel_operator.gateway.record.recorder import Recorder
 
@@ -18,12 +17,16 @@ LIFE = "2026-11-21T12:00:00.000000Z"
 
 def line(number: int, began: datetime = BEGAN, **fields: Any) -> bytes:
     """A line of the access log; request `number` came so many milliseconds after that."""
-    value: dict[str, Any] = dict.fromkeys(FIELDS)
     at = began + timedelta(milliseconds=number)
-    value |= {
+    value: dict[str, Any] = {
         "time": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "request.id": f"request-{number}",
         "http.response.status_code": 200,
+        "client.address": "10.244.0.17",
+        "http.request.method": "POST",
+        "url.path": "/v1/chat/completions",
+        "slm.digest": f"sha256:{'d' * 64}",
+        "slm.template": "e" * 64,
         "gen_ai.request.model": "bot",
         "slm.target": "support/bot",
         "slm.duration_ms": 3,

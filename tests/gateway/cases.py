@@ -22,6 +22,7 @@ CASES: Final[Mapping[str, State]] = {
         (model("support/bot", ("ns:crm", "sa:hr/portal", "key:support/bot/partner")), model("crm/notes")), _POD
     ),
     "limits": state_of((model("support/bot", requests_per_minute=600, max_body_bytes=65536),), _POD),
+    "request-hmac": state_of((model("support/bot", request_key=2),), _POD),
     "off": state_of((model("support/bot", off=True),), {}),
     "stopped": state_of((model("support/bot", stopped=True), model("crm/notes")), _POD),
     "asleep": state_of((model("support/bot", may_sleep=True, max_wait=30.0),), {}, peers=("10.0.0.8", "10.0.0.7")),

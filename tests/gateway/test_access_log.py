@@ -1,6 +1,8 @@
 """What the real Envoy writes of each kind of request, what is read from it, and that no line is lost."""
 
 import asyncio
+import hashlib
+import hmac
 import http.client
 import json
 import time
@@ -18,9 +20,10 @@ from tests.fakes.clock import until
 from tests.fakes.upstream import Engine
 from tests.gateway.cases import CASES
 from tests.gateway.running import Gateway
-from tests.gateway.states import SUPPORT, model, state_of
+from tests.gateway.states import MASTER, SUPPORT, model, state_of
 
-from smallmodel_operator.gateway.accesslog.format import FIELDS
+from smallmodel_operator.audit.request import RequestKey
+from smallmodel_operator.gateway.accesslog.format import FIELDS, fields
 from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.accesslog.observe import Ending, Observation, observe
 from smallmodel_operator.gateway.accesslog.part import reader_of
@@ -70,7 +73,7 @@ def breaking() -> Iterator[int]:
     server.server_close()
 
 
-BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, chat_template="c" * 64)
+BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, chat_template="c" * 64, request_key=1)
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +299,9 @@ def test_a_held_request(logged: Gateway, bot: Engine) -> None:
     fits(line)
     assert line["slm.attempts"] >= 2
     assert line["slm.upstream.address"] == f"127.0.0.1:{bot.port}"
+    key = RequestKey.made(MASTER, "support", 1)
+    made = hmac.new(key.key, bot.asked[-1].body, hashlib.sha256).hexdigest()
+    assert line["slm.request.hmac"] == f"{key.name}:{made}"
     found = seen(line)
     assert found.first_token is not None
     assert 0.3 < found.hold < found.first_token
@@ -330,16 +336,17 @@ def test_every_field_says_something_and_none_a_secret(logged: Gateway) -> None:
         assert secret not in text, secret
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", fields())
 def test_envoy_takes_every_operator_and_would_not_take_another(name: str, tmp_path: Path) -> None:
     site = Site(folder=tmp_path, data=tmp_path, certificates=tmp_path, address="127.0.0.1", http_port=0, https_port=0)
     wanted = json.loads(json.dumps(files(CASES["one-model"], site)))
     manager = wanted["xds/lds.json"]["resources"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     config = manager["access_log"][0]["typed_config"]
-    assert FIELDS[name].operator == config["log_format"]["json_format"][name]
-    config["log_format"]["json_format"] = {name: FIELDS[name].operator}
+    operator = fields()[name]
+    assert operator == config["log_format"]["json_format"][name]
+    config["log_format"]["json_format"] = {name: operator}
     assert complaint(bootstrap(site), wanted, tmp_path) == ""
-    config["log_format"]["json_format"] = {name: FIELDS[name].operator.replace("%", "%NO_SUCH_", 1)}
+    config["log_format"]["json_format"] = {name: operator.replace("%", "%NO_SUCH_", 1)}
     assert complaint(bootstrap(site), wanted, tmp_path) != ""
 
 

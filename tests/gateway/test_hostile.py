@@ -101,8 +101,6 @@ def judge(request: bytes, answer: bytes) -> str:
     status = int(head.split(b" ")[1])
     if status == 100:
         return judge(request, body) if body else ""
-    if b"x-slm-timing" in head:
-        return "a header between filters reached the caller"
     if status < 400:
         return "" if status == 200 else f"status {status}"
     try:

@@ -75,6 +75,6 @@ async def test_a_thousand_that_do_not_read_stall_nobody(gateway: Gateway) -> Non
             waits.append(time.monotonic() - began)
         print(f"\n{STREAMS} that do not read: {before:.0f} to {most:.0f} MiB; others wait {max(waits) * 1e3:.0f} ms")
         assert most < LIMIT_MIB * 0.75, "below where Envoy begins to refuse"
-        assert sorted(waits)[10] < 1.0
+        assert sorted(waits)[10] < 10  # stalled, they would wait until their timeout
         for answer in answers:
             answer.close()

@@ -68,7 +68,13 @@ def test_held_while_it_wakes(rescued: Gateway, bot: Engine) -> None:
         with ThreadPoolExecutor(20) as pool:
             body = "x" * 200_000
             answers = [pool.submit(ask, rescued, fake_echo=body) for _ in range(20)]
-            time.sleep(0.3)
+            until = time.monotonic() + 30
+            while (
+                len({{k.lower(): v for k, v in a.headers.items()}["x-request-id"] for a in tuple(activator.asked)}) < 20
+            ):
+                assert time.monotonic() < until, "not all were held"
+                time.sleep(0.01)
+            time.sleep(0.2)
             rescued.apply(pods(bot.port))
             found = [answer.result(20) for answer in answers]
     finally:

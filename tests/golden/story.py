@@ -3,7 +3,7 @@
 `facts.yaml` holds the world a model meets. `after: CASE` continues another case: its objects are the children, its
 status the previous one. Keys: now, after, profile, capabilities, claims, inspected, children (statuses by Kind/name),
 recorded (what the live Deployment was built with), pods, job (what the model's Job came to), largestNodeMemory,
-boundary (what is required and known of it).
+boundary (what is required and known of it), configMaps (by name).
 """
 
 import copy
@@ -20,7 +20,16 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import ANNOTATION_REVISION, LABEL_ROLE
 from smallmodel_operator.control import verdict
 from smallmodel_operator.core.diff import differences
-from smallmodel_operator.core.facts import Boundary, Capabilities, Object, ObjectKey, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import (
+    Boundary,
+    Capabilities,
+    Object,
+    ObjectKey,
+    Snapshot,
+    Survey,
+    Variant,
+    WeightsFacts,
+)
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Plan, key_of
@@ -113,6 +122,7 @@ def world(body: Object, facts: dict[str, Any], before: Outcome | None, artifact:
         previous_status=before.status if before else {},
         masters=Masters(client=b"c" * 32, engine=b"e" * 32),
         secrets=facts.get("secrets") or {},
+        config_maps=facts.get("configMaps") or {},
         freest_node_memory=facts.get("freestNodeMemory"),
         traffic=traffic(facts),
         boundary=Boundary(**facts.get("boundary", {})),
@@ -146,11 +156,14 @@ def ended(children: dict[ObjectKey, Object], said: dict[str, Any], artifact: str
     """The pod of the one Job, ended with a message; the Job is marked as the Job controller marks it."""
     (key,) = [k for k in children if k[0] == "Job"]
     job = children[key]
+    found: result.Said
     if "facts" in said:
-        found: WeightsFacts | result.Failure = weights(said["facts"], artifact)
+        found = weights(said["facts"], artifact)
+    elif "survey" in said:
+        found = Survey(weights(said["survey"], artifact), tuple(Variant(*v) for v in said["variants"]))
     else:
         found = result.Failure(Reason(said["failure"]["reason"]), said["failure"]["message"])
-    condition = {"type": "Complete" if "facts" in said else "Failed", "status": "True", "lastTransitionTime": ago(2)}
+    condition = {"type": "Failed" if "failure" in said else "Complete", "status": "True", "lastTransitionTime": ago(2)}
     children[key] = {**job, "status": {"conditions": [condition]}}
     state = {"terminated": {"exitCode": 0, "message": result.encode(found)}}
     labels = {"batch.kubernetes.io/job-name": key[1], LABEL_ROLE: job["metadata"]["labels"][LABEL_ROLE]}

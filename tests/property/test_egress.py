@@ -35,6 +35,7 @@ models = st.builds(
     off=st.booleans(),
     stalled=st.sampled_from(["", "NotGguf"]),
     max_wait=st.floats(1, 3600),
+    request_key=st.integers(0, 3),
 )
 
 

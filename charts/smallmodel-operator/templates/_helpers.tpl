@@ -114,6 +114,10 @@ capabilities: {drop: [ALL]}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch, delete]
+# Golden prompts: by the name a model gives.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, create]

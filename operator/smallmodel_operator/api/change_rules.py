@@ -13,6 +13,13 @@ CHANGE_RULES: Final[tuple[ChangeRule, ...]] = (
         "`spec.access.clientKey.generation` must not be lowered (unset is 1): a key that was rotated away would "
         "open the model again. Keep the number, or raise it to rotate the key.",
     ),
+    ChangeRule(
+        "SmallModel",
+        "spec.audit.keyGeneration",
+        "self >= oldSelf",
+        "`spec.audit.keyGeneration` must not be lowered (unset is 1): new records would be made with a key that was "
+        "rotated away. Keep the number, or raise it to rotate the key.",
+    ),
 )
 
 ALL_RULES: Final[tuple[Rule | ChangeRule, ...]] = (*RULES, *CHANGE_RULES)

@@ -16,10 +16,13 @@ class Condition(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     WEIGHTS_READY = "WeightsReady"
+    QUANTIZED = "Quantized"
     FITS_MEMORY = "FitsMemory"
     AVAILABLE = "Available"
     ROUTABLE = "Routable"
     NO_ROOM_FOR_SURGE = "NoRoomForSurge"
+    CALIBRATED = "Calibrated"
+    QUALITY_MET = "QualityMet"
     BOUNDARY_ENFORCED = "BoundaryEnforced"
 
     @property
@@ -35,10 +38,13 @@ class Reason(StrEnum):
     INSPECTED = "Inspected"
     DECLARED = "Declared"  # memory request given by the user, nothing derived
     FITS = "Fits"
+    TYPE_CHOSEN = "TypeChosen"
     SETTLED = "Settled"
     ASLEEP = "Asleep"  # no replica, because nobody asks; a request wakes it
     WAKING = "Waking"
     ROUTED = "Routed"
+    MEASURED = "Measured"
+    GOLDEN_PASSED = "GoldenPassed"
     # off by the user's wish
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -52,6 +58,8 @@ class Reason(StrEnum):
     GATEWAY_SYNCING = "GatewaySyncing"
     GATEWAY_SILENT = "GatewaySilent"
     REPLACING_IN_PLACE = "ReplacingInPlace"
+    CALIBRATION_PENDING = "CalibrationPending"
+    ASKING_GOLDEN = "AskingGolden"
     RETRYING = "Retrying"  # an outage; the operator tries again by itself
     # the user must change something
     INVALID_SPEC = "InvalidSpec"
@@ -84,12 +92,20 @@ class Reason(StrEnum):
     SOURCE_STALLED = "SourceStalled"
     CLAIM_FULL = "ClaimFull"
     INSPECTION_FAILED = "InspectionFailed"
+    TYPE_MISSING = "TypeMissing"
     DOES_NOT_FIT = "DoesNotFit"
     GATEWAY_MISSING = "GatewayMissing"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     QUOTA_EXCEEDED = "QuotaExceeded"
     FORBIDDEN = "Forbidden"
+    CALIBRATION_FAILED = "CalibrationFailed"
+    GOLDEN_NOT_FOUND = "GoldenNotFound"
+    GOLDEN_INVALID = "GoldenInvalid"
+    GOLDEN_FAILED = "GoldenFailed"
+    GOLDEN_INCONCLUSIVE = "GoldenInconclusive"
+    GOLDEN_UNANSWERED = "GoldenUnanswered"
+    QUALITY_DEGRADED = "QualityDegraded"
     BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
     # does the network enforce what we declare?
     POLICIES_ENFORCED = "PoliciesEnforced"
@@ -110,10 +126,14 @@ MEANINGS: Final = {
     Condition.RECONCILING: "The operator works towards the newest spec; it will get there by itself.",
     Condition.STALLED: "The user must change something; the message says what. May be True beside Ready.",
     Condition.WEIGHTS_READY: "The weights are where the pods find them, complete and described.",
+    Condition.QUANTIZED: "The weights are of the best type that `spec.quantization` accepts and that fits. Only there "
+    "with method GGUF.",
     Condition.FITS_MEMORY: "A replica fits its memory limit, or the largest node where none is set.",
     Condition.AVAILABLE: "At least one replica answers.",
     Condition.ROUTABLE: "The gateways take requests for the model.",
     Condition.NO_ROOM_FOR_SURGE: "No node has room for a second replica, so the only one is replaced in place.",
+    Condition.CALIBRATED: "The speed of a replica was measured, and `status.capacity` is of what serves.",
+    Condition.QUALITY_MET: "The golden prompts are answered as they were when the version was let in, or better.",
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
     "tried it. On a ClusterBoundary.",
 }
@@ -125,10 +145,13 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.INSPECTED: (_NOBODY, "The weights' header was read."),
     Reason.DECLARED: (_NOBODY, "The memory request was given, not derived."),
     Reason.FITS: (_NOBODY, "The derived memory is within the limit, or a node's size."),
+    Reason.TYPE_CHOSEN: (_NOBODY, "The message says which type of `spec.quantization.accept` serves, and why."),
     Reason.SETTLED: (_NOBODY, "Nothing is under way and nothing is wrong."),
     Reason.ASLEEP: (_NOBODY, "No replica runs because nobody asks; the next request wakes the model and is held."),
     Reason.WAKING: (_OPERATOR, "A request woke the model; it is held until a replica answers."),
     Reason.ROUTED: (_NOBODY, "Gateways have the model in their configuration."),
+    Reason.MEASURED: (_NOBODY, "The speed of a replica is known."),
+    Reason.GOLDEN_PASSED: (_NOBODY, "The golden prompts are answered as expected, or as was accepted."),
     Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
     Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
     Reason.PROGRESSING: (_OPERATOR, "Objects are being written or pods started."),
@@ -140,6 +163,8 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GATEWAY_SYNCING: (_OPERATOR, "The gateways have not taken the model into their configuration yet."),
     Reason.GATEWAY_SILENT: (_OPERATOR, "No gateway agent says how it stands; Envoy goes on with what it has."),
     Reason.REPLACING_IN_PLACE: (_OPERATOR, "The only replica is replaced; the gateway holds its callers meanwhile."),
+    Reason.CALIBRATION_PENDING: (_OPERATOR, "The speed of this version is measured when it answers and nobody asks."),
+    Reason.ASKING_GOLDEN: (_OPERATOR, "A new version answers the golden prompts before it takes traffic."),
     Reason.RETRYING: (_OPERATOR, "The API server or another part is not reachable; it is tried again."),
     Reason.INVALID_SPEC: (_USER, "A field has a value that cannot be served."),
     Reason.NAME_TAKEN: (_USER, "An object of this name belongs to somebody else; it is left untouched."),
@@ -171,6 +196,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.SOURCE_STALLED: (_OPERATOR, "The source answers and sends next to nothing; it is tried again."),
     Reason.CLAIM_FULL: (_USER, "The claim has no room for the download; the message has both numbers."),
     Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
+    Reason.TYPE_MISSING: (_USER, "The source holds no type that `spec.quantization.accept` names."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit, or than any node has."),
     Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),
     Reason.SECRET_NOT_FOUND: (_USER, "A Secret the spec names does not exist, or lacks the entry."),
@@ -180,6 +206,13 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
         "A ResourceQuota refuses the pods or objects, or the gateways' key table is full.",
     ),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
+    Reason.CALIBRATION_FAILED: (_PLATFORM, "The operator cannot measure a replica; the message says why."),
+    Reason.GOLDEN_NOT_FOUND: (_USER, "The ConfigMap with the golden prompts, or its entry, does not exist."),
+    Reason.GOLDEN_INVALID: (_USER, "The golden prompts cannot be read; the message has line and field."),
+    Reason.GOLDEN_FAILED: (_USER, "A new version answers the golden prompts worse and does not take traffic."),
+    Reason.GOLDEN_INCONCLUSIVE: (_USER, "Golden prompts cannot tell whether a new version is worse: a person decides."),
+    Reason.GOLDEN_UNANSWERED: (_PLATFORM, "The golden prompts cannot be asked; the message says why."),
+    Reason.QUALITY_DEGRADED: (_USER, "What serves does not answer golden prompts any more that it did, by their ids."),
     Reason.BOUNDARY_NOT_ENFORCED: (
         _PLATFORM,
         "Its namespace requires an enforced boundary, and the canary does not see one: the model is not served.",

@@ -1,8 +1,11 @@
-"""Arguments of llama.cpp's server that a user may not pass, and why. Names as `llama-server --help` prints them.
+"""Arguments of engines that a user may not pass, or the only ones that may, and why.
+
+llama.cpp's are named as `llama-server --help` prints them.
 
 The server reads `--ctx_size` as `--ctx-size`, so names are compared with `-` for `_`.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 OWNED: Final = (
@@ -29,8 +32,25 @@ OPENING_PATTERN: Final = (
 )
 """The same for whole families, so that the next version's members are refused too. Several download a model."""
 
-OWNED_ENVIRONMENT: Final = ("LLAMA_", "GGML_", "LD_", "HF_", "HUGGINGFACE_", "AIP_")
+OWNED_ENVIRONMENT: Final = ("LLAMA_", "GGML_", "LD_", "HF_", "HUGGINGFACE_", "AIP_", "NVIDIA_")
 """Beginnings of environment variables that would do the same by another way.
 
 `AIP_MODE=PREDICTION` makes the server listen on `AIP_HTTP_PORT` instead of `--port`, with a further route.
+`NVIDIA_VISIBLE_DEVICES` may give a pod devices that no device plugin counted.
 """
+
+ALLOWED_ARGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "VLLM": (
+        "--dtype", "--kv-cache-dtype", "--enforce-eager", "--seed", "--block-size", "--max-num-batched-tokens",
+        "--enable-prefix-caching", "--no-enable-prefix-caching", "--enable-chunked-prefill",
+        "--no-enable-chunked-prefill", "--enable-auto-tool-choice", "--tool-call-parser", "--reasoning-parser",
+    ),
+    "TGI": (
+        "--dtype", "--kv-cache-dtype", "--waiting-served-ratio", "--max-waiting-tokens", "--max-batch-prefill-tokens",
+        "--cuda-graphs", "--rope-scaling", "--rope-factor", "--disable-custom-kernels",
+    ),
+}  # fmt: skip
+"""All that may be passed to engines whose arguments are too many, and change too often, to forbid one by one."""
+
+ALLOWED_ENVIRONMENT: Final = ("CUDA_", "NCCL_", "OMP_", "TZ")
+"""The same for their environment."""

@@ -30,6 +30,8 @@ ROLE_SERVER: Final = "server"
 ROLE_INSPECT: Final = "inspect"
 ROLE_DOWNLOAD: Final = "download"
 ROLE_EVICT: Final = "evict"
+ROLE_CANDIDATE: Final = "candidate"
+"""A new version that answers golden prompts and takes no traffic: no Service selects it."""
 
 BOUNDARY: Final = "cluster"
 """Name of the one ClusterBoundary."""

@@ -10,8 +10,10 @@ from functools import partial
 from typing import Final
 
 from smallmodel_operator.api.boundary_rules import BOUNDARY_RULES
+from smallmodel_operator.api.engine_rules import ENGINE_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
+from smallmodel_operator.api.quantization_rules import QUANTIZATION_RULES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
 from smallmodel_operator.api.source_rules import SOURCE_RULES
@@ -251,6 +253,8 @@ RULES: Final[tuple[Rule, ...]] = (
     *SOURCE_RULES,
     *SCALING_RULES,
     *WEIGHTS_RULES,
+    *QUANTIZATION_RULES,
+    *ENGINE_RULES,
     *BOUNDARY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""

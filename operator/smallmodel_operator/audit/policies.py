@@ -1,12 +1,18 @@
-"""What was in force, as the records of a chain say it: is it said what the hashes in answers are hashes of? Pure."""
+"""What was in force, as the records of a chain say it: is it said what the hashes in answers are hashes of, and do
+answers have what it promises? Pure."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from smallmodel_operator.audit.record import Record, canonical
+from smallmodel_operator.audit.request import FIELD
 
 POLICY: Final = "slm.policy"
+REQUEST_HMAC: Final = "requestHMAC"
+"""Entry of a policy under which each request's record has an HMAC, or why it has none."""
+_SENT: Final = "gen_ai.response.model"
+"""Field of an answer whose request went on to its model, held or not."""
 ALL, GONE = "all", "removed"
 """Events of records of what is in force; any other one says it of a model."""
 _AROUND: Final = frozenset({"kind", "event", "time", "generation", "seq", "prev", "commit", "key", "signature"})
@@ -22,6 +28,10 @@ class Policies:
         """By model, the hash of all that its last record said of it."""
         self._unexplained: dict[str, tuple[int, int]] = {}
         """Of others: the first record that names it, and how many do."""
+        self._stamping: set[str] = set()
+        """Hashes of policies with `requestHMAC`."""
+        self._bare = (0, 0)
+        """Answers under those without one: the first, and how many."""
 
     def answer(self, record: Record) -> None:
         """An answer that names one."""
@@ -29,6 +39,8 @@ class Policies:
         if isinstance(named, str) and named not in self._explained:
             first, number = self._unexplained.get(named, (record.seq, 0))
             self._unexplained[named] = (first, number + 1)
+        if named in self._stamping and _SENT in record.body and FIELD not in record.body:
+            self._bare = (self._bare[0] or record.seq, self._bare[1] + 1)
 
     def said(self, record: Record, *, whole: bool) -> str:
         """What a record says has to be what the hash it gives is a hash of: a warning, or nothing. `whole`: the chain
@@ -45,20 +57,28 @@ class Policies:
             if not isinstance(named, str) or not isinstance(said, dict) or hash_of(said) != named:
                 return f"record {record.seq} says another policy than the hash it gives for it"
             self._explained.add(named)
+            if REQUEST_HMAC in said:
+                self._stamping.add(named)
         return ""
 
-    def unknown(self, *, whole: bool) -> list[tuple[int, str]]:
-        """Answers whose policy no record says, and a warning for each. They have to follow what they name; where the
-        beginning is gone it may be recorded anew after them."""
-        return [
-            (
-                number,
-                f"{number} answer(s), the first in record {first}, name the policy {named[:64]}, and no record "
-                f"{'before them ' if whole else ''}says what it is",
+    def wanting(self, *, whole: bool) -> list[tuple[int, str]]:
+        """What answers lack: a warning for each, and how many name a policy no record says. They have to follow what
+        they name; where the beginning is gone it may be recorded anew after them."""
+        return [*self._unknown(whole=whole), *((0, warning) for warning in self._without_hmac())]
+
+    def _unknown(self, *, whole: bool) -> Iterator[tuple[int, str]]:
+        for named, (first, number) in self._unexplained.items():
+            if whole or named not in self._explained:
+                said = f"{number} answer(s), the first in record {first}, name the policy {named[:64]}, and no record"
+                yield number, f"{said} {'before them ' if whole else ''}says what it is"
+
+    def _without_hmac(self) -> Iterator[str]:
+        first, number = self._bare
+        if number:
+            yield (
+                f"{number} answer(s), the first in record {first}, have neither the HMAC of their request, which their "
+                "policy promises, nor a word why there is none"
             )
-            for named, (first, number) in self._unexplained.items()
-            if whole or named not in self._explained
-        ]
 
 
 def hash_of(value: Mapping[str, Any]) -> str:

@@ -100,6 +100,11 @@ def finish(whole: Body) -> tuple[bytes, str]:
         text = orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise ValueError(str(error)) from None
+    return closed(text)
+
+
+def closed(text: bytes) -> tuple[bytes, str]:
+    """The line of a record that is written already, canonical, and its hash."""
     made = hashlib.sha256(text).hexdigest()
     return text[:-1] + b',"hash":"' + made.encode() + b'"}\n', made
 

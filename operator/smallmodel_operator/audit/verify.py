@@ -245,7 +245,7 @@ class Verifier:
             self._unsigned(known)
             self._committed()
         self.report.signed_to = min(self.report.signed_to, self.report.last)
-        for number, warning in self._policies.unknown(whole=self._whole):
+        for number, warning in self._policies.wanting(whole=self._whole):
             self.report.unexplained += number
             self.report.warnings.append(warning)
         self.report.keys = self._signers.found

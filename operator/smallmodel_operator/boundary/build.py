@@ -10,7 +10,7 @@ from smallmodel_operator.boundary.table import DOWNLOADS, MODELS
 
 
 def pods_policy(name: str, namespace: str, gateway_namespace: str) -> dict[str, Any]:
-    """Every pod of the model, its Jobs, too: no way out at all; in come the gateways."""
+    """Every pod of the model, its Jobs, too: no way out at all; in come the gateways and the operator."""
     view = View(inside_release=False, release_namespace=gateway_namespace)
     return _policy(
         name,

@@ -24,6 +24,7 @@ _IDENTITY: Final = ("GDPR Art. 32(1)(b)", "HIPAA 164.312(d)", "PCI DSS 8.3", "DO
 _RECORD: Final = ("GDPR Art. 5(2)", "GDPR Art. 30", "HIPAA 164.312(b)", "PCI DSS 10.2", "DORA Art. 10(1)")
 _EVIDENCE: Final = ("GDPR Art. 5(2)", "HIPAA 164.312(c)(1)", "PCI DSS 10.3", "DORA Art. 9(2)")
 _STOP: Final = ("GDPR Art. 18", "HIPAA 164.308(a)(6)", "PCI DSS 12.10", "DORA Art. 11(2)")
+_CHANGE: Final = ("DORA Art. 9(4)(e)", "PCI DSS 6.5")
 _WEIGHTS: Final = ("DORA Art. 9(2)", "PCI DSS 6.3", "HIPAA 164.312(c)(1)")
 
 CONTROLS: Final = (
@@ -32,8 +33,8 @@ CONTROLS: Final = (
         "tests/unit/boundary/test_build.py::test_a_model_pod_has_no_way_out",
     ),
     Control(
-        "gateways-only", "Only gateways reach a pod of a model, on one port.", _BOUNDARY,
-        "tests/unit/boundary/test_build.py::test_in_come_the_gateways_on_one_port_and_nobody_else",
+        "gateways-only", "Only gateways and the operator reach a pod of a model, on one port.", _BOUNDARY,
+        "tests/unit/boundary/test_build.py::test_in_come_the_gateways_and_the_operator_on_one_port_and_nobody_else",
     ),
     Control(
         "downloads-outside",
@@ -91,6 +92,13 @@ CONTROLS: Final = (
         "no-texts", "No record and no log holds text of a request, a query string or a credential.",
         ("GDPR Art. 5(1)(c)", "HIPAA 164.312(a)(1)", "PCI DSS 3.3"),
         "tests/gateway/test_access_log.py::test_every_field_says_something_and_none_a_secret",
+    ),
+    Control(
+        "body-provable",
+        "Where spec.audit.requestHMAC is Enabled, a record tells whether a given body is the one that was sent, and "
+        "says so where it cannot.",
+        ("GDPR Art. 5(2)", "HIPAA 164.312(c)(2)", "PCI DSS 10.3", "DORA Art. 9(2)"),
+        "tests/gateway/test_request_hmac.py::test_a_record_tells_which_body_was_sent",
     ),
     Control(
         "counted", "Records are compared with the requests Envoy counted itself; what is missing is said.", _RECORD,
@@ -158,5 +166,9 @@ CONTROLS: Final = (
         "that look only where spec.checks.chatTemplate is Enforce.",
         _WEIGHTS,
         "tests/unit/weights/test_decide.py::test_a_template_with_a_finding_is_refused_and_says_how_to_let_it_in",
+    ),
+    Control(
+        "asked-first", "A new version that answers its golden prompts worse takes no traffic (spec.checks.golden).",
+        _CHANGE, "tests/unit/quality/test_decide.py::test_a_failed_gate_never_serves_and_names_ids_only",
     ),
 )  # fmt: skip

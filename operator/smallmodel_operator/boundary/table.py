@@ -15,6 +15,7 @@ from smallmodel_operator.api.names import (
     LABEL_ROLE,
     OPERATOR,
     PROGRESS_PORT,
+    ROLE_CANDIDATE,
     ROLE_DOWNLOAD,
     ROLE_EVICT,
     ROLE_INSPECT,
@@ -73,6 +74,7 @@ GATEWAYS: Final = Party("gateways", Place.SYSTEM, {_NAME: GATEWAY, _COMPONENT: "
 OPERATORS: Final = Party("operator", Place.SYSTEM, {_NAME: OPERATOR, _COMPONENT: "operator"})
 RELEASE: Final = Party("uninstall hook", Place.SYSTEM, {_NAME: OPERATOR, _COMPONENT: "release"})
 MODELS: Final = Party("pods of models", Place.MODELS, {LABEL_ROLE: ROLE_SERVER})
+CANDIDATES: Final = Party("new versions of models", Place.MODELS, {LABEL_ROLE: ROLE_CANDIDATE})
 INSPECTIONS: Final = Party("inspection Jobs", Place.MODELS, {LABEL_ROLE: ROLE_INSPECT})
 DOWNLOADS: Final = Party("download Jobs", Place.MODELS, {LABEL_ROLE: ROLE_DOWNLOAD})
 EVICTIONS: Final = Party("eviction Jobs", Place.MODELS, {LABEL_ROLE: ROLE_EVICT})
@@ -85,7 +87,7 @@ CANARIES: Final = Party("the canary's pods", Place.SYSTEM, marked=LABEL_CANARY)
 NODES: Final = Party("nodes", Place.BEYOND)
 CREDENTIALS: Final = Party("the cloud's metadata", Place.BEYOND, cidr=f"{METADATA[0]}/32")
 
-PARTIES: Final = (GATEWAYS, OPERATORS, RELEASE, MODELS, INSPECTIONS, DOWNLOADS, EVICTIONS, CANARIES)
+PARTIES: Final = (GATEWAYS, OPERATORS, RELEASE, MODELS, CANDIDATES, INSPECTIONS, DOWNLOADS, EVICTIONS, CANARIES)
 """Ours: each has policies for both directions."""
 
 _API: Final = (Port(443), Port(6443))
@@ -98,6 +100,8 @@ ROWS: Final = (
     Row(ANYBODY, GATEWAYS, (Port(10080),), "requests to models; each shows a credential"),
     Row(ANYBODY, GATEWAYS, (Port(10443),), "the same over TLS", when="gateway.tls.secretName"),
     Row(GATEWAYS, MODELS, (Port(ENGINE_PORT),), "requests, with the engine's key"),
+    Row(OPERATORS, MODELS, (Port(ENGINE_PORT),), "golden prompts and how fast it is, with the engine's key"),
+    Row(OPERATORS, CANDIDATES, (Port(ENGINE_PORT),), "golden prompts before they take traffic, the same way"),
     Row(GATEWAYS, GATEWAYS, (Port(10090),), "requests that wait for a model, when the own agent is gone"),
     Row(OPERATORS, GATEWAYS, (Port(10091),), "how much passes, so that models may sleep"),
     Row(OPERATORS, DOWNLOADS, (Port(PROGRESS_PORT),), "how far a download is"),

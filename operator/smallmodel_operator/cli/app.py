@@ -7,7 +7,11 @@ from typing import Annotated
 import typer
 
 from smallmodel_operator import __version__
-from smallmodel_operator.cli.boundary_app import Records, boundary
+from smallmodel_operator.cli.audit_app import audit
+from smallmodel_operator.cli.boundary_app import boundary
+from smallmodel_operator.cli.route_app import route
+from smallmodel_operator.cli.simulate_app import simulate
+from smallmodel_operator.core.engine import GGUF
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,13 +106,18 @@ def inspect_weights(
     claim: Annotated[str, typer.Option(help="uid of the claim that is mounted")] = "",
     signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
     public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
+    survey: Annotated[bool, typer.Option("--survey", help="tell of all files, instead of describing one")] = False,
+    layout: Annotated[str, typer.Option("--format", help="GGUF, or Safetensors: a folder")] = GGUF,
 ) -> None:
     """Inside an inspection Job: check mounted weights and read their header."""
     from smallmodel_operator.cli.inspect_weights import inspect
+    from smallmodel_operator.cli.survey_weights import survey as look_around
     from smallmodel_operator.cli.verify_weights import Wish
 
     signed = Wish(signed_by, Path(public_key)) if signed_by else None
-    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed))
+    if survey:
+        raise typer.Exit(look_around(root, path, artifact, claim, signed))
+    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
 
 
 @app.command(hidden=True)
@@ -195,78 +204,10 @@ def gateway_run() -> None:
     raise typer.Exit(run())
 
 
-audit = typer.Typer(
-    help="Records of answers, checked and read from their files: no cluster needed.", no_args_is_help=True
-)
 app.add_typer(audit, name="audit")
-
-
-@audit.command(name="verify")
-def audit_verify(
-    files: Records,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(help="Public key a gateway signs with, known from elsewhere; as often as needed."),
-    ] = None,
-    noted: Annotated[
-        str, typer.Option(help="What an earlier `verify -o json` printed: older files put in the place of newer ones.")
-    ] = "",
-    part: Annotated[
-        bool, typer.Option("--part", help="Only a piece of a chain is here: do not check its ends.")
-    ] = False,
-    output: Output = "table",
-) -> None:
-    """Check that no record was changed, moved, added or taken away. Exit code 0: intact, 1: faults, 2: unreadable."""
-    from smallmodel_operator.cli.audit import verify
-
-    raise typer.Exit(verify(files, key or [], part, output, noted))
-
-
-@audit.command(name="show")
-def audit_show(
-    request: Annotated[
-        str, typer.Argument(help="`x-request-id` of the answer, or how it begins.", metavar="REQUEST-ID")
-    ],
-    files: Records,
-    output: Output = "table",
-) -> None:
-    """Print what is recorded of one request. Exit code 1 when there is nothing."""
-    from smallmodel_operator.cli.audit_show import show
-
-    raise typer.Exit(show(request, files, output))
-
-
-@audit.command(name="export")
-def audit_export(
-    files: Records,
-    since: Annotated[str, typer.Option(help="Answers from this time on, like 2026-11-21T14 (UTC).")] = "",
-    until: Annotated[str, typer.Option(help="Answers before this time.")] = "",
-    target: Annotated[str, typer.Option(help="Answers of <namespace> or <namespace>/<model>.")] = "",
-    form: Annotated[
-        str, typer.Option("--format", help="jsonl: records as they stand; otlp: OpenTelemetry log records.")
-    ] = "jsonl",
-) -> None:
-    """Write JSON lines: the whole chain as it stands, or the answers that are asked for."""
-    from smallmodel_operator.cli.audit import Wanted
-    from smallmodel_operator.cli.audit_export import export
-
-    raise typer.Exit(export(files, Wanted(since, until, target), form))
-
-
-@audit.command(name="tail")
-def audit_tail(
-    files: Records,
-    number: Annotated[int, typer.Option("-n", "--number", min=0, help="So many answers.")] = 10,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more are recorded.")] = False,
-    output: Output = "table",
-) -> None:
-    """Print the last answers, and what stopped inference among them."""
-    from smallmodel_operator.cli.audit_tail import tail
-
-    raise typer.Exit(tail(files, number, follow, output))
-
-
 app.add_typer(boundary, name="boundary")
+app.command(name="simulate")(simulate)
+app.add_typer(route, name="route")
 
 
 def main() -> None:

@@ -29,27 +29,18 @@ class Shown:
     policy: Record | None
 
 
+class NotOne(Exception):  # noqa: N818 - says what is the matter
+    """No request is meant, or several are."""
+
+
 def show(request: str, names: list[str], output: str) -> int:
     """Print the records of one request; 1 when there is none. The beginning of its id does, if no other begins so."""
     try:
-        known = chains(names)
-        with progress(known) as read_up:
-            found = [item for chain in known for item in _in(chain, request, read_up)]
+        found = one_request(request, names)
     except (NoRecords, OSError) as error:
         return failed(str(error))
-    whole = [item for item in found if _id(item.record) == request]
-    found, ids = whole or found, sorted({_id(item.record) for item in whole or found})
-    if not found:
-        return failed(
-            f"no record of request {request!r}: it may have come to a gateway whose records are not here, or these "
-            "are of another time (`slm audit tail` shows the last ones).",
-            FAULTY,
-        )
-    if len(ids) > 1:
-        listed = ", ".join(ids[:MOST]) + (f" and {len(ids) - MOST} more" if len(ids) > MOST else "")
-        return failed(
-            f"{len(ids)} requests begin with {request!r}: {listed}. Give more of the one that is meant.", FAULTY
-        )
+    except NotOne as error:
+        return failed(str(error), FAULTY)
     if output in ("json", "yaml"):
         values = [_value(item) for item in found]
         print(json.dumps(values, indent=2) if output == "json" else yaml.safe_dump(values, sort_keys=False), end="")
@@ -58,6 +49,30 @@ def show(request: str, names: list[str], output: str) -> int:
         for item in found:
             _print(item)
     return 0 if all(item.record.intact for item in found) else FAULTY
+
+
+def one_request(request: str, names: list[str]) -> list[Shown]:
+    """All records of the request whose id is this, or begins so.
+
+    Raises:
+        NoRecords: there is nothing to read.
+        OSError: a folder is gone.
+        NotOne: there is no such request, or several begin so.
+    """
+    known = chains(names)
+    with progress(known) as read_up:
+        found = [item for chain in known for item in _in(chain, request, read_up)]
+    whole = [item for item in found if _id(item.record) == request]
+    found, ids = whole or found, sorted({_id(item.record) for item in whole or found})
+    if not found:
+        raise NotOne(
+            f"no record of request {request!r}: it may have come to a gateway whose records are not here, or these "
+            "are of another time (`slm audit tail` shows the last ones)."
+        )
+    if len(ids) > 1:
+        listed = ", ".join(ids[:MOST]) + (f" and {len(ids) - MOST} more" if len(ids) > MOST else "")
+        raise NotOne(f"{len(ids)} requests begin with {request!r}: {listed}. Give more of the one that is meant.")
+    return found
 
 
 def _id(record: Record) -> str:

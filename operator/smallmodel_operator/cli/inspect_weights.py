@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli import inspect_folder
 from smallmodel_operator.cli.verify_weights import Wish, verify
+from smallmodel_operator.core.engine import GGUF, SAFETENSORS
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import describe, foreign, gguf, result
 
@@ -26,17 +28,25 @@ def inspect(
     claim: str,
     signed: Wish | None = None,
     message_file: Path = MESSAGE_FILE,
+    layout: str = GGUF,
 ) -> int:
-    """Find the one GGUF below `root`, check it, describe it. The exit code says whether trying again may help.
+    """Find the weights below `root`, check them, describe them. The exit code says whether trying again may help.
+
+    By `layout` they are the one GGUF there or a folder of safetensors files.
 
     `claim` is the uid of the claim the volume is, empty for an image. `signed`: what it must be signed by.
     """
     try:
-        file = find(Path(root), path)
-        if sha256:
-            check(file, sha256)
-        fingerprint = verify(file, Path(root), signed) if signed else ""
-        facts = read(file, artifact, str(file.relative_to(root)))
+        if layout == SAFETENSORS:
+            folder = inspect_folder.find(Path(root), path)
+            fingerprint = verify(folder / inspect_folder.CONFIG, Path(root), signed) if signed else ""
+            facts = inspect_folder.read(folder, artifact, str(folder.relative_to(root)))
+        else:
+            file = find(Path(root), path)
+            if sha256:
+                check(file, sha256)
+            fingerprint = verify(file, Path(root), signed) if signed else ""
+            facts = read(file, artifact, str(file.relative_to(root)))
         facts = replace(facts, verified_with=signed.reference if signed else "", key_fingerprint=fingerprint)
         said: WeightsFacts | result.Failure = replace(facts, claim=claim)
     except gguf.BadWeights as bad:
@@ -46,7 +56,7 @@ def inspect(
     return write(said, message_file)
 
 
-def write(said: WeightsFacts | result.Failure | result.Evicted, message_file: Path) -> int:
+def write(said: result.Said | result.Evicted, message_file: Path) -> int:
     """Write the result where the kubelet picks it up, and to the log."""
     text = result.encode(said)
     print(text, flush=True)
@@ -89,15 +99,22 @@ def find(root: Path, path: str) -> Path:
     if len(found) == 1:
         return found[0]
     if not found:
-        _unsafe(root, base)
-        raise gguf.BadWeights(
-            Reason.WEIGHTS_NOT_FOUND,
-            f"There is no *.gguf file in the source{_others(root)}. Name the file in `spec.source.path`.",
-        )
+        raise nothing(root, base)
     names = ", ".join(str(p.relative_to(root)) for p in found[:8])
     raise gguf.BadWeights(
         Reason.WEIGHTS_AMBIGUOUS, f"The source holds {len(found)} GGUF files ({names}). Name one in `spec.source.path`."
     )
+
+
+def nothing(root: Path, base: Path) -> gguf.BadWeights:
+    """What is said of a source without a GGUF file.
+
+    Raises:
+        BadWeights: it holds pickles.
+    """
+    _unsafe(root, base)
+    said = f"There is no *.gguf file in the source{_others(root)}. Name the file in `spec.source.path`."
+    return gguf.BadWeights(Reason.WEIGHTS_NOT_FOUND, said)
 
 
 def _unsafe(root: Path, base: Path) -> None:

@@ -1,6 +1,8 @@
 """`slm lint`: what the API server would refuse, said before it is asked."""
 
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -8,13 +10,19 @@ from smallmodel_operator.api.names import API_VERSION
 from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.schema import strict_errors
 from smallmodel_operator.cli.manifests import Unreadable, read
+from smallmodel_operator.quality import golden
 
 
 def lint(files: list[str]) -> int:
     """Print one line per problem and one of counts; 1 when there are problems."""
     problems, checked = 0, 0
     try:
-        for where, obj in read(files):
+        objects = list(read(files))
+        prompts = _golden([obj for _, obj in objects])
+        for where, obj in objects:
+            if problem := prompts.get(_key(obj)):
+                print(f"{where} {problem}")
+                problems += 1
             if obj.get("apiVersion") != API_VERSION:
                 continue
             checked += 1
@@ -31,3 +39,30 @@ def lint(files: list[str]) -> int:
         return 1
     print(f"{checked} object(s) checked, {problems} problem(s)")
     return 1 if problems else 0
+
+
+def _key(obj: Mapping[str, Any]) -> tuple[str, str, str]:
+    meta = _map(obj, "metadata")
+    return str(obj.get("kind")), str(meta.get("namespace") or ""), str(meta.get("name"))
+
+
+def _golden(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], str]:
+    """What is wrong with golden prompts that lie beside the model that names them; elsewhere only its status tells."""
+    data = {_key(o): _map(o, "data") for o in objects if o.get("kind") == "ConfigMap"}
+    found = {}
+    for model in (o for o in objects if o.get("kind") == "SmallModel"):
+        reference = _map(_map(_map(_map(model, "spec"), "checks"), "golden"), "configMapRef")
+        place = ("ConfigMap", _key(model)[1], str(reference.get("name")))
+        if place not in data:
+            continue
+        entry = str(reference.get("key") or "golden.jsonl")
+        try:
+            golden.parse(str(data[place].get(entry, "")))
+        except golden.NotGolden as error:
+            found[place] = f"ConfigMap/{place[2]}: `data[{entry}]`: {error}"
+    return found
+
+
+def _map(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    inner = value.get(name)
+    return inner if isinstance(inner, Mapping) else {}

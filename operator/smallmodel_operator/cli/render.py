@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from smallmodel_operator.cli.manifests import Unreadable, read
-from smallmodel_operator.control import concerns
+from smallmodel_operator.control import concerns, quantized
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.pod import owner_reference
@@ -50,7 +50,7 @@ def _plan(body: dict[str, Any], profiles: dict[str, Any]) -> tuple[list[dict[str
     model = parse(body)
     profile = profiles.get(model.spec.compute.profile_ref.name)
     resolved = resolve(body, model, profile, Site())
-    claims: dict[str, Any] = {name: {} for name in weights.claims(concerns.weights_request(resolved))}
+    claims: dict[str, Any] = {name: {} for name in weights.claims(quantized.request(resolved))}
     decision = concerns.decide(resolved, Snapshot(now=datetime.now(UTC), profile=profile, claims=claims))
     owner = owner_reference(resolved.name, resolved.uid)
     objects = [{**o, "metadata": {**o["metadata"], "ownerReferences": [owner]}} for o in decision.plan.objects]

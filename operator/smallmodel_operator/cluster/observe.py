@@ -13,6 +13,7 @@ from smallmodel_operator.api.conditions import Condition
 from smallmodel_operator.api.names import BOUNDARY, LABEL_ROLE, ROLE_DOWNLOAD, short_hash
 from smallmodel_operator.cluster.children import Children, ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.config_maps import ConfigMaps
 from smallmodel_operator.cluster.nodes import Nodes
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
@@ -21,6 +22,7 @@ from smallmodel_operator.core.facts import CHECKS, Boundary, Capabilities, Objec
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.room import Room, room, taken_by
+from smallmodel_operator.core.trial import Result
 from smallmodel_operator.weights import evict
 
 ROOM_SECONDS: Final = 10.0
@@ -51,6 +53,7 @@ class Observer:
         self._client = client
         self._nodes = Nodes(client)
         self._secrets = secrets
+        self._given = ConfigMaps(client)
         self._signals = signals
         self.masters = Masters(b"", b"")
         self._statuses = statuses
@@ -60,6 +63,8 @@ class Observer:
         """How the boundary around a namespace stands; whoever watches it sets this."""
         self.progress: Callable[[Iterable[Object]], Awaitable[Progress | None]] = _unknown
         """How far the download among these pods is; whoever can ask them sets this."""
+        self.trials: Callable[[ModelKey], Mapping[str, Result]] = lambda _: {}
+        """What trials of a model's pods came to; whoever runs them sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
         """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
@@ -99,6 +104,7 @@ class Observer:
         claims: Iterable[str] = (),
         artifact: str = "",
         secrets: Iterable[str] = (),
+        config_maps: Iterable[str] = (),
         node_selector: Mapping[str, str] | None = None,
     ) -> Snapshot:
         """Everything known about one model right now.
@@ -109,6 +115,7 @@ class Observer:
             claims: names of claims its source refers to.
             artifact: the weights it wants, to look for peers that know or inspect them.
             secrets: names of Secrets its access refers to.
+            config_maps: names of ConfigMaps its checks refer to.
             node_selector: labels of the nodes it may run on, where their size decides whether it may.
         """
         meta = body["metadata"]
@@ -136,10 +143,12 @@ class Observer:
             previous_status=previous,
             masters=self.masters,
             secrets=await self._secrets.read(model, secrets),
+            config_maps=await self._given.read(model, config_maps),
             traffic=await self._signals.traffic(model),
             boundary=self.boundary(meta["namespace"]),
             in_use=self._in_use(meta["namespace"]) if _downloads(children) else None,
             progress=await self.progress(pods),
+            trials=self.trials(model),
         )
 
     def _in_use(self, namespace: str) -> frozenset[str] | None:
@@ -177,6 +186,7 @@ class Observer:
         """The model is gone or wants other weights: another may read those it was about to read."""
         for key in [k for k, (name, _) in self._seats.items() if (k[0], name) == model]:
             del self._seats[key]
+        self._given.forget(model)
 
     async def _room_now(self) -> Room:
         """Asked for by every model whose pod has no node, in a burst by all of them; answered by one look."""

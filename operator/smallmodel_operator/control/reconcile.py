@@ -18,6 +18,7 @@ from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note, Plan
+from smallmodel_operator.core.trial import Trial
 from smallmodel_operator.resolve import Site
 
 _EXPECTED = {
@@ -56,6 +57,8 @@ class Reconciler:
         """Are models waiting for their turn? The loop knows and sets it."""
         self.noted: Callable[[Note], None] = lambda _: None
         """Told of each thing that happened once, for metrics."""
+        self.want_trials: Callable[[ModelKey, str, tuple[Trial, ...]], None] = lambda *_: None
+        """Who runs trials sets it."""
         self._unsaid: dict[ModelKey, datetime] = {}
         """New models, and since when nothing was said of them."""
 
@@ -74,6 +77,7 @@ class Reconciler:
             claims=wish.claims,
             artifact=wish.artifact,
             secrets=wish.secrets,
+            config_maps=wish.config_maps,
             node_selector=wish.node_selector,
         )
         decision = verdict.decide(body, wish, snapshot, self._site)
@@ -104,6 +108,7 @@ class Reconciler:
             said = {"reason": note.reason, "action": "Reconcile", "note": note.message}
             if await self._events.send(body, warning=False, **said):
                 self.noted(note)
+        self.want_trials(model, meta["uid"], plan.trials)  # after the report: a result that stands in it may go
         if self.observer.children.unconfirmed(model):
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, FORGET_SECONDS + 1))
         return seen
@@ -134,6 +139,7 @@ class Reconciler:
             return
         model = (meta["namespace"], meta["name"])
         self._unsaid.pop(model, None)
+        self.want_trials(model, meta["uid"], ())
         self._applier.forget(model)
         self.observer.children.forget(model)
         self.observer.forget(model)
@@ -149,13 +155,15 @@ class Reconciler:
 
     async def _tell(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """An event for each change a person would want to have seen."""
-        for condition in (Condition.STALLED, Condition.READY):
+        for condition in (Condition.STALLED, Condition.READY, Condition.QUALITY_MET):
             old, new = status.find(previous, condition), status.find(wanted, condition)
             if (old.get("status"), old.get("reason")) == (new.get("status"), new.get("reason")):
                 continue
             stalled = condition is Condition.STALLED
             if stalled and new.get("status") != "True":
                 continue
+            if condition is Condition.QUALITY_MET and new.get("reason") != Reason.QUALITY_DEGRADED:
+                continue  # what Stalled says of a new version is enough
             await self._events.send(
                 body,
                 warning=stalled or (new["status"] == "False" and new["reason"] not in _EXPECTED),

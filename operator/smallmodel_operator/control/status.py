@@ -12,7 +12,10 @@ from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.serving.decide import Replicas
 from smallmodel_operator.serving.trouble import Trouble
 
-_KEPT = ("weights", "memory", "endpoint", "engineRevision", "engineImage", "access", "scaling")
+_KEPT = (
+    "weights", "quantization", "memory", "endpoint", "engineRevision", "engineImage", "access", "scaling", "capacity",
+    "quality",
+)  # fmt: skip
 """What stays in a status when a pass finds nothing new to say of it."""
 
 Hold = Refused | NotYet | None
@@ -62,9 +65,9 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
     was_ready = find(previous, Condition.READY).get("status") == "True"
     summary = (_ready(outcome, was_ready), _reconciling(outcome), _stalled(outcome))
     kept = {k: v for k, v in previous.items() if k in _KEPT}
+    fields = {k: v for k, v in {**kept, **(outcome.fields or {})}.items() if v is not None}  # None: no more of it
     return {
-        **kept,
-        **(outcome.fields or {}),
+        **fields,
         "observedGeneration": outcome.generation,
         "replicas": outcome.count.existing,
         "readyReplicas": outcome.count.available,

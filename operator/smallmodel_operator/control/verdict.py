@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import enforcement
-from smallmodel_operator.control import concerns, status
+from smallmodel_operator.control import concerns, quantized, scale, status
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
@@ -27,8 +27,8 @@ NO_GATEWAY_LOOK_SECONDS: Final = 15.0
 class Wish:
     """A model understood as far as it can be: `resolved`, or the `hold` that says why not.
 
-    `claims`, `artifact` and `secrets` are what a snapshot has to be taken of. `node_selector` is set where the size of
-    nodes decides whether the model fits.
+    `claims`, `artifact`, `secrets` and `config_maps` are what a snapshot has to be taken of. `node_selector` is set
+    where the size of nodes decides whether the model fits.
     """
 
     resolved: Resolved | None
@@ -37,6 +37,7 @@ class Wish:
     claims: tuple[str, ...] = ()
     artifact: str = ""
     secrets: tuple[str, ...] = ()
+    config_maps: tuple[str, ...] = ()
     node_selector: Mapping[str, str] | None = None
 
 
@@ -56,13 +57,14 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
         model = parse(body)
         profile = find_profile(model.spec.compute.profile_ref.name)
         resolved = resolve(body, model, profile, site)
-        request = concerns.weights_request(resolved)
+        request = quantized.request(resolved)
         return Wish(
             resolved,
             profile,
             claims=tuple(weights.claims(request)),
             artifact=weights.artifact(request),
             secrets=tuple(key.secret_ref.name for key in resolved.access.api_keys),
+            config_maps=(resolved.checks.golden.config_map_ref.name,) if resolved.checks.golden else (),
             node_selector=None if resolved.memory_request or resolved.memory_limit else resolved.node_selector,
         )
     except Refused as hold:
@@ -85,7 +87,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
     """How the model stands, from what is seen after the plan was applied as far as `hold` let it."""
     name = body["metadata"]["name"]
     request, off = wanted(body)
-    now = concerns.count(name, request, snapshot)
+    now = scale.count(name, request, snapshot)
     why_none = Reason.ASLEEP if now.asleep else off
     part, replicas, trouble = serving.observe(name, now.replicas, why_none, snapshot)
     routable = status.routable(off, snapshot.traffic)

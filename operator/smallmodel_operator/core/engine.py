@@ -1,6 +1,31 @@
-"""What the operator sets on llama.cpp's server and the memory estimate counts on."""
+"""What the operator sets on engines and the memory estimate counts on."""
 
+from dataclasses import dataclass
 from typing import Final
+
+LLAMA_CPP: Final = "LlamaCpp"
+VLLM: Final = "VLLM"
+TGI: Final = "TGI"
+GGUF: Final = "GGUF"
+SAFETENSORS: Final = "Safetensors"
+
+GPU_PERCENT: Final = 90
+"""Share of a device's memory that VLLM and TGI may take: the rest is the driver's, and what a fragmented heap loses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """Devices of one replica: `count` of the device plugin's resource, each with so many bytes of memory."""
+
+    resource: str
+    count: int
+    memory_bytes: int
+
+
+def weights_format(engine: str) -> str:
+    """What an engine serves."""
+    return GGUF if engine == LLAMA_CPP else SAFETENSORS
+
 
 CONTEXT_CHECKPOINTS: Final = 2
 """Copies of a slot's sliding-window (or recurrent) state that the server may keep to go back to. Its own default of 32

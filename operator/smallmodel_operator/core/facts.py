@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_ROLE
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.traffic import Traffic
+from smallmodel_operator.core.trial import Result
 
 Object = Mapping[str, Any]
 """A Kubernetes object as plain JSON."""
@@ -81,6 +83,28 @@ class WeightsFacts:
     """Of a downloaded file, as it was checked."""
     folder: str = ""
     """Of a downloaded file, in the claim `smallmodel-weights`."""
+    format: str = GGUF
+    """What they are stored as; `file` is the folder where they are several files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One file of a source that holds the same model in several types. Sizes in bytes, as in WeightsFacts."""
+
+    type: str
+    file: str
+    tensor_bytes: int
+    repacked_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a source holds: the model's shape (`facts` are those of its largest file), and in which types."""
+
+    facts: WeightsFacts
+    variants: tuple[Variant, ...]
+    left_out: str = ""
+    """A file that cannot be served, and why; empty when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +161,8 @@ class Snapshot:
     """What keys are made of."""
     secrets: Mapping[str, Object | None] = field(default_factory=dict)
     """Secrets the model's user names, by name; None: there is none."""
+    config_maps: Mapping[str, Object | None] = field(default_factory=dict, repr=False)
+    """ConfigMaps the model's user names, by name; None: there is none."""
     traffic: Traffic = field(default=Traffic())
     """What the gateways say of the model."""
     boundary: Boundary = field(default=Boundary())
@@ -144,6 +170,8 @@ class Snapshot:
     """Folders of the claim `smallmodel-weights` that models use or may go back to, while this one downloads."""
     progress: Progress | None = None
     """How far the download of the weights is, as its pod says."""
+    trials: Mapping[str, Result] = field(default_factory=dict)
+    """What trials of the model's pods came to, by key."""
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

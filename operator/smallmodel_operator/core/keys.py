@@ -55,6 +55,17 @@ def audit_seed(master: bytes, gateway: str) -> bytes:
     return hmac.new(master, f"audit:{gateway}".encode(), hashlib.sha256).digest()
 
 
+def request_key(master: bytes, namespace: str, generation: int) -> bytes:
+    """What the HMACs of requests to a namespace's models are made with: 32 bytes, of which no other namespace's key and
+    no other generation's can be told."""
+    return hmac.new(master, f"request:{namespace}:{generation}".encode(), hashlib.sha256).digest()
+
+
+def request_key_name(key: bytes, generation: int) -> str:
+    """What a record calls such a key: its generation, and 16 hex digits that say which key it is and nothing of it."""
+    return f"{generation}-{hmac.new(key, b'name', hashlib.sha256).hexdigest()[:16]}"
+
+
 def client_key(master: bytes, uid: str, generation: int) -> str:
     """The key in Secret `<model>-client`: made again from the same values at any time, so nothing has to be kept."""
     made = hmac.new(master, f"client:{uid}:{generation}".encode(), hashlib.sha256).digest()

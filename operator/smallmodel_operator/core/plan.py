@@ -8,6 +8,7 @@ from smallmodel_operator.api.conditions import Report
 from smallmodel_operator.core.facts import Object, ObjectKey
 from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.core.trial import Trial
 
 
 def key_of(obj: Object) -> ObjectKey:
@@ -41,6 +42,8 @@ class Part:
     status: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[Refused, ...] = ()
     """What the user has to mend, although the rest of the wish takes effect without it."""
+    trials: tuple[Trial, ...] = ()
+    """What is wanted to be known of pods; those under way that are not wanted any more end."""
     look_again_seconds: float | None = None
     notes: tuple[Note, ...] = ()
 
@@ -60,6 +63,7 @@ class Plan:
     notes: tuple[Note, ...] = ()
     prune: bool = True
     """False while something is refused or waited for: then nothing that runs is taken away."""
+    trials: tuple[Trial, ...] = ()
 
     @classmethod
     def of(cls, parts: Iterable[Part], *, prune: bool = True) -> "Plan":
@@ -86,4 +90,5 @@ class Plan:
             look_again_seconds=min(again, default=None),
             notes=tuple(n for p in parts for n in p.notes),
             prune=prune,
+            trials=tuple(t for p in parts for t in p.trials),
         )

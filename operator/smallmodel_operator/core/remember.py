@@ -18,7 +18,7 @@ _NAMES = {f.name: _camel(f.name) for f in fields(WeightsFacts)}
 def weights_status(facts: WeightsFacts, digest: str) -> dict[str, Any]:
     """`status.weights` of inspected weights; empty and zero fields are left out."""
     values = {_NAMES[k]: v for k, v in asdict(facts).items() if v not in ("", 0)}
-    return {"format": "GGUF", **({"digest": digest} if digest else {}), **values}
+    return {"format": facts.format, **({"digest": digest} if digest else {}), **values}
 
 
 def facts_of(status: Mapping[str, Any]) -> WeightsFacts | None:

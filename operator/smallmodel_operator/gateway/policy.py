@@ -6,14 +6,14 @@ An answer's record has the hashes only; a record of kind `in-force` has what the
 from functools import lru_cache
 from typing import Any, Final
 
-from smallmodel_operator.audit.policies import hash_of
+from smallmodel_operator.audit.policies import REQUEST_HMAC, hash_of
 from smallmodel_operator.gateway.state import Model
 
 REVISION_DIGITS: Final = 16
 
 
 def policy(model: Model) -> dict[str, Any]:
-    """Who may call it and how much, as JSON; what has no limit is left out."""
+    """Who may call it and how much, and what is recorded beyond the usual, as JSON; what is not so is left out."""
     limit = model.access.requests_per_minute
     return {
         "namespace": model.namespace,
@@ -22,6 +22,7 @@ def policy(model: Model) -> dict[str, Any]:
         "allow": sorted(model.access.allow),
         "maxBodyBytes": model.access.max_body_bytes,
         **({"requestsPerMinute": limit} if limit is not None else {}),
+        **({REQUEST_HMAC: {"keyGeneration": model.request_key}} if model.request_key else {}),
         **({"off": True} if model.off else {}),
         **({"stopped": True} if model.stopped else {}),
     }

@@ -41,6 +41,8 @@ class Model:
     chat_template: str = ""
     """SHA-256 of the chat template in the weights; empty when not known, or when an argument gives another one."""
     generation: int = 0
+    request_key: int = 0
+    """Generation of the key the HMACs of its requests are made with; 0: none are made."""
     off: bool = False
     """Suspended or scaled to 0 by its user: never woken."""
     stopped: bool = False
@@ -84,6 +86,7 @@ class Model:
             template_revision=int(status.get("engineRevision") or 0),
             chat_template=_chat_template(spec.get("engine", {}), weights),
             generation=int(meta.get("generation") or 0),
+            request_key=_request_key(spec.get("audit", {})),
             off=bool(spec.get("suspend", False)) or replicas == 0,
             stalled=_stalled(meta, status),
             may_sleep=scaling.get("minReplicas") == 0,
@@ -114,6 +117,10 @@ def _stalled(meta: Object, status: Object) -> str:
 def _chat_template(engine: Object, weights: Object) -> str:
     given = any(str(a).replace("_", "-").startswith("--chat-template") for a in engine.get("args") or ())
     return "" if given else str(weights.get("chatTemplate") or "")
+
+
+def _request_key(audit: Object) -> int:
+    return int(audit.get("keyGeneration", 1)) if audit.get("requestHMAC") == "Enabled" else 0
 
 
 def _access(namespace: str, name: str, access: Mapping[str, Any]) -> Access:

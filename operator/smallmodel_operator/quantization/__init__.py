@@ -1,5 +1,5 @@
 """Quantization: what a set of weights costs in memory and whether that fits.
 
-Owns the memory arithmetic over a GGUF header and the verdict `FitsMemory`. Choosing and converting formats
-(`spec.quantization`) arrives with its own change; until then the API server refuses that field.
+Owns the memory arithmetic over a GGUF header, the verdict `FitsMemory`, and the choice of a type that
+`spec.quantization` accepts.
 """

@@ -8,7 +8,7 @@ from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import MIB, human
-from smallmodel_operator.quantization.memory import estimate
+from smallmodel_operator.quantization.memory import MemoryEstimate, estimate
 
 ROUND_TO: Final = 16 * MIB
 """Requests are rounded up to this, so that a byte more in a header does not make another pod."""
@@ -52,7 +52,7 @@ def fit(
         Refused: what is needed is more than the limit, or more than any node has.
     """
     parts = estimate(facts, context_size, parallel_slots) if facts else None
-    needed = _rounded(parts.lasting * (100 + HEADROOM_PERCENT) // 100) if parts else 0
+    needed = request_for(parts) if parts else 0
     if declared_request is not None and limit is not None and declared_request > limit:
         raise Refused(
             Reason.DOES_NOT_FIT,
@@ -88,6 +88,11 @@ def fit(
         text += f" Where there is room, {human(parts.repacked)} more stay in memory after loading."
     report = Report(Condition.FITS_MEMORY, True, Reason.FITS, text)
     return MemoryVerdict(needed, parts.peak, Part(reports=(report,)))
+
+
+def request_for(parts: MemoryEstimate) -> int:
+    """What is requested for an estimate, in bytes."""
+    return _rounded(parts.lasting * (100 + HEADROOM_PERCENT) // 100)
 
 
 def _no_node(needed: int, detail: str, largest_node: int) -> Refused:

@@ -1,1 +1,1 @@
-"""Routing: which model answers a request, Envoy configuration as values. Arrives with the gateway; empty until then."""
+"""Routing: which model suits a request, and whether it may leave. Pure; the gateway asks, and enforces the answer."""

@@ -30,6 +30,7 @@ from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
+from smallmodel_operator.cluster.trials import Trials
 from smallmodel_operator.control.loop import Loop
 from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.core.facts import Capabilities
@@ -160,6 +161,8 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     registry = kopf.OperatorRegistry()
     reconciler.noted = metrics.noted
     loop = Loop(reconciler, metrics.reconciled)
+    trials = Trials(lambda: start.masters, loop.pokes.poke)
+    observer.trials, reconciler.want_trials = trials.known, trials.want
     watch = _boundary(settings, client, observer, events, loop)
     register(registry, loop, observer, client, len(settings.watch_namespaces), watch.wake.set)
     table, boundary = asyncio.create_task(keys.run()), asyncio.create_task(watch.run())
@@ -173,6 +176,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
         await asyncio.wait({boundary}, timeout=CANARY_END_SECONDS)
         await signals.close()
         await downloads.close()
+        await trials.close()
 
 
 def _boundary(settings: Settings, client: Client, observer: Observer, events: Events, loop: Loop) -> BoundaryWatch:

@@ -11,7 +11,8 @@ from smallmodel_operator.api.names import (
     selector,
 )
 from smallmodel_operator.core.facts import Object
-from smallmodel_operator.serving import llamacpp, revisions
+from smallmodel_operator.serving import revisions
+from smallmodel_operator.serving.probes import STARTUP_SECONDS
 from smallmodel_operator.serving.surge import Surge
 from smallmodel_operator.serving.types import ServingRequest
 
@@ -37,7 +38,7 @@ def deployment(request: ServingRequest, live: Object | None, surge: Surge = SURG
         "spec": {
             "replicas": request.replicas,
             "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": llamacpp.STARTUP_SECONDS + 60,
+            "progressDeadlineSeconds": STARTUP_SECONDS + 60,
             "selector": {"matchLabels": selector(request.name)},
             "strategy": surge.strategy,
             "template": revisions.REVISIONS[revision](recorded),

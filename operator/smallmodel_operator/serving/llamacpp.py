@@ -1,14 +1,24 @@
-"""llama.cpp's server: its arguments, its probes, its port. One engine, one file."""
+"""llama.cpp's server: its arguments, its key, its metrics. One engine, one file."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from smallmodel_operator.api.names import ENGINE_KEY_FILE, ENGINE_PORT
-from smallmodel_operator.core.engine import CONTEXT_CHECKPOINTS
-from smallmodel_operator.serving import drain
+from smallmodel_operator.core.engine import CONTEXT_CHECKPOINTS, GGUF
+from smallmodel_operator.serving import drain, metrics
+from smallmodel_operator.serving.probes import probes
 from smallmodel_operator.serving.types import ServingRequest
 
-STARTUP_SECONDS: Final = 1800
-"""Longest load of the weights; a claim on a slow network disk reads 20 GB in about this time."""
+FORMAT: Final = GGUF
+QUANTIZATIONS: Final[frozenset[str] | None] = None
+METRICS: Final[Mapping[str, str]] = {
+    metrics.RUNNING: "llamacpp:requests_processing",
+    metrics.WAITING: "llamacpp:requests_deferred",
+    metrics.PROMPT_TOKENS: "llamacpp:prompt_tokens_total",
+    metrics.GENERATED_TOKENS: "llamacpp:tokens_predicted_total",
+}
+ALL_LAYERS: Final = 999
+"""More than any model has: every layer on the accelerator, which the memory estimate counts on."""
 
 
 def arguments(request: ServingRequest) -> list[str]:
@@ -17,6 +27,7 @@ def arguments(request: ServingRequest) -> list[str]:
     `--cache-ram 0`: its prompt cache may otherwise take 8 GiB that no estimate and no limit knows of.
     `--no-slots`: that page shows other callers' prompts.
     """
+    offload = ["--n-gpu-layers", str(ALL_LAYERS)] if request.accelerator else []
     return [
         "--model", request.model_path,
         "--alias", request.name,
@@ -27,23 +38,24 @@ def arguments(request: ServingRequest) -> list[str]:
         "--threads", str(request.threads),
         "--cache-ram", "0",
         "--metrics", "--no-slots", "--no-webui",
+        *offload,
         *request.args,
     ]  # fmt: skip
 
 
-def with_key(made: list[str], folder: str, users: tuple[str, ...]) -> list[str]:
-    """The arguments with the key's file, before the user's own, which stay last."""
-    return _added(made, users, "--api-key-file", f"{folder}/{ENGINE_KEY_FILE}")
+def keyed(container: dict[str, Any], request: ServingRequest, folder: str) -> None:
+    """With the key's file, and a bound for what a conversation leaves behind in each slot; the user's own stay last."""
+    own = container["args"][: len(container["args"]) - len(request.args)]
+    ours = ["--ctx-checkpoints", str(CONTEXT_CHECKPOINTS), "--api-key-file", f"{folder}/{ENGINE_KEY_FILE}"]
+    container["args"] = [*own, *ours, *request.args]
 
 
-def with_few_checkpoints(made: list[str], users: tuple[str, ...]) -> list[str]:
-    """The arguments with a bound for what a conversation leaves behind in each slot."""
-    return _added(made, users, "--ctx-checkpoints", str(CONTEXT_CHECKPOINTS))
-
-
-def _added(made: list[str], users: tuple[str, ...], *more: str) -> list[str]:
-    own = made[: len(made) - len(users)]
-    return [*own, *more, *users]
+def room(request: ServingRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A little, for temporary files."""
+    return (
+        [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+    )
 
 
 def container(request: ServingRequest) -> dict[str, Any]:
@@ -55,20 +67,7 @@ def container(request: ServingRequest) -> dict[str, Any]:
         "args": arguments(request),
         "env": [{"name": name, "value": value} for name, value in request.env],
         "ports": [{"name": "http", "containerPort": ENGINE_PORT, "protocol": "TCP"}],
-        # /health is 503 while weights load and 200 once a request would be answered.
-        "startupProbe": _probe(period=1, failures=STARTUP_SECONDS),
-        "readinessProbe": _probe(period=2, failures=3),
-        # A loaded CPU answers late: only a minute of silence is death.
-        "livenessProbe": _probe(period=10, failures=6),
+        **probes(),
         "lifecycle": {"preStop": {"exec": {"command": drain.command(ENGINE_PORT)}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
-
-
-def _probe(*, period: int, failures: int) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": "/health", "port": "http"},
-        "periodSeconds": period,
-        "timeoutSeconds": 5,
-        "failureThreshold": failures,
     }

@@ -6,7 +6,7 @@ change anything in a template, add a revision; never edit one that was released 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from smallmodel_operator.api.names import (
@@ -19,10 +19,12 @@ from smallmodel_operator.api.names import (
     selector,
     short_hash,
 )
+from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.pod import container_security, pod_security
 from smallmodel_operator.core.units import to_bytes
-from smallmodel_operator.serving import drain, llamacpp
+from smallmodel_operator.serving import drain
+from smallmodel_operator.serving.engines import ENGINES
 from smallmodel_operator.serving.types import ServingRequest
 
 ANNOTATION_MEMORY: Final = "smallmodel.dev/derived-memory"
@@ -30,15 +32,13 @@ ANNOTATION_MEMORY: Final = "smallmodel.dev/derived-memory"
 
 def revision_1(request: ServingRequest) -> dict[str, Any]:
     """The pod template of release 0.1.0."""
-    resources: dict[str, Any] = {"requests": {"cpu": request.cpu_request, "memory": request.memory_request}}
-    limits = {k: v for k, v in {"cpu": request.cpu_limit, "memory": request.memory_limit}.items() if v}
-    if limits:
-        resources["limits"] = limits
+    kind = ENGINES[request.engine]
+    volumes, mounts = kind.room(request)
     engine = {
-        **llamacpp.container(request),
-        "resources": resources,
+        **kind.container(request),
+        "resources": _resources(request),
         "securityContext": container_security(),
-        "volumeMounts": [dict(request.mount), {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+        "volumeMounts": [dict(request.mount), *mounts],
     }
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
@@ -46,7 +46,7 @@ def revision_1(request: ServingRequest) -> dict[str, Any]:
         "securityContext": pod_security(),
         "terminationGracePeriodSeconds": drain.GRACE_SECONDS,
         "containers": [engine],
-        "volumes": [dict(request.volume), {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "volumes": [dict(request.volume), *volumes],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -60,11 +60,24 @@ def revision_1(request: ServingRequest) -> dict[str, Any]:
         spec["nodeSelector"] = dict(request.node_selector)
     if request.tolerations:
         spec["tolerations"] = [dict(t) for t in request.tolerations]
+    if request.runtime_class:
+        spec["runtimeClassName"] = request.runtime_class
     metadata = {
         "labels": {**labels(request.name, ROLE_SERVER), LABEL_ARTIFACT: short_hash(request.artifact)},
         "annotations": {ANNOTATION_REVISION: "1"},
     }
     return {"metadata": metadata, "spec": spec}
+
+
+def _resources(request: ServingRequest) -> dict[str, Any]:
+    found: dict[str, Any] = {"requests": {"cpu": request.cpu_request, "memory": request.memory_request}}
+    limits = {k: v for k, v in {"cpu": request.cpu_limit, "memory": request.memory_limit}.items() if v}
+    if request.accelerator:
+        # Kubernetes takes devices as a limit, and asks for as many.
+        limits[request.accelerator.resource] = str(request.accelerator.count)
+    if limits:
+        found["limits"] = limits
+    return found
 
 
 def revision_2(request: ServingRequest) -> dict[str, Any]:
@@ -73,8 +86,7 @@ def revision_2(request: ServingRequest) -> dict[str, Any]:
     template["metadata"]["annotations"][ANNOTATION_REVISION] = "2"
     spec = template["spec"]
     (engine,) = spec["containers"]
-    engine["args"] = llamacpp.with_few_checkpoints(engine["args"], request.args)
-    engine["args"] = llamacpp.with_key(engine["args"], KEY_FOLDER, request.args)
+    ENGINES[request.engine].keyed(engine, request, KEY_FOLDER)
     engine["volumeMounts"].append({"name": "key", "mountPath": KEY_FOLDER, "readOnly": True})
     spec["volumes"].append({"name": "key", "secret": {"secretName": f"{request.name}-engine-key"}})
     spec["tolerations"] = [*spec.get("tolerations", ()), *_GONE_NODE]
@@ -98,7 +110,9 @@ WISH: Final = (
     "threads", "memory_limit", "node_selector", "tolerations", "artifact", "volume", "mount", "model_path",
 )  # fmt: skip
 """Fields of the request whose change is the user's wish for other pods. Never edited: every hash would change."""
-LATER: Final[Mapping[str, Any]] = {}
+LATER: Final[Mapping[str, Any]] = {
+    "engine": LLAMA_CPP, "accelerator": None, "runtime_class": "", "quantization": "",
+}  # fmt: skip
 """Fields added since 0.1.0 and their defaults: hashed only where they differ, so that old hashes stay true."""
 NOT_WISHED: Final = frozenset({"replicas", "memory_request", "memory_declared"})
 """Replicas move without touching pods; derived memory follows the weights."""
@@ -121,6 +135,8 @@ def made_from(request: ServingRequest, live: Object | None) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Accelerator):
+        return asdict(value)
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
     return value

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator
+
 
 @dataclass(frozen=True, slots=True)
 class ServingRequest:
@@ -29,3 +31,8 @@ class ServingRequest:
     volume: Mapping[str, Any]
     mount: Mapping[str, Any]
     model_path: str
+    engine: str = LLAMA_CPP
+    accelerator: Accelerator | None = None
+    runtime_class: str = ""
+    quantization: str = ""
+    """What the weights are quantized as, for engines that have to be told."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.facts import CHECKS, WeightsFacts
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.weights.architectures import LLAMA_CPP
@@ -33,7 +34,9 @@ OF_THE_KEY: Final = frozenset({Reason.SECRET_NOT_FOUND, Reason.SECRET_INVALID, R
 
 def satisfy(request: WeightsRequest, facts: WeightsFacts) -> bool:
     """Whether the facts answer all that is asked: an earlier release, or a model that asks for less, knows less."""
-    return facts.checks >= CHECKS and request.verification in ("", facts.verified_with)
+    return (
+        facts.format == request.format and facts.checks >= CHECKS and request.verification in ("", facts.verified_with)
+    )
 
 
 def wait(request: WeightsRequest) -> bool:
@@ -43,7 +46,8 @@ def wait(request: WeightsRequest) -> bool:
 
 def refusal(request: WeightsRequest, facts: WeightsFacts) -> Refused | None:
     """Why weights of these facts are not served; None when they are."""
-    if facts.architecture not in LLAMA_CPP and facts.architecture not in request.allowed_architectures:
+    known = LLAMA_CPP if facts.format == GGUF else (facts.architecture,)  # other engines know theirs themselves
+    if facts.architecture not in known and facts.architecture not in request.allowed_architectures:
         return _refused(
             Reason.ARCHITECTURE_UNKNOWN,
             f"`{facts.file}` has the architecture {facts.architecture!r}, which the engine of this release does not "

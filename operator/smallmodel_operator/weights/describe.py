@@ -52,7 +52,7 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
         experts=number("expert_count", 0),
         licence=_text(values, "general.license", ""),
         name=_text(values, "general.name", ""),
-        chat_template=_fingerprint(header.templates),
+        chat_template=fingerprint(header.templates),
         template_finding=template.first(header.templates),
         checks=CHECKS,
         token_embedding_bytes=header.tensor_sizes.get(EMBEDDING, 0),
@@ -66,7 +66,7 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
     )
 
 
-def _fingerprint(templates: tuple[Template, ...]) -> str:
+def fingerprint(templates: tuple[Template, ...]) -> str:
     """SHA-256 of the chat template; of all with their keys, where there are several: who allows it allows all."""
     if [t.key for t in templates] == [CHAT_TEMPLATE]:
         return templates[0].sha256

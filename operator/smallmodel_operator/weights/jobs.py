@@ -23,6 +23,7 @@ from smallmodel_operator.api.names import (
     short_hash,
     step_name,
 )
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.pod import USER_ID, container_security, pod_security
 from smallmodel_operator.weights import result, source
 from smallmodel_operator.weights.types import WeightsRequest
@@ -50,8 +51,11 @@ def reading_seconds(request: WeightsRequest, where: source.Source) -> int:
 
 
 def work(request: WeightsRequest, where: source.Source) -> str:
-    """Name of the work on an artifact: what was found without a signature, or by another key, is other work."""
-    return f"{where.artifact}!{request.verification}" if request.verification else where.artifact
+    """Name of the work on an artifact: what was found without a signature, by another key or as another format is other
+    work."""
+    name = where.artifact if request.format == GGUF else f"{where.artifact}!{request.format}"
+    name = f"{name}?" if request.survey else name
+    return f"{name}!{request.verification}" if request.verification else name
 
 
 def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_uid: str) -> dict[str, Any]:
@@ -61,10 +65,13 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
     """
     volume, mount, _ = source.volume(where)
     args = ["inspect-weights", "--root", source.MOUNT_PATH, "--artifact", where.artifact]
+    args += ["--survey"] if request.survey else []
     if where.path:
         args += ["--path", where.path]
+    if request.format != GGUF:
+        args += ["--format", request.format]
     if isinstance(where, source.ClaimSource):
-        args += ["--sha256", where.sha256] if where.sha256 else []
+        args += ["--sha256", where.sha256] if where.sha256 and not request.survey else []
         args += ["--claim", claim_uid]
     volumes, mounts = [volume], [mount]
     if request.verification:

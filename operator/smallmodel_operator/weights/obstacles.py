@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason
-from smallmodel_operator.core.facts import Object, WeightsFacts
+from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.weights import result, source
 
@@ -34,7 +34,7 @@ def find(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Re
     return None
 
 
-def last_words(pod: Object) -> WeightsFacts | result.Failure | None:
+def last_words(pod: Object) -> result.Said | None:
     """What a pod that has ended left as its result."""
     for state in pod.get("status", {}).get("containerStatuses", []):
         ended = state.get("state", {}).get("terminated") or {}

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.core.facts import Survey, Variant, WeightsFacts
 
 MAX_BYTES: Final = 4096
 """The kubelet keeps no more of a termination message."""
@@ -46,21 +46,33 @@ class Evicted:
     unused_bytes: int
 
 
-def encode(result: WeightsFacts | Failure | Evicted) -> str:
+Said = WeightsFacts | Survey | Failure
+
+
+def encode(result: Said | Evicted) -> str:
     """Termination message of a Job."""
     if isinstance(result, Evicted):
-        said = {"folders": result.folders[:MAX_FOLDERS], "freed": result.freed_bytes, "unused": result.unused_bytes}
-        return json.dumps({"evicted": said})
+        gone = {"folders": result.folders[:MAX_FOLDERS], "freed": result.freed_bytes, "unused": result.unused_bytes}
+        return json.dumps({"evicted": gone})
     if isinstance(result, Failure):
         # Multi-byte characters may take 6 bytes each in JSON's escapes; 500 of them leave room for the rest.
         message = result.message if len(result.message) <= 500 else result.message[:499] + "…"
         error = {"reason": result.reason.value, "message": message, "passing": result.passing}
         waits = {"afterSeconds": result.after_seconds, "neededBytes": result.needed_bytes}
         return json.dumps({"error": {**error, **waits}})
+    if isinstance(result, Survey):
+        variants = [list(asdict(v).values()) for v in result.variants]
+        survey = {"facts": _short(result.facts), "variants": variants, "leftOut": result.left_out}
+        return json.dumps({"survey": survey}, separators=(",", ":"))
     return json.dumps({"facts": asdict(result)}, separators=(",", ":"))
 
 
-def decode(text: str) -> WeightsFacts | Failure | None:
+def _short(facts: WeightsFacts) -> dict[str, Any]:
+    """Without what is empty: a survey has to tell of several files in the same few bytes."""
+    return {f.name: value for f in fields(facts) if (value := getattr(facts, f.name)) != f.default}
+
+
+def decode(text: str) -> Said | None:
     """The result in a termination message; None when it is not one (the pod died another way)."""
     try:
         data = json.loads(text)
@@ -70,7 +82,7 @@ def decode(text: str) -> WeightsFacts | Failure | None:
             needed = _number(error.get("neededBytes"), MAX_NUMBER)
             message = str(error["message"])[:2000]
             return Failure(Reason(error["reason"]), message, error.get("passing") is True, wait, needed)
-        return _facts(data["facts"])
+        return _survey(data["survey"]) if "survey" in data else _facts(data["facts"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -89,13 +101,24 @@ def _number(value: Any, most: int) -> int:
     return value if type(value) is int and 0 <= value <= most else 0
 
 
-def exit_code(said: WeightsFacts | Failure | Evicted) -> int:
+def exit_code(said: Said | Evicted) -> int:
     """What the Job controller is to do."""
     if not isinstance(said, Failure):
         return EXIT_FOUND
     if said.after_seconds:
         return EXIT_LATER
     return EXIT_PASSING if said.passing else EXIT_REFUSED
+
+
+def _survey(data: dict[str, Any]) -> Survey:
+    variants = []
+    for kind, file, size, repacked in data["variants"]:
+        if not (isinstance(kind, str) and isinstance(file, str) and len(kind) <= 32 and len(file) <= MAX_TEXT):
+            raise ValueError("variants")
+        if not all(type(n) is int and 0 <= n < MAX_NUMBER for n in (size, repacked)):
+            raise ValueError("variants")
+        variants.append(Variant(kind, file, size, repacked))
+    return Survey(_facts(data["facts"]), tuple(variants), str(data.get("leftOut", ""))[:MAX_TEXT])
 
 
 def _facts(data: dict[str, Any]) -> WeightsFacts:

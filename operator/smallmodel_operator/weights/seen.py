@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_ROLE, ROLE_EVICT, short_hash
-from smallmodel_operator.core.facts import Object, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.weights import jobs, obstacles, result
 
 
@@ -36,7 +36,7 @@ def pods(snapshot: Snapshot, role: str, job: Object) -> list[Object]:
     return sorted(mine, key=lambda p: str(p["metadata"].get("creationTimestamp", "")), reverse=True)
 
 
-def said(snapshot: Snapshot, role: str, job: Object) -> WeightsFacts | result.Failure | None:
+def said(snapshot: Snapshot, role: str, job: Object) -> result.Said | None:
     """What the youngest pod that said something said."""
     found = (obstacles.last_words(pod) for pod in pods(snapshot, role, job))
     return next((said for said in found if said is not None), None)

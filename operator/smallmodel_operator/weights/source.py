@@ -180,9 +180,9 @@ def volume(source: Source) -> tuple[dict[str, Any], dict[str, Any], str]:
 
 
 def model_path(source: Source, file: str) -> str:
-    """Path in the container: of the inspected file, else of the one the user named; empty while unknown."""
+    """Path in the container: of the inspected file (or folder), else of the one the user named; empty while unknown."""
     known = file or (source.path if source.path.endswith(".gguf") else "")
-    return posixpath.join(MOUNT_PATH, known) if known else ""
+    return posixpath.normpath(posixpath.join(MOUNT_PATH, known)) if known else ""
 
 
 def _bounded(base: str, path: str, suffix: str = "") -> str:

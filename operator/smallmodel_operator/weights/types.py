@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
@@ -22,6 +23,7 @@ class WeightsRequest:
     `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too. `credentials`: Secret
     there for the source. `hub`: endpoint that hf:// means; `store` and `store_region`: those of s3://. `proxy`:
     address downloads go through, but for hosts that `no_proxy` names (as in the environment variable of that name).
+    `survey`: find out in which types the source holds the model; `file`: the one of them to serve, in place of `path`.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     `eviction`: WhenFull or Never, whether unused weights in it make room.
     """
@@ -51,6 +53,10 @@ class WeightsRequest:
     wait_for_template: bool = False
     allowed_templates: tuple[str, ...] = ()
     allowed_architectures: tuple[str, ...] = ()
+    survey: bool = False
+    file: str = ""
+    format: str = GGUF
+    """What the engine serves: one GGUF file, or a folder of safetensors files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,6 +293,27 @@ def test_answers_under_a_policy_nobody_recorded_are_told_of(tmp_path: Path) -> N
     assert f"2 answer(s), the first in record {first}, name the policy {NAMED}" in warning
 
 
+def test_answers_without_the_hmac_their_policy_promises_are_told_of(tmp_path: Path) -> None:
+    made, policy = Fixture(tmp_path), {**POLICY, "requestHMAC": {"keyGeneration": 1}}
+    recorded(made, policy=policy, **{"slm.policy": hash_of(policy)})
+    recorded(made)
+    sent = {"slm.policy": hash_of(policy), "gen_ai.response.model": "support/bot"}
+    made.answer(1, **sent, **{"slm.request.hmac": "1-0123456789abcdef:too-large"})
+    made.answer(1, **{"slm.policy": hash_of(policy)})  # refused before it was sent on
+    made.answer(1, **{**sent, "slm.policy": NAMED})
+    made.read()
+    assert report(made).warnings == []
+    made.answer(2, **sent)
+    made.read()
+    first = made.records[-2]["seq"]
+    found = report(made)
+    assert (found.faults, found.unexplained) == ([], 0)
+    assert found.warnings == [
+        f"2 answer(s), the first in record {first}, have neither the HMAC of their request, which their policy "
+        "promises, nor a word why there is none"
+    ]
+
+
 def test_a_record_that_says_another_policy_explains_nothing(tmp_path: Path) -> None:
     made = Fixture(tmp_path)
     recorded(made, policy={**POLICY, "allow": []})

@@ -40,16 +40,18 @@ def test_a_model_pod_has_no_way_out() -> None:
     assert spec["egress"] == []
 
 
-def test_in_come_the_gateways_on_one_port_and_nobody_else() -> None:
+def test_in_come_the_gateways_and_the_operator_on_one_port_and_nobody_else() -> None:
     spec = build.pods_policy("bot", "support", "slm-sys")["spec"]
-    (rule,) = spec["ingress"]
-    assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
-    (peer,) = rule["from"]
-    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "slm-sys"}}
-    assert peer["podSelector"]["matchLabels"] == {
-        "app.kubernetes.io/name": "smallmodel-gateway",
-        "app.kubernetes.io/component": "gateway",
-    }
+    rules = spec["ingress"]
+    assert len(rules) == 2
+    for rule, (name, component) in zip(rules, (("gateway", "gateway"), ("operator", "operator")), strict=True):
+        assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
+        (peer,) = rule["from"]
+        assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "slm-sys"}}
+        assert peer["podSelector"]["matchLabels"] == {
+            "app.kubernetes.io/name": f"smallmodel-{name}",
+            "app.kubernetes.io/component": component,
+        }
 
 
 def test_it_covers_every_pod_of_the_model_jobs_too() -> None:

@@ -23,9 +23,10 @@ def request(**template: Any) -> CanaryRequest:
 
 def _admitted(marks: dict[str, str]) -> bool:
     """By the policy of the model's pod, from within the operator's namespace."""
-    [rule] = build.pods_policy(CANARY_MODEL, "smallmodel-system", "smallmodel-system")["spec"]["ingress"]
+    rules = build.pods_policy(CANARY_MODEL, "smallmodel-system", "smallmodel-system")["spec"]["ingress"]
     return any(
         matches(p.get("namespaceSelector", {}), SPACE) and matches(p.get("podSelector", {}), marks)
+        for rule in rules
         for p in rule["from"]
     )
 

@@ -5,10 +5,15 @@ import pytest
 from smallmodel_operator.boundary.egress.lua import reaches
 from smallmodel_operator.gateway.xds import scripts
 
-OURS = [*map(scripts.default, (scripts.DOOR, scripts.TARGET)), *map(scripts.program, (scripts.DOOR, scripts.TARGET))]
+OURS = [
+    *map(scripts.default, (scripts.DOOR, scripts.TARGET)),
+    *map(scripts.program, (scripts.DOOR, scripts.TARGET, scripts.TARGET_HMAC, scripts.HMAC)),
+]
 
 
-@pytest.mark.parametrize("text", OURS, ids=["door-default", "target-default", "door", "target"])
+@pytest.mark.parametrize(
+    "text", OURS, ids=["door-default", "target-default", "door", "target", "target-hmac", "back-hmac"]
+)
 def test_ours_reach_nothing(text: str) -> None:
     assert reaches(text) == ()
 

@@ -61,3 +61,32 @@ def test_a_folder_is_searched_to_the_bottom(write: Write, tmp_path: Path, capsys
 def test_a_folder_without_manifests_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lint([str(tmp_path)]) == 1
     assert "a folder without a file that ends in" in capsys.readouterr().err
+
+
+GOLDEN = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: questions, namespace: support}
+data:
+  golden.jsonl: |
+    {"id": "a", "prompt": "SECRET", "expect": {"exact": "x"}}
+    {"id": "b", "prompt": "SECRET", "expect": {"equals": "x"}}
+---
+apiVersion: smallmodel.dev/v1alpha1
+kind: SmallModel
+metadata: {name: bot, namespace: support}
+spec:
+  source: {uri: "oci://r.test/m@sha256:%s", path: m.gguf}
+  checks: {golden: {configMapRef: {name: questions}}}
+""" % ("a" * 64)
+
+
+def test_golden_prompts_beside_their_model_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(GOLDEN)
+    assert lint([str(file)]) == 1
+    said = capsys.readouterr().out
+    assert "ConfigMap/questions: `data[golden.jsonl]`: line 2: `expect`" in said
+    assert "SECRET" not in said
+    file.write_text(GOLDEN.replace('"equals"', '"regex"'))
+    assert lint([str(file)]) == 0

@@ -9,11 +9,12 @@ from tests.fakes import objects
 from tests.unit.core.test_remember import FACTS
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.control import concerns
+from smallmodel_operator.control import concerns, scale
 from smallmodel_operator.core.facts import Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
 from smallmodel_operator.core.remember import facts_of
+from smallmodel_operator.core.trial import Answers
 from smallmodel_operator.resolve import Resolved, Site, parse, resolve
 
 ARTIFACT = "sha256:" + "a" * 64 + "/model.gguf"
@@ -155,8 +156,8 @@ def test_up_seconds_are_those_it_has_answered_for(
         }
         for kind, (status, ago) in (("Ready", ready), ("Available", available))
     ]
-    assert concerns.up_seconds(snapshot(previous_status={"conditions": conditions})) == pytest.approx(seconds, abs=1)
-    assert concerns.up_seconds(snapshot()) == 0
+    assert scale.up_seconds(snapshot(previous_status={"conditions": conditions})) == pytest.approx(seconds, abs=1)
+    assert scale.up_seconds(snapshot()) == 0
 
 
 def ctx_size(decision: concerns.Decision) -> int:
@@ -210,3 +211,79 @@ def test_pods_that_run_with_too_much_context_go_on(asked: int, said: tuple[Reaso
     assert decision.hold is None
     assert ctx_size(decision) == asked
     assert tuple(p.reason for p in decision.plan.problems) == said
+
+
+GOLDEN = {"golden": {"configMapRef": {"name": "questions"}}}
+QUESTIONS = {"questions": {"data": {"golden.jsonl": '{"id": "a", "prompt": "p", "expect": {"exact": "x"}}'}}}
+
+
+def _tried(decision: concerns.Decision) -> list[Any]:
+    return [o for o in decision.plan.objects if o["kind"] == "Job"]
+
+
+def test_a_version_with_golden_prompts_is_tried_in_a_pod_no_service_selects() -> None:
+    decision = concerns.decide(resolved(checks=GOLDEN), snapshot(FACTS, config_maps=QUESTIONS))
+    assert isinstance(decision.hold, NotYet)
+    assert decision.hold.reason is Reason.ASKING_GOLDEN
+    assert kinds(decision) == ["Job", "NetworkPolicy"]
+    (job,) = _tried(decision)
+    template = job["spec"]["template"]
+    (plain,) = [o for o in concerns.decide(resolved(), snapshot(FACTS)).plan.objects if o["kind"] == "Deployment"]
+    assert template["spec"]["containers"] == plain["spec"]["template"]["spec"]["containers"]
+    assert template["metadata"]["labels"]["smallmodel.dev/role"] == "candidate"
+    assert not plain["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert job["metadata"]["name"].startswith("bot-golden-")
+    again = concerns.decide(resolved(checks=GOLDEN), snapshot(FACTS, config_maps=QUESTIONS))
+    assert _tried(again) == [job], "the same version is the same Job"
+
+
+def test_it_serves_once_it_has_answered_and_is_not_tried_again() -> None:
+    world = snapshot(FACTS, config_maps=QUESTIONS)
+    (job,) = _tried(concerns.decide(resolved(checks=GOLDEN), world))
+    ready = objects.ready("bot-golden-1")
+    ready["metadata"]["labels"] = job["spec"]["template"]["metadata"]["labels"]
+    ready["status"]["podIP"] = "10.0.0.9"
+    asking = concerns.decide(resolved(checks=GOLDEN), replace(world, pods=(ready,)))
+    (trial,) = asking.plan.trials
+    assert (trial.address, trial.consistency) == ("10.0.0.9", True)
+    passed = concerns.decide(
+        resolved(checks=GOLDEN), replace(world, pods=(ready,), trials={trial.key: Answers((), 100)})
+    )
+    assert passed.hold is None
+    assert "Deployment" in kinds(passed)
+    assert _tried(passed) == []
+    status = {"quality": passed.plan.status["quality"]}
+    after = concerns.decide(resolved(checks=GOLDEN), replace(world, previous_status=status))
+    assert after.hold is None, "an operator that restarted in between goes on where it was"
+
+
+def test_a_version_that_failed_leaves_the_one_before_as_it_is() -> None:
+    before = concerns.decide(resolved(), snapshot(FACTS)).plan
+    live = {key_of(o): o for o in before.objects}
+    world = snapshot(FACTS, config_maps=QUESTIONS, children=live)
+    other = resolved(checks=GOLDEN, engine={"args": ["--temp", "1"]})
+    held = concerns.decide(other, world)
+    assert isinstance(held.hold, NotYet)
+    assert "Deployment" not in kinds(held)
+    assert not held.plan.prune
+    same = concerns.decide(resolved(checks=GOLDEN), world)
+    assert same.hold is None, "what served before golden prompts were named is not new"
+
+
+def test_off_nothing_is_tried_and_nothing_waits() -> None:
+    decision = concerns.decide(resolved(checks=GOLDEN, suspend=True), snapshot(FACTS, config_maps=QUESTIONS))
+    assert decision.hold is None
+    assert kinds(decision) == ["NetworkPolicy", "Service", "Service"]
+    assert decision.plan.prune
+
+
+def test_a_pod_that_cannot_be_tried_says_why() -> None:
+    world = snapshot(FACTS, config_maps=QUESTIONS)
+    (job,) = _tried(concerns.decide(resolved(checks=GOLDEN), world))
+    stuck = objects.crashed("error: invalid argument: --nope")
+    stuck["metadata"]["labels"] = job["spec"]["template"]["metadata"]["labels"]
+    decision = concerns.decide(resolved(checks=GOLDEN), replace(world, pods=(stuck,)))
+    assert isinstance(decision.hold, Refused)
+    assert decision.hold.reason is Reason.CRASH_LOOP
+    assert "--nope" in decision.hold.message
+    assert _tried(decision) == [job], "it stays to be looked at"

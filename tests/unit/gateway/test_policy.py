@@ -40,6 +40,12 @@ def test_what_a_wake_or_an_edit_moves_is_not(other: dict[str, Any]) -> None:
     assert in_force(replace(BOT, **other)) == in_force(BOT)
 
 
+def test_a_policy_says_that_requests_have_an_hmac_and_of_which_key() -> None:
+    stamped = replace(BOT, request_key=2)
+    assert policy(stamped) == {**policy(BOT), "requestHMAC": {"keyGeneration": 2}}
+    assert len({policy_hash(m) for m in (BOT, stamped, replace(BOT, request_key=3))}) == 3
+
+
 def test_the_engine_has_a_revision_when_it_is_known() -> None:
     assert engine_revision(model("support/bot")) == ""
     assert "engine" not in in_force(model("support/bot"))

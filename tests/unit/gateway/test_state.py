@@ -49,6 +49,19 @@ def test_what_a_wake_usually_takes_comes_from_the_status() -> None:
     assert Model.of(body()).cold_start == 0.0
 
 
+@pytest.mark.parametrize(
+    ("audit", "generation"),
+    [
+        ({}, 0),
+        ({"requestHMAC": "Disabled", "keyGeneration": 3}, 0),
+        ({"requestHMAC": "Enabled"}, 1),
+        ({"requestHMAC": "Enabled", "keyGeneration": 3}, 3),
+    ],
+)
+def test_which_key_makes_the_hmacs_of_requests(audit: dict[str, Any], generation: int) -> None:
+    assert Model.of({**body(), "spec": {"audit": audit}}).request_key == generation
+
+
 OTHER = {
     "namespace": "crm",
     "name": "other",
@@ -60,6 +73,7 @@ OTHER = {
     "template_revision": 2,
     "chat_template": "c" * 64,
     "generation": 7,
+    "request_key": 2,
     "off": True,
     "stopped": True,
     "stalled": "NotGguf",

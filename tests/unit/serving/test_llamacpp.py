@@ -28,7 +28,9 @@ def test_the_users_arguments_come_last() -> None:
 
 def test_what_a_conversation_leaves_behind_is_bounded_before_the_users_arguments() -> None:
     wish = request(args=("--temp", "0"))
-    made = llamacpp.with_few_checkpoints(llamacpp.arguments(wish), wish.args)
+    container = llamacpp.container(wish)
+    llamacpp.keyed(container, wish, "/keys")
+    made = container["args"]
     assert value(made, "--ctx-checkpoints") == "2"
     assert made[-2:] == ["--temp", "0"]
 

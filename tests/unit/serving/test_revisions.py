@@ -7,6 +7,7 @@ import pytest
 from tests.fakes.objects import request
 
 from smallmodel_operator.api.names import ANNOTATION_INPUTS, ANNOTATION_REVISION
+from smallmodel_operator.core.engine import Accelerator
 from smallmodel_operator.serving import build, revisions
 from smallmodel_operator.serving.types import ServingRequest
 
@@ -28,6 +29,10 @@ CHANGES: dict[str, Any] = {
     "volume": {"name": "weights", "persistentVolumeClaim": {"claimName": "c"}},
     "mount": {"name": "weights", "mountPath": "/weights", "subPath": "x"},
     "model_path": "/weights/other.gguf",
+    "engine": "VLLM",
+    "accelerator": Accelerator("nvidia.com/gpu", 1, 2**34),
+    "runtime_class": "nvidia",
+    "quantization": "AWQ",
 }
 FIRST_RELEASE = "5b57dff93e0f64d0ae420dc6068f206ed9f3d4c3e3c27a14b08680da27210f3e"
 UNWATCHED = {"replicas", "memory_request", "memory_declared"}

@@ -98,7 +98,19 @@ def test_reports_of_the_last_run_go_folders_too(tmp_path: Path) -> None:
 def test_every_tier_has_a_limit_and_paths_that_exist(long: bool) -> None:
     for each in tiers(long):
         assert 20 * 60 <= each.limit_seconds <= 40 * 60
-        assert all(any(Path(p).rglob("test_*.py")) for p in each.paths)
+        assert all(Path(p).is_file() or any(Path(p).rglob("test_*.py")) for p in each.paths)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_tier_of_files_counts_each_of_them_and_has_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLM_OTHER", "kept")
+    Path("tests/one/test_it.py").write_text(
+        "import os\ndef test_x(): assert (os.environ['SLM_OTHER'], os.environ['SLM_OWN']) == ('kept', 'set')\n"
+    )
+    files = ("tests/one/test_it.py", "tests/two/test_it.py")
+    count = run(Tier("t", files, "not long", 1, 60, environment=(("SLM_OWN", "set"),)))
+    assert (count.passed, count.failed) == (1, 1)
+    assert count.note == "no tests were collected in tests/two/test_it.py"
 
 
 def test_figures_of_long_tests_are_shown(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,9 @@ from smallmodel_operator.core.facts import Capabilities, Object, Progress, Snaps
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
 from smallmodel_operator.weights import jobs, result
-from smallmodel_operator.weights.decide import RECHECK_SECONDS, UNFILLED_SECONDS, artifact, claims, decide, goes_to
+from smallmodel_operator.weights.decide import artifact, claims, decide, goes_to
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
+from smallmodel_operator.weights.work import RECHECK_SECONDS, UNFILLED_SECONDS
 
 PVC = "pvc://models/m.gguf"
 CLAIM = {"metadata": {"name": WEIGHTS_CLAIM, "uid": "uid-1"}}

@@ -5,15 +5,57 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from smallmodel_operator.api.v1alpha1.access import SecretKeyReference
-from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel
+from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, NameReference
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)]
 Architecture = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-_.a-z0-9]*$", min_length=1, max_length=64)]
 
 
+class ConfigMapKeyReference(NameReference):
+    """One entry of a ConfigMap in the model's namespace."""
+
+    key: str = Field(
+        default="golden.jsonl",
+        min_length=1,
+        max_length=253,
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        description="Entry of the ConfigMap's `data`.",
+    )
+
+
+class Golden(ApiModel):
+    """Golden prompts: what a version has to answer before it takes traffic, and while it serves."""
+
+    config_map_ref: ConfigMapKeyReference = Field(
+        description=(
+            "Where they lie: at most 256 JSON lines `{id, prompt | messages, expect: {exact | regex | jsonSchema | "
+            "tool}}`. No pod of a new version takes traffic before it has answered them, and not when it answers fewer "
+            "than the version that serves."
+        )
+    )
+    probe_minutes: int = Field(
+        default=15,
+        ge=0,
+        le=1440,
+        description="How often the version that serves is asked again, in minutes; 0: only before a new one serves.",
+    )
+    release: str = Field(
+        default="",
+        max_length=8,
+        pattern=r"^([0-9a-f]{8})?$",
+        description=(
+            "Lets a version serve of which the golden prompts could not tell whether it is worse: the id in "
+            "`status.quality.candidate`. It stands for that version with those answers, and for no other."
+        ),
+    )
+
+
 class Checks(ApiModel):
     """What is asked of the weights before they serve."""
 
+    golden: Golden | None = Field(
+        default=None, description="What a version has to answer before it takes traffic, and while it serves."
+    )
     chat_template: Literal["Enforce", "Warn"] | None = Field(
         default=None,
         description=(

@@ -1,11 +1,13 @@
 """ComputeProfile: a class of hardware, kept by the platform team. Cluster-scoped."""
 
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from smallmodel_operator.api.v1alpha1.common import (
     ApiModel,
+    DnsName,
+    EngineName,
     ImageReference,
     NodeSelector,
     QuantityText,
@@ -17,7 +19,7 @@ from smallmodel_operator.api.v1alpha1.common import (
 class ProfileEngine(ApiModel):
     """The image of one engine on this hardware."""
 
-    name: Literal["LlamaCpp"] = Field(description="The engine.")
+    name: EngineName = Field(description="The engine. VLLM and TGI need `accelerator`.")
     image: ImageReference = Field(description="Its image, best with a digest.")
 
 
@@ -30,6 +32,28 @@ class PerReplica(ApiModel):
     )
 
 
+ResourceName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        min_length=3,
+        max_length=317,
+    ),
+]
+
+
+class Accelerator(ApiModel):
+    """What one replica gets of a device plugin: whole devices, which Kubernetes shares with nobody."""
+
+    resource_name: ResourceName = Field(description="Resource of the device plugin, like `nvidia.com/gpu`.")
+    count: int = Field(default=1, ge=1, le=8, description="Devices of one replica; the model is spread over them.")
+    memory_bytes: int = Field(
+        ge=2**30,
+        le=2**40,
+        description="Memory of one device in bytes; a model that needs more than its devices have is refused.",
+    )
+
+
 class ComputeProfileSpec(ApiModel):
     """What the platform team declares."""
 
@@ -37,6 +61,12 @@ class ComputeProfileSpec(ApiModel):
         min_length=1, max_length=8, json_schema_extra=list_map("name"), description="Engines and their images."
     )
     per_replica: PerReplica = Field(default_factory=PerReplica, description="Defaults of one replica.")
+    accelerator: Accelerator | None = Field(
+        default=None, description="Devices of one replica. Unset: the engines compute on the CPU."
+    )
+    runtime_class_name: DnsName | None = Field(
+        default=None, description="RuntimeClass of the engines' pods, like `nvidia`. Unset: the cluster's default."
+    )
     node_selector: NodeSelector = Field(default_factory=dict)
     tolerations: Tolerations = Field(default_factory=list)
 

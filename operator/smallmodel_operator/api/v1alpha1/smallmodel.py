@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from smallmodel_operator.api.v1alpha1.access import Access
+from smallmodel_operator.api.v1alpha1.audit import Audit
 from smallmodel_operator.api.v1alpha1.checks import Checks, Verification
 from smallmodel_operator.api.v1alpha1.common import (
     ATOMIC,
     ApiModel,
+    EngineName,
     ImageReference,
     NameReference,
     NodeSelector,
@@ -16,6 +18,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     Tolerations,
     list_map,
 )
+from smallmodel_operator.api.v1alpha1.quantization import Quantization
 from smallmodel_operator.api.v1alpha1.smallmodel_status import SmallModelStatus
 
 
@@ -36,7 +39,10 @@ class Source(ApiModel):
     path: str = Field(
         default="",
         max_length=512,
-        description="The GGUF file inside the image, claim or repository; needed unless it holds one `*.gguf` only.",
+        description=(
+            "The GGUF file inside the image, claim or repository; needed unless it holds one `*.gguf` only. With VLLM "
+            "and TGI: the folder with `config.json` and the safetensors files; needed unless that is all of it."
+        ),
     )
     sha256: str = Field(
         default="",
@@ -75,7 +81,13 @@ class EnvironmentVariable(ApiModel):
 class Engine(ApiModel):
     """The server inside the pod."""
 
-    name: Literal["LlamaCpp"] = Field(default="LlamaCpp", description="The engine.")
+    name: EngineName = Field(
+        default="LlamaCpp",
+        description=(
+            "The engine. LlamaCpp serves one GGUF file; VLLM and TGI serve a folder of safetensors files and need a "
+            "ComputeProfile with `accelerator`."
+        ),
+    )
     image: ImageReference | None = Field(
         default=None, description="Image of the engine. Unset takes the profile's, which is the usual case."
     )
@@ -175,11 +187,15 @@ class SmallModelSpec(ApiModel):
     """What the user declares."""
 
     source: Source = Field(description="Where the weights come from.")
+    quantization: Quantization | None = Field(
+        default=None, description="Of which type the weights may be. Unset: the source is served as it is."
+    )
     checks: Checks = Field(default_factory=Checks, description="What is asked of the weights before they serve.")
     engine: Engine = Field(default_factory=Engine, description="The server inside the pod.")
     compute: Compute = Field(default_factory=Compute, description="Where a replica runs and with how much.")
     scaling: Scaling = Field(default_factory=Scaling, description="Who decides how many replicas there are.")
     access: Access = Field(default_factory=Access, description="Who may call the model through the gateway.")
+    audit: Audit = Field(default_factory=Audit, description="What the records of its answers hold.")
     replicas: int = Field(default=1, ge=0, le=100, description="Number of replicas. 0 switches the model off.")
     suspend: bool = Field(
         default=False, description="Switches the model off without forgetting `replicas`; never woken meanwhile."

@@ -1,12 +1,17 @@
 """What the operator reports of a SmallModel."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from smallmodel_operator.api.v1alpha1.common import (
+    ATOMIC,
     ApiModel,
     StatusCondition,
     list_map,
 )
+
+PromptId = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 
 
 class Endpoint(ApiModel):
@@ -80,6 +85,15 @@ class WeightsStatus(ApiModel):
     name: str = Field(default="", max_length=256, description="Name in the header.")
 
 
+class QuantizationStatus(ApiModel):
+    """The type that was chosen, which stays until spec or source change."""
+
+    decided_on: str = Field(default="", max_length=64, description="Hash of what the choice was made from.")
+    type: str = Field(default="", max_length=32, description="The type.")
+    file: str = Field(default="", max_length=512, description="The file of the source that has it.")
+    why: str = Field(default="", max_length=1024, description="Why this one, with the numbers.")
+
+
 class DownloadStatus(ApiModel):
     """How far the download of the weights is; there only while one runs, and rewritten every 5 % or 15 s."""
 
@@ -134,6 +148,101 @@ class MemoryStatus(ApiModel):
     )
     requested_bytes: int = Field(default=0, ge=0, description="Requested for the pod.")
     limit_bytes: int = Field(default=0, ge=0, description="Limit of the pod; 0 when there is none.")
+    accelerator_bytes: int = Field(
+        default=0, ge=0, description="Needed on the accelerators of a replica, as estimated; 0 where there are none."
+    )
+
+
+class DecodeSpeed(ApiModel):
+    """How fast a replica writes for so many requests at once."""
+
+    concurrency: int = Field(ge=1, description="Requests at once.")
+    tokens_per_second: str = Field(max_length=16, description="Tokens a second of all of them together.")
+
+
+class CapacityStatus(ApiModel):
+    """How fast a replica is: measured once for each version of it, when it first answers."""
+
+    version: str = Field(default="", max_length=64, description="Which version was measured.")
+    prefill_tokens_per_second: str = Field(
+        default="", max_length=16, description="Tokens of a prompt it reads a second, for one request alone."
+    )
+    decode_tokens_per_second: list[DecodeSpeed] = Field(
+        default_factory=list,
+        max_length=32,
+        json_schema_extra=list_map("concurrency"),
+        description="Tokens it writes a second, by the number of requests at once, up to `parallelSlots`.",
+    )
+    time_to_first_token_milliseconds: int = Field(
+        default=0, ge=0, description="Until the first token of an answer to about 64 tokens, alone, past the gateway."
+    )
+    cold_start_seconds: int = Field(
+        default=0, ge=0, description="From asleep to answering as gateways saw it, else from the pod's creation."
+    )
+    useful_concurrency: int = Field(
+        default=0, ge=0, description="Fewest requests at once that reach 95 % of the most it writes."
+    )
+
+
+class GoldenStatus(ApiModel):
+    """How a version answers the golden prompts. Ids only; no text of a prompt or an answer."""
+
+    version: str = Field(default="", max_length=64, description="Which version was asked.")
+    prompts: str = Field(default="", max_length=64, description="Digest of the golden prompts it was asked.")
+    items: int = Field(default=0, ge=0, description="How many there are.")
+    failed: list[PromptId] = Field(
+        default_factory=list,
+        max_length=256,
+        json_schema_extra=ATOMIC,
+        description="Those that are not answered as expected.",
+    )
+    strict_percent: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Prompts that get the same answer twice, asked alone at temperature 0. Less than 100 is a fault.",
+    )
+    under_load_percent: int | None = Field(
+        default=None, ge=0, le=100, description="Prompts that get that answer while all slots are busy, too."
+    )
+
+
+class RunningStatus(GoldenStatus):
+    """The version that serves, as last asked."""
+
+    accepted: list[PromptId] = Field(
+        default_factory=list,
+        max_length=256,
+        json_schema_extra=ATOMIC,
+        description="Those it did not answer as expected when it was let in.",
+    )
+
+
+class CandidateStatus(GoldenStatus):
+    """A new version that was asked and may not serve."""
+
+    id: str = Field(
+        default="",
+        max_length=8,
+        description="In `spec.checks.golden.release` it lets the version serve, if Inconclusive.",
+    )
+    verdict: str = Field(default="", max_length=16, description="Fail or Inconclusive.")
+    lost: list[PromptId] = Field(
+        default_factory=list,
+        max_length=256,
+        json_schema_extra=ATOMIC,
+        description="Those the version that serves answers as expected and this one does not.",
+    )
+    gained: list[PromptId] = Field(
+        default_factory=list, max_length=256, json_schema_extra=ATOMIC, description="The other way round."
+    )
+
+
+class QualityStatus(ApiModel):
+    """What golden prompts say of the versions."""
+
+    running: RunningStatus | None = Field(default=None, description="The version that serves, as last asked.")
+    candidate: CandidateStatus | None = Field(default=None, description="A new version that may not serve.")
 
 
 class SmallModelStatus(ApiModel):
@@ -151,8 +260,11 @@ class SmallModelStatus(ApiModel):
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
     weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
     download: DownloadStatus | None = Field(default=None, description="How far the download of the weights is.")
+    quantization: QuantizationStatus | None = Field(default=None, description="The type that was chosen.")
     memory: MemoryStatus | None = Field(default=None, description="Memory of one replica.")
     access: AccessStatus | None = Field(default=None, description="The published credential.")
+    capacity: CapacityStatus | None = Field(default=None, description="How fast a replica is, as measured.")
+    quality: QualityStatus | None = Field(default=None, description="How versions answer the golden prompts.")
     scaling: ScalingStatus | None = Field(default=None, description="How many replicas are wanted now.")
     engine_revision: int = Field(
         default=0, ge=0, description="Recorded builder of the pod template; it moves only with the user's spec."

@@ -182,8 +182,8 @@ _PER_FILTER: Final = mapping(
     "filter",
     packed(
         envoy__extensions__filters__http__lua__v3__LuaPerRoute=message(
-            source_code=script, name=leaf, disabled=leaf
-        ),  # the name is of one of the filter's texts
+            source_code=script, name=leaf, disabled=leaf, filter_context=leaf
+        ),  # the name is of one of the filter's texts, the context what that text is told
         envoy__extensions__filters__http__local_ratelimit__v3__LocalRateLimit=_LIMIT,
         envoy__config__route__v3__FilterConfig=message(config=packed(), disabled=leaf),
     ),
@@ -228,7 +228,6 @@ ROUTE: Final[Node] = message(
     response_headers_to_add=leaf,
     response_headers_to_remove=leaf,
     request_body_buffer_limit=leaf,
-    metadata=message(filter_metadata=leaf),
     typed_per_filter_config=_PER_FILTER,
 )
 _ON_ROUTE: Final = packed(envoy__config__route__v3__Route=ROUTE)

@@ -1,29 +1,136 @@
-"""A line of the access log as values. Pure."""
+"""A line of the access log as values. Pure.
+
+Written for speed: it runs twice for every answer, for the metrics and for the record, on the gateway's own cores.
+"""
 
 import json
-from typing import Any
+from typing import Annotated, Any, Final
 
-import orjson
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from smallmodel_operator.gateway.accesslog.format import BAR, CALL, FIELDS, JOINS, ROUTE, USAGE
+
+TIME: Final = "time"
+STATUS: Final = "http.response.status_code"
+LARGEST: Final = 2**53 - 1
+"""Integers up to here are the same number in every language that reads JSON."""
+OURS: Final = {"kind": str, "prev": str, "seq": int}
+"""What makes a line a record; see audit/record.py."""
+REMEMBERED: Final = 4096
+"""Joined texts kept apart: a caller with a model, or what is in force for one."""
+MOST_DIGITS: Final = 15
+_NUMBER: Final = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 
 
-def parse(line: bytes) -> dict[str, Any]:
-    """Read it.
+def attribute(name: str) -> str:
+    """What a field is called in Python."""
+    return name.replace(".", "_")
+
+
+def _field(name: str, kind: type) -> tuple[str, Any, Any] | tuple[str, Any]:
+    typed: Any = _NUMBER if kind is int else str
+    return (attribute(name), typed) if name == STATUS else (attribute(name), typed | UnsetType, UNSET)
+
+
+_KINDS: Final[dict[str, type]] = {name: field.json for name, field in FIELDS.items()} | OURS
+_JOINED: Final = dict.fromkeys(JOINS, str)
+Line: Final[Any] = msgspec.defstruct(
+    "Line",
+    # Sorted, because they are written in this order: so a record is canonical without sorting its names each time.
+    [_field(name, kind) for name, kind in (*sorted(_KINDS.items()), *_JOINED.items())],
+    rename={attribute(name): name for name in _KINDS},
+    kw_only=True,
+    gc=False,
+)
+"""A line: each field by its name with `_` for the dot; UNSET is not known."""
+_decoder: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Line)
+_encoder: Final = msgspec.json.Encoder()
+_Words = tuple[str | UnsetType, ...]
+_routes: Final[dict[str, _Words]] = {}
+_calls: Final[dict[str, _Words]] = {}
+
+
+def parse(line: bytes) -> Any:
+    """Read it; a `Line`.
 
     Raises:
-        ValueError: it is no JSON object.
+        ValueError: it is none. A field that is not of its type is not known.
     """
     try:
-        value = orjson.loads(line)
-    except ValueError:
-        value = _lenient(line)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
+        value = _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = _leniently(line)
+    if value.route is not UNSET or value.call is not UNSET or value.usage is not UNSET:
+        _part(value)
     return value
 
 
-def _lenient(line: bytes) -> Any:
-    """Half a surrogate pair is no Unicode, and no reason to lose a request."""
+def write(line: Any) -> bytes:
+    """As JSON: fields sorted, no spaces, what is not known left out."""
+    return _encoder.encode(line)
+
+
+def fields_of(line: Any) -> dict[str, Any]:
+    """What is known, by the names of fields."""
+    return {name: value for name in _KINDS if (value := getattr(line, attribute(name))) is not UNSET}
+
+
+def _leniently(line: bytes) -> Any:
+    """Half a surrogate pair is no Unicode, and a text no number: no reasons to lose a request."""
     try:
-        return json.loads(line)
+        value = json.loads(line)
     except RecursionError:
         raise ValueError("nested too deep") from None
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    kinds = _KINDS | _JOINED
+    kept = {
+        name: found.encode("utf-8", "replace").decode() if isinstance(found, str) else found
+        for name, found in value.items()
+        if type(found) is kinds.get(name) and (not isinstance(found, int) or 0 <= found <= LARGEST)
+    }
+    if STATUS not in kept:
+        raise ValueError(f"it has no {STATUS}")
+    return Line(**{attribute(name): found for name, found in kept.items()})
+
+
+def _part(line: Any) -> None:
+    """Put what Envoy joined into its fields. Written out: a loop over names takes twice as long."""
+    if line.route is not UNSET:
+        known = _routes.get(line.route) or _remembered(_routes, ROUTE, line.route)
+        line.slm_digest, line.slm_template, line.slm_engine_revision, line.slm_policy = known
+        line.route = UNSET
+    if line.call is not UNSET:
+        known = _calls.get(line.call) or _remembered(_calls, CALL, line.call)
+        line.slm_caller, line.slm_caller_namespace, line.gen_ai_operation_name, line.slm_target = known
+        if line.gen_ai_request_model is UNSET and line.slm_target is not UNSET:
+            line.gen_ai_request_model = line.slm_target.partition("/")[2]
+        line.call = UNSET
+    if line.usage is not UNSET:
+        asked, generated, computed, cached, predicted = _words(USAGE, line.usage)
+        line.gen_ai_usage_input_tokens, line.gen_ai_usage_output_tokens = _count(asked), _count(generated)
+        line.slm_engine_input_tokens, line.slm_engine_cached_tokens = _count(computed), _count(cached)
+        line.slm_engine_output_tokens = _count(predicted)
+        line.usage = UNSET
+
+
+def _count(digits: str) -> int | UnsetType:
+    """An engine says any number; one that not every language could read is not known."""
+    return int(digits) if digits.isdecimal() and len(digits) <= MOST_DIGITS else UNSET
+
+
+def _remembered(texts: dict[str, _Words], join: str, text: str) -> _Words:
+    """The words of a text that comes with every request of a caller, or of a model."""
+    words = tuple(word or UNSET for word in _words(join, text))
+    if len(texts) >= REMEMBERED:
+        texts.clear()
+    texts[text] = words
+    return words
+
+
+def _words(join: str, text: str) -> list[str]:
+    words = text.split(BAR)
+    if len(words) != len(JOINS[join][1]):
+        raise ValueError(f"{join} has {len(words)} parts, not {len(JOINS[join][1])}")
+    return words

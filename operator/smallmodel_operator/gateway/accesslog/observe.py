@@ -4,10 +4,11 @@ Served, failed, left and refused are what objectives are judged by: bad is what 
 whoever left after the bound; refused requests (4xx) and who left before the bound do not count.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+
+from msgspec import UnsetType
 
 from smallmodel_operator.audit.ending import Ending as Ending
 from smallmodel_operator.audit.ending import ending, split
@@ -51,32 +52,30 @@ def observe(line: bytes) -> Observation:
         ValueError: it is not a line of the access log.
     """
     value = parse(line)
-    if "http.response.status_code" not in value:
-        raise ValueError("not an object with http.response.status_code")
-    status = _number(value, "http.response.status_code") or 0
-    flags = split(_text(value, "slm.response.flags"))
-    namespace, _, model = _text(value, "slm.target").partition("/")
+    status = value.http_response_status_code
+    flags = split(value.slm_response_flags or "")
+    namespace, _, model = (value.slm_target or "").partition("/")
     ended = ending(status, flags)
-    streamed = _text(value, "http.response.content_type").startswith("text/event-stream")
-    first, last = _number(value, "slm.ttft_us"), _number(value, "slm.end_to_end_us")
-    output = _first_of(value, "gen_ai.usage.output_tokens", "slm.engine.output_tokens")
+    streamed = (value.http_response_content_type or "").startswith("text/event-stream")
+    first, last = _known(value.slm_ttft_us), _known(value.slm_end_to_end_us)
+    output = _known(value.gen_ai_usage_output_tokens, value.slm_engine_output_tokens)
     counted = streamed and ended in (Ending.SERVED, Ending.LEFT)
     whole = ended is Ending.SERVED and last is not None
     return Observation(
         namespace=namespace,
         model=model,
-        caller_class=caller_class(_text(value, "slm.caller")),
+        caller_class=caller_class(value.slm_caller or ""),
         status=status,
         ending=ended,
         cause=_cause(value) if status >= 400 else "",
-        hold=(_number(value, "slm.hold_us") or 0) * MICRO if (_number(value, "slm.attempts") or 0) > 1 else 0.0,
+        hold=(value.slm_hold_us or 0) * MICRO if (value.slm_attempts or 0) > 1 else 0.0,
         first_token=first * MICRO if counted and first is not None else None,
         inter_token=_inter_token(first, last, output) if streamed and whole else None,
         end_to_end=last * MICRO if whole and last is not None else None,
         waited=_waited(value) if ended is Ending.LEFT else None,
         input_tokens=_input(value),
         output_tokens=output,
-        generates=_text(value, "gen_ai.operation.name") in ("chat", "text_completion"),
+        generates=value.gen_ai_operation_name in ("chat", "text_completion"),
         reset=bool(flags & RESETS),
     )
 
@@ -91,17 +90,16 @@ def caller_class(caller: str) -> str:
     return "none"
 
 
-def _cause(value: Mapping[str, Any]) -> str:
+def _cause(value: Any) -> str:
     """Why the gateway refused; empty when it was the engine that did."""
-    cause = _text(value, "slm.cause")
+    cause = str(value.slm_cause or "")
     return "" if cause == ENGINE else cause
 
 
-def _waited(value: Mapping[str, Any]) -> float:
+def _waited(value: Any) -> float:
     """From the last byte of the request until its caller left; 0 when it left before that."""
-    arrived = _number(value, "slm.receive_us")
-    whole = _number(value, "slm.duration_ms") or 0
-    return 0.0 if arrived is None else max(0.0, whole * MILLI - arrived * MICRO)
+    arrived = _known(value.slm_receive_us)
+    return 0.0 if arrived is None else max(0.0, (value.slm_duration_ms or 0) * MILLI - arrived * MICRO)
 
 
 def _inter_token(first: int | None, last: int | None, tokens: int | None) -> float | None:
@@ -110,31 +108,14 @@ def _inter_token(first: int | None, last: int | None, tokens: int | None) -> flo
     return (last - first) * MICRO / (tokens - 1)
 
 
-def _input(value: Mapping[str, Any]) -> int | None:
+def _input(value: Any) -> int | None:
     """From `usage`; the engine's own count has what it computed and what it reused apart."""
-    computed = _number(value, "slm.engine.input_tokens")
-    engine = None if computed is None else computed + (_number(value, "slm.engine.cached_tokens") or 0)
-    used = _number(value, "gen_ai.usage.input_tokens")
-    return engine if used is None else used
+    used, computed = _known(value.gen_ai_usage_input_tokens), _known(value.slm_engine_input_tokens)
+    if used is None and computed is not None:
+        return computed + (value.slm_engine_cached_tokens or 0)
+    return used
 
 
-def _first_of(value: Mapping[str, Any], *names: str) -> int | None:
-    return next((found for name in names if (found := _number(value, name)) is not None), None)
-
-
-def _number(value: Mapping[str, Any], name: str) -> int | None:
-    found = value.get(name)
-    if found is None:
-        return None
-    if type(found) is not int or found < 0:
-        raise ValueError(f"{name} is {found!r}, not a number from 0")
-    return found
-
-
-def _text(value: Mapping[str, Any], name: str) -> str:
-    found = value.get(name)
-    if found is None:
-        return ""
-    if not isinstance(found, str):
-        raise ValueError(f"{name} is {found!r}, not a text")
-    return found
+def _known(*values: int | UnsetType) -> int | None:
+    """The first that is known."""
+    return next((value for value in values if not isinstance(value, UnsetType)), None)

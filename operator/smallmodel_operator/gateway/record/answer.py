@@ -4,18 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
+from msgspec import UNSET
 
-from smallmodel_operator.audit.record import Kind, finish
-from smallmodel_operator.gateway.accesslog.format import FIELDS
-from smallmodel_operator.gateway.accesslog.line import parse
+from smallmodel_operator.audit.record import Kind, closed, finish
+from smallmodel_operator.gateway.accesslog.line import TIME, parse, write
 
-TYPES: Final = {name: field.json for name, field in FIELDS.items()}
 ANSWER: Final = Kind.ANSWER.value
 """Not the member: an enumeration is slow to write."""
-NEEDED: Final = ("time", "http.response.status_code")
-SHAPES: Final = 256
-"""Kinds of lines that are remembered."""
 
 
 def stamp(at: datetime) -> str:
@@ -23,41 +18,23 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def answer(line: bytes) -> dict[str, Any]:
-    """What a line says: the fields that are known, of their type, null left out. Nothing else gets into a record.
+def answer(line: bytes) -> Any:
+    """What a line says, a `Line`: the fields that are known. Nothing else gets into a record.
 
     Raises:
         ValueError: it is no line of the access log.
     """
-    try:
-        value = orjson.loads(line)
-    except ValueError:
-        value = parse(line)
-    if type(value) is not dict:
-        raise ValueError("not an object")
-    names, types = tuple(value), tuple(map(type, value.values()))
-    known = _shapes.get(names)
-    if known is None or known[0] != types:
-        known = types, _dropped_of(value)
-        if len(_shapes) < SHAPES or names in _shapes:
-            _shapes[names] = known
-    for name in known[1]:
-        del value[name]
-    value["kind"] = ANSWER
-    found: dict[str, Any] = value
+    found = parse(line)
+    if found.time is UNSET:
+        raise ValueError(f"it has no {TIME}")
+    found.kind = ANSWER
     return found
 
 
-_shapes: Final[dict[tuple[str, ...], tuple[tuple[type, ...], tuple[str, ...]]]] = {}
-"""Of lines with these fields: the types of the newest of them, and the fields of it that are not recorded. Envoy writes
-few kinds of lines, and to look at each field of each line would be most of the work."""
-
-
-def _dropped_of(value: Mapping[str, Any]) -> tuple[str, ...]:
-    kept = {k for k, v in value.items() if v is not None and type(v) is TYPES.get(k)}
-    if missing := [name for name in NEEDED if name not in kept]:
-        raise ValueError(f"it has no {missing[0]}")
-    return tuple(k for k in value if k not in kept)
+def sealed_answer(found: Any, seq: int, prev: str) -> tuple[bytes, str]:
+    """The record's line and its hash. It gets its number and the hash before it."""
+    found.seq, found.prev = seq, prev
+    return closed(write(found))
 
 
 def sealed(body: dict[str, Any], seq: int, prev: str) -> tuple[bytes, str]:

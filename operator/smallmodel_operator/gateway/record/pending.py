@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from smallmodel_operator.audit.record import COMMIT, Kind
-from smallmodel_operator.gateway.record.answer import ANSWER, sealed, unicode
+from smallmodel_operator.gateway.accesslog.line import Line, fields_of
+from smallmodel_operator.gateway.record.answer import sealed, sealed_answer, unicode
 
 CHECKPOINT = Kind.CHECKPOINT.value
 Sign = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -22,7 +23,7 @@ class Mark:
     answers: int
     seq: int
     hash: str
-    last: dict[str, Any] | None
+    last: Any
 
 
 class Pending:
@@ -34,8 +35,8 @@ class Pending:
         self._sign = sign
         self._lines: list[bytes] = []
         self._seq, self._hash = seq, hash_
-        self._last: dict[str, Any] | None = None
-        """The last one: what a commit says goes into it."""
+        self._last: Any = None
+        """The last one, an answer as a `Line`: what a commit says goes into it."""
 
     def __bool__(self) -> bool:
         return self._last is not None
@@ -45,19 +46,19 @@ class Pending:
         """Number of the last one."""
         return self._seq + (self._last is not None)
 
-    def add(self, body: dict[str, Any]) -> None:
-        """One more."""
+    def add(self, body: Any) -> None:
+        """One more: an answer as a `Line`, anything else as a dictionary."""
         last = self._last
         if last is not None:
             self._seq += 1
-            if last["kind"] == ANSWER:
-                line, self._hash = sealed(last, self._seq, self._hash)
+            if isinstance(last, Line):
+                line, self._hash = sealed_answer(last, self._seq, self._hash)
             else:
                 line, self._hash = self._sealed(last, self._seq)
             self._lines.append(line)
         self._last = body
-        if body["kind"] == ANSWER:
-            self.answered.append(body["time"])
+        if isinstance(body, Line):
+            self.answered.append(body.time)
 
     def _sealed(self, body: dict[str, Any], seq: int) -> tuple[bytes, str]:
         if body["kind"] == CHECKPOINT or COMMIT in body:
@@ -76,7 +77,8 @@ class Pending:
         """
         if self._last is None:
             raise ValueError("nothing waits to be committed")
-        line, made = self._sealed({**self._last, COMMIT: commit}, self._seq + 1)
+        last = fields_of(self._last) if isinstance(self._last, Line) else self._last
+        line, made = self._sealed({**last, COMMIT: commit}, self._seq + 1)
         return b"".join((*self._lines, line)), self._seq + 1, made
 
     def mark(self) -> Mark:

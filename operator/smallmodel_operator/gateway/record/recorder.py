@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from smallmodel_operator.audit.head import Head
 from smallmodel_operator.audit.record import Kind
 from smallmodel_operator.audit.sign import Signer
@@ -22,9 +24,7 @@ from smallmodel_operator.gateway.record.answer import answer, stamp
 from smallmodel_operator.gateway.record.pending import Mark, Pending
 from smallmodel_operator.gateway.record.segments import Segments, beginning, segments
 
-POLICY: Final = "slm.policy"
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
-
 logger = logging.getLogger(__name__)
 
 
@@ -50,7 +50,7 @@ class Recorder:
         """Since when the Envoy of now runs, and how many of its requests are recorded."""
         self.answers = 0
         """Recorded since this process began."""
-        self.explained: Container[object] = {None}
+        self.explained: Container[object] = frozenset()
         """Policies that are recorded; of any other `explain` is told before the answer that names it is recorded."""
         self.explain: Callable[[str], None] = lambda _: None
         self.failed = ""
@@ -117,8 +117,8 @@ class Recorder:
             ValueError: it is none.
         """
         body = answer(line)
-        if body.get(POLICY) not in self.explained:
-            self.explain(body[POLICY])
+        if body.slm_policy is not UNSET and body.slm_policy not in self.explained:
+            self.explain(body.slm_policy)
         self._pending.add(body)
 
     def on_garbage(self, reason: str) -> None:

@@ -4,13 +4,17 @@ from typing import Any
 
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.gateway.state import Issuer, State
-from smallmodel_operator.gateway.xds.scripts import BACK, DOOR, TARGET, default, program
+from smallmodel_operator.gateway.xds.scripts import BACK, DOOR, HMAC, TARGET, default, program
 from smallmodel_operator.gateway.xds.words import RATE_LIMIT, ROUTE, TARGET_HEADER, extension, formatted
 
 
 def filters(state: State) -> list[dict[str, Any]]:
     """HTTP filters in order."""
-    chain = [_lua(DOOR), _body_model(), _lua(TARGET, source_codes={BACK: {"inline_string": program(BACK)}})]
+    chain = [
+        _lua(DOOR),
+        _body_model(),
+        _lua(TARGET, source_codes={name: {"inline_string": program(name)} for name in (BACK, HMAC)}),
+    ]
     if state.issuer is not None:
         chain.insert(0, _tokens(state.issuer))
     return [*chain, _rate(), _router()]

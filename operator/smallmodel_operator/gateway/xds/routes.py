@@ -12,7 +12,6 @@ from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 from smallmodel_operator.gateway.xds import scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
-    METADATA,
     RATE_LIMIT,
     ROUTE,
     ROUTES,
@@ -31,9 +30,10 @@ SMALL_BODY: Final = 1024 * 1024
 """Kept whole even where every model takes less: their own answer is better than Envoy's."""
 UPLOAD_SILENCE: Final = "60s"
 TIMING: Final = (
-    "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:us)% %COMMON_DURATION(DS_RX_END:US_TX_BEG:us)% "
-    "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)% %UPSTREAM_REQUEST_ATTEMPT_COUNT%"
+    "gateway;dur=%COMMON_DURATION(DS_RX_BEG:DS_RX_END:us)%e-3, hold;dur=%COMMON_DURATION(DS_RX_END:US_TX_BEG:us)%e-3, "
+    "engine;dur=%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%e-3"
 )
+"""`Server-Timing` has milliseconds, Envoy whole ones or microseconds: the exponent is a number's, too."""
 _ROUTE: Final = "envoy.config.route.v3.Route"
 
 
@@ -76,6 +76,7 @@ def _on_match(state: State, model: Model, site: Site) -> dict[str, Any]:
 def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
     key = engine_key(state.engine_master, model.uid)
     route: dict[str, Any] = {
+        "name": _in_force(model),
         "match": {"prefix": "/"},
         "route": {
             "cluster": model.target,
@@ -83,24 +84,26 @@ def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
             "idle_timeout": seconds(site.silence + model.max_wait),
         },
         "request_headers_to_add": [header("authorization", f"Bearer {key}")],
-        # For the Lua on the way back; not on the other route, whose answers never pass it.
-        "response_headers_to_add": [formatted("x-slm-timing", TIMING)],
+        "response_headers_to_add": [formatted("server-timing", TIMING)],
         "request_body_buffer_limit": LARGEST_BODY_BYTES,  # a held body is sent again, so it has to be kept whole
     }
     if model.digest:
         route["response_headers_to_add"].append(header("x-slm-model-digest", model.digest))
-    route["metadata"] = {"filter_metadata": {METADATA: _in_force(model)}}
-    back = typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", name=scripts.BACK)
-    route["typed_per_filter_config"] = {scripts.TARGET: back}
+    told: dict[str, Any] = {"name": scripts.BACK}
+    if model.request_key:
+        told = {"name": scripts.HMAC, "filter_context": scripts.stamp(state, model)}
+    lua = typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", **told)
+    route["typed_per_filter_config"] = {scripts.TARGET: lua}
     if model.access.requests_per_minute:
         route["typed_per_filter_config"][RATE_LIMIT] = _limit(model.access.requests_per_minute)
     return route
 
 
-def _in_force(model: Model) -> dict[str, str]:
-    """For the access log, and for it alone: no header tells a caller."""
-    named = {"policy": policy_hash(model), "engine": engine_revision(model), "template": model.chat_template}
-    return {name: value for name, value in named.items() if value}
+def _in_force(model: Model) -> str:
+    """For the access log, see format.py: no header tells a caller. As the route's name, because nothing else of a route
+    gets there as cheaply."""
+    words = (model.digest[:128], model.chat_template, engine_revision(model), policy_hash(model))
+    return "|".join(word.replace("|", "?") for word in words)
 
 
 def _limit(per_minute: int) -> dict[str, Any]:

@@ -3,14 +3,20 @@
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files as package_files
-from typing import Final
+from typing import Any, Final
 
+from smallmodel_operator.audit.request import LARGEST_BYTES
+from smallmodel_operator.core.keys import request_key, request_key_name
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 
 DOOR: Final = "door"
 TARGET: Final = "target"
 BACK: Final = "back"
 """Of routes of models: what comes in has passed the door, and its body agrees with its address."""
+HMAC: Final = "back-hmac"
+"""The same of models with `spec.audit.requestHMAC`. Others run none of it."""
+TARGET_HMAC: Final = "target-hmac"
+"""TARGET where any model wants it."""
 PARTS: Final = {
     DOOR: ("data", "sha256", "answers", "address", "model", "door"),
     TARGET: ("data", "answers", "model", "target"),
@@ -18,6 +24,8 @@ PARTS: Final = {
     f"{DOOR}-default": ("answers", "closed"),
     f"{TARGET}-default": ("answers", "closed", "back"),
     BACK: ("answers", "back"),
+    HMAC: ("answers", "back", "sha256", "hmac", "stamped"),
+    TARGET_HMAC: ("data", "sha256", "hmac", "answers", "model", "target"),
 }
 LACKS: Final = {"TGI": ("/v1/responses", "/v1/rerank", "/v1/embeddings")}
 """Paths an engine does not have at all. Where it depends on the model the engine says so itself."""
@@ -55,11 +63,13 @@ def script(name: str, state: State) -> str:
     if "]" in facts or "]" in state.cluster_domain:
         raise ValueError("a name of a model, key or caller contains ']'")
     head = f"DOMAIN = [[{state.cluster_domain}]]\nLARGEST = {largest_body(state)}\nDATA = [[\n{facts}\n]]\n"
-    return head + program(name)
+    stamps = name == TARGET and any(model.request_key for model in state.models.values())
+    return head + program(TARGET_HMAC if stamps else name)
 
 
 def _facts(state: State, keys: bool) -> Iterator[str]:
-    """Lines `k <sha256> <namespace or -> <identity>` and `m <target> <bytes> <closed> <paths or -> <identities>`."""
+    """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`, and
+    `h <target> <key's name> <key> <bytes>` of a model whose requests get an HMAC."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -67,10 +77,20 @@ def _facts(state: State, keys: bool) -> Iterator[str]:
         # The door only lists models; one that cannot start is still asked for, and its answer says why.
         if not (keys and model.stalled):
             yield _model(model)
+            if model.request_key and not keys:
+                yield f"h {model.target} {' '.join(map(str, stamp(state, model).values()))}"
+
+
+def stamp(state: State, model: Model) -> dict[str, Any]:
+    """What makes the HMACs of a model's requests. Its namespace's key stands where the key of its engine does, in files
+    and on a page that only this pod's containers read."""
+    key = request_key(state.engine_master, model.namespace, model.request_key)
+    return {"name": request_key_name(key, model.request_key), "key": key.hex(), "most": LARGEST_BYTES}
 
 
 def _model(model: Model) -> str:
     lacks = ",".join(LACKS.get(model.engine, ())) or "-"
     allow = ",".join(sorted(model.access.allow)) or "-"
     closed = 2 if model.stopped else int(model.off)
-    return f"m {model.target} {model.access.max_body_bytes} {closed} {lacks} {allow}"
+    limited = int(bool(model.access.requests_per_minute))
+    return f"m {model.target} {model.access.max_body_bytes} {closed} {limited} {lacks} {allow}"

@@ -43,4 +43,6 @@ def strangers(state: State, site: Site, upstreams: Mapping[str, frozenset[tuple[
 @cache
 def _programs() -> frozenset[str]:
     names = (scripts.DOOR, scripts.TARGET)
-    return frozenset({*map(scripts.default, names), *map(scripts.program, (*names, scripts.BACK))})
+    return frozenset(
+        {*map(scripts.default, names), *map(scripts.program, (*names, scripts.BACK, scripts.HMAC, scripts.TARGET_HMAC))}
+    )

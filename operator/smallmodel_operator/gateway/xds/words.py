@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 METADATA: Final = "smallmodel"
-"""Namespace of dynamic metadata: `call` {caller, caller_namespace, model, target, operation}, `usage` {input_tokens,
-output_tokens (from `usage`), engine_input, engine_output, engine_cached (llama.cpp's `timings`)}, `error` the cause of
-a status from 400 on, `own` set when the Lua filters answered themselves. Few and nested: each costs 3 µs to set."""
+"""Namespace of dynamic metadata: `call` and `usage` (texts with bars, see accesslog/format.py), `model` of the body
+where it is not the target's name, `error` the cause of a status from 400 on, `hmac` of the request where its model
+wants one, `own` set when the Lua filters answered themselves. Few, and no tables: a text costs 3 µs to set, a table
+10."""
 TARGET_HEADER: Final = "x-slm-target"
 """`<namespace>/<name>`, set by a filter that has let the caller in; activators read it, too."""
 ROUTE: Final = "x-slm-route"

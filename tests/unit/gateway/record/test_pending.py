@@ -1,16 +1,19 @@
 """Records that wait for their commit."""
 
+import json
 from typing import Any
 
 import pytest
 
 from smallmodel_operator.audit.record import ORIGIN, Kind, read
 from smallmodel_operator.audit.sign import Signer, signed
+from smallmodel_operator.gateway.record.answer import answer as answer_of
 from smallmodel_operator.gateway.record.pending import Pending
 
 
-def answer(number: int) -> dict[str, Any]:
-    return {"kind": Kind.ANSWER, "time": f"2026-11-21T00:00:{number:02d}Z", "slm.attempts": number}
+def answer(number: int) -> Any:
+    said = {"time": f"2026-11-21T00:00:{number:02d}Z", "http.response.status_code": 200, "slm.attempts": number}
+    return answer_of(json.dumps(said).encode())
 
 
 def pending(seq: int = 0) -> Pending:
@@ -37,7 +40,7 @@ def test_the_last_one_carries_the_commit() -> None:
     assert signed(last.body)
     assert "commit" not in first.body
     assert "commit" not in second.body
-    assert waiting.answered == [answer(n)["time"] for n in range(3)]
+    assert waiting.answered == [answer(n).time for n in range(3)]
 
 
 def test_what_could_not_be_written_is_the_same_again_with_what_came_since() -> None:

@@ -1,18 +1,4 @@
--- The way back: Server-Timing, and tokens counted from bytes that pass through unchanged and undelayed.
-
--- "<receiving> <until passed on> <until first byte> <attempts>" in microseconds, see routes.py.
-function server_timing(text)
-  local received, passed, engine, attempts = text:match("^(%S+) (%S+) (%S+) (%S+)$")
-  if not received then
-    return nil
-  end
-  received, passed, engine = tonumber(received) or 0, tonumber(passed) or 0, tonumber(engine) or 0
-  local own, hold = received + passed, 0
-  if attempts ~= "1" and attempts ~= "-" then
-    own, hold = received, passed
-  end
-  return string.format("gateway;dur=%.3f, hold;dur=%.3f, engine;dur=%.3f", own / 1000, hold / 1000, engine / 1000)
-end
+-- The way back: tokens counted from bytes that pass through unchanged and undelayed.
 
 -- Found with plain searches, which are ten times faster than patterns over a whole answer.
 local COUNTS = {
@@ -22,7 +8,7 @@ local COUNTS = {
   ['"predicted_n"'] = "engine_output",
   ['"cache_n"'] = "engine_cached",
 }
-local KEPT = 768
+local KEPT, MOST_DIGITS = 768, 15
 
 -- Finds the last of each count in text; inside a JSON string its quotes would be escaped, so text cannot forge one.
 function count(text, counts)
@@ -33,8 +19,8 @@ function count(text, counts)
   for key, name in pairs(COUNTS) do
     local _, last = text:find(key, 1, true)
     while last do
-      local value = tonumber(text:match("^%s*:%s*(%d+)", last + 1))
-      if value and counts[name] ~= value then
+      local value = text:match("^%s*:%s*(%d+)", last + 1)
+      if value and #value <= MOST_DIGITS and counts[name] ~= value then
         counts[name] = value
         changed = true
       end
@@ -44,12 +30,18 @@ function count(text, counts)
   return changed
 end
 
+-- Digits with bars between them, see format.py.
+function used(counts)
+  return (counts.input_tokens or "") .. "|" .. (counts.output_tokens or "") .. "|" .. (counts.engine_input or "") .. "|"
+    .. (counts.engine_cached or "") .. "|" .. (counts.engine_output or "")
+end
+
 local WHOLE = 262144 -- an answer up to this size, known beforehand, comes whole anyway: cheaper than chunk by chunk
 
 local function count_whole(handle)
   local body, counts = handle:body(), {}
   if body and count(body:getBytes(0, body:length()), counts) then
-    remember(handle, "usage", counts)
+    remember(handle, "usage", used(counts))
   end
 end
 
@@ -63,7 +55,7 @@ local function count_passing(handle)
         text = tail .. text
       end
       if count(text, counts) then
-        remember(handle, "usage", counts)
+        remember(handle, "usage", used(counts))
       end
       tail = text:sub(-KEPT)
     end
@@ -72,15 +64,6 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  local timing = headers:get("x-slm-timing")
-  if not timing then
-    return -- the gateway's own answer
-  end
-  headers:remove("x-slm-timing")
-  local shown_timing = server_timing(timing)
-  if shown_timing then
-    headers:replace("server-timing", shown_timing)
-  end
   local status = headers:get(":status")
   if status >= "400" then
     local cause = headers:get("x-slm-cause")

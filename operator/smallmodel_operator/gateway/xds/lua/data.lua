@@ -21,9 +21,12 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
   if kind == "k" then
     local sha, namespace, identity = rest:match("^(%S+) (%S+) (%S+)$")
     KEYS[sha] = { namespace == "-" and "" or namespace, identity }
+  elseif kind == "h" then
+    local target, name, key, most = rest:match("^(%S+) (%S+) (%x+) (%d+)$")
+    MODELS[target].stamp = { name = name, key = key, most = tonumber(most) }
   else
-    local target, cap, closed, lacks, allow = rest:match("^(%S+) (%d+) (%d) (%S+) (%S+)$")
-    local model = { cap = tonumber(cap), off = closed == "1", stopped = closed == "2" }
+    local target, cap, closed, limited, lacks, allow = rest:match("^(%S+) (%d+) (%d) (%d) (%S+) (%S+)$")
+    local model = { cap = tonumber(cap), off = closed == "1", stopped = closed == "2", limited = limited == "1" }
     model.lacks, model.allow = words(lacks, ","), words(allow, ",")
     MODELS[target] = model
     local namespace, name = target:match("^([^/]+)/(.+)$")

@@ -125,7 +125,7 @@ local function list(handle, call, asked, namespace, name)
   end
   local headers = { [":status"] = "200", ["content-type"] = "application/json" }
   remember(handle, "own", "models")
-  remember(handle, "call", call)
+  known(handle, call)
   if asked == "" then
     handle:respond(headers, '{"object":"list","data":[' .. table.concat(objects, ",") .. "]}")
   elseif objects[1] then
@@ -161,8 +161,8 @@ local function wrong_method(handle, call, path, method, right)
   })
 end
 
--- True when a body may follow. target: the model the address names, if it names one.
-local function fit(handle, call, headers, target)
+-- True when a body may follow. model: that the address names, if it names one. length: of the body, if it is said.
+local function fit(handle, call, headers, target, model, length)
   local kind = (headers:get("content-type") or ""):lower()
   if kind ~= "application/json" and not kind:match("^application/json *$") and not kind:match("^application/json *;") then
     local sent = kind == "" and "no content type" or "content type " .. shown(kind)
@@ -183,9 +183,8 @@ local function fit(handle, call, headers, target)
     })
     return false
   end
-  local model = MODELS[target]
   local most = model and model.cap or LARGEST
-  if (tonumber(headers:get("content-length") or "0") or 0) > most then
+  if (length or 0) > most then
     refuse(handle, call, {
       status = 413,
       cause = "body-too-large",
@@ -234,24 +233,26 @@ function envoy_on_request(handle)
   if method ~= "POST" then
     return wrong_method(handle, call, path, method, "POST")
   end
-  if not fit(handle, call, headers, namespace .. "/" .. name) then
+  local target = namespace .. "/" .. name
+  local model, length = MODELS[target], tonumber(headers:get("content-length") or "")
+  if not fit(handle, call, headers, target, model, length) then
     return
   end
   if prefix ~= "" then
     headers:replace(":path", path .. query)
   end
-  headers:replace("x-slm-caller", caller_name)
   headers:replace("x-slm-caller-namespace", caller_namespace)
-  local target = namespace .. "/" .. name
-  local model, length = MODELS[target], tonumber(headers:get("content-length") or "")
+  if not model or not length or model.limited then
+    headers:replace("x-slm-caller", caller_name)
+  end
   if not model or not length then
     -- The target says: the body names the model, or its size is not known yet, or nobody knows the model.
     headers:replace("x-slm-address", target)
     return
   end
-  call.operation, call.model, call.target = OPERATIONS[path], name, target
+  call.operation, call.target = OPERATIONS[path], target
   if allowed(handle, call, target, model) and suits(handle, call, target, model, path, length) then
-    remember(handle, "call", call)
+    known(handle, call)
     headers:replace("x-slm-target", target) -- a route only once the body has said the same
   end
 end

@@ -87,7 +87,10 @@ function envoy_on_request(handle)
   if not allowed(handle, call, target, model) or not suits(handle, call, target, model, path, size(handle, headers)) then
     return
   end
-  remember(handle, "call", call)
+  if model.stamp then -- of the bytes as they came: before anything changes them
+    stamp(handle, model.stamp.name, model.stamp.key, model.stamp.most)
+  end
+  known(handle, call)
   headers = handle:headers() -- asked for again: waiting for a body ends the life of the one above
   headers:replace("x-slm-target", target)
   headers:replace("x-slm-route", target .. "|" .. wanted)

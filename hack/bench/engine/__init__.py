@@ -1,0 +1,1 @@
+"""llama.cpp with our flags, past and through the gateway, on models of true size: `make bench-engine`."""

@@ -1,0 +1,73 @@
+"""Completions of a known size, one after the other or several at once, and how long they take."""
+
+import http.client
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+
+from hack.true_size.measure import FIRST_TOKEN, TOKENS
+
+ANSWER_SECONDS = 1800
+_NUMBERS = count(1)
+"""Each prompt of a run is another, so that no cache holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go: the engine itself, or the gateway in front of it."""
+
+    name: str
+    port: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One answer: seconds of wall time, and tokens a second as the engine says it read and wrote."""
+
+    seconds: float
+    tokens: int
+    read: float
+    write: float
+
+
+def ask(target: Target, prompt_tokens: int, tokens: int) -> Told:
+    """One completion of exactly so many tokens.
+
+    Raises:
+        SystemExit: it was refused, or is of another size.
+    """
+    start = next(_NUMBERS) * 997
+    prompt = [FIRST_TOKEN + (start + i * 31) % TOKENS for i in range(prompt_tokens)]
+    body = {
+        "model": "bot", "prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": True,
+        "cache_prompt": False,
+    }  # fmt: skip
+    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=ANSWER_SECONDS)
+    began = time.monotonic()
+    try:
+        headers = {"Content-Type": "application/json", **target.headers}
+        connection.request("POST", "/v1/completions", json.dumps(body), headers)
+        answer = connection.getresponse()
+        said = answer.read()
+    finally:
+        connection.close()
+    seconds = time.monotonic() - began
+    if answer.status != 200:
+        raise SystemExit(f"{target.name} answers {answer.status}: {said.decode(errors='replace')[:300]}")
+    value = json.loads(said)
+    usage, timings = value["usage"], value["timings"]
+    if (usage["prompt_tokens"], usage["completion_tokens"]) != (prompt_tokens, tokens):
+        raise SystemExit(f"{target.name} was asked {prompt_tokens} + {tokens} tokens and says {usage}")
+    return Told(seconds, tokens, timings["prompt_per_second"], timings["predicted_per_second"])
+
+
+def speed(target: Target, at_once: int, prompt_tokens: int, tokens: int) -> float:
+    """Tokens a second of so many requests at once, by the wall clock: everything in between counts."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(at_once) as pool:
+        done = list(pool.map(lambda _: ask(target, prompt_tokens, tokens), range(at_once)))
+    return sum(told.tokens for told in done) / (time.monotonic() - began)

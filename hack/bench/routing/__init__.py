@@ -1,0 +1,1 @@
+"""How good the choice of a model is, and what the detectors find and cost."""

@@ -1,0 +1,45 @@
+"""Rules of spec.quantization."""
+
+from typing import Final
+
+from smallmodel_operator.api.rule import Rule
+
+_PLACE: Final = "spec.quantization"
+QUANTIZATION_RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        "SmallModel",
+        "spec",
+        "!has(self.quantization) || self.quantization.method != 'GGUF' || !has(self.engine) || "
+        "!has(self.engine.name) || self.engine.name == 'LlamaCpp'",
+        f"{_PLACE}.method",
+        "`spec.quantization.method` must be None, or left out, with VLLM and TGI: they serve no GGUF files.",
+        lambda s: (
+            (s.get("quantization") or {}).get("method") != "GGUF"
+            or (s.get("engine") or {}).get("name", "LlamaCpp") == "LlamaCpp"
+        ),
+    ),
+    Rule(
+        "SmallModel",
+        _PLACE,
+        "self.method != 'GGUF' || (has(self.accept) && size(self.accept) > 0)",
+        f"{_PLACE}.accept",
+        "`spec.quantization.accept` must name at least one type with method GGUF, best first: [Q8_0, Q5_K_M, Q4_K_M].",
+        lambda q: q.get("method") != "GGUF" or bool(q.get("accept")),
+    ),
+    Rule(
+        "SmallModel",
+        _PLACE,
+        "self.method != 'None' || !has(self.accept) || size(self.accept) == 0",
+        f"{_PLACE}.accept",
+        "`spec.quantization.accept` must be empty with method None: the source is served as it is.",
+        lambda q: q.get("method") != "None" or not q.get("accept"),
+    ),
+    Rule(
+        "SmallModel",
+        _PLACE,
+        "!has(self.accept) || self.accept.all(a, self.accept.exists_one(b, a == b))",
+        f"{_PLACE}.accept",
+        "`spec.quantization.accept` must name each type once.",
+        lambda q: len(set(q.get("accept") or [])) == len(q.get("accept") or []),
+    ),
+)

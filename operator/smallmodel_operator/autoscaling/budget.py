@@ -1,0 +1,100 @@
+"""The misses an objective allows, as a budget: what is left of it says how lean the pool may be. Pure; seconds."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+WINDOW: Final = 86400.0
+"""Over which the objective counts."""
+RESERVE, MOST_RESERVE, RESERVE_STARTS, EARLY, EARLY_ANSWERS = 0.15, 0.2, 500.0, 0.25, 8000.0
+"""Share of the allowed misses that is kept: more of it the longer a start takes, for then a surprise costs more, and
+while few requests were answered."""
+NEAR: Final = 1800.0
+"""Seconds of requests whose allowance is the measure of how much is left."""
+FEWEST: Final = 30.0
+GAIN: Final = 2.5
+LEAST_WANT, MOST_WANT = 0.15, 2.0
+"""Of the allowed share: an overdrawn budget is paid back slowly, for nothing is gained by more replicas than help."""
+ABOVE_FLOOR: Final = 1.3
+PATIENCE: Final = 1000.0
+"""Seconds in which an error as large as the allowed share is learnt."""
+LEAST_LEAN, FIRST_LEAN, MOST_LEAN = -3.0, 0.5, 4.0
+"""The model of the queue errs on the safe side, so it begins above 0."""
+TRUST: Final = 0.08
+EASIEST: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`left`: misses that may still be; `lean`: what long experience adds, as a logarithm."""
+
+    answered: float = 0.0
+    good: float = 0.0
+    left: float = 0.0
+    reserve: float = RESERVE
+    floor: float = 0.0
+    """Share that is late with any number of replicas: reading the prompt alone takes too long."""
+    lean: float = FIRST_LEAN
+
+    @property
+    def attainment_percent(self) -> float | None:
+        return 100 * self.good / self.answered if self.answered else None
+
+
+def spend(
+    budget: Budget,
+    answered: int,
+    good: int,
+    percentile: float,
+    arrivals: float,
+    seconds: float,
+    settled: bool = True,
+    start: float = 0.0,
+) -> Budget:
+    """After `answered` more answers, of which `good` were in time; `settled`: no replica starts, no backlog."""
+    keep = math.exp(-seconds / WINDOW)
+    budget = replace(budget, reserve=_reserve(budget.answered, start))
+    share, late = aim(budget, percentile), answered - good
+    lean = budget.lean
+    if settled:  # what is late while replicas start says nothing of how many are enough
+        error = want(budget, percentile, arrivals) * answered - late
+        lean = min(max(lean + error / (max(FEWEST, share * arrivals * PATIENCE)), LEAST_LEAN), MOST_LEAN)
+    return replace(
+        budget,
+        answered=budget.answered * keep + answered,
+        good=budget.good * keep + good,
+        left=budget.left * keep + share * answered - late,
+        lean=lean,
+    )
+
+
+def _reserve(answered: float, start: float) -> float:
+    return RESERVE + min(MOST_RESERVE, start / RESERVE_STARTS) + EARLY * math.exp(-answered / EARLY_ANSWERS)
+
+
+def want(budget: Budget, percentile: float, arrivals: float) -> float:
+    """The share of misses that brings the budget to its end."""
+    share = aim(budget, percentile)
+    ratio = budget.left / max(FEWEST, share * arrivals * NEAR)
+    least = max(LEAST_WANT * share, min(share, ABOVE_FLOOR * budget.floor))
+    return min(max(share * math.exp(min(GAIN * ratio, 3.0)), least), MOST_WANT * share)
+
+
+def allowed(budget: Budget, percentile: float, arrivals: float) -> float:
+    """The share of misses to ask the model for, so that the wanted one comes about."""
+    return min(0.5, want(budget, percentile, arrivals) * math.exp(min(budget.lean, 2.0)))
+
+
+def trust(budget: Budget) -> float:
+    """By what arrivals are multiplied: the model of the queue errs, and what was attained says which way."""
+    return math.exp(-TRUST * budget.lean)
+
+
+def easiest(budget: Budget) -> float:
+    """The least load to plan for; less only where experience says that it helps."""
+    return EASIEST * math.exp(0.4 * min(0.0, budget.lean))
+
+
+def aim(budget: Budget, percentile: float) -> float:
+    """The share of misses that uses the budget up, less the reserve."""
+    return max(1e-4, (1 - percentile / 100) * (1 - budget.reserve))

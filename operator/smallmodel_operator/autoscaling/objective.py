@@ -1,0 +1,237 @@
+"""Replicas that hold a latency objective for as little as they must. Pure, clocked from outside; seconds.
+
+Each tick: what came and what it took corrects the belief; the budget of misses says what a replica may cost; the
+table at that price says how many the arrivals need; the hold says for how long a need is remembered. Unknown never
+scales down.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from smallmodel_operator.autoscaling import budget as budgets
+from smallmodel_operator.autoscaling import demand, hold
+from smallmodel_operator.autoscaling.belief import Belief, learn
+from smallmodel_operator.autoscaling.budget import Budget
+from smallmodel_operator.autoscaling.hold import Hold
+from smallmodel_operator.autoscaling.observation import Counters, Observation
+from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.autoscaling.table import Engine, Table, price, table
+
+TICK_SECONDS: Final = 5.0
+SLACK: Final = 1.05
+"""To go down, fewer replicas must be enough for this much more."""
+FORGET_TYPICAL: Final = 4 * 3600.0
+UP_FACTOR, UP_STEP = 2, 4
+PRICE_STEP: Final = 1.12
+LEAST_WARM_UP: Final = 60.0
+SHORT: Final = 30.0
+LONGEST_GAP: Final = 60.0
+DRAIN_SECONDS: Final = 60.0
+"""In which a backlog should be gone. It stays where it was routed: more replicas only keep new requests from it."""
+IDLE_SECONDS: Final = 300.0
+"""Nobody asks for so long: then it may sleep, where the least is 0."""
+FEW_ANSWERS: Final = 10
+BUSY: Final = 0.75
+"""Share of slots in use that a pool is given while nothing more is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is asked: `percentile` of first tokens within `seconds`, with `least` to `most` replicas."""
+
+    seconds: float
+    percentile: float
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is kept between ticks. Empty after a restart: then nothing goes down for a while."""
+
+    began: float | None = None
+    counters: Counters | None = None
+    counters_at: float = 0.0
+    seen: demand.Seen = ()
+    short: float = 0.0
+    belief: Belief = field(default_factory=Belief)
+    budget: Budget = field(default_factory=Budget)
+    hold: Hold = field(default_factory=Hold)
+    typical: float = 0.0
+    typical_weight: float = 0.0
+    direction: int = 0
+    turned: float = -math.inf
+    start_seconds: float | None = None
+    late: float = 0.0
+    """Since the hold was judged last."""
+    asked: float = -math.inf
+    """When somebody was there last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The replicas to have, and why in one sentence."""
+
+    replicas: int
+    why: str
+
+
+def decide(state: State, look: Observation, objective: Objective, profile: EngineProfile) -> tuple[State, Decision]:
+    """One tick."""
+    current = look.ready + look.starting
+    state = replace(state, began=look.at if state.began is None else state.began)
+    state = replace(state, start_seconds=look.start_seconds or state.start_seconds)
+    if look.counters is None or (state.counters and look.at == state.counters_at):
+        return _unknown(state, current, objective)
+    if state.counters and not 0 < look.at - state.counters_at <= LONGEST_GAP:
+        state = _resumed(state, look.at)
+    if look.in_flight or state.counters is None or look.counters.arrivals != state.counters.arrivals:
+        state = replace(state, asked=look.at)
+    state = _learnt(state, look, look.counters, profile, objective.percentile)
+    engine = Engine(profile.faster(state.belief.speed), state.belief.work, objective.seconds)
+    state = replace(state, budget=replace(state.budget, floor=engine.alone))
+    paid = _price(state, engine, objective)
+    plan = table(engine, paid, objective.most)
+    state, need, low, rate = _needs(state, look, engine, plan, profile, paid)
+    wanted, bound = _moved(state, look, objective, profile, need, low)
+    state = _turn(state, look.at, wanted - current)
+    return state, Decision(wanted, _why(state, objective, engine, wanted, current, rate, bound))
+
+
+def gains(state: State, objective: Objective, profile: EngineProfile) -> tuple[float, ...]:
+    """Misses a second that each replica avoids, the first one first: what a shared pool gives room for."""
+    engine = Engine(profile.faster(state.belief.speed), state.belief.work, objective.seconds)
+    rate = max(demand.certain(state.seen, 0.0), 1e-4)
+    late = [2 * rate, *(rate * min(2.0, engine.missed(rate, n)) for n in range(1, objective.most + 1))]
+    found: list[float] = []
+    for before, after in itertools.pairwise(late):
+        found.append(min(max(0.0, before - after), found[-1] if found else math.inf))
+    return tuple(found)
+
+
+def _resumed(state: State, at: float) -> State:
+    """After a gap, or a clock that jumped: what was learnt stays, spans begin anew, nothing goes down yet."""
+    again = replace(state.hold, opened=-math.inf)
+    return replace(state, began=at, counters=None, seen=(), short=0.0, hold=again, turned=min(state.turned, at))
+
+
+def _unknown(state: State, current: int, objective: Objective) -> tuple[State, Decision]:
+    kept = min(max(current, objective.least), objective.most)
+    return state, Decision(kept, f"{kept} kept: no gateway says what comes, and unknown never scales down")
+
+
+def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfile, percentile: float) -> State:
+    before = state.counters
+    if before is None or now.arrivals < before.arrivals or now.ended < before.ended:
+        # The first look, or gateways that began anew: what they counted until now belongs to no span of time.
+        return replace(state, counters=now, counters_at=look.at, seen=demand.add((), look.at, now.arrivals))
+    seconds = look.at - state.counters_at
+    arrived = now.arrivals - before.arrivals
+    keep = math.exp(-seconds / FORGET_TYPICAL)
+    rate = arrived / seconds
+    answered, good = now.answered - before.answered, now.good - before.good
+    start = state.start_seconds or profile.start_seconds
+    settled = not look.starting and look.waiting <= look.ready
+    typical = state.typical * keep + arrived
+    weight = state.typical_weight * keep + seconds
+    return replace(
+        state,
+        counters=now,
+        counters_at=look.at,
+        seen=demand.add(state.seen, look.at, now.arrivals),
+        short=state.short + (1 - math.exp(-seconds / SHORT)) * (rate - state.short),
+        belief=learn(state.belief, profile, before, now, look.ready, seconds),
+        budget=budgets.spend(state.budget, answered, good, percentile, typical / weight, seconds, settled, start),
+        late=state.late + answered - good if look.at - (state.began or 0.0) > _warm(state, profile) else 0.0,
+        typical=typical,
+        typical_weight=weight,
+    )
+
+
+def _warm(state: State, profile: EngineProfile) -> float:
+    """Seconds after which the first replicas have come: what is late before is nobody's fault."""
+    return LEAST_WARM_UP + 2 * (state.start_seconds or profile.start_seconds)
+
+
+def _price(state: State, engine: Engine, objective: Objective) -> float:
+    """In misses a second and replica, in steps: each new price costs a new table."""
+    usual = _usual(state)
+    allowed = budgets.allowed(state.budget, objective.percentile, usual)
+    exact = price(engine, usual * budgets.trust(state.budget), allowed, budgets.easiest(state.budget))
+    return PRICE_STEP ** round(math.log(exact, PRICE_STEP))
+
+
+def _usual(state: State) -> float:
+    return state.typical / state.typical_weight if state.typical_weight else 1.0
+
+
+def _needs(
+    state: State, look: Observation, engine: Engine, plan: Table, profile: EngineProfile, paid: float
+) -> tuple[State, int, int, float]:
+    """The replicas what comes now needs, those the hold keeps, and the rate."""
+    start = state.start_seconds or profile.start_seconds
+    trust = budgets.trust(state.budget)
+    rate = demand.certain(state.seen, start)
+    slack = plan.replicas(rate * trust * SLACK)
+    rate += max(0, look.waiting - look.ready) / max(DRAIN_SECONDS, start)
+    need = plan.replicas(rate * trust)
+    if state.belief.known < FEW_ANSWERS:
+        # How long answers are is not known yet; how many wait for one is.
+        full = max(1, math.ceil(look.in_flight / (BUSY * profile.slots)))
+        need, slack = min(need, full), min(slack, full)
+    held, closed = hold.remember(state.hold, look.at, slack, start)
+    if closed:
+        came, _ = demand.rate(state.seen, 2 * hold.SLOT)
+        held = hold.judge(held, came, state.late, engine, paid, start)
+        state = replace(state, late=0.0)
+    return replace(state, hold=held), need, hold.peak(held, held.seconds), rate
+
+
+def _moved(
+    state: State, look: Observation, objective: Objective, profile: EngineProfile, need: int, low: int
+) -> tuple[int, str]:
+    """The replicas to have, within every guard, and what binds."""
+    current = look.ready + look.starting
+    start = state.start_seconds or profile.start_seconds
+    inside = min(max(current, objective.least), objective.most)
+    if inside != current:
+        return inside, "the limits say so"
+    if not objective.least and look.at - state.asked >= (IDLE_SECONDS if current else 1e-9):
+        need = low = 0
+    free = look.at - state.turned >= start
+    if need > current:
+        if state.direction < 0 and not free:
+            return current, "the direction changed less than a start-up time ago"
+        steps = min(need, max(UP_FACTOR * current, current + UP_STEP))
+        wanted = min(steps, objective.most)
+        return wanted, "" if wanted == need else "no more are allowed" if wanted == objective.most else "step by step"
+    if low >= current:
+        return current, ""
+    assert state.began is not None
+    if look.at - state.began < max(LEAST_WARM_UP, start) or look.starting or look.waiting > look.ready:
+        return current, "it waits until what runs has settled"
+    if state.direction > 0 and not free:
+        return current, "the direction changed less than a start-up time ago"
+    return max(low, objective.least), ""
+
+
+def _turn(state: State, at: float, change: int) -> State:
+    if not change:
+        return state
+    direction = 1 if change > 0 else -1
+    turned = at if state.direction and direction != state.direction else state.turned
+    return replace(state, direction=direction, turned=turned)
+
+
+def _why(state: State, objective: Objective, engine: Engine, wanted: int, current: int, rate: float, bound: str) -> str:
+    verb = f"{wanted} instead of {current}" if wanted != current else f"{wanted} kept"
+    attained = state.budget.attainment_percent
+    measured = "nothing measured yet" if attained is None else f"{attained:.1f} % in time"
+    text = (
+        f"{verb}: {rate:.2f} requests/s planned for, {100 * engine.missed(max(rate, 1e-6), max(1, wanted)):.1f} % "
+        f"of them late with {wanted}; {measured} for {objective.percentile:g} % within {objective.seconds:g} s; "
+        f"engine {state.belief.speed:.2f} times its profile, need remembered for {state.hold.seconds:g} s"
+    )
+    return f"{text}; {bound}" if bound else text

@@ -1,0 +1,34 @@
+"""Lengths of prompts as counts in bins a fourth of an octave wide: a histogram that gateways can add up. Pure."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+LOWEST: Final = 8.0
+BINS: Final = 56
+"""Up to about 120,000 tokens."""
+NOTHING: Final = (0.0,) * BINS
+POINTS: Final = 12
+
+
+def bin_of(tokens: int) -> int:
+    return min(BINS - 1, max(0, int(4 * math.log2(tokens / LOWEST)))) if tokens > LOWEST else 0
+
+
+def quantiles(counts: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    """(tokens, share) points that stand for the counts, each for an equal part of requests or of tokens, whichever is
+    less: the few long prompts decide who is late."""
+    lengths = [LOWEST * 2 ** ((number + 0.5) / 4) for number in range(BINS)]
+    total = sum(counts)
+    all_tokens = sum(c * t for c, t in zip(counts, lengths, strict=True))
+    points: list[tuple[float, float]] = []
+    tokens = share = 0.0
+    for counted, length in zip(counts, lengths, strict=True):
+        tokens += counted * length
+        share += counted
+        if share and (share >= total / POINTS or tokens >= all_tokens / POINTS):
+            points.append((round(tokens / share, 1), share / total))
+            tokens = share = 0.0
+    if share:
+        points.append((round(tokens / share, 1), share / total))
+    return tuple(points)

@@ -1,0 +1,169 @@
+"""How many requests miss a time to first token, by replicas and arrivals: a queueing model. Pure; seconds.
+
+One replica is a closed network of two stations, the lane that reads prompts and the batch that decodes; their flow
+makes it a server whose speed depends on how many it holds. The gateway draws two replicas and takes the one with
+fewer requests: the mean-field of that rule gives what an arrival finds. Misses are counted over the lengths of
+prompts, not on their mean.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from smallmodel_operator.autoscaling.profile import EngineProfile
+
+ROUNDS: Final = 14
+BEYOND: Final = 24
+"""States looked at with every slot taken."""
+LEAST: Final = 1e-5
+GRID: Final = (0.1, 0.3, 0.5, 0.62, 0.72, 0.8, 0.87, 0.93, 0.97)
+"""Loads at which a curve is computed, as shares of what a replica can carry."""
+OVERLOAD_SLOPE: Final = 2.0
+"""Beyond capacity every request misses, and the backlog grows: counted as more than one miss each, so that a replica
+more always helps."""
+TOGETHER: Final = 1 / 3
+"""Replicas fill up together when more comes for a while, so the second draw helps less than the mean field has it:
+1 / replicas of draws would gain nothing there. Fitted to the simulator with 1 to 8 replicas, two profiles."""
+ALIKE: Final = (1, 2, 4, 8)
+"""Pools of other sizes are taken for the nearest smaller of these: the rule's gain hardly grows beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What requests are: prompts as (tokens, share of requests), and tokens generated in the mean."""
+
+    prompts: tuple[tuple[float, float], ...]
+    generated: float
+
+    @property
+    def mean_prompt(self) -> float:
+        return sum(t * p for t, p in self.prompts)
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A replica as a server.
+
+    `flow[n]`: requests a second with n in it; `lane[n][k]`: share of time with k of them in the lane.
+    """
+
+    flow: tuple[float, ...]
+    lane: tuple[tuple[float, ...], ...]
+
+
+@lru_cache(maxsize=256)
+def replica(profile: EngineProfile, work: Work) -> Replica:
+    prompt = max(work.mean_prompt / profile.prefill_tokens_per_second, 1e-4)
+    generated = max(1.0, work.generated)
+    flow: list[float] = [0.0]
+    lanes: list[tuple[float, ...]] = [(1.0,)]
+    for n in range(1, profile.slots + 1):
+        weights = [1.0]
+        for reading in range(n):
+            slowed = 1.0 if reading == 0 else max(1e-3, 1 - profile.prefill_slowdown)
+            decoded = (n - reading) / (generated * profile.iteration_seconds(n - reading)) * slowed
+            weights.append(weights[-1] * decoded * prompt)
+        total = sum(weights)
+        lanes.append(tuple(w / total for w in weights))
+        flow.append((1 - lanes[-1][0]) / prompt)
+    return Replica(tuple(flow), tuple(lanes))
+
+
+def capacity(profile: EngineProfile, work: Work) -> float:
+    """Requests a second that one replica can carry at most."""
+    return max(replica(profile, work).flow)
+
+
+def met(profile: EngineProfile, work: Work, rate: float, replicas: int) -> list[float]:
+    """Shares of arrivals by the number of requests they find at their replica, at `rate` a second and replica."""
+    flow = replica(profile, work).flow
+    slots = profile.slots
+    alone = replicas**-TOGETHER
+    both = 1 - alone
+    states = slots + BEYOND
+    above = [0.5**n for n in range(states + 2)]
+    weights: list[float] = []
+    for _ in range(ROUNDS):
+        weights = [1.0]
+        for n in range(states):
+            drawn = rate * (alone + both * (above[n] + above[n + 1]))
+            weights.append(weights[-1] * drawn / flow[min(n + 1, slots)])
+        total, tail, change = sum(weights), 0.0, 0.0
+        for n in range(states, -1, -1):
+            tail += weights[n] / total
+            change = max(change, abs(tail - above[n]))
+            above[n] += 0.6 * (tail - above[n])
+        if change < 1e-3:
+            break
+    total = sum(weights)
+    found = [w / total * (alone + both * (above[n] + above[n + 1])) for n, w in enumerate(weights)]
+    return [f / sum(found) for f in found]
+
+
+def miss(profile: EngineProfile, work: Work, objective: float, rate: float, replicas: int) -> float:
+    """The share of requests whose first token comes after `objective` seconds, at `rate` a second and replica."""
+    server = replica(profile, work)
+    most = max(server.flow)
+    if rate >= 0.995 * most:
+        return 1.0
+    speed = profile.prefill_tokens_per_second
+    mean = work.mean_prompt / speed
+    variance = sum(p * (t / speed - mean) ** 2 for t, p in work.prompts)
+    waits: dict[tuple[int, int], tuple[float, float]] = {}
+    for n, share in enumerate(met(profile, work, rate, replicas)):
+        inside = min(n, profile.slots)
+        queued = n - profile.slots + 1 if n >= profile.slots else 0
+        for ahead, part in enumerate(server.lane[inside]):
+            if share * part < LEAST:
+                continue
+            first = profile.iteration_seconds(max(1, inside - ahead))
+            of_all, firsts = waits.get((ahead, queued), (0.0, 0.0))
+            waits[ahead, queued] = (of_all + share * part, firsts + share * part * first)
+    own = [(t / speed, p) for t, p in work.prompts]
+    missed = 0.0
+    for (ahead, queued), (share, firsts) in waits.items():
+        wait, spread = ahead * mean + queued / most, ahead * variance + queued / most**2
+        left = objective - firsts / share
+        missed += share * sum(p * _later(wait, spread, left - s) for s, p in own)
+    return min(1.0, missed)
+
+
+def _later(mean: float, variance: float, than: float) -> float:
+    """P(gamma variable > than), by Wilson and Hilferty's cube root."""
+    if than <= 0:
+        return 1.0
+    if mean <= 0:
+        return 0.0
+    shape = mean * mean / max(variance, 1e-9 * mean * mean)
+    z = ((than / mean) ** (1 / 3) - (1 - 1 / (9 * shape))) * 3 * math.sqrt(shape)
+    return 0.5 * math.erfc(z / math.sqrt(2)) if z < 8 else 0.0
+
+
+@lru_cache(maxsize=512)
+def curve(profile: EngineProfile, work: Work, objective: float, replicas: int) -> tuple[tuple[float, float], ...]:
+    """(requests a second and replica, log of missed share), growing in both."""
+    most = capacity(profile, work)
+    points: list[tuple[float, float]] = []
+    worst = LEAST
+    for share in GRID:
+        worst = max(worst, miss(profile, work, objective, share * most, replicas))
+        points.append((share * most, math.log(worst)))
+    return (*points, (most, 0.0))
+
+
+def missed(profile: EngineProfile, work: Work, objective: float, arrivals: float, replicas: float) -> float:
+    """Missed share at `arrivals` a second over all replicas; above 1 in overload."""
+    size = max((a for a in ALIKE if a <= replicas), default=1)
+    points = curve(profile, work, objective, size)
+    rate = arrivals / replicas
+    most = points[-1][0]
+    if rate >= most:
+        return 1 + OVERLOAD_SLOPE * (rate / most - 1)
+    if rate <= points[0][0]:
+        return math.exp(points[0][1])
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        if rate <= x1:
+            return math.exp(y0 + (y1 - y0) * (rate - x0) / (x1 - x0))
+    return 1.0

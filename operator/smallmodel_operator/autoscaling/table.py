@@ -1,0 +1,84 @@
+"""How many arrivals a second each number of replicas should carry, given what a missed request is worth. Pure.
+
+The value of one more replica is the misses it avoids. A pool grows while that is above the price of a replica, in
+misses a second, so replicas stand where they buy most; the price follows from how many misses the budget has left.
+"""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.autoscaling.queueing import Work, capacity, missed
+
+FULL: Final = 0.97
+"""Of what replicas can carry at most: beyond it no price makes sense, the backlog would grow."""
+STEPS: Final = 16
+EASY: Final = 0.1
+"""Load at which nobody waits for anybody."""
+LEAST_PART: Final = 0.25
+"""Of the allowed misses, to be spent on waiting even where reading the prompts alone takes them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What the model of the queue needs."""
+
+    profile: EngineProfile
+    work: Work
+    objective_seconds: float
+
+    def missed(self, arrivals: float, replicas: float) -> float:
+        return missed(self.profile, self.work, self.objective_seconds, arrivals, replicas)
+
+    @property
+    def alone(self) -> float:
+        """Missed share where nobody waits for anybody."""
+        return self.missed(EASY * self.capacity, 1)
+
+    @property
+    def capacity(self) -> float:
+        return capacity(self.profile, self.work)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`carries[n - 1]`: arrivals a second up to which n replicas are enough; not falling."""
+
+    carries: tuple[float, ...]
+
+    def replicas(self, arrivals: float) -> int:
+        return min(bisect_left(self.carries, arrivals) + 1, len(self.carries))
+
+
+@lru_cache(maxsize=256)
+def table(engine: Engine, price: float, most: int) -> Table:
+    """The table at a price in misses a second and replica."""
+    carries: list[float] = []
+    for n in range(1, most + 1):
+        before = carries[-1] if carries else 0.0
+        low, high = 0.0, FULL * n * engine.capacity
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            gain = middle * (engine.missed(middle, n) - engine.missed(middle, n + 1))
+            low, high = (middle, high) if gain <= price else (low, middle)
+        carries.append(max(before, low))
+    return Table(tuple(carries))
+
+
+def price(engine: Engine, arrivals: float, allowed: float, easiest: float = EASY) -> float:
+    """What a replica may cost in misses a second, for `allowed` share of misses at these arrivals.
+
+    Never as little as a load below `easiest` would take: more replicas than that help nobody who waits.
+    """
+    arrivals = max(arrivals, 1e-3)
+    # What misses with any number of replicas is no reason for more of them.
+    target = max(allowed, engine.alone + LEAST_PART * allowed)
+    low, high = arrivals / (FULL * engine.capacity), arrivals / (min(easiest, 0.9) * engine.capacity)
+    for _ in range(40):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if engine.missed(arrivals, middle) > target else (low, middle)
+    gain = engine.missed(arrivals, high) - engine.missed(arrivals, high + 1)
+    return max(arrivals * gain, 1e-9)

@@ -1,0 +1,86 @@
+"""`slm route ...`: its words and options. What they do is in route.py and route_check.py."""
+
+from typing import Annotated, Literal
+
+import typer
+
+route = typer.Typer(
+    help="Which model suits a request, and whether it may leave: tried on files, no cluster needed.",
+    no_args_is_help=True,
+)
+Dataset = Annotated[str, typer.Option("--dataset", help="A file of examples, or a folder of them.")]
+Format = Annotated[
+    Literal["routellm", "jsonl"],
+    typer.Option("--format", help="routellm: CSV with `prompt` and a True/False column a model; jsonl: the same."),
+]
+Form = Annotated[Literal["table", "json"], typer.Option("--output-format", "-o", help="table or json.")]
+
+
+@route.command(name="train")
+def route_train(
+    dataset: Dataset,
+    output: Annotated[str, typer.Option("--output", help="The classifier's file.")],
+    form: Format = "jsonl",
+    strong: Annotated[str, typer.Option(help="Column of the larger model.")] = "",
+    weak: Annotated[str, typer.Option(help="Column of the smaller model.")] = "",
+    rows: Annotated[
+        Literal["", "even", "all"],
+        typer.Option(
+            help="even: only rows whose prompt's SHA-256 is even, so that the others can test it (routellm's default); "
+            "all (jsonl's)."
+        ),
+    ] = "",
+    said: Form = "table",
+) -> None:
+    """Learn when to escalate from the answers of two models, or (without --strong and --weak) classes of tasks."""
+    from smallmodel_operator.cli.route import train
+
+    chosen = rows or ("even" if form == "routellm" else "all")
+    raise typer.Exit(train(dataset, form, (strong, weak), output, chosen, said))
+
+
+@route.command(name="evaluate")
+def route_evaluate(
+    dataset: Dataset,
+    strong: Annotated[str, typer.Option(help="Column of the larger model.")],
+    weak: Annotated[str, typer.Option(help="Column of the smaller model.")],
+    form: Format = "routellm",
+    classifier: Annotated[
+        str,
+        typer.Option(help="A file of `slm route train`; left out, it is learned from rows with an even SHA-256."),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object; there is no other form.")] = True,
+) -> None:
+    """Test it on the rows whose prompt's SHA-256 is odd: how much of the gap between two models it closes, and when."""
+    from smallmodel_operator.cli.route import evaluate
+
+    raise typer.Exit(evaluate(dataset, form, strong, weak, classifier))
+
+
+@route.command(name="classify")
+def route_classify(
+    classifier: Annotated[str, typer.Option(help="A file of `slm route train`.")],
+    prompts: Annotated[str, typer.Argument(help="JSON lines with `prompt`; - is standard input.")] = "-",
+    text: Annotated[str, typer.Option(help="One prompt, in place of a file.")] = "",
+    explain: Annotated[bool, typer.Option("--explain", help="The n-grams that decided.")] = False,
+    said: Form = "table",
+) -> None:
+    """Say what a classifier says of prompts."""
+    from smallmodel_operator.cli.route import classify
+
+    raise typer.Exit(classify(classifier, prompts, text, explain, said))
+
+
+@route.command(name="check")
+def route_check(
+    file: Annotated[str, typer.Argument(help="The body of a request, JSON as a client sends it; - is standard input.")],
+    policy: Annotated[
+        str, typer.Option(help="YAML with detectors, labels, patterns, denyTerms; left out: all detectors.")
+    ] = "",
+    label: Annotated[list[str] | None, typer.Option(help="A label of the request; as often as needed.")] = None,
+    said: Form = "table",
+) -> None:
+    """Say whether a request could leave the cluster, and why not. Exit code 0: it could, 1: it stays, 2: unreadable."""
+    from smallmodel_operator.cli.route_check import check
+
+    raise typer.Exit(check(file, policy, label or [], said))

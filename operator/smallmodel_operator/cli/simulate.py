@@ -1,0 +1,204 @@
+"""`slm simulate`: what a scaling policy makes of a trace, without a cluster."""
+
+import json
+import math
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from smallmodel_operator.autoscaling.cap import Action
+from smallmodel_operator.autoscaling.objective import Objective
+from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.simulation.baselines import Fixed, Hpa, Knative, KubeAi, Policy
+from smallmodel_operator.simulation.ours import Ours
+from smallmodel_operator.simulation.run import Budget, Limits, Outcome, ceiling, simulate
+from smallmodel_operator.simulation.trace import BadTrace, Trace, read
+
+PERCENTILE: Final = 95.0
+POLICIES: Final = "objective, hpa-inflight:T, hpa-queue:T, knative:T, kubeai:T or fixed:N"
+MOST_REPLICAS: Final = 1000
+MOST_SLOTS: Final = 512
+
+
+class BadInput(ValueError):  # noqa: N818
+    """What was given makes no sense; the message says which part and what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command line says."""
+
+    trace: str
+    profile: str
+    policy: str
+    ttft_milliseconds: float
+    profile_error: float = 1.0
+    start_seconds: float | None = None
+    cost_cap: float | None = None
+    cost_action: str = Action.CAP.value
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile file: the engine, its price, and how many there may be."""
+
+    engine: EngineProfile
+    hourly: float
+    least: int
+    most: int
+
+
+def run(given: Given, as_json: bool) -> int:
+    """Print the outcome; 2 when something given makes no sense."""
+    try:
+        value = outcome(given)
+    except (BadInput, BadTrace, OSError, UnicodeDecodeError) as error:
+        print(f"slm simulate: {error}", file=sys.stderr)
+        return 2
+    if as_json:
+        print(json.dumps(value))
+    else:
+        width = max(map(len, value))
+        for key, found in value.items():
+            print(f"{key:{width}}  {found}")
+    return 0
+
+
+def outcome(given: Given) -> dict[str, Any]:
+    """What the policy gave, and whether any could have held the objective.
+
+    Raises:
+        BadInput, BadTrace, OSError: see the message.
+    """
+    if not (math.isfinite(given.ttft_milliseconds) and given.ttft_milliseconds > 0):
+        raise BadInput(f"--ttft-p95-ms is {given.ttft_milliseconds:g}: give milliseconds above 0.")
+    if not 0.05 <= given.profile_error <= 20:
+        raise BadInput(f"--profile-error is {given.profile_error:g}: from 0.05 to 20 makes sense; 1 is exact.")
+    profile = read_profile(given.profile)
+    engine = profile.engine
+    if given.start_seconds is not None:
+        engine = replace(engine, start_seconds=_number("--start-seconds", given.start_seconds, 0, 86400))
+    limits = Limits(profile.least, profile.most, given.ttft_milliseconds / 1000, PERCENTILE)
+    policy, limits, first = policy_of(given, profile, limits)
+    budget = budget_of(given)
+    with Path(given.trace).open(encoding="utf-8", newline="") as lines:
+        trace = read(lines, given.trace)
+    found = simulate(trace, engine, policy, limits, profile.hourly, first, budget)
+    within = Limits(profile.least, profile.most, limits.objective_seconds, PERCENTILE)
+    return {**found.value(), **feasible(trace, engine, within, found)}
+
+
+def feasible(trace: Trace, engine: EngineProfile, limits: Limits, found: Outcome) -> dict[str, Any]:
+    """Whether any policy can hold the objective: said of the one that has every replica from the beginning."""
+    if found.attainment_percent >= limits.percentile:
+        return {"feasible": True}
+    best = max(found.attainment_percent, ceiling(trace, engine, limits))
+    if best >= limits.percentile:
+        return {"feasible": True, "best_attainment_percent": best}
+    alone = sum(
+        p / engine.prefill_tokens_per_second + engine.iteration_seconds(1) > limits.objective_seconds
+        for p in trace.prompt
+    )
+    why = (
+        f"{limits.most} replicas from the beginning reach {best:g} % of first tokens within "
+        f"{1000 * limits.objective_seconds:g} ms, not {limits.percentile:g} %"
+    )
+    if alone:
+        share = 100 * alone / len(trace.prompt)
+        why += f"; {share:.1f} % of the prompts take longer to read with a replica to themselves"
+    return {"feasible": False, "best_attainment_percent": best, "infeasible_because": why}
+
+
+def budget_of(given: Given) -> Budget | None:
+    """The money for the trace, if there is a limit."""
+    actions = [a.value for a in Action]
+    if given.cost_action not in actions:
+        raise BadInput(f"--cost-action is {given.cost_action!r}: give {', '.join(actions)}.")
+    if given.cost_cap is None:
+        return None
+    return Budget(_number("--cost-cap", given.cost_cap, 0, 1e12), Action(given.cost_action))
+
+
+def policy_of(given: Given, profile: Profile, limits: Limits) -> tuple[Policy, Limits, int | None]:
+    """The policy, the limits it keeps, and how many replicas it begins with (None: the fewest)."""
+    name, colon, text = given.policy.partition(":")
+    if given.policy == "objective":
+        believed = profile.engine.faster(given.profile_error)
+        asked = Objective(limits.objective_seconds, PERCENTILE, limits.least, limits.most)
+        return Ours(asked, believed), limits, None
+    try:
+        target = float(text)
+    except ValueError:
+        target = math.nan
+    if name not in ("hpa-inflight", "hpa-queue", "knative", "kubeai", "fixed") or not colon:
+        raise BadInput(f"--policy is {given.policy!r}: give {POLICIES}.")
+    if not (math.isfinite(target) and target > 0):
+        raise BadInput(f"--policy is {given.policy!r}: after the colon comes a number above 0.")
+    if name == "fixed":
+        count = int(target)
+        if count != target or not limits.least <= count <= limits.most:
+            raise BadInput(
+                f"--policy is {given.policy!r}: the profile allows whole numbers from {limits.least} to {limits.most}."
+            )
+        return Fixed(count), replace(limits, least=count, most=count), count
+    if name.startswith("hpa"):
+        return Hpa(target, name == "hpa-queue", max(1, limits.least), limits.most), limits, None
+    return Knative(target) if name == "knative" else KubeAi(target), limits, None
+
+
+def read_profile(name: str) -> Profile:
+    """The profile in a YAML file.
+
+    Raises:
+        BadInput: it is no such file; the message names the field.
+        OSError: it cannot be read.
+    """
+    try:
+        value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise BadInput(f"{name} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{name} must be a mapping of fields to numbers.")
+    ranges = {
+        "iterationBaseMilliseconds": (0.001, 1e6),
+        "iterationPerSequenceMilliseconds": (0.0, 1e6),
+        "prefillTokensPerSecond": (0.001, 1e9),
+        "prefillSlowdown": (0.0, 1.0),
+        "slots": (1, MOST_SLOTS),
+        "startSeconds": (0.0, 86400.0),
+        "replicaHourlyPrice": (0.0, 1e9),
+        "minReplicas": (0, MOST_REPLICAS),
+        "maxReplicas": (1, MOST_REPLICAS),
+    }
+    unknown, missing = sorted(set(map(str, value)) - set(ranges)), sorted(set(ranges) - set(value))
+    if unknown or missing:
+        told = [f"no field {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(unknown)
+        raise BadInput(f"{name}: {'; '.join(told)}. A profile has {', '.join(ranges)}.")
+    found = {key: _number(f"{name}: {key}", value[key], *bounds) for key, bounds in ranges.items()}
+    for key in ("slots", "minReplicas", "maxReplicas"):
+        if found[key] != int(found[key]):
+            raise BadInput(f"{name}: {key} is {found[key]:g}: give a whole number.")
+    if found["minReplicas"] > found["maxReplicas"]:
+        raise BadInput(f"{name}: minReplicas is above maxReplicas.")
+    engine = EngineProfile(
+        found["iterationBaseMilliseconds"] / 1000,
+        found["iterationPerSequenceMilliseconds"] / 1000,
+        found["prefillTokensPerSecond"],
+        found["prefillSlowdown"],
+        int(found["slots"]),
+        found["startSeconds"],
+    )
+    return Profile(engine, found["replicaHourlyPrice"], int(found["minReplicas"]), int(found["maxReplicas"]))
+
+
+def _number(where: str, value: Any, low: float, high: float) -> float:
+    try:
+        number = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not low <= number <= high:
+        raise BadInput(f"{where} is {value!r}: give a number from {low:g} to {high:g}.")
+    return number

@@ -1,0 +1,38 @@
+"""How many replicas are wanted now, and what a wake takes: from what is seen to what autoscaling asks. Pure."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from smallmodel_operator.api.conditions import Condition
+from smallmodel_operator.autoscaling import sleep
+from smallmodel_operator.core.facts import Snapshot
+
+
+def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.Count:
+    """How many replicas are wanted now: the user's number, or none while the model sleeps."""
+    live = snapshot.child("Deployment", name)
+    current = None if live is None else int(live.get("spec", {}).get("replicas", 1))
+    available = 0 if live is None else int(live.get("status", {}).get("availableReplicas", 0))
+    return sleep.decide(request, current, available, snapshot.traffic, up_seconds(snapshot))
+
+
+def up_seconds(snapshot: Snapshot) -> float:
+    """For how long the model has answered, by its own conditions: Ready alone stays True through a sleep."""
+    known = {c["type"]: c for c in snapshot.previous_status.get("conditions") or []}
+    since = [known.get(kind, {}) for kind in (Condition.READY, Condition.AVAILABLE)]
+    if any(c.get("status") != "True" or not c.get("lastTransitionTime") for c in since):
+        return 0.0
+    latest = max(datetime.fromisoformat(c["lastTransitionTime"].replace("Z", "+00:00")) for c in since)
+    return max(0.0, (snapshot.now - latest).total_seconds())
+
+
+def cold_start(snapshot: Snapshot) -> dict[str, Any]:
+    """What a wake usually takes; gateways forget it when they restart, the status does not."""
+    start = snapshot.traffic.cold_start
+    if start is None:
+        kept = (snapshot.previous_status.get("scaling") or {}).get("coldStart")
+        return {"coldStart": kept} if (kept or {}).get("totalMilliseconds") else {}
+    stages = {stage: round(seconds, 2) for stage, seconds in asdict(start).items()}  # what repeats is no news
+    stages["total"] = sum(stages.values())
+    return {"coldStart": {f"{stage}Milliseconds": round(seconds * 1000) for stage, seconds in stages.items()}}

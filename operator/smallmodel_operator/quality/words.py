@@ -1,0 +1,51 @@
+"""What is said of golden prompts: ids and numbers, never a text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.quality.paired import Verdict
+
+NAMED: Final = 10
+"""Ids in a sentence; status has them all."""
+
+
+def serving(record: Mapping[str, Any]) -> Report:
+    """How the version that serves answers: as it did when it was let in, or not."""
+    failed, accepted = set(record.get("failed") or ()), set(record.get("accepted") or ())
+    if degraded := sorted(failed - accepted):
+        said = (
+            f"What serves does not answer {_ids(degraded)} as expected ({len(failed)} of {record['items']} golden "
+            "prompts in all). Ask them by hand, go back to an earlier version, or correct what is expected."
+        )
+        return Report(Condition.QUALITY_MET, False, Reason.QUALITY_DEGRADED, said)
+    said = f"{record['items'] - len(failed)} of {record['items']} golden prompts are answered as expected."
+    if failed:
+        said += f" Not as expected when it was let in: {_ids(sorted(failed))}."
+    return Report(Condition.QUALITY_MET, True, Reason.GOLDEN_PASSED, said)
+
+
+def held(judged: Mapping[str, Any], config_map: str, *, beside: bool) -> Refused:
+    """Why a new version does not take traffic, and what a person can do."""
+    lost, gained = judged.get("lost") or [], judged.get("gained") or []
+    said = "The new version takes no traffic" + ("; the one before serves on" if beside else "") + "."
+    if lost:
+        said += f" It does not answer {_ids(lost)} as expected"
+        said += f", which that one does, and {len(gained)} others that one does not." if beside else "."
+    if (strict := judged.get("strictPercent", 100)) < 100:
+        said += f" Asked twice, {strict} % of the prompts get the same answer; at temperature 0 it should be all."
+    way = (
+        f"Take other weights, another quantization or engine, or correct what is expected in ConfigMap {config_map!r}."
+    )
+    if judged["verdict"] == Verdict.FAIL:
+        return Refused(Reason.GOLDEN_FAILED, f"{said} That is more than chance. {way}")
+    release = f"`spec.checks.golden.release: {judged['id']!r}` lets this version serve as it is"
+    return Refused(
+        Reason.GOLDEN_INCONCLUSIVE, f"{said} Whether it is worse cannot be told from so few: {release}. Or: {way}"
+    )
+
+
+def _ids(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return ", ".join(f"`{name}`" for name in ids[:NAMED]) + more

@@ -1,0 +1,116 @@
+"""May a request leave? Pure: the same request, policy and labels always give the same answer. Fails closed.
+
+Only a request that was read whole, carries a label that is trusted and not one of those that stay, and in which nothing
+was found may leave. Everything else stays inside, with its reasons: kinds and places, never what was found.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from smallmodel_operator.routing.detect.request import Text, Unread, texts
+from smallmodel_operator.routing.detect.scanner import DETECTORS, BadPattern, Found, Scanner, Undecided
+
+MOST_BYTES: Final = 1024 * 1024
+MOST_PLACES: Final = 5
+"""Places that are told of one kind."""
+_APART: Final = "\n" * 8
+"""Between two texts: further apart than any pattern reaches."""
+NEED_RECOGNIZER: Final = frozenset({"Phi", "Names"})
+
+
+class Verdict(StrEnum):
+    """What may happen to the request."""
+
+    INSIDE = "Inside"
+    MAY_LEAVE = "MayLeave"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What stays inside.
+
+    Args:
+        detectors: Pii, Pci, Secrets; Phi keeps everything inside as long as there is no recognizer behind it.
+        labels: requests with one of these stay.
+        patterns: name and RE2 expression.
+        deny_terms: words and phrases.
+        most_bytes: larger requests stay.
+    """
+
+    detectors: tuple[str, ...] = DETECTORS
+    labels: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    deny_terms: tuple[str, ...] = ()
+    most_bytes: int = MOST_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a request stays: a word in CamelCase; for what was found its detector, kind and places."""
+
+    reason: str
+    detector: str = ""
+    kind: str = ""
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict and all its reasons; none where it may leave."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A policy that is ready to be asked."""
+
+    policy: Policy
+    scanner: Scanner
+    missing: tuple[str, ...]
+
+
+def compiled(policy: Policy) -> Compiled:
+    """Compile a policy once, for many requests.
+
+    Raises:
+        BadPattern: it names an unknown detector, or a pattern that does not run.
+    """
+    unknown = [d for d in policy.detectors if d not in DETECTORS and d not in NEED_RECOGNIZER]
+    if unknown:
+        raise BadPattern(f"unknown detector {unknown[0]!r}: there are {', '.join((*DETECTORS, 'Phi'))}.")
+    scanner = Scanner(policy.detectors, policy.patterns, policy.deny_terms)
+    return Compiled(policy, scanner, tuple(d for d in policy.detectors if d in NEED_RECOGNIZER))
+
+
+def decide(body: bytes, rules: Compiled, labels: Collection[str]) -> Decision:
+    """The decision on a request's body, with the labels that trusted callers gave it."""
+    reasons = [Reason("RecognizerMissing", detector) for detector in rules.missing]
+    if not labels:
+        reasons.append(Reason("Unlabelled"))
+    reasons += [Reason("Label", kind=label) for label in sorted(set(labels) & set(rules.policy.labels))]
+    try:
+        reasons += _found(texts(body, rules.policy.most_bytes), rules.scanner)
+    except (Unread, Undecided) as error:
+        reasons.append(Reason(str(error.args[0])))
+    except Exception:
+        reasons.append(Reason("DetectorFailed"))
+    return Decision(Verdict.INSIDE if reasons else Verdict.MAY_LEAVE, tuple(reasons))
+
+
+def _found(parts: list[Text], scanner: Scanner) -> list[Reason]:
+    """All texts in one pass; only where that finds something, one by one for the places."""
+    whole = scanner.scan(_APART.join(part.text for part in parts))
+    if not whole:
+        return []
+    places: dict[Found, list[str]] = {found: [] for found in sorted(whole)}
+    for part in parts:
+        for found in scanner.scan(part.text):
+            places.setdefault(found, []).append(part.place)
+    return [
+        Reason("Found", found.detector, found.kind, tuple(dict.fromkeys(where))[:MOST_PLACES])
+        for found, where in places.items()
+    ]

@@ -1,0 +1,65 @@
+"""Texts as a reader sees them: without what is invisible, digits and letters that look alike as one. Pure."""
+
+import unicodedata
+from typing import Final
+
+_LOOK_ALIKE: Final = {
+    **dict(zip("АВЕКМНОРСТХУІЈЅԚԜаеорсухіјѕԛԁһ", "ABEKMHOPCTXYIJSQWaeopcyxijsqdh", strict=True)),
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοιν", "ABEZHIKMNOPTYXoiv", strict=True)),
+    "З": "3",
+    "б": "6",
+    "Օ": "O",
+    "օ": "o",
+    "ı": "i",
+    "⁄": "/",
+    "∕": "/",
+    "∶": ":",
+    "․": ".",
+    "‧": ".",
+    "·": ".",
+    "。": ".",
+    "•": ".",
+    "＠": "@",
+    "﹫": "@",
+}
+_CONTROLS: Final = bytes(c for c in range(32) if c not in b"\t\n\r") + b"\x7f"
+
+
+class _Seen(dict[int, str | None]):
+    """What a character is taken for; found out once for each."""
+
+    def __missing__(self, code: int) -> str | None:
+        found = self[code] = _taken_for(chr(code))
+        return found
+
+
+def _taken_for(character: str) -> str | None:
+    if character in _LOOK_ALIKE:
+        return _LOOK_ALIKE[character]
+    category = unicodedata.category(character)
+    if category in ("Cf", "Mn", "Me") or character in "\u115f\u1160\u3164\uffa0\u2800":
+        return None
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    if category == "Pd" or character in "\u2212\u00ad":
+        return "-"
+    return " " if category in ("Zs", "Zl", "Zp") else character
+
+
+_seen: Final = _Seen()
+
+
+def plain(text: str) -> str:
+    """The text with compatibility forms, invisible characters, digits, dashes, blanks and look-alikes made plain."""
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFKC", text).translate(_seen)
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8 without control characters.
+
+    Raises:
+        UnicodeEncodeError: there are halves of surrogate pairs in it.
+    """
+    return text.encode().translate(None, _CONTROLS)

@@ -1,0 +1,205 @@
+"""All patterns of a policy in one pass over a text; what the pass hints at is then looked at closely. Pure.
+
+One automaton (RE2's set) says which patterns occur: most texts have none, and that is all they cost. A marker at the
+end of every text must be among what it found: an automaton that gave up would find nothing, and nothing looks clean.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import re2
+
+from smallmodel_operator.routing.detect import encodings, normal, numbers
+from smallmodel_operator.routing.detect.patterns import PATTERNS, PCI, PII, Pattern
+
+CUSTOM, DENY = "Custom", "DenyTerms"
+DETECTORS: Final = ("Pii", "Pci", "Secrets")
+MOST_LEVELS: Final = 4
+"""Encodings within encodings that are opened."""
+MOST_DECODED: Final = 4
+"""Characters that are decoded of one text, by its length; and 64 Ki more."""
+LONGEST_PATTERN: Final = 1024
+MOST_PATTERNS: Final = 256
+MOST_CANDIDATES: Final = 5000
+"""Matches of one pattern in one text that are checked."""
+_MEMORY: Final = 64 * 1024 * 1024
+_MARKER: Final = "\n\n\n\n\n\n\n\n~slm~end~"
+_RUN: Final = r"[0-9](?:[ \t\r\n.\-_/|:,*()+~]{0,3}[0-9]){8}"
+
+
+class BadPattern(ValueError):  # noqa: N818 - says what is the matter
+    """A policy asks for what cannot be looked for."""
+
+
+class Undecided(Exception):  # noqa: N818 - says what is the matter
+    """A text could not be looked through; `args[0]` is the reason in CamelCase."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """A kind of thing that was found, never the thing."""
+
+    detector: str
+    kind: str
+
+
+class Scanner:
+    """What a policy looks for, compiled.
+
+    Args:
+        detectors: of `DETECTORS`.
+        patterns: a user's own, name and RE2 expression.
+        terms: words and phrases, whatever their case.
+
+    Raises:
+        BadPattern: a pattern is none RE2 can run, matches everything, or there are too many.
+    """
+
+    def __init__(
+        self,
+        detectors: Sequence[str] = DETECTORS,
+        patterns: Sequence[tuple[str, str]] = (),
+        terms: Sequence[str] = (),
+    ) -> None:
+        if len(patterns) + len(terms) > MOST_PATTERNS:
+            raise BadPattern(f"at most {MOST_PATTERNS} patterns and deny-terms are looked for: join some of them.")
+        for name, pattern in patterns:
+            _runs(name, pattern)
+        wanted = frozenset(detectors)
+        own = [p for p in PATTERNS if p.detector in wanted]
+        own += [Pattern(f"{CUSTOM}/{name}", CUSTOM, pattern) for name, pattern in patterns]
+        own += [Pattern("DenyTerm", DENY, _term(term)) for term in terms if term.strip()]
+        self._patterns = own
+        self._close = [_close(p) for p in own]
+        self._kinds = {k.name: PCI if k.name == "CreditCard" else PII for k in numbers.KINDS}
+        self._wanted = wanted
+        self._set = re2.Set.SearchSet(_options())
+        for pattern in (*(p.pattern for p in own), _RUN, *(hint for hint, _ in encodings.FORMS), _MARKER.strip()):
+            self._set.Add(pattern)
+        self._set.Compile()
+        self._run, self._marker = len(own), len(own) + 1 + len(encodings.FORMS)
+        self._forms = set(range(self._run + 1, self._marker))
+        if self._seen("") != {self._marker}:
+            raise BadPattern(
+                "a pattern matches the empty text, and so every request: leave it out, or have it ask for more."
+            )
+
+    def scan(self, text: str) -> set[Found]:
+        """What is in a text, decoded as deeply as it is encoded.
+
+        Raises:
+            Undecided: it could not be looked through to its end.
+        """
+        found: set[Found] = set()
+        left = len(text) * MOST_DECODED + 65536
+        level, seen = [text], {text}
+        for depth in range(MOST_LEVELS + 1):
+            below: list[str] = []
+            for one in level:
+                for coded in self._one(one, found):
+                    left -= len(coded)
+                    if left < 0:
+                        raise Undecided("TooMuchEncoded")
+                    if coded not in seen:
+                        seen.add(coded)
+                        below.append(coded)
+            if not below:
+                return found
+            if depth == MOST_LEVELS:
+                raise Undecided("EncodedTooDeeply")
+            level = below
+        return found
+
+    def _one(self, text: str, found: set[Found]) -> Iterator[str]:
+        """Look at one text as it stands and in plain characters; yields what it holds in another form."""
+        plain = normal.plain(text)
+        for form in {text, plain}:
+            hints = self._seen(form)
+            found.update(self._looked(form, hints))
+            for number in sorted(hints & self._forms):
+                try:
+                    yield from encodings.FORMS[number - self._run - 1][1](form)
+                except encodings.Opaque:
+                    raise Undecided("Opaque") from None
+
+    def _seen(self, text: str) -> set[int]:
+        try:
+            hints = set(self._set.Match(normal.encoded(text + _MARKER)))
+        except UnicodeEncodeError:
+            raise Undecided("NotUtf8") from None
+        if self._marker not in hints:
+            raise Undecided("DetectorFailed")
+        return hints
+
+    def _numbers(self, text: str) -> set[str]:
+        try:
+            return set(numbers.found(text))
+        except numbers.TooMany:
+            raise Undecided("TooMuchToCheck") from None
+
+    def _looked(self, text: str, hints: set[int]) -> Iterator[Found]:
+        if self._run in hints:
+            for kind in self._numbers(text):
+                if self._kinds[kind] in self._wanted:
+                    yield Found(self._kinds[kind], kind)
+        data = ""
+        for number in hints:
+            if number < self._run:
+                data = data or normal.encoded(text).decode()
+                pattern, close = self._patterns[number], self._close[number]
+                if close is None or _occurs(pattern, close, data):
+                    yield Found(pattern.detector, pattern.name)
+
+
+def _occurs(pattern: Pattern, close: "re.Pattern[str]", text: str) -> bool:
+    """Whether one of its matches is valid. Matches may overlap ones that are not: it looks on from the next place."""
+    at = 0
+    for _ in range(MOST_CANDIDATES):
+        match = close.search(text, at)
+        if not match:
+            return False
+        if (not pattern.word or _alone(text, *match.span())) and (pattern.valid is None or pattern.valid(match[0])):
+            return True
+        at = match.start() + 1
+    raise Undecided("TooMuchToCheck")
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Whether no letter or digit stands beside it, and it is no fraction of a number."""
+    before, after = text[max(0, start - 2) : start], text[end : end + 1]
+    joined = before[-1:].isalnum() or before[-1:] == "_" or after.isalnum() or after == "_"
+    return not joined and not (len(before) == 2 and before[1] in ".," and before[0].isdigit())
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    return options
+
+
+def _close(pattern: Pattern) -> "re.Pattern[str] | None":
+    """What looks at a hint closely; None where the hint is all there is. Ours alone, for their repeats are bounded."""
+    if pattern.valid is None and not pattern.word:
+        return None
+    return re.compile(pattern.pattern.replace(r"\pL\pN", r"\w").replace(r"\pL", r"[^\W\d_]"))
+
+
+def _runs(name: str, pattern: str) -> None:
+    if len(pattern) > LONGEST_PATTERN:
+        raise BadPattern(f"pattern {name!r} is longer than {LONGEST_PATTERN} characters.")
+    try:
+        re2.compile(pattern, _options())
+    except re2.error as error:
+        raise BadPattern(
+            f"pattern {name!r} is none that runs in bounded time (RE2's syntax: no look-around, no "
+            f"back-references): {error}."
+        ) from None
+
+
+def _term(term: str) -> str:
+    """A word or phrase as a pattern: alone, in any case, with any blanks."""
+    words = r"\s+".join(re2.escape(word) for word in normal.plain(term).split())
+    return rf"(?i)(?:^|[^\pL\pN]){words}(?:$|[^\pL\pN])"

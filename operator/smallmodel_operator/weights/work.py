@@ -1,0 +1,168 @@
+"""The Job that finds something out about weights: begun, under way, ended, tried again."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.api.names import ROLE_DOWNLOAD, ROLE_INSPECT, WEIGHTS_CLAIM
+from smallmodel_operator.core.facts import Object, Snapshot, Survey, WeightsFacts
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.plan import Note
+from smallmodel_operator.weights import checks, download, evict, jobs, obstacles, progress, result, seen, source
+from smallmodel_operator.weights.types import WeightsRequest
+
+RECHECK_SECONDS: Final = 600.0
+"""Bad weights in a claim may have been replaced; they are read again after this long."""
+UNFILLED_SECONDS: Final = 120.0
+"""Somebody is likely to fill the claim right now, and a look that finds nothing costs a short pod."""
+FIRST_PAUSE: Final = timedelta(seconds=10)
+LONGEST_PAUSE: Final = timedelta(minutes=10)
+_FINAL: Final = checks.FINAL | download.REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Where the finding-out stands."""
+
+    objects: tuple[Object, ...]
+    found: WeightsFacts | Survey | None
+    problem: Refused | NotYet
+    look_again_seconds: float | None = None
+    far: Object = field(default_factory=dict)
+    """How far the download is, for the status."""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def facts(self) -> WeightsFacts | None:
+        return self.found if isinstance(self.found, WeightsFacts) else None
+
+
+def work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> Work:
+    """What the Job for this wish found, or why there is nothing yet."""
+    role = ROLE_DOWNLOAD if isinstance(where, source.Downloaded) else ROLE_INSPECT
+    if role == ROLE_DOWNLOAD and WEIGHTS_CLAIM not in snapshot.claims:
+        # The claim first: its uid is part of the Job, and a Job made before it would be a second one.
+        return Work((), None, NotYet(Reason.DOWNLOADING, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
+    under_way = _under_way(where)
+    live = seen.youngest(snapshot, role, jobs.work(request, where))
+    if live is None:
+        peer = snapshot.inspecting.get(where.artifact)
+        if peer is not None:
+            return Work(
+                (), None, NotYet(Reason.INSPECTING, f"SmallModel {peer!r} inspects the same weights.", after_seconds=5)
+            )
+        return Work((_build(request, where, snapshot, 0),), None, under_way)
+    attempt = seen.attempt(live)
+    ended = seen.ended(live)
+    if ended is None:
+        pods = seen.pods(snapshot, role, live)
+        limit = jobs.reading_seconds(request, where)
+        if role == ROLE_INSPECT and obstacles.overdue(pods, snapshot.now, limit):
+            again = f"Reading the weights took more than {limit // 60} minutes. Trying again."
+            hung = NotYet(Reason.INSPECTION_FAILED, again, after_seconds=1)
+            return Work((_build(request, where, snapshot, attempt + 1),), None, hung)
+        far = progress.shown(snapshot.previous_status, snapshot.now, snapshot.progress)
+        problem = (
+            obstacles.find(where, pods, snapshot.now)
+            or _standing(snapshot, attempt)
+            or (snapshot.progress and progress.news(far, snapshot.progress))
+            or obstacles.between_pods(pods)
+            or under_way
+        )
+        return Work((_build(request, where, snapshot, attempt),), None, problem, far=far)
+    return _ended(request, where, snapshot, live, seen.said(snapshot, role, live), ended)
+
+
+def lies(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> bool:
+    """Whether the file that was described lies in the claim there is now; a claim made anew holds others or none."""
+    names = source.claims(where)
+    if not all(name in snapshot.claims for name in names):
+        return False
+    # An earlier release did not note the claim of pvc://. To read such a file again could wait for ever, for a disk
+    # that the running pods hold on another node.
+    unnoted = isinstance(where, source.ClaimSource) and not facts.claim
+    return unnoted or all(facts.claim == uid(snapshot, name) for name in names)
+
+
+def uid(snapshot: Snapshot, claim: str) -> str:
+    """Of a claim that is there."""
+    return str(snapshot.claims[claim].get("metadata", {}).get("uid", ""))
+
+
+def _ended(
+    request: WeightsRequest,
+    where: source.Source,
+    snapshot: Snapshot,
+    live: Object,
+    said: result.Said | None,
+    ended: Object,
+) -> Work:
+    attempt = seen.attempt(live)
+    passed = (snapshot.now - obstacles.time(ended.get("lastTransitionTime"), snapshot.now)).total_seconds()
+    again = _build(request, where, snapshot, attempt + 1)
+    this = _build(request, where, snapshot, attempt)
+    if isinstance(said, WeightsFacts | Survey):
+        facts = said.facts if isinstance(said, Survey) else said
+        if not lies(where, facts, snapshot):
+            return Work((again,), None, _under_way(where))
+        if request.survey == isinstance(said, Survey) and checks.satisfy(request, facts):
+            return Work((this,), said, _under_way(where))
+    if isinstance(said, result.Failure) and not said.passing:
+        room = evict.room(request, where, snapshot, live, said) or evict.Room()
+        these = (this, room.job) if room.job else (this,)
+        if room.problem is not None:
+            return Work((again,) if room.made else these, None, room.problem, notes=room.notes)
+        return _refused(where, said.reason, f"{said.message} {room.why_not}".rstrip(), passed, these, again)
+    why, reason = str(ended.get("message") or "its pod left no result"), Reason.INSPECTION_FAILED
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds()
+    if isinstance(said, result.Failure):
+        why, reason, pause = said.message, said.reason, max(pause, said.after_seconds)
+    rest = pause - passed
+    if rest <= 0:
+        return Work((again,), None, _under_way(where))
+    if isinstance(said, WeightsFacts | Survey):
+        why = "The pod that looked knows fewer checks than this release."
+    return Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
+
+
+def _refused(
+    where: source.Source, reason: Reason, said: str, passed: float, these: tuple[Object, ...], again: Object
+) -> Work:
+    """What the user must change, and when to look whether they did: `passed` seconds after the look."""
+    if not _may_heal(where, reason):
+        return Work(these, None, obstacles.refused(reason, said))
+    soon = reason in (Reason.WEIGHTS_NOT_FOUND, *checks.OF_THE_KEY)
+    rest = (UNFILLED_SECONDS if soon else RECHECK_SECONDS) - passed
+    healing = obstacles.refused(reason, obstacles.with_way(where, reason, said), recheck_seconds=max(1.0, rest))
+    return Work(these if rest > 0 else (again,), None, healing)
+
+
+def _may_heal(where: source.Source, reason: Reason) -> bool:
+    """Whether what the user must change may change without the SmallModel: a claim's files, a server, a Secret."""
+    return isinstance(where, source.ClaimSource) or reason in (*download.REASONS, *checks.OF_THE_KEY)
+
+
+def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
+    """What the last try refused, while the next one runs: a look at bad weights every 10 minutes is no news."""
+    for condition in snapshot.previous_status.get("conditions") or [] if attempt else []:
+        known = condition.get("type") == Condition.WEIGHTS_READY and condition.get("status") == "False"
+        if known and condition.get("reason") in _FINAL:
+            return obstacles.refused(Reason(condition["reason"]), condition.get("message", ""), recheck_seconds=30)
+    return None
+
+
+def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
+    if isinstance(where, source.Downloaded):
+        # What the hub said once is what is asked for when the file has to be fetched again.
+        known = snapshot.inspected.get(where.artifact)
+        sha256 = where.sha256 or (known.sha256 if known else "")
+        return jobs.download(request, where, attempt, uid(snapshot, WEIGHTS_CLAIM), sha256)
+    claim_uid = uid(snapshot, where.claim) if isinstance(where, source.ClaimSource) else ""
+    return jobs.inspect(request, where, attempt, claim_uid)
+
+
+def _under_way(where: source.Source) -> NotYet:
+    if isinstance(where, source.Downloaded):
+        return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
+    return NotYet(Reason.INSPECTING, "A Job reads the weights' header.", after_seconds=30)

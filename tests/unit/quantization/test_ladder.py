@@ -1,0 +1,104 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.quantization.test_memory import facts
+
+from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.core.facts import Survey, Variant
+from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.quantization.decide import fit
+from smallmodel_operator.quantization.ladder import Budget, Choice, budget, choose
+
+GIB = 2**30
+LADDER = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+
+
+def variant(kind: str) -> Variant:
+    found = facts("3b", kind)
+    return Variant(kind, f"m-{kind}.gguf", found.tensor_bytes, found.repacked_bytes)
+
+
+def survey(*kinds: str, left_out: str = "") -> Survey:
+    return Survey(facts("3b", kinds[0]), tuple(variant(kind) for kind in kinds), left_out)
+
+
+def taken(limit: int | None, *accept: str, held: tuple[str, ...] = LADDER) -> Choice:
+    return choose(survey(*held), accept or LADDER, 4096, 1, Budget(limit, "the limit"))
+
+
+def needed(kind: str) -> int:
+    """Bytes the memory verdict asks for once the file serves."""
+    found = replace(facts("3b", kind))
+    return fit(found, context_size=4096, parallel_slots=1, declared_request=None, limit=None).request_bytes
+
+
+@pytest.mark.parametrize("kind", LADDER)
+def test_the_best_that_fits_is_taken_to_the_byte(kind: str) -> None:
+    assert taken(needed(kind)).type == kind
+    assert taken(needed(kind)).file == f"m-{kind}.gguf"
+    if kind != LADDER[-1]:
+        assert taken(needed(kind) - 1).type == LADDER[LADDER.index(kind) + 1]
+
+
+def test_why_has_the_numbers() -> None:
+    why = taken(3 * GIB, "Q8_0", "Q5_K_M", "Q4_K_M").why
+    assert why.startswith("Q8_0 needs 4.0 GiB, more than the limit; Q5_K_M needs 2.9 GiB and fits the limit")
+
+
+def test_the_users_order_counts_and_not_ours() -> None:
+    assert taken(100 * GIB, "Q4_K_M", "Q8_0").type == "Q4_K_M"
+
+
+def test_what_the_source_lacks_is_passed_over_and_said() -> None:
+    found = taken(100 * GIB, held=("Q4_K_M", "Q5_K_M"))
+    assert found.type == "Q5_K_M"
+    assert "Q8_0 is not in the source" in found.why
+
+
+def test_none_of_the_types_names_both_sides() -> None:
+    with pytest.raises(Refused) as caught:
+        taken(100 * GIB, "Q8_0", held=("Q4_K_M", "F16"))
+    assert (caught.value.reason, caught.value.condition) == (Reason.TYPE_MISSING, Condition.QUANTIZED)
+    assert "names Q8_0; the source holds Q4_K_M, F16" in caught.value.message
+
+
+def test_nothing_fits_says_every_number_and_the_ways_out() -> None:
+    with pytest.raises(Refused) as caught:
+        taken(GIB, "Q8_0", "Q4_K_M")
+    assert (caught.value.reason, caught.value.condition) == (Reason.DOES_NOT_FIT, Condition.QUANTIZED)
+    for said in ("Q8_0 needs 4.0 GiB", "Q4_K_M needs", "contextSize", "limits.memory"):
+        assert said in caught.value.message
+    assert caught.value.recheck_seconds is None
+    with pytest.raises(Refused) as caught:
+        choose(survey("Q8_0"), ("Q8_0",), 4096, 1, budget(None, None, GIB))
+    assert caught.value.recheck_seconds, "a larger node may come"
+    assert "the largest node's 1.0 GiB" in caught.value.message
+
+
+def test_a_file_that_was_left_out_is_said() -> None:
+    found = choose(survey("Q8_0", left_out="`x.gguf`: cut short."), ("Q8_0",), 4096, 1, Budget(None))
+    assert "`x.gguf`: cut short." in found.why
+    assert "no limit is known" in found.why
+
+
+def test_what_sets_the_budget() -> None:
+    assert budget(1, 2, 3).bytes == 1
+    assert budget(None, 2, 3).bytes == 2
+    assert budget(None, None, 3) == Budget(3, "the largest node's 1 MiB", of_nodes=True)
+    assert budget(None, None, None).bytes is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(limit=st.integers(GIB, 10 * GIB), held=st.sets(st.sampled_from(LADDER), min_size=1), data=st.data())
+def test_whatever_is_taken_fits_and_nothing_better_does(limit: int, held: set[str], data: st.DataObject) -> None:
+    accept = tuple(data.draw(st.permutations(LADDER)))
+    fitting = [kind for kind in accept if kind in held and needed(kind) <= limit]
+    wish = (survey(*sorted(held)), accept, 4096, 1, Budget(limit, "the limit"))
+    if fitting:
+        assert choose(*wish).type == fitting[0]
+        return
+    with pytest.raises(Refused) as caught:
+        choose(*wish)
+    assert caught.value.reason is Reason.DOES_NOT_FIT
