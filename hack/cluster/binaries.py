@@ -77,6 +77,7 @@ RECIPES: dict[str, Tool] = {
     "registry": Tool(
         {"registry": "github.com/distribution/distribution/v3/cmd/registry"}, version="v3.0.0", seconds=60
     ),
+    "versitygw": Tool({"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, version="v1.8.0", seconds=120),
     "argocd": Tool(
         {"argocd": "."}, module="argocd", links=("argocd-application-controller", "argocd-repo-server"), seconds=180
     ),

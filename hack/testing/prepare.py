@@ -1,6 +1,6 @@
 """Everything the real tiers need before they start, with progress: packages, programs, images. Fast when cached.
 
-`--long`: what the long tests need besides, a browser and a real network plugin.
+`--long`: what the long tests need besides, a browser, a real network plugin and an S3 store.
 """
 
 import os
@@ -11,7 +11,7 @@ from hack.cluster import calico, packages
 from hack.cluster.binaries import BuildFailed, ensure
 from hack.images.build import build_image
 
-LONG_PROGRAMS = ("calico",)
+LONG_PROGRAMS = ("calico", "versitygw")
 """Minutes to build, and only for the long tests."""
 PROGRAMS = ("kube", "etcd", "containerd", "coredns", "helm", "kwok", "registry", "kube-1.34")
 IMAGES = ("pause", "llamacpp", "toolbox", "clients", "operator", "gateway")

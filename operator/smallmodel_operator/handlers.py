@@ -58,6 +58,12 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         known = body["status"]["weights"]
         return {(namespace, known["artifact"]): dict(known)}
 
+    @kopf.index(*MODELS, id="sources", registry=registry)
+    async def sources(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
+        known = (body.get("status") or {}).get("weights") or {}
+        folders = {key: known[key] for key in ("folder", "previous") if key in known}
+        return {namespace or "": {"source": dict(body["spec"].get("source") or {}), "weights": folders}}
+
     @kopf.index(*PROFILES, id="profiles", registry=registry)
     async def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
         return {name: {"metadata": {"name": name}, "spec": dict(body.get("spec") or {})}}
@@ -80,7 +86,7 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
     async def work(body: kopf.Body, **indices: Any) -> None:
         observer.models = indices["models"]
         observer.profiles, observer.weights = indices["profiles"], indices["weights"]
-        observer.jobs = indices["jobs_by_artifact"]
+        observer.jobs, observer.sources = indices["jobs_by_artifact"], indices["sources"]
         observer.boundaries, observer.tolerated = indices["boundaries"], indices["tolerated"]
         observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
         with metrics.MODELS.track_inprogress():

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     INSPECTING = "Inspecting"
     DOWNLOADING = "Downloading"
+    MAKING_ROOM = "MakingRoom"
     STARTING = "Starting"
     ROLLING_OUT = "RollingOut"
     GATEWAY_SYNCING = "GatewaySyncing"
@@ -156,6 +157,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.PROGRESSING: (_OPERATOR, "Objects are being written or pods started."),
     Reason.INSPECTING: (_OPERATOR, "A Job reads the weights' header."),
     Reason.DOWNLOADING: (_OPERATOR, "A Job downloads the weights and checks them."),
+    Reason.MAKING_ROOM: (_OPERATOR, "A Job removes unused weights from the claim, so that a download finds room."),
     Reason.STARTING: (_OPERATOR, "Pods start and load the weights."),
     Reason.ROLLING_OUT: (_OPERATOR, "New replicas replace old ones; requests are answered meanwhile."),
     Reason.GATEWAY_SYNCING: (_OPERATOR, "The gateways have not taken the model into their configuration yet."),

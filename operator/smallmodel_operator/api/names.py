@@ -29,6 +29,7 @@ ANNOTATION_PROVE: Final = f"{GROUP}/prove"
 ROLE_SERVER: Final = "server"
 ROLE_INSPECT: Final = "inspect"
 ROLE_DOWNLOAD: Final = "download"
+ROLE_EVICT: Final = "evict"
 ROLE_CANDIDATE: Final = "candidate"
 """A new version that answers golden prompts and takes no traffic: no Service selects it."""
 

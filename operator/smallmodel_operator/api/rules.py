@@ -102,11 +102,10 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", _SOURCE,
-        "self.uri.startsWith('oci://') || self.uri.startsWith('pvc://') || self.uri.startsWith('hf://') || "
-        "self.uri.startsWith('https://')",
+        "['oci://', 'pvc://', 'hf://', 's3://', 'https://'].exists(s, self.uri.startsWith(s))",
         f"{_SOURCE}.uri",
-        "`spec.source.uri` must begin with oci://, pvc://, hf:// or https://; nothing else is supported yet.",
-        lambda s: _uri(s).startswith(("oci://", "pvc://", "hf://", "https://")),
+        "`spec.source.uri` must begin with oci://, pvc://, hf://, s3:// or https://; nothing else is supported yet.",
+        lambda s: _uri(s).startswith(("oci://", "pvc://", "hf://", "s3://", "https://")),
     ),
     Rule(
         "SmallModel", _SOURCE,

@@ -17,6 +17,7 @@ from smallmodel_operator.api.names import (
     PROGRESS_PORT,
     ROLE_CANDIDATE,
     ROLE_DOWNLOAD,
+    ROLE_EVICT,
     ROLE_INSPECT,
     ROLE_SERVER,
 )
@@ -76,6 +77,7 @@ MODELS: Final = Party("pods of models", Place.MODELS, {LABEL_ROLE: ROLE_SERVER})
 CANDIDATES: Final = Party("new versions of models", Place.MODELS, {LABEL_ROLE: ROLE_CANDIDATE})
 INSPECTIONS: Final = Party("inspection Jobs", Place.MODELS, {LABEL_ROLE: ROLE_INSPECT})
 DOWNLOADS: Final = Party("download Jobs", Place.MODELS, {LABEL_ROLE: ROLE_DOWNLOAD})
+EVICTIONS: Final = Party("eviction Jobs", Place.MODELS, {LABEL_ROLE: ROLE_EVICT})
 ANYBODY: Final = Party("every pod of the cluster", Place.CLUSTER)
 API_SERVER: Final = Party("API server", Place.BEYOND)
 DNS: Final = Party("DNS", Place.BEYOND)
@@ -85,7 +87,7 @@ CANARIES: Final = Party("the canary's pods", Place.SYSTEM, marked=LABEL_CANARY)
 NODES: Final = Party("nodes", Place.BEYOND)
 CREDENTIALS: Final = Party("the cloud's metadata", Place.BEYOND, cidr=f"{METADATA[0]}/32")
 
-PARTIES: Final = (GATEWAYS, OPERATORS, RELEASE, MODELS, CANDIDATES, INSPECTIONS, DOWNLOADS, CANARIES)
+PARTIES: Final = (GATEWAYS, OPERATORS, RELEASE, MODELS, CANDIDATES, INSPECTIONS, DOWNLOADS, EVICTIONS, CANARIES)
 """Ours: each has policies for both directions."""
 
 _API: Final = (Port(443), Port(6443))

@@ -130,6 +130,7 @@ def fetch_weights(
     revision: Annotated[str, typer.Option()] = "",
     file: Annotated[str, typer.Option()] = "",
     sha256: Annotated[str, typer.Option()] = "",
+    s3_region: Annotated[str, typer.Option(help="the address is of an S3 store of this region")] = "",
     secret: Annotated[str, typer.Option(help="name of the Secret that is mounted")] = "",
     claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
     ca_file: Annotated[str, typer.Option(help="authorities to trust besides the public ones")] = "",
@@ -140,7 +141,21 @@ def fetch_weights(
     from smallmodel_operator.cli.hub import Repository
 
     where = Repository(hub, repository, revision, file) if hub else url
-    raise typer.Exit(answer_and_fetch(Download(where, sha256, folder, artifact, claim, ca_file, secret), port))
+    wish = Download(where, sha256, folder, artifact, claim, ca_file, secret, s3_region=s3_region)
+    raise typer.Exit(answer_and_fetch(wish, port))
+
+
+@app.command(hidden=True)
+def evict_weights(
+    root: Annotated[str, typer.Option()],
+    needed: Annotated[int, typer.Option(help="bytes that have to be free")],
+    before: Annotated[int, typer.Option(help="what was used since then stays; seconds since 1970")],
+    keep: Annotated[list[str] | None, typer.Option(help="folders that stay")] = None,
+) -> None:
+    """Inside an eviction Job: remove unused weights from the claim until there is room."""
+    from smallmodel_operator.cli.evict_weights import evict
+
+    raise typer.Exit(evict(Path(root), frozenset(keep or ()), needed, before))
 
 
 canary = typer.Typer(help="Inside the canary's pods.", no_args_is_help=True)

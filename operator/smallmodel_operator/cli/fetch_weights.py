@@ -2,16 +2,18 @@
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import hub, login
-from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, tell
+from smallmodel_operator.cli.evict_weights import LOCK
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
-from smallmodel_operator.cli.request import Trouble, Wanted
+from smallmodel_operator.cli.request import Show, Trouble, Wanted, nothing
 from smallmodel_operator.cli.transfer import Edge, Transfer, full, patiently
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import gguf, result
@@ -26,7 +28,7 @@ class Download:
     """One file to fetch. `where`: its address, or a hub's repository. `sha256` is empty where the hub is to tell it.
 
     `claim` is the uid of the claim the folder lies in; `ca_file` names further authorities; `secret` is the Secret that
-    is mounted at `credentials`.
+    is mounted at `credentials`; `s3_region` is set where the address is of an S3 store.
     """
 
     where: str | hub.Repository
@@ -37,6 +39,7 @@ class Download:
     ca_file: str = ""
     secret: str = ""
     credentials: str = CREDENTIALS_PATH
+    s3_region: str = ""
 
     @property
     def target(self) -> Path:
@@ -54,13 +57,11 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = wish.target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (target.parent / ".lock").open("w") as lock:
-            _take(lock)
+        with _alone(target.parent):
             if not target.exists():
                 _download(wish, edge, board or Board())
             sha256 = wish.sha256 or _summed(target)
-        facts = read(target, wish.artifact, DOWNLOADED)
+            facts = read(target, wish.artifact, DOWNLOADED)
         said: WeightsFacts | result.Failure = replace(facts, claim=wish.claim, sha256=sha256)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
@@ -68,7 +69,31 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
         said = trouble.failure
     except OSError as error:
         said = _disk_failure(error)
-    return tell(said, message_file)
+    return write(said, message_file)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """In the folder, with its lock: two pods that want the same file download it once, and none is evicted meanwhile.
+
+    The lock is touched at both ends: what was used a moment ago makes no room for others.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("a") as lock:
+            _take(lock)
+            if not _is(lock, folder / LOCK):
+                continue  # the folder was evicted while we waited for it
+            os.utime(lock.fileno())
+            try:
+                yield
+            finally:
+                os.utime(lock.fileno())
+            return
+
+
+def _is(lock: TextIO, path: Path) -> bool:
+    return path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())
 
 
 def _take(lock: TextIO) -> None:
@@ -83,19 +108,26 @@ def _take(lock: TextIO) -> None:
 def _download(wish: Download, edge: Edge, board: Board) -> None:
     """Into a temporary file beside the target, and into its place when it is whole and right."""
     part = wish.target.with_suffix(".part")
-    secret = login.headers(Path(wish.credentials), wish.secret) if wish.secret else {}
-    found = patiently(lambda: _find(wish, secret, edge.stall), edge, board)
-    Transfer(Wanted(found.url, wish.ca_file, secret), found.sha256, part, edge, board).run()
+    show = _login(wish)
+    found = patiently(lambda: _find(wish, show, edge.stall), edge, board)
+    Transfer(Wanted(found.url, wish.ca_file, show), found.sha256, part, edge, board).run()
     _sums(wish.target).write_text(f"{found.sha256}  {DOWNLOADED}\n")
     part.chmod(0o644)
     part.rename(wish.target)
     _sync(part.parent)
 
 
-def _find(wish: Download, secret: Mapping[str, str], timeout: float) -> hub.Found:
+def _login(wish: Download) -> Show:
+    if not wish.secret:
+        return nothing
+    folder = Path(wish.credentials)
+    return login.signed(folder, wish.secret, wish.s3_region) if wish.s3_region else login.headers(folder, wish.secret)
+
+
+def _find(wish: Download, show: Show, timeout: float) -> hub.Found:
     if isinstance(wish.where, str):
         return hub.Found(wish.where, wish.sha256)
-    return hub.find(wish.where, wish.sha256, Wanted(wish.where.endpoint, wish.ca_file, secret), timeout)
+    return hub.find(wish.where, wish.sha256, Wanted(wish.where.endpoint, wish.ca_file, show), timeout)
 
 
 def _sums(target: Path) -> Path:

@@ -79,7 +79,7 @@ def _entries(repository: Repository, ask: Wanted, timeout: float) -> dict[str, d
     url = f"{repository.endpoint}/api/models/{repository.name}/tree/{repository.revision}?recursive=true"
     found: dict[str, dict[str, Any]] = {}
     for _ in range(PAGES):
-        said, url = _page(Wanted(url, ask.ca_file, ask.secret), timeout)
+        said, url = _page(Wanted(url, ask.ca_file, ask.show), timeout)
         found |= {str(entry["path"]): entry for entry in said if entry.get("type") == "file"}
         if not url:
             return found

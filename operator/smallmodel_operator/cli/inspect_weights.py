@@ -53,10 +53,10 @@ def inspect(
         said = result.Failure(bad.reason, bad.message)
     except OSError as error:
         said = result.Failure(Reason.INSPECTION_FAILED, f"The weights cannot be read: {error}.", passing=True)
-    return tell(said, message_file)
+    return write(said, message_file)
 
 
-def tell(said: result.Said, message_file: Path) -> int:
+def write(said: result.Said | result.Evicted, message_file: Path) -> int:
     """Write the result where the kubelet picks it up, and to the log."""
     text = result.encode(said)
     print(text, flush=True)

@@ -1,10 +1,12 @@
 """One HTTPS request of a download: which redirects are followed, whom it trusts, and what each failure is."""
 
 import http.client
+import re
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,9 @@ from smallmodel_operator.weights import download
 from smallmodel_operator.weights.result import Failure
 
 HTTPS_PORT: Final = 443
+ERROR_BYTES: Final = 4096
+_WORD: Final = re.compile(r"[A-Za-z]{1,64}")
+_CODE: Final = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
 
 
 class Trouble(Exception):  # noqa: N818 - it may pass
@@ -27,13 +32,21 @@ class Trouble(Exception):  # noqa: N818 - it may pass
         self.failure = failure
 
 
+Show = Callable[[str], Mapping[str, str]]
+"""What to show at an address: made anew for each request, for a signature is of a moment."""
+
+
+def nothing(_: str) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An address and how to ask there. `secret`: headers for this one host, never sent on to another."""
+    """An address and how to ask there. `show`: headers for this one host, never sent on to another."""
 
     url: str
     ca_file: str = ""
-    secret: Mapping[str, str] = field(default_factory=dict, repr=False)
+    show: Show = field(default=nothing, repr=False)
 
     @property
     def host(self) -> str:
@@ -72,7 +85,7 @@ def open_url(wanted: Wanted, headers: Mapping[str, str], timeout: float) -> Any:
     plain = {"User-Agent": OPERATOR, "Accept-Encoding": "identity", **headers}
     # The scheme is https: it was checked, and redirects elsewhere are refused.
     asked = urllib.request.Request(wanted.url, headers=plain)  # noqa: S310
-    for name, value in wanted.secret.items():
+    for name, value in wanted.show(wanted.url).items():
         asked.add_unredirected_header(name, value)
     try:
         secure = urllib.request.HTTPSHandler(context=trust(wanted.ca_file))
@@ -83,7 +96,7 @@ def open_url(wanted: Wanted, headers: Mapping[str, str], timeout: float) -> Any:
         with error:
             wait = download.retry_after(error.headers.get("Retry-After") or "", datetime.now(UTC))
             answering = urlsplit(error.url or wanted.url).netloc
-            code = error.headers.get("X-Error-Code") or ""
+            code = _word(error)
             raise Trouble(download.refused(answering, error.code, str(error.reason), wait, code)) from error
     except urllib.error.URLError as error:
         raise Trouble(_unreachable(wanted.host, error.reason)) from error
@@ -163,6 +176,17 @@ def _through(host: str) -> str:
     """The proxy that stands between, as urllib finds it in the environment."""
     proxy = urllib.request.getproxies().get("https", "")
     return "" if not proxy or urllib.request.proxy_bypass(host) else f" through the proxy {urlsplit(proxy).netloc}"
+
+
+def _word(error: urllib.error.HTTPError) -> str:
+    """The server's own word for it: a hub's in a header, an S3 store's in its XML."""
+    word = error.headers.get("X-Error-Code") or ""
+    if word:
+        return word if _WORD.fullmatch(word) else ""
+    with suppress(OSError, http.client.HTTPException):
+        found = _CODE.search(error.read(ERROR_BYTES))
+        return found[1].decode() if found else ""
+    return ""
 
 
 def _untrusted(host: str, error: ssl.SSLCertVerificationError) -> Failure:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, find, nothing, read, tell
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, find, nothing, read, write
 from smallmodel_operator.cli.verify_weights import Wish, verify
 from smallmodel_operator.core.facts import Survey, Variant, WeightsFacts
 from smallmodel_operator.weights import gguf, result
@@ -42,7 +42,7 @@ def survey(
         said = result.Failure(bad.reason, bad.message)
     except OSError as error:
         said = result.Failure(Reason.INSPECTION_FAILED, f"The weights cannot be read: {error}.", passing=True)
-    return tell(said, message_file)
+    return write(said, message_file)
 
 
 def read_or_not(file: Path, artifact: str, name: str) -> WeightsFacts | gguf.BadWeights:

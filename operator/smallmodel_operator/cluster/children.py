@@ -6,7 +6,7 @@ write is kept until the watch has caught up with it.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from smallmodel_operator.core.facts import Object, ObjectKey
@@ -64,6 +64,15 @@ class Children:
     def pods(self, model: ModelKey) -> tuple[Object, ...]:
         found = map(_open, self.indices.get("Pod", {}).get(model, ()))
         return tuple(sorted(found, key=lambda p: p["metadata"]["name"]))
+
+    def pod_specs(self, namespace: str) -> Iterator[Object]:
+        """Of all models' pods in a namespace, and of what makes them."""
+        for kind in ("Pod", "Deployment", "Job"):
+            for key, found in self.indices.get(kind, {}).items():
+                if key[0] == namespace:
+                    for obj in map(_open, found):
+                        spec = obj.get("spec") or {}
+                        yield spec if kind == "Pod" else spec["template"]["spec"]
 
     def wrote(self, model: ModelKey, key: ObjectKey, obj: Object) -> None:
         """Remember the server's answer to our own apply."""

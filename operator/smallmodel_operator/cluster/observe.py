@@ -10,7 +10,7 @@ from typing import Any, Final
 import aiohttp
 
 from smallmodel_operator.api.conditions import Condition
-from smallmodel_operator.api.names import BOUNDARY, short_hash
+from smallmodel_operator.api.names import BOUNDARY, LABEL_ROLE, ROLE_DOWNLOAD, short_hash
 from smallmodel_operator.cluster.children import Children, ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.config_maps import ConfigMaps
@@ -23,6 +23,7 @@ from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.room import Room, room, taken_by
 from smallmodel_operator.core.trial import Result
+from smallmodel_operator.weights import evict
 
 ROOM_SECONDS: Final = 10.0
 PODS_A_PAGE: Final = 200
@@ -36,8 +37,8 @@ class Observer:
     """Reads for the reconciler.
 
     `profiles` is an index by name, `tolerated` (tolerations of models' own) by model, `weights` (what statuses know of
-    weights) by namespace and artifact, `jobs` (whose Jobs read weights, and when they ended) by namespace and the
-    artifact's hash.
+    weights) by namespace and artifact, `sources` (what each model wants and has) by namespace, `jobs` (whose Jobs read
+    weights, and when they ended) by namespace and the artifact's hash.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Observer:
         self.tolerated: Mapping[Any, Iterable[Iterable[Object]]] = {}
         self.weights: Mapping[Any, Iterable[Object]] = {}
         self.jobs: Mapping[Any, Iterable[Object]] = {}
+        self.sources: Mapping[Any, Iterable[Object]] = {}
         self._seats: dict[tuple[str, str], tuple[str, float]] = {}
         self._room: tuple[float, Room] = (float("-inf"), Room())
         self._looking: asyncio.Task[None] | None = None
@@ -144,9 +146,14 @@ class Observer:
             config_maps=await self._given.read(model, config_maps),
             traffic=await self._signals.traffic(model),
             boundary=self.boundary(meta["namespace"]),
+            in_use=self._in_use(meta["namespace"]) if _downloads(children) else None,
             progress=await self.progress(pods),
             trials=self.trials(model),
         )
+
+    def _in_use(self, namespace: str) -> frozenset[str] | None:
+        """Looked at while a model downloads only: it costs a walk over the namespace."""
+        return evict.in_use(self.sources.get(namespace, ()), self.children.pod_specs(namespace))
 
     def _inspected(self, namespace: str, own_status: Mapping[str, Any], artifact: str) -> dict[str, WeightsFacts]:
         own = facts_of(own_status)
@@ -212,6 +219,10 @@ class Observer:
 def _checked(facts: WeightsFacts | None) -> bool:
     """Known, and with all the checks of this release."""
     return facts is not None and facts.checks >= CHECKS
+
+
+def _downloads(children: Mapping[Any, Object]) -> bool:
+    return any(obj["metadata"].get("labels", {}).get(LABEL_ROLE) == ROLE_DOWNLOAD for obj in children.values())
 
 
 async def _unknown(_: Iterable[Object]) -> Progress | None:

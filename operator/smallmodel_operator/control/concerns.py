@@ -15,7 +15,7 @@ from smallmodel_operator.core.engine import LLAMA_CPP
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part, Plan, key_of
-from smallmodel_operator.core.remember import weights_status
+from smallmodel_operator.core.remember import previous, weights_status
 from smallmodel_operator.core.units import mebibytes, to_bytes
 from smallmodel_operator.quantization import accelerator
 from smallmodel_operator.quantization import decide as quantization
@@ -64,6 +64,9 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
         if verdict.facts is not None:
             # Remembered at once, whatever is refused after it: the header is read once.
             known = weights_status(verdict.facts, _digest(verdict.artifact))
+            live = snapshot.child("Deployment", resolved.name)
+            if before := previous(snapshot.previous_status, live, verdict.facts):
+                known["previous"] = before
             parts.append(Part(status={"weights": known}))
         parts.append(guard)
         if verdict.blocking and verdict.problem is not None:

@@ -17,13 +17,13 @@ from smallmodel_operator.control import status, verdict
 from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
-from smallmodel_operator.core.plan import Plan
+from smallmodel_operator.core.plan import Note, Plan
 from smallmodel_operator.core.trial import Trial
 from smallmodel_operator.resolve import Site
 
 _EXPECTED = {
     Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.STARTING, Reason.PROGRESSING, Reason.INSPECTING,
-    Reason.DOWNLOADING, Reason.ROLLING_OUT, Reason.PROBE_PENDING,
+    Reason.DOWNLOADING, Reason.MAKING_ROOM, Reason.ROLLING_OUT, Reason.PROBE_PENDING,
 }  # fmt: skip
 """Why a model may be not Ready without anything being wrong."""
 
@@ -55,6 +55,8 @@ class Reconciler:
         self._site = site
         self.busy: Callable[[], bool] = lambda: False
         """Are models waiting for their turn? The loop knows and sets it."""
+        self.noted: Callable[[Note], None] = lambda _: None
+        """Told of each thing that happened once, for metrics."""
         self.want_trials: Callable[[ModelKey, str, tuple[Trial, ...]], None] = lambda *_: None
         """Who runs trials sets it."""
         self._unsaid: dict[ModelKey, datetime] = {}
@@ -102,6 +104,10 @@ class Reconciler:
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
         await self._report(body, snapshot.previous_status, seen.status)
+        for note in plan.notes:
+            said = {"reason": note.reason, "action": "Reconcile", "note": note.message}
+            if await self._events.send(body, warning=False, **said):
+                self.noted(note)
         self.want_trials(model, meta["uid"], plan.trials)  # after the report: a result that stands in it may go
         if self.observer.children.unconfirmed(model):
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, FORGET_SECONDS + 1))

@@ -81,6 +81,8 @@ class WeightsFacts:
     """SHA-256 of that public key (DER)."""
     sha256: str = ""
     """Of a downloaded file, as it was checked."""
+    folder: str = ""
+    """Of a downloaded file, in the claim `smallmodel-weights`."""
     format: str = GGUF
     """What they are stored as; `file` is the folder where they are several files."""
 
@@ -164,6 +166,8 @@ class Snapshot:
     traffic: Traffic = field(default=Traffic())
     """What the gateways say of the model."""
     boundary: Boundary = field(default=Boundary())
+    in_use: frozenset[str] | None = None
+    """Folders of the claim `smallmodel-weights` that models use or may go back to, while this one downloads."""
     progress: Progress | None = None
     """How far the download of the weights is, as its pod says."""
     trials: Mapping[str, Result] = field(default_factory=dict)

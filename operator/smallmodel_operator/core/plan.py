@@ -16,6 +16,15 @@ def key_of(obj: Object) -> ObjectKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something that happened once: an event for people, a number for metrics."""
+
+    reason: str
+    message: str
+    evicted_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One concern's share of the plan.
 
@@ -36,6 +45,7 @@ class Part:
     trials: tuple[Trial, ...] = ()
     """What is wanted to be known of pods; those under way that are not wanted any more end."""
     look_again_seconds: float | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class Plan:
     status: Mapping[str, Any]
     problems: tuple[Refused, ...]
     look_again_seconds: float | None
+    notes: tuple[Note, ...] = ()
     prune: bool = True
     """False while something is refused or waited for: then nothing that runs is taken away."""
     trials: tuple[Trial, ...] = ()
@@ -77,6 +88,7 @@ class Plan:
             status={k: v for p in parts for k, v in p.status.items()},
             problems=tuple(r for p in parts for r in p.problems),
             look_again_seconds=min(again, default=None),
+            notes=tuple(n for p in parts for n in p.notes),
             prune=prune,
             trials=tuple(t for p in parts for t in p.trials),
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.core.facts import Object, WeightsFacts
 
 
 def _camel(name: str) -> str:
@@ -31,3 +31,29 @@ def facts_of(status: Mapping[str, Any]) -> WeightsFacts | None:
         default = "" if field.type in (str, "str") else 0
         known[field.name] = weights.get(_NAMES[field.name], default)
     return WeightsFacts(**known)
+
+
+def previous(status: Mapping[str, Any], live: Object | None, facts: WeightsFacts) -> dict[str, Any]:
+    """`status.weights.previous`: what the model served before it came to these weights, so that it can go back.
+
+    Args:
+        status: of the model so far.
+        live: its Deployment, which says whether what the status describes ever served.
+        facts: of the weights it comes to.
+    """
+    before = status.get("weights") or {}
+    kept = dict(before.get("previous") or {})
+    if kept.get("artifact") == facts.artifact:
+        kept = {}
+    if before.get("artifact") in (None, "", facts.artifact) or not _served(live):
+        return kept
+    return {key: before[key] for key in ("artifact", "folder") if before.get(key)}
+
+
+def _served(live: Object | None) -> bool:
+    """All replicas are of the newest template and one answers, or none is wanted."""
+    if live is None:
+        return False
+    status, wanted = live.get("status", {}), live.get("spec", {}).get("replicas", 1)
+    whole = status.get("replicas", 0) == status.get("updatedReplicas", 0)
+    return not wanted or (whole and status.get("availableReplicas", 0) > 0)

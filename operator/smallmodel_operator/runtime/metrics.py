@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
+from smallmodel_operator.core.plan import Note
+
 RECONCILE_SECONDS = Histogram(
     "smallmodel_operator_reconcile_duration_seconds", "Duration of one pass over one SmallModel.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
@@ -30,6 +32,9 @@ BOUNDARY_TIME = Gauge(
     "smallmodel_operator_boundary_last_probe_timestamp_seconds", "When a run of the canary last ended."
 )
 BOUNDARY_NODES = Gauge("smallmodel_operator_boundary_probed_nodes", "Nodes the canary has a valid finding of.")
+EVICTED = Counter(
+    "smallmodel_operator_weights_evicted_bytes", "Bytes of unused weights that made room in claims for downloads."
+)
 BUILD = Info("smallmodel_operator_build", "Version of the operator and of the cluster it talks to.")
 
 
@@ -46,3 +51,8 @@ def reconciled(result: str, seconds: float) -> None:
     """Count one pass."""
     RECONCILES.labels(result).inc()
     RECONCILE_SECONDS.observe(seconds)
+
+
+def noted(note: Note) -> None:
+    """Count what happened once."""
+    EVICTED.inc(note.evicted_bytes)

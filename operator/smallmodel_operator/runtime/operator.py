@@ -159,6 +159,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     events = Events(client, settings.identity)
     reconciler = Reconciler(observer, Applier(client, children), statuses, events, settings.site(), secrets, keys)
     registry = kopf.OperatorRegistry()
+    reconciler.noted = metrics.noted
     loop = Loop(reconciler, metrics.reconciled)
     trials = Trials(lambda: start.masters, loop.pokes.poke)
     observer.trials, reconciler.want_trials = trials.known, trials.want

@@ -3,7 +3,7 @@
 import secrets
 import socket
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from smallmodel_operator.api.names import OPERATOR, SYSTEM_NAMESPACE
 from smallmodel_operator.api.v1alpha1.common import QuantityText
 from smallmodel_operator.resolve import Site
+
+_S3_ENDPOINT: Final = r"^(https://[-A-Za-z0-9.:\[\]]+(/[-\w./]*[-\w])?)?$"
 
 
 def _identity() -> str:
@@ -44,6 +46,12 @@ class Settings(BaseSettings):
     hub_endpoint: Annotated[str, StringConstraints(pattern=r"^https://[-A-Za-z0-9.:\[\]]+(/[-\w./]*[-\w])?$")] = Field(
         "https://huggingface.co", description="What hf:// means: the public hub, or a mirror with its HTTP API."
     )
+    s3_endpoint: Annotated[str, StringConstraints(pattern=_S3_ENDPOINT)] = Field(
+        "", description="What s3:// means: the address of an S3 store, asked by path (ENDPOINT/BUCKET/KEY)."
+    )
+    s3_region: Annotated[str, StringConstraints(pattern=r"^[-a-z0-9]{1,64}$")] = Field(
+        "us-east-1", description="Its region, which is part of what is signed."
+    )
     proxy: Annotated[str, StringConstraints(pattern=r"^(https?://[-A-Za-z0-9.:\[\]]+/?)?$")] = Field(
         "", description="Address downloads go through, without credentials in it; empty: none."
     )
@@ -65,6 +73,10 @@ class Settings(BaseSettings):
     claim_storage_class: str = Field("", description="Its storage class; empty is the cluster's default.")
     claim_access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
         "ReadWriteOnce", description="Its access mode; ReadWriteMany where replicas run on several nodes."
+    )
+
+    claim_eviction: Literal["WhenFull", "Never"] = Field(
+        "WhenFull", description="Whether weights that no model uses or may go back to make room for a download."
     )
 
     @field_validator("watch_namespaces", "gateway_urls", "cluster_networks", mode="before")
@@ -105,9 +117,12 @@ class Settings(BaseSettings):
             gateway_ca=self.gateway_ca,
             ca_config_map=self.ca_config_map,
             hub=self.hub_endpoint,
+            store=self.s3_endpoint,
+            store_region=self.s3_region,
             proxy=self.proxy,
             no_proxy=self.no_proxy,
             claim_size=self.claim_size,
             claim_storage_class=self.claim_storage_class,
             claim_access_mode=self.claim_access_mode,
+            claim_eviction=self.claim_eviction,
         )

@@ -11,6 +11,7 @@ from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import checks, jobs, source
+from smallmodel_operator.weights.parse import parse
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 from smallmodel_operator.weights.work import Work, lies, uid, work
 
@@ -32,7 +33,7 @@ def goes_to(request: WeightsRequest) -> str:
     where = _where(request)
     if not isinstance(where, source.Downloaded):
         return ""
-    address = source.address(where, request.hub)
+    address = source.address(where, request.hub, request.store)
     past = proxy_bypass_environment(urlsplit(address).netloc, {"no": request.no_proxy})
     return request.proxy if request.proxy and not past else address
 
@@ -78,7 +79,7 @@ def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict,
 
 
 def _where(request: WeightsRequest) -> source.Source:
-    found = source.parse(request.uri, request.path, request.sha256)
+    found = parse(request.uri, request.path, request.sha256)
     if request.file and isinstance(found, source.OciSource | source.ClaimSource):
         return replace(found, path=request.file)
     return found
@@ -99,6 +100,7 @@ def _unknown(request: WeightsRequest, where: source.Source, found: Work, part: P
         reports=(report,),
         status={"download": found.far} if found.far else {},
         look_again_seconds=found.look_again_seconds,
+        notes=found.notes,
     )
     return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
 
@@ -129,7 +131,8 @@ def _looked_at_again(
 
 def _bound(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> WeightsFacts:
     """The facts, tied to the claim they were found in."""
-    return replace(facts, claim="".join(uid(snapshot, name) for name in source.claims(where)))
+    folder = where.folder if isinstance(where, source.Downloaded) else ""
+    return replace(facts, claim="".join(uid(snapshot, name) for name in source.claims(where)), folder=folder)
 
 
 def _require(where: source.Source, snapshot: Snapshot) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.core.units import human
+from smallmodel_operator.weights import store
 from smallmodel_operator.weights.result import MAX_WAIT, Failure
 
 REASONS: Final = frozenset(
@@ -130,8 +131,10 @@ def retry_after(text: str, now: datetime) -> int:
 
 
 def refused(host: str, status: int, phrase: str, wait: int, code: str = "") -> Failure:
-    """What an HTTP error is. `wait`: seconds the server asks for; `code`: a hub's own word for it (X-Error-Code)."""
-    said = f"{host} answers {status} {phrase}".rstrip()
+    """What an HTTP error is. `wait`: seconds the server asks for; `code`: a hub's or an S3 store's own word for it."""
+    said = f"{host} answers {status} {phrase}{f' ({code})' if code else ''}".rstrip()
+    if (known := store.refused(said, code, wait)) is not None:
+        return known
     if code == "GatedRepo":
         way = "Accept its terms on its page with the account whose token is in `spec.source.credentialsSecretRef`."
         return Failure(Reason.SOURCE_FORBIDDEN, f"{said}: the repository is gated. {way}")
@@ -168,4 +171,5 @@ def no_room(needed: int, free: int, kept: int) -> Failure:
         f"The claim `smallmodel-weights` is too full: the download needs {human(needed)} ({needed} bytes), "
         f"{human(free)} ({free} bytes) are free and {human(kept)} of them stay free. Enlarge it, or delete folders in "
         "it that no SmallModel uses.",
+        needed_bytes=needed + kept,
     )

@@ -15,6 +15,7 @@ from smallmodel_operator.api.names import (
     OPERATOR,
     PROGRESS_PORT,
     ROLE_DOWNLOAD,
+    ROLE_EVICT,
     ROLE_INSPECT,
     WEIGHTS_CLAIM,
     digest,
@@ -36,6 +37,7 @@ INSPECT_SECONDS: Final = 900
 HASH_SECONDS: Final = 7200
 """The same when all of the file is read to check its SHA-256: 20 GB from a slow network disk."""
 DOWNLOAD_SECONDS: Final = 6 * 3600
+EVICT_SECONDS: Final = 900
 CA_PATH: Final = "/etc/smallmodel-ca"
 KEY_PATH: Final = "/etc/smallmodel-key"
 KEY_FILE: Final = "key.pub"
@@ -112,9 +114,24 @@ def download(
     return _job(request, where, ROLE_DOWNLOAD, attempt, pod, {"activeDeadlineSeconds": DOWNLOAD_SECONDS})
 
 
+def evict(
+    request: WeightsRequest, where: source.Source, attempt: int, needed: int, keep: tuple[str, ...], before: float
+) -> dict[str, Any]:
+    """The Job that makes room in the claim for a download: see `weights.evict`."""
+    args = ["evict-weights", "--root", source.MOUNT_PATH, "--needed", str(needed), "--before", str(int(before))]
+    args += [word for folder in keep for word in ("--keep", folder)]
+    volume = {"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}
+    security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
+    pod = _pod(request, args, security, [volume], [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}])
+    return _job(request, where, ROLE_EVICT, attempt, pod, {"activeDeadlineSeconds": EVICT_SECONDS})
+
+
 def _wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:
     if isinstance(where, source.HttpsSource):
         return ["--url", where.url]
+    if isinstance(where, source.BucketSource):
+        address = source.address(where, request.hub, request.store)
+        return ["--url", address, "--s3-region", request.store_region]
     words = ["--hub", request.hub, "--repository", where.repository, "--revision", where.revision]
     return [*words, "--file", where.file] if where.file else words
 

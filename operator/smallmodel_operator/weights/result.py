@@ -11,6 +11,7 @@ MAX_BYTES: Final = 4096
 """The kubelet keeps no more of a termination message."""
 MAX_TEXT: Final = 512
 MAX_NUMBER: Final = 2**62
+MAX_FOLDERS: Final = 40
 MAX_WAIT: Final = 24 * 3600
 
 EXIT_FOUND: Final = 0
@@ -24,24 +25,41 @@ EXIT_LATER: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there are no facts. `passing`: trying again may help, and not before `after_seconds` have passed."""
+    """Why there are no facts. `passing`: trying again may help, and not before `after_seconds` have passed.
+
+    `needed_bytes`: what has to be free in the claim, where that is why; 0 where it is not known.
+    """
 
     reason: Reason
     message: str
     passing: bool = False
     after_seconds: int = 0
+    needed_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """What was removed from the claim, the first `MAX_FOLDERS` by name; and the bytes of what is unused still."""
+
+    folders: tuple[str, ...]
+    freed_bytes: int
+    unused_bytes: int
 
 
 Said = WeightsFacts | Survey | Failure
 
 
-def encode(result: Said) -> str:
+def encode(result: Said | Evicted) -> str:
     """Termination message of a Job."""
+    if isinstance(result, Evicted):
+        gone = {"folders": result.folders[:MAX_FOLDERS], "freed": result.freed_bytes, "unused": result.unused_bytes}
+        return json.dumps({"evicted": gone})
     if isinstance(result, Failure):
         # Multi-byte characters may take 6 bytes each in JSON's escapes; 500 of them leave room for the rest.
         message = result.message if len(result.message) <= 500 else result.message[:499] + "…"
-        said = {"reason": result.reason.value, "message": message, "passing": result.passing}
-        return json.dumps({"error": {**said, "afterSeconds": result.after_seconds}})
+        error = {"reason": result.reason.value, "message": message, "passing": result.passing}
+        waits = {"afterSeconds": result.after_seconds, "neededBytes": result.needed_bytes}
+        return json.dumps({"error": {**error, **waits}})
     if isinstance(result, Survey):
         variants = [list(asdict(v).values()) for v in result.variants]
         survey = {"facts": _short(result.facts), "variants": variants, "leftOut": result.left_out}
@@ -60,15 +78,30 @@ def decode(text: str) -> Said | None:
         data = json.loads(text)
         if "error" in data:
             error = data["error"]
-            after = error.get("afterSeconds", 0)
-            wait = after if type(after) is int and 0 <= after <= MAX_WAIT else 0
-            return Failure(Reason(error["reason"]), str(error["message"])[:2000], error.get("passing") is True, wait)
+            wait = _number(error.get("afterSeconds"), MAX_WAIT)
+            needed = _number(error.get("neededBytes"), MAX_NUMBER)
+            message = str(error["message"])[:2000]
+            return Failure(Reason(error["reason"]), message, error.get("passing") is True, wait, needed)
         return _survey(data["survey"]) if "survey" in data else _facts(data["facts"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def exit_code(said: Said) -> int:
+def evicted(text: str) -> Evicted | None:
+    """The result in an eviction's termination message; None when it is not one."""
+    try:
+        said = json.loads(text)["evicted"]
+        folders = tuple(name for name in said["folders"] if isinstance(name, str) and len(name) <= 128)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return Evicted(folders, _number(said.get("freed"), MAX_NUMBER), _number(said.get("unused"), MAX_NUMBER))
+
+
+def _number(value: Any, most: int) -> int:
+    return value if type(value) is int and 0 <= value <= most else 0
+
+
+def exit_code(said: Said | Evicted) -> int:
     """What the Job controller is to do."""
     if not isinstance(said, Failure):
         return EXIT_FOUND

@@ -1,6 +1,8 @@
 """The Jobs of a model's weights and their pods, as a snapshot shows them. Pure."""
 
-from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_ROLE, short_hash
+from datetime import datetime
+
+from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_ROLE, ROLE_EVICT, short_hash
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.weights import jobs, obstacles, result
 
@@ -38,3 +40,31 @@ def said(snapshot: Snapshot, role: str, job: Object) -> result.Said | None:
     """What the youngest pod that said something said."""
     found = (obstacles.last_words(pod) for pod in pods(snapshot, role, job))
     return next((said for said in found if said is not None), None)
+
+
+def freed(snapshot: Snapshot, job: Object) -> result.Evicted | None:
+    """What the youngest pod of an eviction that said something said."""
+    for pod in pods(snapshot, ROLE_EVICT, job):
+        for state in pod.get("status", {}).get("containerStatuses", []):
+            ended = state.get("state", {}).get("terminated") or {}
+            if (said := result.evicted(ended.get("message", ""))) is not None:
+                return said
+    return None
+
+
+def ended(job: Object) -> Object | None:
+    """The condition that says how a Job ended; None while it has not."""
+    found = {c["type"]: c for c in job.get("status", {}).get("conditions", []) if c.get("status") == "True"}
+    return found.get("Complete") or found.get("Failed")
+
+
+def began(job: Object) -> float:
+    """When a Job was made, in seconds since 1970."""
+    stamp = job["metadata"].get("creationTimestamp")
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp() if stamp else 0.0
+
+
+def planned(job: Object) -> Object:
+    """A live Job as it was planned: what it said is still needed, whatever would be planned in its place now."""
+    meta = {key: job["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": job["spec"]}

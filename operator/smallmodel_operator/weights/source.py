@@ -1,11 +1,10 @@
-"""spec.source -> where the weights are and how a pod mounts them."""
+"""Where the weights are and how a pod mounts them."""
 
 import hashlib
 import posixpath
-import re
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import WEIGHTS_CLAIM
@@ -16,14 +15,6 @@ VOLUME: Final = "weights"
 DOWNLOADED: Final = "model.gguf"
 """Name of a downloaded file inside its folder `sha256-<hash>` of the claim."""
 MAX_ARTIFACT: Final = 128
-
-_OCI: Final = re.compile(r"^(?P<repository>[A-Za-z0-9][\w.:/-]*?)(?::[\w.-]+)?@(?P<digest>sha256:[0-9a-f]{64})$")
-_HUB: Final = re.compile(
-    r"^(?P<repository>[A-Za-z0-9][-\w.]{0,95}/[A-Za-z0-9][-\w.]{0,95})@(?P<revision>[0-9a-f]{40})(/(?P<file>[ -~]+))?$",
-    re.ASCII,
-)
-_CLAIM: Final = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-_SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +58,11 @@ class ClaimSource:
         return "A file in a claim may change unnoticed; with `spec.source.sha256` it is checked when it is inspected."
 
 
-@dataclass(frozen=True, slots=True)
-class HttpsSource:
-    """One GGUF file, downloaded once into the claim `smallmodel-weights` of the model's namespace."""
+class _Summed:
+    """One file with its SHA-256 in the spec, downloaded once into the claim `smallmodel-weights` of the namespace."""
 
-    url: str
+    __slots__ = ()
     sha256: str
-
     path = DOWNLOADED
 
     @property
@@ -92,6 +81,23 @@ class HttpsSource:
     @property
     def mutable(self) -> str:
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsSource(_Summed):
+    """One GGUF file at an address."""
+
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSource(_Summed):
+    """One GGUF file in a bucket of the S3 store."""
+
+    bucket: str
+    key: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +131,9 @@ class HubSource:
         return ""
 
 
-Downloaded = HttpsSource | HubSource
+Downloaded = HttpsSource | HubSource | BucketSource
 """Fetched by a Job into the claim `smallmodel-weights`."""
-Source = OciSource | ClaimSource | HttpsSource | HubSource
-
-
-def parse(uri: str, path: str, sha256: str) -> Source:
-    """A source from `spec.source`.
-
-    Raises:
-        Refused: the URI names nothing immutable or nothing we can mount. The CRD refuses the same, earlier.
-    """
-    if sha256 and not _SHA256.match(sha256):
-        raise _refused("`spec.source.sha256` must be 64 lower-case hex digits (`sha256sum FILE` prints them).")
-    scheme, _, rest = uri.partition("://")
-    if scheme == "oci":
-        return _oci(rest, path)
-    if scheme == "pvc":
-        return _claim(rest, path, sha256)
-    if scheme == "https":
-        return _https(uri, path, sha256)
-    if scheme == "hf":
-        return _hub(rest, path, sha256)
-    raise _refused(f"`spec.source.uri` {uri[:80]!r} must begin with oci://, pvc://, hf:// or https://.")
+Source = OciSource | ClaimSource | Downloaded
 
 
 def claims(source: Source) -> tuple[str, ...]:
@@ -157,9 +143,23 @@ def claims(source: Source) -> tuple[str, ...]:
     return (WEIGHTS_CLAIM,) if isinstance(source, Downloaded) else ()
 
 
-def address(source: Downloaded, hub: str) -> str:
-    """Whom the download asks first; `hub` is the hub's endpoint here."""
-    return source.url if isinstance(source, HttpsSource) else hub
+def address(source: Downloaded, hub: str, store: str) -> str:
+    """Whom the download asks first; `hub` and `store` are the endpoints of a model hub and of the S3 store here.
+
+    Raises:
+        Refused: the operator was not told of an S3 store.
+    """
+    if isinstance(source, HttpsSource):
+        return source.url
+    if isinstance(source, HubSource):
+        return hub
+    if not store:
+        raise Refused(
+            Reason.FEATURE_MISSING,
+            "s3:// needs the address of the S3 store: set the chart's value `downloads.s3.endpoint`.",
+            condition=Condition.WEIGHTS_READY,
+        )
+    return f"{store}/{source.bucket}/{quote(source.key)}"
 
 
 def volume(source: Source) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -185,64 +185,6 @@ def model_path(source: Source, file: str) -> str:
     return posixpath.normpath(posixpath.join(MOUNT_PATH, known)) if known else ""
 
 
-def _oci(rest: str, path: str) -> OciSource:
-    match = _OCI.match(rest)
-    if not match:
-        raise _refused(
-            f"`spec.source.uri` oci://{rest[:80]} must name a digest: oci://registry/repository@sha256:… "
-            "(a tag alone may change; `crane digest`, `oras resolve` or the registry's page show it)."
-        )
-    return OciSource(f"{match['repository']}@{match['digest']}", match["digest"], _relative(path))
-
-
-def _claim(rest: str, path: str, sha256: str) -> ClaimSource:
-    claim, _, inner = rest.partition("/")
-    if not _CLAIM.match(claim) or len(claim) > 253:
-        raise _refused(f"`spec.source.uri` pvc://{rest[:80]} must be pvc://CLAIM/PATH with the name of a claim.")
-    return ClaimSource(claim, posixpath.join(_relative(inner), _relative(path)).rstrip("/"), sha256)
-
-
-def _hub(rest: str, path: str, sha256: str) -> HubSource:
-    match = _HUB.match(rest)
-    if not match:
-        repository, _, revision = rest.partition("@")
-        branch = revision.partition("/")[0] or "main"
-        raise _refused(
-            f"`spec.source.uri` hf://{rest[:80]} must name a commit: hf://ORGANISATION/REPOSITORY@COMMIT[/FILE] (a "
-            f"branch or tag may change; `git ls-remote https://huggingface.co/{repository[:80]} {branch[:40]}` prints "
-            "the commit)."
-        )
-    file = _relative(match["file"] or "")
-    if file and path:
-        raise _refused("`spec.source.path` must be empty where `spec.source.uri` names the file already.")
-    return HubSource(match["repository"], match["revision"], file or _relative(path), sha256)
-
-
-def _https(uri: str, path: str, sha256: str) -> HttpsSource:
-    try:
-        parts = urlsplit(uri)
-        bad = not parts.hostname or parts.port == 0
-    except ValueError:
-        bad = True
-    if bad or any(c.isspace() or not c.isprintable() for c in uri):
-        raise _refused(f"`spec.source.uri` {uri[:80]!r} is not an https:// address of a file.")
-    if parts.username or parts.password:
-        raise _refused("`spec.source.uri` must not hold a user name or password: everyone may read it.")
-    if not sha256:
-        raise _refused("`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it).")
-    if path:
-        raise _refused("`spec.source.path` must be empty with https://: the address names the one file.")
-    return HttpsSource(uri, sha256)
-
-
-def _relative(path: str) -> str:
-    """A path that stays inside the volume."""
-    clean = posixpath.normpath(path.strip("/")) if path.strip("/") else ""
-    if clean == ".." or clean.startswith("../") or "\0" in clean:
-        raise _refused(f"The path {path[:80]!r} in `spec.source` must stay inside the volume.")
-    return "" if clean == "." else clean
-
-
 def _bounded(base: str, path: str, suffix: str = "") -> str:
     """`base/path` + suffix; a part that is too long is replaced by its hash, so that the name stays unique."""
     name = f"{base}/{path}{suffix}" if path else f"{base}{suffix}"
@@ -250,7 +192,3 @@ def _bounded(base: str, path: str, suffix: str = "") -> str:
         return name
     short = hashlib.sha256(f"{base}/{path}".encode()).hexdigest()[:32]
     return f"{base[: MAX_ARTIFACT - 34 - len(suffix)]}/~{short}{suffix}"
-
-
-def _refused(message: str) -> Refused:
-    return Refused(Reason.INVALID_SPEC, message, condition=Condition.WEIGHTS_READY)

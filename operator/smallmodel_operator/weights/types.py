@@ -21,10 +21,11 @@ class WeightsRequest:
     `enforce_template`: a chat template with a finding is not served, unless its SHA-256 is in `allowed_templates`;
     `wait_for_template`: nor does a pod of declared memory start before it was looked at.
     `ca_config_map`: ConfigMap in the model's namespace whose `ca.crt` the download trusts, too. `credentials`: Secret
-    there for the source. `hub`: endpoint that hf:// means. `proxy`: address downloads go through, but for hosts that
-    `no_proxy` names (as in the environment variable of that name).
+    there for the source. `hub`: endpoint that hf:// means; `store` and `store_region`: those of s3://. `proxy`:
+    address downloads go through, but for hosts that `no_proxy` names (as in the environment variable of that name).
     `survey`: find out in which types the source holds the model; `file`: the one of them to serve, in place of `path`.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
+    `eviction`: WhenFull or Never, whether unused weights in it make room.
     """
 
     name: str
@@ -39,11 +40,14 @@ class WeightsRequest:
     ca_config_map: str = ""
     credentials: str = ""
     hub: str = HUB
+    store: str = ""
+    store_region: str = "us-east-1"
     proxy: str = ""
     no_proxy: str = ""
     claim_size: str = "50Gi"
     storage_class: str = ""
     access_mode: str = "ReadWriteOnce"
+    eviction: str = "WhenFull"
     verification: str = ""
     enforce_template: bool = True
     wait_for_template: bool = False

@@ -8,7 +8,8 @@ from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import ROLE_DOWNLOAD, ROLE_INSPECT, WEIGHTS_CLAIM
 from smallmodel_operator.core.facts import Object, Snapshot, Survey, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
-from smallmodel_operator.weights import checks, download, jobs, obstacles, progress, result, seen, source
+from smallmodel_operator.core.plan import Note
+from smallmodel_operator.weights import checks, download, evict, jobs, obstacles, progress, result, seen, source
 from smallmodel_operator.weights.types import WeightsRequest
 
 RECHECK_SECONDS: Final = 600.0
@@ -30,6 +31,7 @@ class Work:
     look_again_seconds: float | None = None
     far: Object = field(default_factory=dict)
     """How far the download is, for the status."""
+    notes: tuple[Note, ...] = ()
 
     @property
     def facts(self) -> WeightsFacts | None:
@@ -52,8 +54,7 @@ def work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> W
             )
         return Work((_build(request, where, snapshot, 0),), None, under_way)
     attempt = seen.attempt(live)
-    conditions = {c["type"]: c for c in live.get("status", {}).get("conditions", []) if c.get("status") == "True"}
-    ended = conditions.get("Complete") or conditions.get("Failed")
+    ended = seen.ended(live)
     if ended is None:
         pods = seen.pods(snapshot, role, live)
         limit = jobs.reading_seconds(request, where)
@@ -108,13 +109,11 @@ def _ended(
         if request.survey == isinstance(said, Survey) and checks.satisfy(request, facts):
             return Work((this,), said, _under_way(where))
     if isinstance(said, result.Failure) and not said.passing:
-        if not _may_heal(where, said):
-            return Work((this,), None, obstacles.refused(said.reason, said.message))
-        soon = said.reason in (Reason.WEIGHTS_NOT_FOUND, *checks.OF_THE_KEY)
-        rest = (UNFILLED_SECONDS if soon else RECHECK_SECONDS) - passed
-        message = obstacles.with_way(where, said.reason, said.message)
-        healing = obstacles.refused(said.reason, message, recheck_seconds=max(1.0, rest))
-        return Work((this if rest > 0 else again,), None, healing)
+        room = evict.room(request, where, snapshot, live, said) or evict.Room()
+        these = (this, room.job) if room.job else (this,)
+        if room.problem is not None:
+            return Work((again,) if room.made else these, None, room.problem, notes=room.notes)
+        return _refused(where, said.reason, f"{said.message} {room.why_not}".rstrip(), passed, these, again)
     why, reason = str(ended.get("message") or "its pod left no result"), Reason.INSPECTION_FAILED
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds()
     if isinstance(said, result.Failure):
@@ -127,9 +126,21 @@ def _ended(
     return Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
 
 
-def _may_heal(where: source.Source, said: result.Failure) -> bool:
+def _refused(
+    where: source.Source, reason: Reason, said: str, passed: float, these: tuple[Object, ...], again: Object
+) -> Work:
+    """What the user must change, and when to look whether they did: `passed` seconds after the look."""
+    if not _may_heal(where, reason):
+        return Work(these, None, obstacles.refused(reason, said))
+    soon = reason in (Reason.WEIGHTS_NOT_FOUND, *checks.OF_THE_KEY)
+    rest = (UNFILLED_SECONDS if soon else RECHECK_SECONDS) - passed
+    healing = obstacles.refused(reason, obstacles.with_way(where, reason, said), recheck_seconds=max(1.0, rest))
+    return Work(these if rest > 0 else (again,), None, healing)
+
+
+def _may_heal(where: source.Source, reason: Reason) -> bool:
     """Whether what the user must change may change without the SmallModel: a claim's files, a server, a Secret."""
-    return isinstance(where, source.ClaimSource) or said.reason in (*download.REASONS, *checks.OF_THE_KEY)
+    return isinstance(where, source.ClaimSource) or reason in (*download.REASONS, *checks.OF_THE_KEY)
 
 
 def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:

@@ -323,7 +323,7 @@ def test_redirects_are_followed_to_https_only(site: Served, claim: Claim) -> Non
 @pytest.mark.parametrize(("path", "sent_on"), [("to-file", True), ("to-other", False)])
 def test_credentials_stay_with_the_host_they_are_for(site: Served, path: str, sent_on: bool) -> None:
     secret = {"Authorization": "Bearer geheim"}
-    with request.open_url(request.Wanted(site.url(path), secret=secret), {}, 30) as answer:
+    with request.open_url(request.Wanted(site.url(path), show=lambda _: secret), {}, 30) as answer:
         assert answer.status == 200
     first, second = site.held.asked
     assert first.authorization == "Bearer geheim"

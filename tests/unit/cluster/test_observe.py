@@ -195,3 +195,24 @@ async def test_how_far_a_download_is_is_asked_of_the_models_own_pods(observer: O
     observer.progress = ask
     assert (await observer.snapshot(objects.model(), profile=None)).progress == Progress(1, 2, None)
     assert asked == [(objects.ready(),)]
+
+
+async def test_what_is_used_in_the_claim_is_looked_at_while_a_model_downloads(observer: Observer) -> None:
+    mount = {"name": "weights", "subPath": "sha256-b"}
+    claim = {"name": "weights", "persistentVolumeClaim": {"claimName": "smallmodel-weights"}}
+    spec = {"containers": [{"volumeMounts": [mount]}], "volumes": [claim]}
+    asleep = {"metadata": {"name": "other"}, "spec": {"template": {"spec": spec}}}
+    observer.sources = {
+        "support": [
+            {"source": {"uri": "https://h/m", "sha256": "a" * 64}, "weights": {"previous": {"folder": "hf-c"}}}
+        ],
+        "another": [{"source": {"uri": "https://h/m", "sha256": "f" * 64}, "weights": {}}],
+    }
+    observer.children.indices = {"Deployment": {("support", "other"): [asleep], ("another", "x"): [asleep]}}
+    assert (await observer.snapshot(objects.model(), profile=None)).in_use is None
+    body = objects.model()
+    owner, labels = {"uid": body["metadata"]["uid"]}, {"smallmodel.dev/role": "download"}
+    marks = {"name": "bot-download-1", "ownerReferences": [owner], "labels": labels}
+    job = {"kind": "Job", "metadata": marks, "spec": {"template": {"spec": {"containers": []}}}}
+    observer.children.indices["Job"] = {("support", "bot"): [job]}
+    assert (await observer.snapshot(body, profile=None)).in_use == {f"sha256-{'a' * 64}", "sha256-b", "hf-c"}

@@ -1,5 +1,6 @@
 """The whole flow against a fake API server: what is written, in what order, and that rest is rest."""
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -22,7 +23,9 @@ from smallmodel_operator.control import reconcile as module
 from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.core.facts import Boundary, Capabilities
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.core.plan import Note
 from smallmodel_operator.resolve import Site
+from smallmodel_operator.weights import download, result
 
 DECLARED = {"resources": {"requests": {"memory": "1Gi"}}}
 
@@ -32,6 +35,7 @@ class World:
 
     def __init__(self, api: FakeApiServer, fence: Fence | None = None) -> None:
         self.api = api
+        self.pods: list[Any] = []
         client = api.client(fence)
         writer = StatusWriter(client)
         self.children = Children()
@@ -65,6 +69,7 @@ class World:
         self.children.indices = {
             k: {("support", "bot"): v} for k, v in kinds.items() if k not in ("SmallModel", "Event", "Pod", "Secret")
         }
+        self.children.indices["Pod"] = {("support", "bot"): self.pods}
         self.api.sent.clear()
         await self.reconciler.reconcile(self.body())
         return list(kinds_written(self.api))
@@ -75,6 +80,20 @@ class World:
 
     def events(self) -> list[tuple[str, str]]:
         return [(o["type"], o["reason"]) for k, o in self.api.objects.items() if k[0] == "Event"]
+
+    def jobs(self, role: str) -> list[dict[str, Any]]:
+        found = [o for (kind, _, _), o in self.api.objects.items() if kind == "Job"]
+        return [o for o in found if o["metadata"]["labels"]["smallmodel.dev/role"] == role]
+
+    def ends(self, role: str, message: str, kind: str) -> None:
+        """The only Job of this role ends, its pod with this message."""
+        (job,) = self.jobs(role)
+        ended = {"type": kind, "status": "True", "lastTransitionTime": datetime.now(UTC).isoformat()}
+        self.api.put({**job, "status": {"conditions": [ended]}})
+        labels = {**job["metadata"]["labels"], "batch.kubernetes.io/job-name": job["metadata"]["name"]}
+        status = {"containerStatuses": [{"state": {"terminated": {"message": message}}}]}
+        meta = {"name": job["metadata"]["name"], "labels": labels}
+        self.pods.append({"metadata": meta, "spec": job["spec"]["template"]["spec"], "status": status})
 
     def controllers(self, **status: Any) -> None:
         """What the Deployment controller would write."""
@@ -357,3 +376,27 @@ async def test_keys_that_find_no_room_are_the_models_problem(world: World, monke
     monkeypatch.undo()
     await world.step()
     assert world.condition("Stalled")[0] == "False"
+
+
+async def test_a_full_claim_makes_room_and_says_once_what_went(world: World) -> None:
+    told: list[Note] = []
+    world.reconciler.noted = told.append
+    other = {"source": {"uri": "s3://models/other.gguf", "sha256": "c" * 64}, "weights": {}}
+    world.observer.sources = {"support": [other]}
+    world.create(compute=DECLARED, source={"uri": "https://files.test/m.gguf", "sha256": "b" * 64})
+    await world.step()
+    await world.step()
+    world.ends("download", result.encode(download.no_room(1000, 10, 64)), "Failed")
+    await world.step()
+    assert world.condition("WeightsReady") == ("Unknown", "MakingRoom")
+    (job,) = world.jobs("evict")
+    assert f"sha256-{'c' * 64}" in job["spec"]["template"]["spec"]["containers"][0]["args"]
+    world.ends("evict", result.encode(result.Evicted((f"sha256-{'d' * 64}",), 5000, 0)), "Complete")
+    for _ in range(3):
+        await world.step()
+    assert world.events().count(("Normal", "WeightsEvicted")) == 1
+    assert [note.evicted_bytes for note in told] == [5000]
+    (again,) = world.jobs("download")
+    assert again["metadata"]["annotations"]["smallmodel.dev/attempt"] == "1"
+    assert world.jobs("evict") == []
+    assert world.condition("WeightsReady") == ("Unknown", "Downloading")

@@ -1,12 +1,13 @@
 """What an inspection found survives the way through status.weights unchanged."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from smallmodel_operator.api.v1alpha1.smallmodel_status import WeightsStatus
 from smallmodel_operator.core.facts import WeightsFacts
-from smallmodel_operator.core.remember import facts_of, weights_status
+from smallmodel_operator.core.remember import facts_of, previous, weights_status
 
 FACTS = WeightsFacts(
     artifact="sha256:" + "a" * 64, file="model.gguf", file_bytes=3_000_000, tensor_bytes=2_900_000,
@@ -38,3 +39,35 @@ def test_empty_and_zero_fields_are_left_out() -> None:
 )
 def test_an_incomplete_memory_is_none(status: dict[str, object]) -> None:
     assert facts_of(status) is None
+
+
+DEPLOYED = {
+    "spec": {"replicas": 1},
+    "status": {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+}
+OLDER = {"artifact": "sha256:0", "folder": "sha256-0"}
+FORMER = {"artifact": "sha256:a", "folder": "sha256-a"}
+
+
+@pytest.mark.parametrize(
+    ("live", "kept"),
+    [
+        (DEPLOYED, FORMER),
+        ({"spec": {"replicas": 0}}, FORMER),
+        ({**DEPLOYED, "status": {"replicas": 2, "updatedReplicas": 1, "availableReplicas": 1}}, OLDER),
+        ({**DEPLOYED, "status": {"replicas": 1, "updatedReplicas": 1}}, OLDER),
+        (None, OLDER),
+    ],
+    ids=["served", "asleep", "beside-the-one-before", "never-answered", "never-ran"],
+)
+def test_what_served_is_what_one_goes_back_to(live: dict[str, Any] | None, kept: dict[str, str]) -> None:
+    status = {"weights": {**FORMER, "previous": OLDER}}
+    assert previous(status, live, replace(FACTS, artifact="sha256:b")) == kept
+    assert previous(status, live, replace(FACTS, artifact="sha256:a")) == OLDER, "the same weights are no change"
+
+
+def test_who_went_back_keeps_what_they_came_from() -> None:
+    status = {"weights": {**FORMER, "previous": OLDER}}
+    assert previous(status, DEPLOYED, replace(FACTS, artifact="sha256:0")) == FORMER
+    assert previous(status, None, replace(FACTS, artifact="sha256:0")) == {}
+    assert previous({}, DEPLOYED, FACTS) == {}

@@ -271,7 +271,7 @@ def test_a_download_makes_its_claim_first_and_keeps_it() -> None:
     assert "-download-" in world.job["metadata"]["name"]
     world.end(DOWNLOADED)
     verdict = world.step()
-    assert verdict.facts == DOWNLOADED
+    assert verdict.facts == replace(DOWNLOADED, folder="sha256-" + "b" * 64)
     assert verdict.part.kept, "kept also when everything is known"
     assert verdict.mount["subPath"].startswith("sha256-")
 
@@ -641,7 +641,10 @@ def test_what_a_hub_said_once_is_asked_for_ever_after() -> None:
     assert "--sha256" not in world.job["spec"]["template"]["spec"]["containers"][0]["args"]
     found = replace(FACTS, artifact=artifact(world.wish), file="model.gguf", claim="uid-1", sha256="d" * 64)
     world.end(found)
-    assert world.step().facts == found
+    known = world.step().facts
+    assert known is not None
+    assert replace(known, folder="") == found
+    assert known.folder.startswith("hf-")
     another = {"metadata": {"name": WEIGHTS_CLAIM, "uid": "uid-2"}}
     anew = World(world.wish, claims={WEIGHTS_CLAIM: another}, inspected={found.artifact: found})
     anew.step()
@@ -655,6 +658,10 @@ def test_what_a_hub_said_once_is_asked_for_ever_after() -> None:
         ({}, ""),
         (HTTPS, HTTPS["uri"]),
         (HUB, "https://huggingface.co"),
+        (
+            {"uri": "s3://models/m.gguf", "sha256": "b" * 64, "store": "https://s3.test"},
+            "https://s3.test/models/m.gguf",
+        ),
         ({**HUB, "hub": "https://hub.models.svc"}, "https://hub.models.svc"),
         ({**HUB, "proxy": "http://proxy.test:3128"}, "http://proxy.test:3128"),
         ({**HUB, "proxy": "http://proxy.test:3128", "no_proxy": "huggingface.co"}, "https://huggingface.co"),

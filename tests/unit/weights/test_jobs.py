@@ -4,6 +4,7 @@ import pytest
 
 from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_MODEL, LABEL_ROLE, MAX_MODEL_NAME, short_hash
 from smallmodel_operator.weights import jobs, source
+from smallmodel_operator.weights.parse import parse
 from smallmodel_operator.weights.types import WeightsRequest
 
 SHA = "b" * 64
@@ -20,7 +21,7 @@ def request(uri: str = OCI, **changes: Any) -> WeightsRequest:
 
 def built(uri: str = OCI, attempt: int = 0, **changes: Any) -> dict[str, Any]:
     wish = request(uri, **changes)
-    where = source.parse(wish.uri, wish.path, wish.sha256)
+    where = parse(wish.uri, wish.path, wish.sha256)
     if isinstance(where, source.Downloaded):
         return jobs.download(wish, where, attempt, "uid-1", wish.sha256)
     return jobs.inspect(wish, where, attempt, "uid-1" if isinstance(where, source.ClaimSource) else "")
@@ -65,7 +66,7 @@ def test_an_inspection_of_a_claim_knows_it() -> None:
 
 
 def test_a_pinned_file_of_a_claim_is_checked_and_may_take_longer() -> None:
-    plain, pinned = (source.parse("pvc://models/m.gguf", "", sha256) for sha256 in ("", SHA))
+    plain, pinned = (parse("pvc://models/m.gguf", "", sha256) for sha256 in ("", SHA))
     arguments = pod(built("pvc://models/m.gguf", sha256=SHA))["containers"][0]["args"]
     assert arguments[arguments.index("--sha256") + 1] == SHA
     assert jobs.reading_seconds(request(), pinned) > jobs.reading_seconds(request(), plain) > 0
@@ -205,3 +206,9 @@ def test_a_proxy_is_told_as_every_program_reads_it() -> None:
         {"name": "HTTPS_PROXY", "value": "http://proxy.test:3128"},
         {"name": "NO_PROXY", "value": ".svc,mirror.test"},
     ]
+
+
+def test_a_download_from_a_bucket_is_signed_for_its_region() -> None:
+    store = {"store": "https://s3.test", "store_region": "eu-1"}
+    (container,) = pod(built("s3://models/m.gguf", sha256=SHA, **store))["containers"]
+    assert container["args"][:5] == ["fetch-weights", "--url", "https://s3.test/models/m.gguf", "--s3-region", "eu-1"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.core.facts import CHECKS, WeightsFacts
+from smallmodel_operator.weights import result
 from smallmodel_operator.weights.result import MAX_BYTES, MAX_WAIT, Failure, decode, encode
 
 FACTS = WeightsFacts(
@@ -78,3 +79,19 @@ def test_a_pause_that_is_none_counts_for_nothing(after: Any) -> None:
     said = decode(json.dumps({"error": error}))
     assert isinstance(said, Failure)
     assert said.after_seconds == 0
+
+
+def test_what_was_evicted_comes_back_and_always_fits() -> None:
+    said = result.Evicted(tuple(f"sha256-{n:064x}" for n in range(60)), 2**40, 7)
+    text = result.encode(said)
+    assert len(text) <= result.MAX_BYTES
+    assert result.evicted(text) == result.Evicted(said.folders[: result.MAX_FOLDERS], 2**40, 7)
+    assert result.decode(text) is None
+    assert result.evicted(result.encode(FACTS)) is None
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))
+def test_any_json_in_place_of_it_is_survived(data: Any) -> None:
+    for text in (json.dumps(data), json.dumps({"evicted": data}), json.dumps({"evicted": {"folders": data}})):
+        found = result.evicted(text)
+        assert found is None or isinstance(found, result.Evicted)

@@ -4,15 +4,17 @@ from hypothesis import strategies as st
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.weights.parse import parse
 from smallmodel_operator.weights.source import (
     MAX_ARTIFACT,
+    BucketSource,
     ClaimSource,
     HttpsSource,
     HubSource,
     OciSource,
+    address,
     claims,
     model_path,
-    parse,
     volume,
 )
 
@@ -91,7 +93,12 @@ def test_a_download_lies_in_a_folder_named_by_its_digest() -> None:
         ("https://h:x/m.gguf", "", SHA, "not an https:// address"),
         ("https://h/m .gguf", "", SHA, "not an https:// address"),
         ("http://h/m.gguf", "", SHA, "must begin with"),
-        ("s3://b/m.gguf", "", "", "must begin with"),
+        ("s3://models/m.gguf", "", "", "required with s3://"),
+        ("s3://models/m.gguf", "x", SHA, "must be empty with s3://"),
+        ("s3://models", "", SHA, "must be s3://BUCKET/KEY"),
+        ("s3://Models/m.gguf", "", SHA, "must be s3://BUCKET/KEY"),
+        ("s3://models/a/../m.gguf", "", SHA, "without `.` and `..`"),
+        ("gs://b/m.gguf", "", "", "must begin with"),
         ("hf://org/bot", "", "", "git ls-remote https://huggingface.co/org/bot main"),
         ("hf://org/bot@v1.0/m.gguf", "", "", "git ls-remote https://huggingface.co/org/bot v1.0"),
         ("hf://bot@" + "c" * 40, "", "", "must name a commit"),
@@ -183,3 +190,12 @@ def test_files_of_a_hub_have_folders_of_their_own() -> None:
     assert len({where.artifact for where in wheres}) == len(uris)
     long = parse(f"hf://{'o' * 90}/{'r' * 90}@{COMMIT}/{'f' * 200}.gguf", "", "")
     assert len(long.artifact) <= 128
+
+
+def test_a_file_of_a_bucket_needs_a_store() -> None:
+    where = parse("s3://models/q4/a b.gguf", "", SHA)
+    assert isinstance(where, BucketSource)
+    assert (where.artifact, where.folder) == (f"sha256:{SHA}", f"sha256-{SHA}")
+    assert address(where, "", "https://s3.test:9000") == "https://s3.test:9000/models/q4/a%20b.gguf"
+    with pytest.raises(Refused, match="S3 store"):
+        address(where, "", "")

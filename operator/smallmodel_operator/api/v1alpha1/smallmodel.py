@@ -32,7 +32,8 @@ class Source(ApiModel):
         description=(
             "`oci://registry/repository@sha256:…` (an image or artifact mounted as an image volume), "
             "`pvc://claim/path` (a path inside a PersistentVolumeClaim of this namespace), "
-            "`hf://organisation/repository@commit[/file]` (a file of a model hub, downloaded once), or "
+            "`hf://organisation/repository@commit[/file]` (a file of a model hub, downloaded once), "
+            "`s3://bucket/key` (a file of the S3 store the operator was told of; needs `sha256`), or "
             "`https://host/model.gguf` (one GGUF file, downloaded once; needs `sha256`)."
         ),
     )
@@ -49,16 +50,17 @@ class Source(ApiModel):
         max_length=64,
         pattern=r"^([0-9a-f]{64})?$",
         description=(
-            "SHA-256 of the file in hex. Required with https://. With hf:// the hub's own is taken when it is left "
-            "out, and stands in `status.weights.sha256`. With pvc:// it is checked when the weights are inspected, "
-            "once for each claim; not at every start of a pod."
+            "SHA-256 of the file in hex. Required with https:// and s3://. With hf:// the hub's own is taken when it "
+            "is left out, and stands in `status.weights.sha256`. With pvc:// it is checked when the weights are "
+            "inspected, once for each claim; not at every start of a pod."
         ),
     )
     credentials_secret_ref: NameReference | None = Field(
         default=None,
         description=(
-            "Secret of this namespace with `token`, or `username` and `password`, for https:// and hf://. Only the "
-            "download's pod sees it, and shows it to no other host than the source."
+            "Secret of this namespace with `token`, or `username` and `password`, for https:// and hf://; with "
+            "`accessKeyId` and `secretAccessKey` for s3://. Only the download's pod sees it, and shows it to no other "
+            "host than the source."
         ),
     )
     verification: Verification | None = Field(

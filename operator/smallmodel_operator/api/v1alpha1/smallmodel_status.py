@@ -22,6 +22,13 @@ class Endpoint(ApiModel):
     model: str = Field(max_length=64, description="Value of `model` in a request.")
 
 
+class PreviousWeights(ApiModel):
+    """Weights the model served before."""
+
+    artifact: str = Field(default="", max_length=128, description="Name of the immutable set of files.")
+    folder: str = Field(default="", max_length=128, description="Its folder in the claim `smallmodel-weights`.")
+
+
 class WeightsStatus(ApiModel):
     """What the weights are, read from their own header."""
 
@@ -58,6 +65,12 @@ class WeightsStatus(ApiModel):
     sliding_window: int = Field(default=0, ge=0, description="Tokens that a layer of sliding-window attention keeps.")
     sliding_layers: int = Field(default=0, ge=0, description="Number of such layers.")
     claim: str = Field(default="", max_length=64, description="uid of the claim the file lies in.")
+    folder: str = Field(
+        default="", max_length=128, description="Folder of a downloaded file in the claim `smallmodel-weights`."
+    )
+    previous: PreviousWeights | None = Field(
+        default=None, description="What the model served before: kept in the claim, so that it can go back."
+    )
     chat_template: str = Field(
         default="", max_length=64, description="SHA-256 of the chat template in the header; empty when not known."
     )

@@ -1,0 +1,136 @@
+"""Unused weights make room in the claim for a download. Never what a model uses, or may go back to. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.names import ROLE_EVICT, WEIGHTS_CLAIM
+from smallmodel_operator.core.facts import Object, Snapshot
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.plan import Note
+from smallmodel_operator.core.units import human
+from smallmodel_operator.weights import jobs, result, seen, source
+from smallmodel_operator.weights.parse import parse
+from smallmodel_operator.weights.types import WeightsRequest
+
+EVENT: Final = "WeightsEvicted"
+FRESH_SECONDS: Final = 600
+"""What was put or found there by then stays, whoever wanted it: clocks of nodes differ, and pods start late."""
+FOLDER: Final = re.compile(r"(sha256|hf)-[0-9a-f]{64}")
+"""What a download makes. Nothing else in the claim is ever touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A folder of the claim. `touched`: when a download last put or found it there, in seconds since 1970."""
+
+    folder: str
+    size: int
+    touched: float
+
+
+def choose(stored: Iterable[Stored], keep: frozenset[str], needed: int, free: int, before: float) -> tuple[Stored, ...]:
+    """What goes, the longest untouched first and no more than it takes. Nothing, where all of it would not do.
+
+    Args:
+        stored: what the claim holds.
+        keep: folders that are used or may be gone back to.
+        needed: bytes the download has to find free.
+        free: bytes that are.
+        before: what was touched since then stays; seconds since 1970.
+    """
+    chosen: list[Stored] = []
+    unused = (s for s in stored if s.folder not in keep and s.touched < before and FOLDER.fullmatch(s.folder))
+    for one in sorted(unused, key=lambda s: (s.touched, s.folder)):
+        if free >= needed:
+            break
+        chosen.append(one)
+        free += one.size
+    return tuple(chosen) if free >= needed else ()
+
+
+def in_use(models: Iterable[Object], mounting: Iterable[Object]) -> frozenset[str] | None:
+    """Folders that stay; None when every one does.
+
+    Args:
+        models: `spec` and `status.weights` of each SmallModel of the namespace.
+        mounting: specs of their pods and of the templates these are made from.
+    """
+    folders: set[str] = set()
+    for model in models:
+        weights = model.get("weights") or {}
+        folders |= {str(weights.get("folder", "")), str((weights.get("previous") or {}).get("folder", ""))}
+        wanted = _wanted(model.get("source") or {})
+        if wanted is None:
+            return None
+        folders.add(wanted)
+    for spec in mounting:
+        claims = {
+            volume["name"]
+            for volume in spec.get("volumes") or ()
+            if (volume.get("persistentVolumeClaim") or {}).get("claimName") == WEIGHTS_CLAIM
+        }
+        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+            mounts = [m for m in container.get("volumeMounts") or () if m["name"] in claims]
+            folders |= {str(mount.get("subPath", "")).partition("/")[0] for mount in mounts}
+    return frozenset(folders - {""})
+
+
+def _wanted(spec: Mapping[str, Any]) -> str | None:
+    """The folder a model's source is; empty where it is none of the claim, None where it may be any of them."""
+    try:
+        where = parse(str(spec.get("uri", "")), str(spec.get("path", "")), str(spec.get("sha256", "")))
+    except Refused:
+        return ""
+    if isinstance(where, source.ClaimSource):
+        if where.claim != WEIGHTS_CLAIM:
+            return ""
+        return where.path.partition("/")[0] or None
+    return where.folder if isinstance(where, source.Downloaded) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How making room stands: `job` makes it or found none, `made` says it is there, `why_not` why it will not be."""
+
+    job: Object | None = None
+    problem: NotYet | None = None
+    made: bool = False
+    notes: tuple[Note, ...] = ()
+    why_not: str = ""
+
+
+def room(
+    request: WeightsRequest, where: source.Source, snapshot: Snapshot, download: Object, said: result.Failure
+) -> Room | None:
+    """What follows for the claim from a download that found it too full; None where nothing does.
+
+    `download`: the Job that said so.
+    """
+    if said.reason is not Reason.CLAIM_FULL or not said.needed_bytes or not isinstance(where, source.Downloaded):
+        return None
+    if request.eviction != "WhenFull":
+        return Room(why_not="Weights that no model uses are kept (downloads.eviction is Never).")
+    if snapshot.in_use is None:
+        return Room(why_not="A model uses all of the claim (pvc://), so nothing in it is removed.")
+    attempt = seen.attempt(download)
+    live = seen.youngest(snapshot, ROLE_EVICT, jobs.work(request, where))
+    if live is None or seen.attempt(live) != attempt or (ended := seen.ended(live)) is None:
+        keep = tuple(sorted(snapshot.in_use))
+        job = jobs.evict(request, where, attempt, said.needed_bytes, keep, seen.began(download) - FRESH_SECONDS)
+        return Room(job, NotYet(Reason.MAKING_ROOM, "The claim is full: unused weights make room.", after_seconds=30))
+    # What it found stays known until the download is tried again.
+    return _after(seen.freed(snapshot, live), str(ended.get("message", "")), seen.planned(live))
+
+
+def _after(freed: result.Evicted | None, message: str, job: Object) -> Room:
+    if freed is None:
+        return Room(job, why_not=f"Making room did not work: {message or 'its pod left no result'}.")
+    if not freed.folders:
+        return Room(job, why_not=f"What no model uses or may go back to is {human(freed.unused_bytes)}, too little.")
+    names = ", ".join(name[:19] for name in freed.folders[:4]) + (", …" if len(freed.folders) > 4 else "")
+    what = f"{len(freed.folders)} unused weights ({human(freed.freed_bytes)}: {names}) made room in {WEIGHTS_CLAIM}."
+    news = NotYet(Reason.DOWNLOADING, f"{what} The download begins again.", after_seconds=30)
+    return Room(problem=news, made=True, notes=(Note(EVENT, what, freed.freed_bytes),))

@@ -1,0 +1,114 @@
+"""A download that found the claim full, pass by pass."""
+
+from dataclasses import replace
+from typing import Any
+
+from tests.unit.weights.test_decide import CLAIM, World
+from tests.unit.weights.test_jobs import HTTPS, request
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.names import LABEL_ROLE, WEIGHTS_CLAIM
+from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.plan import key_of
+from smallmodel_operator.weights import download, result
+from smallmodel_operator.weights.types import WeightsVerdict
+
+FULL = download.no_room(1000, 10, 64)
+USED = f"sha256-{'c' * 64}"
+GONE = result.Evicted((f"sha256-{'d' * 64}",), 5000, 0)
+
+
+def full(in_use: frozenset[str] | None = frozenset({USED}), **changes: Any) -> World:
+    """The first download has said that there is no room."""
+    world = World(request(**HTTPS, **changes), claims={WEIGHTS_CLAIM: CLAIM}, in_use=in_use)
+    world.step()
+    world.end(FULL)
+    return world
+
+
+def roles(verdict: WeightsVerdict) -> list[str]:
+    return sorted(o["metadata"]["labels"][LABEL_ROLE] for o in verdict.part.objects)
+
+
+def evictions(world: World) -> list[Object]:
+    return [o for o in world.snapshot.children.values() if o["metadata"]["labels"][LABEL_ROLE] == "evict"]
+
+
+def ended(world: World, said: result.Evicted | None, kind: str = "Complete") -> None:
+    """The eviction's pod ends with this message."""
+    (job,) = evictions(world)
+    stamp = world.snapshot.now.isoformat()
+    done = {**job, "status": {"conditions": [{"type": kind, "status": "True", "lastTransitionTime": stamp}]}}
+    labels = {**job["metadata"]["labels"], "batch.kubernetes.io/job-name": job["metadata"]["name"]}
+    message = result.encode(said) if said else ""
+    status = {"containerStatuses": [{"state": {"terminated": {"message": message}}}]}
+    meta = {"name": "evict", "labels": labels, "creationTimestamp": stamp}
+    world.snapshot = replace(
+        world.snapshot,
+        children={**world.snapshot.children, key_of(done): done},
+        pods=(*world.snapshot.pods, {"metadata": meta, "status": status}),
+    )
+
+
+def test_unused_weights_make_room_and_the_download_begins_again() -> None:
+    world = full()
+    verdict = world.step()
+    assert roles(verdict) == ["download", "evict"]
+    assert isinstance(verdict.problem, NotYet)
+    assert verdict.problem.reason is Reason.MAKING_ROOM
+    (job,) = evictions(world)
+    words = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert words[words.index("--needed") + 1] == "1064"
+    assert [w for w in words if w.startswith("sha256-")] == [USED]
+    assert roles(world.step(5)) == ["download", "evict"], "it is waited for"
+    ended(world, GONE)
+    made = world.step(5)
+    assert roles(made) == ["download"]
+    assert made.part.objects[0]["metadata"]["annotations"]["smallmodel.dev/attempt"] == "1"
+    (note,) = made.part.notes
+    assert (note.reason, note.evicted_bytes) == ("WeightsEvicted", 5000)
+    assert "sha256-dddddddddddd" in note.message
+    assert world.step(5).part.notes == ()
+
+
+def test_who_came_to_use_weights_meanwhile_is_heard() -> None:
+    """The list of what stays is part of the Job: another one takes its place."""
+    world = full()
+    world.step()
+    (before,) = evictions(world)
+    world.snapshot = replace(world.snapshot, in_use=frozenset({USED, "sha256-e"}))
+    world.step()
+    (after,) = evictions(world)
+    assert after["metadata"]["name"] != before["metadata"]["name"]
+    assert "sha256-e" in after["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_where_nothing_is_unused_both_numbers_are_said() -> None:
+    world = full()
+    world.step()
+    ended(world, result.Evicted((), 0, 7))
+    verdict = world.step()
+    assert isinstance(verdict.problem, Refused)
+    assert verdict.problem.reason is Reason.CLAIM_FULL
+    assert "1000 bytes" in verdict.problem.message
+    assert "too little" in verdict.problem.message
+    assert roles(world.step(601)) == ["download"], "tried again later"
+
+
+def test_an_eviction_that_broke_off_is_named() -> None:
+    world = full()
+    world.step()
+    ended(world, None, "Failed")
+    verdict = world.step()
+    assert isinstance(verdict.problem, Refused)
+    assert "did not work" in verdict.problem.message
+
+
+def test_nothing_is_removed_where_that_is_the_policy_or_all_is_used() -> None:
+    for world, says in ((full(eviction="Never"), "Never"), (full(in_use=None), "uses all of the claim")):
+        verdict = world.step()
+        assert isinstance(verdict.problem, Refused)
+        assert verdict.problem.reason is Reason.CLAIM_FULL
+        assert says in verdict.problem.message
+        assert roles(verdict) == ["download"]
