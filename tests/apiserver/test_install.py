@@ -169,6 +169,7 @@ def test_the_operator_may_what_it_needs_and_no_more(place: Place, install: Calla
         ("create", "persistentvolumeclaims"),
         ("list", "nodes"),
         ("get", "secrets"),
+        ("get", "configmaps"),  # golden prompts, by name
         ("create", "secrets"),
         ("delete", "secrets"),
     ):
@@ -176,7 +177,6 @@ def test_the_operator_may_what_it_needs_and_no_more(place: Place, install: Calla
     for words in (
         ("list", "secrets"),
         ("watch", "secrets"),
-        ("get", "configmaps"),
         ("create", "pods"),
         ("delete", "persistentvolumeclaims"),
         ("delete", "smallmodels.smallmodel.dev"),

@@ -38,7 +38,7 @@ async def test_the_charts_rights_are_enough(
         stands(await api.get("SmallModel", "bot", namespace), Ready="Serving")
         stands(await api.get("SmallModel", "inspected", namespace), Ready="Serving")
 
-    await eventually(serving, timeout=30)
+    await eventually(serving, timeout=60)
     await apply(api, model(namespace, replicas=1))  # prunes
 
     async def pruned() -> None:
