@@ -78,14 +78,15 @@ BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, 
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory, bot: Engine, breaking: int) -> Iterator[Gateway]:
-    """support/bot answers, support/broken breaks off, support/off is off, support/tight takes 1 a minute."""
+    """support/bot answers, broken breaks off, off is off, tight takes 1 a minute, adapted has an adapter."""
     models = (
         BOT,
         model("support/broken"),
         model("support/off", off=True),
         model("support/tight", requests_per_minute=1),
+        model("support/adapted", lora=True, adapters=(("legal", 0),), request_key=1),
     )
-    ports = {"support/bot": bot.port, "support/tight": bot.port, "support/broken": breaking}
+    ports = {f"support/{name}": bot.port for name in ("bot", "tight", "adapted")} | {"support/broken": breaking}
     with Gateway(tmp_path_factory.mktemp("l"), state_of(models, ports)) as running:
         yield running
 
@@ -308,6 +309,17 @@ def test_a_held_request(logged: Gateway, bot: Engine) -> None:
     assert (found.ending, found.reset, found.cause) == (Ending.SERVED, False, "")
 
 
+def test_an_adapter_and_the_hmac_of_what_was_sent(logged: Gateway, bot: Engine) -> None:
+    """Of the bytes its caller sent, not of those the engine got: the gateway writes which adapter into them."""
+    body = json.dumps({"model": "adapted:legal", "messages": [SECRET]}).encode()
+    line = line_of(logged, logged.post(CHAT, body, SUPPORT))
+    assert bot.asked[-1].body != body
+    fits(line)
+    key = RequestKey.made(MASTER, "support", 1)
+    made = hmac.new(key.key, body, hashlib.sha256).hexdigest()
+    assert (line["slm.adapter"], line["slm.request.hmac"]) == ("legal", f"{key.name}:{made}")
+
+
 def test_bytes_that_are_no_text(logged: Gateway) -> None:
     before = settled(logged)
     connection = http.client.HTTPConnection("127.0.0.1", logged.port, timeout=10)
@@ -327,6 +339,7 @@ def test_every_field_says_something_and_none_a_secret(logged: Gateway) -> None:
     """Runs after the others of this page, on their lines; asks itself what it needs when run alone."""
     ask(logged, stream=True)
     ask(logged, "off")
+    ask(logged, "adapted:legal")
     ask(logged, fake_status=500, path=f"{CHAT}?key=in-the-query")
     lines = logged.log()
     assert [name for name in FIELDS if all(line[name] is None for line in lines)] == []
