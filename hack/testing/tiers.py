@@ -67,8 +67,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
             "tests/chart",
             "tests/docs",
             "tests/controls",
-            "tests/unit/cli",
-            "tests/unit/cluster",
+            "tests/unit",
             "tests/gateway",
             "tests/property",
         )

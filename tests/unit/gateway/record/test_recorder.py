@@ -68,7 +68,8 @@ def test_the_position_is_in_the_last_record_of_each_commit(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("no_disk")
-def test_a_segment_cut_at_every_byte(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 37])
+def test_a_segment_cut_at_every_byte(tmp_path: Path, step: int) -> None:
     """kill -9 while a commit is written: what is not whole is dropped and said, and comes again from the log."""
     (tmp_path / "whole").mkdir()
     made = Fixture(tmp_path / "whole", segment_bytes=1 << 20)
@@ -82,7 +83,7 @@ def test_a_segment_cut_at_every_byte(tmp_path: Path) -> None:
     whole = made.segments[0].read_bytes()
     found = [m.end() for m in re.finditer(rb'"commit":.*\n', whole)]
     ends = [end for end in found if end >= before]
-    for size in range(before, len(whole) + 1):
+    for size in (*range(before, len(whole), step), len(whole)):
         folder = tmp_path / "cut"
         shutil.copytree(tmp_path / "whole", folder)
         (folder / "access.log").unlink()
@@ -103,14 +104,15 @@ def test_a_segment_cut_at_every_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_disk")
-def test_the_first_segment_cut_at_every_byte(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 37])
+def test_the_first_segment_cut_at_every_byte(tmp_path: Path, step: int) -> None:
     made = Fixture(tmp_path)
     made.answer(2)
     made.read()
     made.stop()
     whole = made.segments[0].read_bytes()
     (made.audit / "head.json").write_bytes(Head(0, ORIGIN).dump(SIGNER))
-    for size in range(len(whole)):
+    for size in range(0, len(whole), step):
         made.segments[0].write_bytes(whole[:size])
         made.start()
         made.read()
