@@ -213,7 +213,7 @@ def test_who_sees_prompts_reaches_no_name_server_and_no_metadata(bed: Bed, serve
         mine = {"the engine", "the API server"}
         assert inside(bed, "smallmodel-gateway-0", "agent", {**where, **engine, **api}, mine) == mine
         agent = {"the agent": ("tcp", gateway, 10091)}
-        mine = {"the agent", "the API server"}
+        mine = {"the agent", "the engine", "the API server"}  # the engine: golden prompts, and its speed
         everything = {**where, **engine, **api, **agent}
         assert inside(bed, "deploy/smallmodel-operator", "operator", everything, mine) == mine
 
