@@ -89,7 +89,7 @@ def test_a_card_in_any_dress(text: str) -> None:
         ("(415) 555-2671", "PhoneNumber"), ("415-555-2671", "PhoneNumber"), ("call me at 4155552671", "PhoneNumber"),
         ("0044 20 7946 0958", "PhoneNumber"), ("ssn 078051121", "UsSsn"), ("123-45-6789", "UsSsn"),
         ("943 476 5919", "UkNhs"), ("AB 12 34 56 C", "UkNino"), ("X1234567L", "EsNie"), ("131052-308T", "FiHetu"),
-        ("1234567T", "IePps"), ("2001:db8::ff00:42:8329", "IpAddress"), ("192.168.17.4", "IpAddress"),
+        ("1234567T", "IePps"), ("2001:db8::ff00:42:8329", "IpAddress"), ("192.168.17.4", "IpAddress"), ("127.243.9.17", "IpAddress"),
         ("password: Tr0ub4dor&3x", "AssignedSecret"), ("postgres://app:s3cret99@db/x", "PasswordInUrl"),
         ("Authorization: Bearer abcdef0123456789abcdef", "BearerToken"), ("DE136695976", "EuVat"), ("DE136695976 The delivery", "EuVat"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----", "PrivateKey"), ("to DE12 and DE89370400440532013000 is", "Iban"),

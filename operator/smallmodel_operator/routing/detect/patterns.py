@@ -138,12 +138,15 @@ def _vat(found: str) -> bool:
     return any(vat.is_valid(_compact(found[:end])) for end in (len(found), *ends))
 
 
+_NOBODYS: Final = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::", "255.255.255.255"})  # noqa: S104 - nothing listens
+
+
 def _ip(found: str) -> bool:
     try:
         address = ipaddress.ip_address(found.rstrip(".:").split("%")[0])
     except ValueError:
         return False
-    return not (address.is_loopback or address.is_unspecified or found == "255.255.255.255")
+    return str(address) not in _NOBODYS
 
 
 def _ipv6(found: str) -> bool:
