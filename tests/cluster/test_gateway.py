@@ -38,7 +38,7 @@ def test_from_zero_holds_200_twice(bed: Bed, namespace: str, weights: dict[str, 
         _asleep(bed, namespace)
         with ReadySeen(bed, namespace) as watcher:
             answers = who.burst(HELD)
-            ready = bed.until(watcher.new, 10, "Ready seen")
+            ready = bed.until(watcher.new, 60, "Ready seen")
         assert not lost(answers), lost(answers)[:5]
         [(pod, at)] = ready.items()
         first, *_, last = sorted(a.first for a in answers)
@@ -59,7 +59,7 @@ def test_first_byte_after_ready(bed: Bed, namespace: str, weights: dict[str, str
         _asleep(bed, namespace)
         with ReadySeen(bed, namespace) as watcher:
             [answer] = who.burst(1)
-            ready = bed.until(watcher.new, 10, "Ready seen")
+            ready = bed.until(watcher.new, 60, "Ready seen")
         assert not answer.error, answer
         waits.append(answer.first - min(ready.values()))
     middle = statistics.median(waits)

@@ -9,6 +9,7 @@ from tests.gateway.cases import CASES
 
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.xds import Site, bootstrap, files
+from smallmodel_operator.gateway.xds.routes import NOWHERE
 
 BOT: Final = "support/bot"
 FOREIGN: Final = "203.0.113.9"
@@ -239,6 +240,11 @@ def callers_choice(parts: Parts) -> None:
     parts.dispatch["route"]["cluster_header"] = "x-cluster"
 
 
+def made_of_the_callers(parts: Parts) -> None:
+    header = {"header": {"key": NOWHERE, "value": "%REQ(x-cluster)%"}}
+    parts.manager["early_header_mutation_extensions"][0]["typed_config"]["mutations"].append({"append": header})
+
+
 def nothing_stripped(parts: Parts) -> None:
     del parts.manager["early_header_mutation_extensions"]
 
@@ -265,6 +271,7 @@ HOLES: Final[Mapping[str, Hole]] = {
     ),
     "header a caller can bring": callers_choice,
     "headers not stripped": nothing_stripped,
+    "header made of the caller's": made_of_the_callers,
     "unknown header matcher": lambda p: p.route["match"].update(
         headers=[
             {

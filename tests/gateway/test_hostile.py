@@ -131,6 +131,22 @@ def test_mixed_requests(gateway: Gateway, bot: Engine, notes: Engine, seed: int)
     assert "script log" not in gateway.errors()
 
 
+def test_an_answer_does_not_depend_on_what_was_asked_before(gateway: Gateway) -> None:
+    """The door remembers what headers meant: a second time, after everything else, they mean the same."""
+    everything = [r for r in requests(3, 1500) if b"y" * 1000 not in r]
+
+    def outcomes() -> list[tuple[bytes, bytes | None]]:
+        with ThreadPoolExecutor(32) as pool:
+            answers = list(pool.map(lambda request: send(gateway.port, request), everything))
+        causes = [re.search(rb"x-slm-cause: (\S+)", answer) for answer in answers]
+        return [(a[9:12], cause and cause[1]) for a, cause in zip(answers, causes, strict=True)]
+
+    first, second = outcomes(), outcomes()
+    other = [(a, b, r[:400]) for a, b, r in zip(first, second, everything, strict=True) if a != b and a[0] and b[0]]
+    assert other == []
+    assert sum(status == b"200" for status, _ in first) > 10
+
+
 def test_eight_megabytes_of_brackets(gateway: Gateway) -> None:
     for body in (b"[" * (8 << 20), b'{"model":"bot","x":' + b"[" * (4 << 20) + b"]" * ((4 << 20) - 20) + b"}"):
         answer = gateway.post("/v1/chat/completions", body[: 8 << 20], SUPPORT)

@@ -30,7 +30,7 @@ OPEN: Final = (
     "function envoy_on_request(h) h:headers():replace('x-slm-route', 'support/bot|bot') h:clearRouteCache() end"
 )
 NOTHING: Final = "function envoy_on_response(h) end"
-ROUTED: Final = 'headers:replace("x-slm-target", target)'
+ROUTED: Final = 'headers:replace("x-slm-target", way.target)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def no_transform(parts: Parts) -> None:
     source = parts.scripts["door"]["source_code"]
     if ROUTED not in source["inline_string"]:
         raise ValueError(f"the door's script has no {ROUTED} any more: change this file, too")
-    said = f'{ROUTED} headers:replace("x-slm-route", target .. "|" .. name) handle:clearRouteCache()'
+    said = f'{ROUTED} headers:replace("x-slm-route", "support/bot|bot") handle:clearRouteCache()'
     source["inline_string"] = source["inline_string"].replace(ROUTED, said)
 
 
@@ -82,7 +82,6 @@ def no_scripts(parts: Parts) -> None:
 CHANGES: Final[Mapping[str, Change]] = {
     "everything": lambda parts: None,
     "access log": lambda parts: parts.manager.pop("access_log"),
-    "early header mutation": lambda parts: parts.manager.pop("early_header_mutation_extensions"),
     "local replies": lambda parts: parts.manager.pop("local_reply_config"),
     "jwt_authn": lambda parts: parts.drop("jwt_authn"),
     "local_ratelimit": lambda parts: parts.drop("local_ratelimit"),

@@ -89,10 +89,23 @@ _FILTER: Final = extension(
     envoy__extensions__filters__http__local_ratelimit__v3__LocalRateLimit=message(stat_prefix=leaf),
     envoy__extensions__filters__http__router__v3__Router=message(suppress_envoy_headers=leaf),
 )
-_STRIP: Final = extension(
+
+
+def _made(value: Any, walk: Walk) -> None:
+    """A header made from others, which a caller chooses."""
+    walk.made.add(str(value).lower())
+
+
+_EARLY: Final = extension(
     "headers",
     envoy__extensions__http__early_header_mutation__header_mutation__v3__HeaderMutation=message(
-        mutations=many(message(remove_on_match=message(key_matcher=STRING), remove=leaf))
+        mutations=many(
+            message(
+                remove_on_match=message(key_matcher=STRING),
+                remove=leaf,
+                append=message(header=message(key=_made, value=leaf), append_action=leaf),
+            )
+        )
     ),
 )
 
@@ -119,7 +132,7 @@ _MANAGER: Final = message(
     codec_type=leaf,
     rds=message(route_config_name=route_configuration, config_source=SOURCE),
     route_config=ROUTES,
-    early_header_mutation_extensions=many(_STRIP),
+    early_header_mutation_extensions=many(_EARLY),
     http_filters=many(_FILTER),
     local_reply_config=_REPLIES,
     access_log=many(_LOG),

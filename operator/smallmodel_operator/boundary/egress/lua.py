@@ -9,8 +9,8 @@ from smallmodel_operator.boundary.egress.grammar import Node, Walk, message
 # fmt: off
 METHODS: Final = frozenset({
     "add", "authority", "body", "bodyChunks", "byte", "clearRouteCache", "dynamicMetadata", "filterContext", "find",
-    "get", "getBytes", "gmatch", "gsub", "headers", "length", "lower", "match", "remove", "rep", "replace", "respond",
-    "set", "setBytes", "streamInfo", "sub", "upper",
+    "get", "getAtIndex", "getBytes", "gmatch", "gsub", "headers", "length", "lower", "match", "remove", "rep",
+    "replace", "respond", "set", "setBytes", "streamInfo", "sub", "upper",
 })
 """Methods of Envoy's handles and of strings that send nothing. `httpCall` is what would."""
 OUTSIDE: Final = frozenset({

@@ -9,10 +9,23 @@ from smallmodel_operator.gateway.xds.log import access_log
 from smallmodel_operator.gateway.xds.replies import local_replies
 from smallmodel_operator.gateway.xds.routes import NAME, UPLOAD_SILENCE
 from smallmodel_operator.gateway.xds.site import Site
-from smallmodel_operator.gateway.xds.words import CERTIFICATES, LISTENER, extension, file_source, resources, typed
+from smallmodel_operator.gateway.xds.words import (
+    ASKED,
+    CERTIFICATES,
+    LISTENER,
+    extension,
+    file_source,
+    formatted,
+    resources,
+    typed,
+)
 
 OWN_PREFIXES: Final = ("x-slm-", "x-envoy-")
 """Headers that steer the gateway: a caller's are dropped before anything reads them."""
+DECIDING: Final = (
+    "content-length", ":method", "content-type", "content-encoding", ":path", ":authority", "authorization"
+)  # fmt: skip
+"""All the door decides by, see door.lua: it asks for each by name only where it has not met the same before."""
 BUFFER: Final = 384 * 1024
 """Bytes kept for a connection that reads slowly; bodies to be read whole have their own limit on their route."""
 CERTIFICATE: Final = "door"
@@ -70,7 +83,7 @@ def _manager(name: str, state: State, site: Site) -> dict[str, Any]:
         "stat_prefix": name,
         "codec_type": "AUTO",
         "rds": {"route_config_name": NAME, "config_source": file_source(site.folder / "xds" / "rds.json")},
-        "early_header_mutation_extensions": [_strip()],
+        "early_header_mutation_extensions": [_early()],
         "http_filters": filters(state),
         "local_reply_config": local_replies(refuse=site.refuse),
         "access_log": [access_log(site)],
@@ -90,8 +103,12 @@ def _manager(name: str, state: State, site: Site) -> dict[str, Any]:
     }
 
 
-def _strip() -> dict[str, Any]:
-    mutations = [{"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in OWN_PREFIXES]
+def _early() -> dict[str, Any]:
+    """Before any filter: what steers the gateway is its own, and what the door decides by is one text."""
+    mutations: list[dict[str, Any]] = [
+        {"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in OWN_PREFIXES
+    ]
+    mutations.append({"append": formatted(ASKED, "|".join(f"%REQ({name})%" for name in DECIDING))})
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",

@@ -12,6 +12,7 @@ from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 from smallmodel_operator.gateway.xds import scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
+    ASKED,
     RATE_LIMIT,
     ROUTE,
     ROUTES,
@@ -57,7 +58,7 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         "matcher": matcher,
         "retry_policy": _retries(),
         "include_request_attempt_count": True,  # the activator tells by it who comes back
-        "request_headers_to_remove": ["x-slm-caller", ROUTE],
+        "request_headers_to_remove": ["x-slm-caller", ROUTE, ASKED],
         "response_headers_to_remove": ["x-slm-activated"],
     }
     return resources(ROUTES, [{"name": NAME, "virtual_hosts": [host]}])

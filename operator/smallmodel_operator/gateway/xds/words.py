@@ -11,6 +11,9 @@ wants one, `own` set when the Lua filters answered themselves. Few, and no table
 10."""
 TARGET_HEADER: Final = "x-slm-target"
 """`<namespace>/<name>`, set by a filter that has let the caller in; activators read it, too."""
+ASKED: Final = "x-slm-asked"
+"""What the door decides by, in one text: to read a header from Lua takes 2.5 µs. It has the caller's credential, so the
+routes take it away, as they replace `Authorization`."""
 ROUTE: Final = "x-slm-route"
 """`<target>|<model of the body>`: what a route is found by."""
 RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"

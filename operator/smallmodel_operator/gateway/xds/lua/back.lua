@@ -38,9 +38,9 @@ end
 
 local WHOLE = 262144 -- an answer up to this size, known beforehand, comes whole anyway: cheaper than chunk by chunk
 
-local function count_whole(handle)
+local function count_whole(handle, length)
   local body, counts = handle:body(), {}
-  if body and count(body:getBytes(0, body:length()), counts) then
+  if body and count(body:getBytes(0, length), counts) then
     remember(handle, "usage", used(counts))
   end
 end
@@ -80,7 +80,7 @@ function envoy_on_response(handle)
   end
   local length = tonumber(headers:get("content-length") or "")
   if length and length <= WHOLE and not kind:find("event-stream", 1, true) then
-    return count_whole(handle)
+    return count_whole(handle, length)
   end
   count_passing(handle)
 end

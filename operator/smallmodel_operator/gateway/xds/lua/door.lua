@@ -12,23 +12,34 @@ local POSTS = {
 -- Keys that opened something since this text was loaded: hashed once, not with every request.
 local RECENT = {}
 
--- What addresses mean that were read before; a caller may invent any number of them.
-local READ, READ_COUNT, MOST_READ = {}, 0, 1000
+-- What headers meant that were read before, by all of them that decide anything but the size (x-slm-asked, see
+-- listener.py): nothing else is asked of them again. Callers may send any number of them.
+local MEANT, MEANT_COUNT, MOST_MEANT = {}, 0, 1000
 
--- Returns namespace and name, see address.lua.
-local function read(host)
-  local known = READ[host]
-  if known then
-    return known[1], known[2]
+local function keep(rest, way)
+  -- A bar in a value would let two requests look the same; the values that decide have none.
+  if select(2, rest:gsub("|", "")) ~= 5 then
+    return
   end
-  local namespace, name = addressed(host, DOMAIN)
-  if #host < 256 then
-    if READ_COUNT == MOST_READ then
-      READ, READ_COUNT = {}, 0
-    end
-    READ[host], READ_COUNT = { namespace, name }, READ_COUNT + 1
+  if MEANT_COUNT == MOST_MEANT then
+    MEANT, MEANT_COUNT = {}, 0
   end
-  return namespace, name
+  MEANT[rest], MEANT_COUNT = way, MEANT_COUNT + 1
+end
+
+-- A request may pass. way: target where address and key say all, address where the body has to; call for the access
+-- log; caller and namespace of who asks.
+local function pass(handle, headers, way)
+  headers:replace("x-slm-caller-namespace", way.namespace)
+  if way.caller then
+    headers:replace("x-slm-caller", way.caller)
+  end
+  if way.address then
+    headers:replace("x-slm-address", way.address)
+  else
+    remember(handle, "call", way.call)
+    headers:replace("x-slm-target", way.target) -- a route only once the body has said the same
+  end
 end
 
 -- Bytes of the longest Authorization header read: a credential is hashed here, on a worker all callers share.
@@ -48,12 +59,12 @@ local function unauthorized(handle, cause, problem, namespace, name)
   })
 end
 
--- Returns the caller's namespace and name; nil after a refusal.
+-- Returns the caller's namespace and name, and whether that is so as long as this text is; nil after a refusal.
 local function caller(handle, headers, namespace, name)
-  local sent = headers:get("authorization")
+  local sent = headers:getAtIndex("authorization", 0)
   local known = sent and sent:sub(1, 7) == "Bearer " and RECENT[sent:sub(8)]
   if known then
-    return known[1], known[2]
+    return known[1], known[2], true
   end
   if not sent or sent == "" then
     unauthorized(handle, "no-credential", "This request carries no credential.", namespace, name)
@@ -73,7 +84,7 @@ local function caller(handle, headers, namespace, name)
   if jwt and jwt.token then
     local place, account = tostring(jwt.token.sub):match("^system:serviceaccount:([^:]+):([^:]+)$")
     if place then
-      return place, "sa:" .. place .. "/" .. account
+      return place, "sa:" .. place .. "/" .. account, false -- it expires
     end
     unauthorized(handle, "not-a-service-account", "The token is not one of a ServiceAccount.", namespace, name)
     return nil
@@ -81,7 +92,7 @@ local function caller(handle, headers, namespace, name)
   local found = KEYS[sha256(token)]
   if found then
     RECENT[token] = found
-    return found[1], found[2]
+    return found[1], found[2], true
   end
   if jwt and jwt.failed and token:match("^[%w_-]+%.[%w_-]+%.[%w_-]+$") then
     local why = "The token is refused: " .. tostring(jwt.failed.message) .. "."
@@ -172,7 +183,7 @@ end
 
 -- True when a body may follow. model: that the address names, if it names one. length: of the body, if it is said.
 local function fit(handle, call, headers, target, model, length)
-  local kind = (headers:get("content-type") or ""):lower()
+  local kind = (headers:getAtIndex("content-type", 0) or ""):lower()
   if kind ~= "application/json" and not kind:match("^application/json *$") and not kind:match("^application/json *;") then
     local sent = kind == "" and "no content type" or "content type " .. shown(kind)
     refuse(handle, call, {
@@ -183,7 +194,7 @@ local function fit(handle, call, headers, target, model, length)
     })
     return false
   end
-  if headers:get("content-encoding") then
+  if (headers:getAtIndex("content-encoding", 0) or "") ~= "" then
     refuse(handle, call, {
       status = 415,
       cause = "compressed",
@@ -206,23 +217,19 @@ local function fit(handle, call, headers, target, model, length)
   return true
 end
 
-function envoy_on_request(handle)
-  local headers = handle:headers()
-  local namespace, name = read(headers:get(":authority") or "")
-  local whole = headers:get(":path") or "/"
-  local path, query, prefix = whole, "", ""
-  if not POSTS[whole] then
-    path, query = whole:match("^([^?]*)(.*)$")
-  end
+-- What headers mean: a way, and whether it holds for the same headers again; nil after a refusal or an own answer.
+local function decide(handle, headers, length)
+  local namespace, name = addressed(headers:get(":authority") or "", DOMAIN)
+  local path, query = (headers:get(":path") or "/"):match("^([^?]*)(.*)$")
+  local prefix = ""
   if name == "" then
     prefix, path = split_path(path)
     namespace = prefix
   end
-  local caller_namespace, caller_name = caller(handle, headers, namespace, name)
+  local caller_namespace, caller_name, lasting = caller(handle, headers, namespace, name)
   if not caller_name then
-    return
+    return nil
   end
-  headers:remove("authorization") -- the caller's credential goes no further
   if namespace == "" then
     -- A key of one model only has no namespace of its own: it means that of its model.
     namespace = caller_namespace ~= "" and caller_namespace or caller_name:match("^key:([^/]+)/") or ""
@@ -243,25 +250,40 @@ function envoy_on_request(handle)
     return wrong_method(handle, call, path, method, "POST")
   end
   local target = namespace .. "/" .. name
-  local model, length = MODELS[target], tonumber(headers:get("content-length") or "")
+  local model = MODELS[target]
   if not fit(handle, call, headers, target, model, length) then
-    return
+    return nil
   end
   if prefix ~= "" then
     headers:replace(":path", path .. query)
   end
-  headers:replace("x-slm-caller-namespace", caller_namespace)
-  if not model or not length or model.limited or model.adapters then -- for the target and the limit
-    headers:replace("x-slm-caller", caller_name)
-  end
   if not model or not length then
     -- The target says: the body names the model, or its size is not known yet, or nobody knows the model.
-    headers:replace("x-slm-address", target)
-    return
+    local way = { caller = caller_name, namespace = caller_namespace, address = target, most = LARGEST }
+    return way, lasting and length and prefix == ""
   end
   call.operation, call.target = OPERATIONS[path], target
-  if allowed(handle, call, target, model) and suits(handle, call, target, model, path, length) then
-    known(handle, call)
-    headers:replace("x-slm-target", target) -- a route only once the body has said the same
+  if not allowed(handle, call, target, model) or not suits(handle, call, target, model, path, length) then
+    return nil
+  end
+  local counted = model.limited or model.adapters -- who asks matters to the limit and to the target
+  local way = { caller = counted and caller_name, namespace = caller_namespace, target = target, most = model.cap }
+  way.call = told(call)
+  return way, lasting and prefix == ""
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local length, rest = (headers:get("x-slm-asked") or "|"):match("^(%d*)|(.*)$")
+  length = tonumber(length)
+  local way, lasting = MEANT[rest], false
+  if not way or not length or length > way.most then
+    way, lasting = decide(handle, headers, length)
+  end
+  if lasting then
+    keep(rest, way)
+  end
+  if way then
+    pass(handle, headers, way)
   end
 end
