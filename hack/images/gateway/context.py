@@ -4,7 +4,7 @@ import fcntl
 import shutil
 from pathlib import Path
 
-from hack.images.gateway import envoy
+from hack.images.gateway import bodies, envoy
 from hack.install import wheels
 from hack.install.steps import DIST, InstallError, stream
 
@@ -35,13 +35,14 @@ def make(python: str = "3.11", machine: str = "x86_64") -> Path:
     with (DIST / ".gateway-image.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            program = envoy.binary(machine)
+            program, library = envoy.binary(machine), bodies.library(machine)
         except (ValueError, RuntimeError) as error:
             raise InstallError(str(error)) from None
         downloaded = wheels.downloaded(python, machine, "gateway")
         shutil.rmtree(CONTEXT, ignore_errors=True)
         CONTEXT.mkdir()
         shutil.copy2(program, CONTEXT / "envoy")
+        shutil.copy2(library, CONTEXT / "bodies.so")
         unpack(sorted(downloaded.glob("*.whl")), CONTEXT / "dependencies", python, machine)
         prune(CONTEXT / "dependencies")
         built = DIST / "gateway-own"
