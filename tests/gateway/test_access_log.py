@@ -65,7 +65,7 @@ class Breaking(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def breaking() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Breaking)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield server.server_address[1]
     server.shutdown()
