@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from hack.images.gateway import envoy
+from hack.images.gateway import bodies, envoy
 from hack.install import wheels
 from hack.install.steps import DIST, InstallError, stream
 
@@ -39,13 +39,14 @@ def make(python: str = "3.11", machine: str = "x86_64") -> Path:
     with (DIST / ".gateway-image.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            program = envoy.binary(machine)
+            program, library = envoy.binary(machine), bodies.library(machine)
         except (ValueError, RuntimeError) as error:
             raise InstallError(str(error)) from None
         downloaded = wheels.downloaded(python, machine, "gateway")
         shutil.rmtree(CONTEXT, ignore_errors=True)
         CONTEXT.mkdir()
         shutil.copy2(program, CONTEXT / "envoy")
+        shutil.copy2(library, CONTEXT / "bodies.so")
         place(sorted(downloaded.glob("*.whl")), CONTEXT / "dependencies", python, machine, PRUNED)
         built = DIST / "gateway-own"
         shutil.rmtree(built, ignore_errors=True)
