@@ -257,7 +257,7 @@ async def test_killed_agents_and_rotated_logs_lose_and_double_nothing(
             await until(lambda: len(answered(folder)) >= len(sent), 20)
     report = verified(folder)
     assert report.faults == []
-    assert len(sent) > 200
+    assert len(sent) > 100
     assert answered(folder) == sent
     assert [n["event"] for n in report.notes].count("agent-began") >= 3
     assert "log-garbage" not in {n["event"] for n in report.notes}
