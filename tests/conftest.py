@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.fakes.apiserver import FakeApiServer
+from tests.workers import ByWhatTheyShare
+from xdist.remote import Producer
 
 # Busy machines are slow machines: examples count, not milliseconds. The same examples every time.
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -17,6 +19,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/*/{objects,status}.yaml anew")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByWhatTheyShare | None:
+    return ByWhatTheyShare(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class FakeGateway:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> "FakeGateway":
-        for work in (self._server.serve_forever, self._follow):
+        for work in (lambda: self._server.serve_forever(0.02), self._follow):  # it ends soon when it is told to
             threading.Thread(target=work, daemon=True).start()
         return self
 

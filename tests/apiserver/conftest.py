@@ -24,6 +24,7 @@ from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
 from tests.apiserver.objects import NODE, PROFILE
 from tests.apiserver.rights import as_operator, chart_rights
+from tests.workers import OLDEST
 
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.fence import Fence
@@ -31,7 +32,7 @@ from smallmodel_operator.runtime.operator import run
 from smallmodel_operator.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-NEWEST, OLDEST = "1.36", "1.34"
+NEWEST = "1.36"
 COMPONENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
 CRDS = ("smallmodels.smallmodel.dev", "computeprofiles.smallmodel.dev", "clusterboundaries.smallmodel.dev")
 AUDIT_POLICY = {
@@ -48,8 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("both_minors"):
-        group = pytest.mark.xdist_group("oldest")  # one worker starts the second control plane, not each
-        metafunc.parametrize("minor", [pytest.param(OLDEST, marks=group), NEWEST], scope="session")
+        metafunc.parametrize("minor", [OLDEST, NEWEST], scope="session")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

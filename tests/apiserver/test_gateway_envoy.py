@@ -18,6 +18,7 @@ from tests.apiserver.conftest import apply, connect, eventually
 from tests.apiserver.objects import model
 from tests.apiserver.rights import as_operator
 from tests.apiserver.test_gateway_agent import DOWN, ENDING, UP, A, B, endpoint_slice, keys_secret, put_slice, rights
+from tests.gateway.running import here
 
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
@@ -27,7 +28,7 @@ from smallmodel_operator.gateway.config import prepare
 from smallmodel_operator.gateway.files import Files
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.state import State
-from smallmodel_operator.gateway.xds import EnvoyRenderer, Site
+from smallmodel_operator.gateway.xds import EnvoyRenderer
 
 
 class Renderer(EnvoyRenderer):
@@ -111,7 +112,7 @@ async def pod(plane: ControlPlane, namespace: str, tmp_path: Path) -> AsyncItera
     kubeconfig = as_operator(plane, namespace, tmp_path / "gateway.kubeconfig", "smallmodel-gateway")
     folder = tmp_path / "run"
     settings = GatewaySettings(gateway_dir=folder, namespace=namespace, gateway_http_port=0, gateway_drain_seconds=0)
-    renderer = Renderer(Site(folder=folder, data=tmp_path, address="127.0.0.1", http_port=0, https_port=0))
+    renderer = Renderer(here(folder, data=tmp_path))
     prepare(Files(folder), renderer)
     async with (
         agent(settings, await connect(kubeconfig, Fence.open()), renderer) as running,

@@ -18,6 +18,7 @@ from tests.apiserver.objects import model
 from tests.apiserver.rights import as_operator
 from tests.apiserver.test_gateway_agent import keys_secret, rights
 from tests.apiserver.test_gateway_envoy import Renderer, agent, envoy
+from tests.gateway.running import here
 
 from smallmodel_operator.cli.boundary import Waiting, change, sealing, show, unsealing
 from smallmodel_operator.cluster.client import Client
@@ -29,7 +30,6 @@ from smallmodel_operator.gateway.boundary.part import enforce
 from smallmodel_operator.gateway.config import prepare
 from smallmodel_operator.gateway.files import Files
 from smallmodel_operator.gateway.settings import GatewaySettings
-from smallmodel_operator.gateway.xds import Site
 
 KEY = "slm-key"
 NAME = "smallmodel-gateway-0"
@@ -47,7 +47,7 @@ class Place:
             gateway_http_port=0,
             gateway_drain_seconds=0,
         )
-        site = Site(folder=folder / "run", data=folder, address="127.0.0.1", http_port=0, https_port=0)
+        site = here(folder / "run", data=folder)
         self.renderer = Renderer(site)
         self.waiting = Waiting(namespace=namespace)
 

@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.apiserver,
     pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed (apt-get install buildah)"),
     pytest.mark.skipif(os.geteuid() != 0, reason="buildah needs root here"),
-    pytest.mark.xdist_group("install"),
 ]
 
 SYSTEM = release.NAMESPACE
@@ -100,6 +99,14 @@ def install(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     return run
 
 
+@pytest.fixture
+def installed(place: Place, install: Callable[..., None]) -> None:
+    """A release, whatever its content: for tests that look at one. Each `make install` takes long."""
+    known = release.history(place.access)
+    if not known or known[-1]["status"] != "deployed":
+        install("one")
+
+
 def image_of(place: Place) -> str:
     deployment = place.get("deployment", "smallmodel-operator", "-n", SYSTEM)
     return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
@@ -157,8 +164,7 @@ def test_the_same_inputs_are_the_same_digests(
     assert "already" not in capsys.readouterr().out
 
 
-def test_the_operator_may_what_it_needs_and_no_more(place: Place, install: Callable[..., None]) -> None:
-    install("one")
+def test_the_operator_may_what_it_needs_and_no_more(place: Place, installed: None) -> None:
     elsewhere = ("-n", "default", ACCOUNT)
     for words in (
         ("patch", "smallmodels.smallmodel.dev"),
@@ -198,8 +204,7 @@ def test_the_operator_may_what_it_needs_and_no_more(place: Place, install: Calla
     assert not place.may("patch", "deployments.apps/other", "--subresource=scale", *own)
 
 
-def test_people_with_view_and_edit(place: Place, install: Callable[..., None]) -> None:
-    install("one")
+def test_people_with_view_and_edit(place: Place, installed: None) -> None:
     for role in ("view", "edit"):
         place.plane.kubectl("-n", "default", "create", "rolebinding", f"ann-{role}", f"--clusterrole={role}",
                             f"--user=ann-{role}", check=False)  # fmt: skip
@@ -213,8 +218,7 @@ def test_people_with_view_and_edit(place: Place, install: Callable[..., None]) -
     assert not place.may("create", "smallmodels.smallmodel.dev", "-n", "kube-system", "--as=ann-edit")
 
 
-def test_an_interrupted_helm_is_healed(place: Place, install: Callable[..., None]) -> None:
-    install("one")
+def test_an_interrupted_helm_is_healed(place: Place, install: Callable[..., None], installed: None) -> None:
     # Interrupted for real: Helm waits for a pod that fits nowhere, and is killed.
     words = ["upgrade", release.RELEASE, str(release.CHART), "--namespace", SYSTEM, "--reuse-values", "--wait"]
     process = subprocess.Popen(
@@ -232,8 +236,9 @@ def test_an_interrupted_helm_is_healed(place: Place, install: Callable[..., None
     assert "nodeSelector" not in template
 
 
-def test_uninstall_ends_keeps_what_serves_and_a_reinstall_adopts(place: Place, install: Callable[..., None]) -> None:
-    install("one")
+def test_uninstall_ends_keeps_what_serves_and_a_reinstall_adopts(
+    place: Place, install: Callable[..., None], installed: None
+) -> None:
     model = {
         "apiVersion": "smallmodel.dev/v1alpha1",
         "kind": "SmallModel",
@@ -268,9 +273,8 @@ KEPT = (
 
 
 def test_crds_that_somebody_applied_before_are_handed_over_on_request(
-    place: Place, install: Callable[..., None]
+    place: Place, install: Callable[..., None], installed: None
 ) -> None:
-    install("one")
     release.uninstall(place.access)
     crd = "smallmodels.smallmodel.dev"
     place.plane.kubectl("annotate", "crd", crd, "meta.helm.sh/release-name-", "meta.helm.sh/release-namespace-")
@@ -280,8 +284,7 @@ def test_crds_that_somebody_applied_before_are_handed_over_on_request(
     assert place.get("crd", crd)["metadata"]["annotations"]["meta.helm.sh/release-name"] == release.RELEASE
 
 
-def test_the_metrics_service_and_two_replicas(place: Place, install: Callable[..., None]) -> None:
-    install("one")
+def test_the_metrics_service_and_two_replicas(place: Place, installed: None) -> None:
     words = ("--set", "replicas=2", "--set", "metrics.service=true", "--reuse-values", "--wait", "--timeout", "60s")
     place.access.helm("upgrade", release.RELEASE, str(release.CHART), "--namespace", SYSTEM, *words)
     assert place.get("deployment", "smallmodel-operator", "-n", SYSTEM)["status"]["readyReplicas"] == 2
@@ -297,9 +300,8 @@ def wait_until(good: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.1)
 
 
-def test_the_registry_answers_for_what_was_installed(place: Place, install: Callable[..., None]) -> None:
+def test_the_registry_answers_for_what_was_installed(place: Place, installed: None) -> None:
     """Nothing is left on a tag alone: the digest in the cluster can be pulled."""
-    install("four")
     name, digest = image_of(place).split("@")
     host, path = name.split("/", 1)
     request = urllib.request.Request(f"http://{host}/v2/{path}/manifests/{digest}")

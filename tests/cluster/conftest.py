@@ -18,7 +18,7 @@ from hack.cluster.__main__ import dead, status
 from hack.cluster.node import Node
 from hack.images.build import build_image, pack_weights
 from hack.images.oci import Image
-from hack.install import example, testbed
+from hack.install import example
 from hack.install.__main__ import main as install
 from tests.cluster.load import Load
 
@@ -165,8 +165,7 @@ def bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
 def _new(node: Node) -> None:
     node.down()
     node.up()
-    testbed.place()
-    install_operator()
+    install_operator()  # which builds our images and places them
     for image in (build_image("toolbox"), *weights_images().values()):
         node.load_image(image.archive)
 

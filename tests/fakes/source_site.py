@@ -140,7 +140,7 @@ def serve(keys: Path, file: Path, handler: type[Site] = Site) -> Iterator[tuple[
     # The handshake in the request's own thread: one that breaks off there must not end the server.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that go away are wanted here
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server.server_port, held

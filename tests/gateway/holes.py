@@ -10,6 +10,7 @@ from tests.gateway.cases import CASES
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.xds import Site, bootstrap, files
 from smallmodel_operator.gateway.xds.routes import NOWHERE
+from smallmodel_operator.gateway.xds.words import BODIES
 
 BOT: Final = "support/bot"
 FOREIGN: Final = "203.0.113.9"
@@ -72,7 +73,7 @@ def lua(parts: Parts) -> None:
 
 
 def lua_named(parts: Parts) -> None:
-    code = parts.filters["target"]["source_codes"]["back"]
+    code = parts.filters["target"]["source_codes"]["hmac"]
     code["inline_string"] += 'function envoy_on_response(handle) handle:httpCall("agent", {}, "", 100) end'
 
 
@@ -245,6 +246,12 @@ def made_of_the_callers(parts: Parts) -> None:
     parts.manager["early_header_mutation_extensions"][0]["typed_config"]["mutations"].append({"append": header})
 
 
+def other_filter(parts: Parts) -> None:
+    (filters,) = (f["typed_config"] for f in parts.manager["http_filters"] if f["name"] == BODIES)
+    library = filters["dynamic_module_config"]["module"]["local"]
+    library["filename"] = library["filename"].replace("/bodies.so", "/./bodies.so")
+
+
 def nothing_stripped(parts: Parts) -> None:
     del parts.manager["early_header_mutation_extensions"]
 
@@ -270,6 +277,7 @@ HOLES: Final[Mapping[str, Hole]] = {
         p.route.update(direct_response={"status": 200, "body": {"filename": "/etc/hostname"}}),
     ),
     "header a caller can bring": callers_choice,
+    "compiled filter from elsewhere": other_filter,
     "headers not stripped": nothing_stripped,
     "header made of the caller's": made_of_the_callers,
     "unknown header matcher": lambda p: p.route["match"].update(

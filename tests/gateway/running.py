@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hack.envoy.binary import program
+from hack.envoy.binary import bodies, program
 
 from smallmodel_operator.gateway.accesslog.format import FIELDS
 from smallmodel_operator.gateway.accesslog.line import fields_of, parse
@@ -67,13 +67,18 @@ class _Unix(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def here(folder: Path, **more: Any) -> Site:
+    """A gateway on this machine: any free ports on loopback, all its files in one folder."""
+    free: dict[str, Any] = {"address": "127.0.0.1", "http_port": 0, "https_port": 0}
+    return Site(**{"folder": folder, "data": folder, "certificates": folder, "bodies": bodies(), **free, **more})
+
+
 class Gateway:
     """One Envoy. `port` is its HTTP port, `https_port` its HTTPS port if the state says `tls`."""
 
     def __init__(self, folder: Path, state: State, concurrency: int = 1, **site: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        defaults: dict[str, Any] = {"address": "127.0.0.1", "http_port": 0, "https_port": 0, "certificates": folder}
-        self.site = Site(folder=folder, data=folder, **{**defaults, **site})
+        self.site = here(folder, **site)
         self.renderer = EnvoyRenderer(self.site)
         self.state = state
         self.port = self.https_port = 0

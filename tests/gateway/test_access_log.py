@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from tests.fakes.clock import until
 from tests.fakes.upstream import Engine
 from tests.gateway.cases import CASES
-from tests.gateway.running import Gateway
+from tests.gateway.running import Gateway, here
 from tests.gateway.states import MASTER, SUPPORT, model, state_of
 
 from smallmodel_operator.audit.request import RequestKey
@@ -30,7 +30,7 @@ from smallmodel_operator.gateway.accesslog.part import reader_of
 from smallmodel_operator.gateway.accesslog.rotate import Rotator
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.policy import engine_revision, policy_hash
-from smallmodel_operator.gateway.xds import Site, bootstrap, files
+from smallmodel_operator.gateway.xds import bootstrap, files
 
 CHAT = "/v1/chat/completions"
 SECRET = "the text of the prompt"
@@ -65,7 +65,7 @@ class Breaking(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def breaking() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Breaking)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield server.server_address[1]
     server.shutdown()
@@ -351,7 +351,7 @@ def test_every_field_says_something_and_none_a_secret(logged: Gateway) -> None:
 
 @pytest.mark.parametrize("name", fields())
 def test_envoy_takes_every_operator_and_would_not_take_another(name: str, tmp_path: Path) -> None:
-    site = Site(folder=tmp_path, data=tmp_path, certificates=tmp_path, address="127.0.0.1", http_port=0, https_port=0)
+    site = here(tmp_path)
     wanted = json.loads(json.dumps(files(CASES["one-model"], site)))
     manager = wanted["xds/lds.json"]["resources"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     config = manager["access_log"][0]["typed_config"]

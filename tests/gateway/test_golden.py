@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hack.envoy.validate import complaint
 from tests.gateway.cases import CASES
+from tests.gateway.running import here
 
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.gateway.xds import Site, bootstrap, files
@@ -59,7 +60,7 @@ def test_no_file_without_a_case() -> None:
 
 
 def with_certificate(folder: Path) -> Site:
-    return Site(folder=folder, data=folder, certificates=folder, address="127.0.0.1", http_port=0, https_port=0)
+    return here(folder)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -29,7 +29,6 @@ CONNECTIONS, WARM = 8, 2
 OPEN: Final = (
     "function envoy_on_request(h) h:headers():replace('x-slm-route', 'support/bot|bot') h:clearRouteCache() end"
 )
-NOTHING: Final = "function envoy_on_response(h) end"
 ROUTED: Final = 'headers:replace("x-slm-target", way.target)'
 
 
@@ -54,9 +53,9 @@ class Parts:
 Change = Callable[[Parts], Any]
 
 
-def no_transform(parts: Parts) -> None:
+def no_bodies(parts: Parts) -> None:
     """The door says which model the body has."""
-    parts.drop("transform")
+    parts.drop("bodies")
     source = parts.scripts["door"]["source_code"]
     if ROUTED not in source["inline_string"]:
         raise ValueError(f"the door's script has no {ROUTED} any more: change this file, too")
@@ -64,15 +63,9 @@ def no_transform(parts: Parts) -> None:
     source["inline_string"] = source["inline_string"].replace(ROUTED, said)
 
 
-def no_way_back(parts: Parts) -> None:
-    for item in parts.manager["http_filters"]:
-        if item["name"] == "target":
-            item["typed_config"]["source_codes"]["back"]["inline_string"] = NOTHING
-
-
 def no_scripts(parts: Parts) -> None:
     """One line of Lua that sets the target."""
-    parts.drop("transform")
+    parts.drop("bodies")
     parts.drop("target")
     for route in parts.models:
         route["typed_per_filter_config"].pop("target")
@@ -85,9 +78,8 @@ CHANGES: Final[Mapping[str, Change]] = {
     "local replies": lambda parts: parts.manager.pop("local_reply_config"),
     "jwt_authn": lambda parts: parts.drop("jwt_authn"),
     "local_ratelimit": lambda parts: parts.drop("local_ratelimit"),
-    "transform (model in the body)": no_transform,
-    "Lua on the way back": no_way_back,
-    "door, transform, target, way back": no_scripts,
+    "bodies (model of the request, tokens of the answer)": no_bodies,
+    "door, bodies, target": no_scripts,
 }
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from smallmodel_operator.api.change_rules import ALL_RULES
 from smallmodel_operator.api.names import GROUP, VERSION
@@ -11,6 +12,9 @@ from smallmodel_operator.api.v1alpha1.clusterboundary import ClusterBoundary
 from smallmodel_operator.api.v1alpha1.common import ApiModel
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 Schema = dict[str, Any]
 
@@ -137,12 +141,17 @@ def strict_errors(obj: Mapping[str, Any]) -> list[str]:
     info = next((k for k in KINDS if k.kind == obj.get("kind")), None)
     if info is None:
         return [f"kind: {obj.get('kind')!r} is not one of {', '.join(k.kind for k in KINDS)}"]
+    body = {k: v for k, v in obj.items() if k != "status"}
+    found = sorted(_validator(info).iter_errors(body), key=lambda e: list(map(str, e.absolute_path)))
+    return [f"{'.'.join(map(str, e.absolute_path)) or '.'}: {e.message}" for e in found]
+
+
+@cache
+def _validator(info: KindInfo) -> "Draft202012Validator":
+    """Made once a kind, for files with many objects: deriving the schema takes longest by far."""
     from jsonschema import Draft202012Validator
 
-    validator = Draft202012Validator(_closed(schema(info)))
-    body = {k: v for k, v in obj.items() if k != "status"}
-    found = sorted(validator.iter_errors(body), key=lambda e: list(map(str, e.absolute_path)))
-    return [f"{'.'.join(map(str, e.absolute_path)) or '.'}: {e.message}" for e in found]
+    return Draft202012Validator(_closed(schema(info)))
 
 
 def _column(name: str, kind: str, path: str, priority: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from hack.envoy.binary import bodies
 
 from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.gateway.activate.activator import Activator
@@ -42,6 +43,7 @@ class StagePorts:
             folder=Path(config["folder"]),
             data=Path(config["folder"]),
             address=config["address"],
+            bodies=bodies(),
             http_port=config["http_port"],
             activator_port=config["activator_port"],
         )

@@ -158,15 +158,20 @@ def test_a_file_fits_a_config_map() -> None:
     assert len(file.write(learned(), 1)) < 2**20
 
 
+@cache
+def written() -> bytes:
+    return file.write(learned(), 400)
+
+
 def damaged(**changed: object) -> bytes:
-    body = {**json.loads(file.write(learned(), 400)), **changed}
+    body = {**json.loads(written()), **changed}
     body = {k: v for k, v in body.items() if v is not None}
     body.pop("digest", None)
     return json.dumps({**body, "digest": file._digest(body)}).encode()
 
 
 def plane(**changed: object) -> list[dict[str, object]]:
-    return [{**json.loads(file.write(learned(), 1))["planes"][0], **changed}]
+    return [{**json.loads(written())["planes"][0], **changed}]
 
 
 def packed(raw: bytes) -> str:
@@ -190,7 +195,7 @@ def packed(raw: bytes) -> str:
         (damaged(planes="x"), "planes"),
         (damaged(more=1), "digest"),
         (damaged(examples=None), "digest"),
-        (file.write(learned(), 400).replace(b'"examples": 400', b'"examples": 401'), "digest"),
+        (written().replace(b'"examples": 400', b'"examples": 401'), "digest"),
         (damaged(planes=[1]), "lacks"),
         (damaged(planes=plane(bias="x")), "lacks"),
         (damaged(planes=plane(bias=float("nan"))), "no numbers"),

@@ -74,13 +74,22 @@ _PROVIDER: Final = message(
     clock_skew_seconds=leaf,
     jwt_cache_config=leaf,
 )
+
+
+def _library(value: Any, walk: Walk) -> None:
+    if not isinstance(value, str) or value not in walk.inside.libraries:
+        walk.report(f"{value!r} is no filter of ours")
+
+
 _FILTER: Final = extension(
     "filter",
     envoy__extensions__filters__http__lua__v3__Lua=message(
         default_source_code=script, source_codes=mapping("script", script)
     ),
-    envoy__extensions__filters__http__transform__v3__TransformConfig=message(
-        request_transformation=message(headers_mutations=many(message(append=leaf))), clear_route_cache=leaf
+    # Nothing configures it: what a filter of ours does is in its source.
+    envoy__extensions__filters__http__dynamic_modules__v3__DynamicModuleFilter=message(
+        dynamic_module_config=message(module=message(local=message(filename=_library)), do_not_close=leaf),
+        filter_name=leaf,
     ),
     envoy__extensions__filters__http__jwt_authn__v3__JwtAuthentication=message(
         providers=mapping("provider", _PROVIDER), rules=many(message(match=MATCH, requires=leaf))

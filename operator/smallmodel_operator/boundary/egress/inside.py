@@ -21,3 +21,5 @@ class Inside:
     """The other gateways."""
     programs: frozenset[str] = frozenset()
     """Texts of Lua that may run; in front of one may stand assignments of constants, nothing else."""
+    libraries: frozenset[str] = frozenset()
+    """Files with compiled filters; they are part of the gateway's image, and read-only there."""

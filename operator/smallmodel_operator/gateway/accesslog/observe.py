@@ -16,7 +16,7 @@ from smallmodel_operator.gateway.accesslog.line import parse
 
 RESETS: Final = frozenset({"UC", "UF", "UR", "LR", "UPE"})
 ENGINE: Final = "engine"
-"""The cause back.lua gives an engine's own error."""
+"""The cause the bodies' filter gives an engine's own error."""
 MICRO, MILLI = 1e-6, 1e-3
 
 

@@ -1,19 +1,20 @@
-"""The chain every request passes: token, door, body's model, target, rate, router."""
+"""The chain every request passes: token, door, bodies, target, rate, router."""
 
 from typing import Any
 
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.gateway.state import Issuer, State
-from smallmodel_operator.gateway.xds.scripts import BACK, DOOR, HMAC, TARGET, default, program
-from smallmodel_operator.gateway.xds.words import RATE_LIMIT, ROUTE, TARGET_HEADER, extension, formatted
+from smallmodel_operator.gateway.xds.scripts import DOOR, HMAC, TARGET, default, program
+from smallmodel_operator.gateway.xds.site import Site
+from smallmodel_operator.gateway.xds.words import BODIES, RATE_LIMIT, extension
 
 
-def filters(state: State) -> list[dict[str, Any]]:
+def filters(state: State, site: Site) -> list[dict[str, Any]]:
     """HTTP filters in order."""
     chain = [
         _lua(DOOR),
-        _body_model(),
-        _lua(TARGET, source_codes={name: {"inline_string": program(name)} for name in (BACK, HMAC)}),
+        _bodies(site),
+        _lua(TARGET, source_codes={HMAC: {"inline_string": program(HMAC)}}),
     ]
     if state.issuer is not None:
         chain.insert(0, _tokens(state.issuer))
@@ -25,14 +26,14 @@ def _lua(name: str, **more: Any) -> dict[str, Any]:
     return extension(name, "envoy.extensions.filters.http.lua.v3.Lua", default_source_code=code, **more)
 
 
-def _body_model() -> dict[str, Any]:
-    """The route by address and body together: no more Lua for the way in where both name the same model."""
-    mutation = {"append": formatted(ROUTE, f"%REQ({TARGET_HEADER})%|%REQUEST_BODY(model)%")}
+def _bodies(site: Site) -> dict[str, Any]:
+    """Code of our own (operator/bodies): a request's route by address and body together, so that no Lua runs on the way
+    in where both name the same model, and the tokens an answer says it has."""
     return extension(
-        "envoy.filters.http.transform",
-        "envoy.extensions.filters.http.transform.v3.TransformConfig",
-        request_transformation={"headers_mutations": [mutation]},
-        clear_route_cache=True,
+        BODIES,
+        "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+        dynamic_module_config={"module": {"local": {"filename": str(site.bodies)}}, "do_not_close": True},
+        filter_name=BODIES,
     )
 
 

@@ -84,7 +84,7 @@ def _manager(name: str, state: State, site: Site) -> dict[str, Any]:
         "codec_type": "AUTO",
         "rds": {"route_config_name": NAME, "config_source": file_source(site.folder / "xds" / "rds.json")},
         "early_header_mutation_extensions": [_early()],
-        "http_filters": filters(state),
+        "http_filters": filters(state, site),
         "local_reply_config": local_replies(refuse=site.refuse),
         "access_log": [access_log(site)],
         "use_remote_address": True,

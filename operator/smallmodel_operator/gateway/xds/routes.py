@@ -96,7 +96,7 @@ def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
     }
     if model.digest:
         route["response_headers_to_add"].append(header("x-slm-model-digest", model.digest))
-    told: dict[str, Any] = {"name": scripts.BACK}
+    told: dict[str, Any] = {"disabled": True}  # all that the target decides is decided
     if model.request_key:
         told = {"name": scripts.HMAC, "filter_context": scripts.stamp(state, model)}
     lua = typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", **told)

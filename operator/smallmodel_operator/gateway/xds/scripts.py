@@ -11,20 +11,18 @@ from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 
 DOOR: Final = "door"
 TARGET: Final = "target"
-BACK: Final = "back"
-"""Of routes of models: what comes in has passed the door, and its body agrees with its address."""
-HMAC: Final = "back-hmac"
-"""The same of models with `spec.audit.requestHMAC`. Others run none of it."""
+HMAC: Final = "hmac"
+"""Of routes of models with `spec.audit.requestHMAC`: what comes in has passed the door, and its body agrees with its
+address. Others run none of it."""
 TARGET_HMAC: Final = "target-hmac"
 """TARGET where any model wants it."""
 PARTS: Final = {
     DOOR: ("data", "sha256", "answers", "address", "model", "door"),
     TARGET: ("data", "answers", "model", "target"),
-    # In the listener: what runs where a route brings no text of its own, on the way back for instance.
+    # In the listener: what runs where a route brings no text of its own.
     f"{DOOR}-default": ("answers", "closed"),
-    f"{TARGET}-default": ("answers", "closed", "back"),
-    BACK: ("answers", "back"),
-    HMAC: ("answers", "back", "sha256", "hmac", "stamped"),
+    f"{TARGET}-default": ("answers", "closed"),
+    HMAC: ("answers", "sha256", "hmac", "stamped"),
     TARGET_HMAC: ("data", "sha256", "hmac", "answers", "model", "target"),
 }
 LACKS: Final = {"TGI": ("/v1/responses", "/v1/rerank", "/v1/embeddings")}

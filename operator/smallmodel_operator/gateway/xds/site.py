@@ -16,6 +16,8 @@ class Site:
     """Kept: access.log."""
     certificates: Path = Path("/etc/smallmodel/tls")
     """tls.crt and tls.key, as a Secret of type kubernetes.io/tls is mounted."""
+    bodies: Path = Path("/usr/local/lib/smallmodel/bodies.so")
+    """The filter compiled from operator/bodies; part of the image."""
     pod: str = GATEWAY
     address: str = "0.0.0.0"  # noqa: S104 - a pod serves on all its addresses
     http_port: int = 10080

@@ -18,6 +18,7 @@ def inside(state: State, site: Site) -> Inside:
         models={target: frozenset((e.address, e.port) for e in pods) for target, pods in state.endpoints.items()},
         gateways=frozenset((peer, site.activator_port) for peer in state.peers),
         programs=_programs(),
+        libraries=frozenset({str(site.bodies)}),
     )
 
 
@@ -43,6 +44,4 @@ def strangers(state: State, site: Site, upstreams: Mapping[str, frozenset[tuple[
 @cache
 def _programs() -> frozenset[str]:
     names = (scripts.DOOR, scripts.TARGET)
-    return frozenset(
-        {*map(scripts.default, names), *map(scripts.program, (*names, scripts.BACK, scripts.HMAC, scripts.TARGET_HMAC))}
-    )
+    return frozenset({*map(scripts.default, names), *map(scripts.program, (*names, scripts.HMAC, scripts.TARGET_HMAC))})

@@ -10,20 +10,13 @@ from lupa.luajit21 import LuaRuntime
 
 from smallmodel_operator.api.names import RESERVED_NAMES
 from smallmodel_operator.gateway.state import State
-from smallmodel_operator.gateway.xds.scripts import DOOR, HMAC, TARGET, default, program, script
+from smallmodel_operator.gateway.xds.scripts import DOOR, HMAC, program, script
 
 
 @pytest.fixture(scope="module")
 def door() -> Any:
     lua = LuaRuntime(encoding=None)
     lua.execute(script(DOOR, State()))
-    return lua.globals()
-
-
-@pytest.fixture(scope="module")
-def target() -> Any:
-    lua = LuaRuntime()
-    lua.execute(default(TARGET) + "function new() return {} end")
     return lua.globals()
 
 
@@ -146,25 +139,3 @@ def test_split_path(door: Any, path: str, found: tuple[str, str]) -> None:
 )
 def test_quoted(door: Any, text: bytes, quoted: bytes) -> None:
     assert door.quoted(text) == quoted
-
-
-COUNTED = [
-    ('{"usage":{"prompt_tokens":7,"completion_tokens":3}}', {"input_tokens": "7", "output_tokens": "3"}),
-    ('{"usage" : { "prompt_tokens" :\n7}}', {"input_tokens": "7"}),
-    (
-        '"timings":{"cache_n":2,"prompt_n":5,"predicted_n":3}',
-        {"engine_cached": "2", "engine_input": "5", "engine_output": "3"},
-    ),
-    ('"prompt_tokens":1,"prompt_tokens":2', {"input_tokens": "2"}),
-    (r'{"content":"\"prompt_tokens\":999"}', {}),
-    ('"usage":null', {}),
-    ("", {}),
-    ('"prompt_tokens":1234567890123456', {}),
-]
-
-
-@pytest.mark.parametrize(("text", "counts"), COUNTED)
-def test_count(target: Any, text: str, counts: dict[str, str]) -> None:
-    found = target.new()
-    assert target.count(text, found) is bool(counts)
-    assert dict(found) == counts

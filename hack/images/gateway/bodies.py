@@ -1,0 +1,82 @@
+"""The bodies' filter, compiled from operator/bodies for any machine; one file for each in the cache folder."""
+
+import fcntl
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hack.cluster.paths import REPOSITORY, cache
+from hack.images.gateway.envoy import ARCHITECTURES
+
+SOURCES = REPOSITORY / "operator" / "bodies"
+PINS = REPOSITORY / "hack" / "images" / "gateway" / "zig.txt"
+GLIBC = "2.31"
+"""The oldest the image may have, as Envoy's own."""
+BODIES, READER = "bodies.so", "reader.so"
+_BOTH = ("-std=c11", "-shared", "-fPIC", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror")
+MADE = {
+    BODIES: (("json.c", "usage.c", "filter.c"), (*_BOTH, "-O2", "-g0", "-s")),
+    READER: (("json.c", "usage.c"), (*_BOTH, "-O1", "-fsanitize=undefined", "-fsanitize-trap=undefined")),
+}
+"""Sources and flags of each file. In the reader what C leaves undefined ends the process."""
+
+
+def library(machine: str = "") -> Path:
+    """The filter for a machine (default: this one), compiled once.
+
+    Raises:
+        ValueError: there is no Envoy for such a machine.
+        RuntimeError: the compiler could not be downloaded, or refused the sources; says what it said.
+    """
+    machine = machine or platform.machine()
+    if machine not in ARCHITECTURES:
+        raise ValueError(f"there is no Envoy for machine {machine}; known: {', '.join(sorted(ARCHITECTURES))}")
+    target = f"{ARCHITECTURES[machine]}-linux-gnu.{GLIBC}"
+    parts = [PINS.read_bytes(), *(f.read_bytes() for f in sorted(SOURCES.iterdir())), repr(MADE).encode()]
+    key = hashlib.sha256(b"\0".join([*parts, target.encode()])).hexdigest()[:12]
+    folder = cache() / "bin" / f"bodies-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if any(not (folder / name).exists() for name in MADE):
+            _compile(target, folder)
+    return folder / BODIES
+
+
+def reader() -> Path:
+    """Only what reads texts, with checks, for tests in this process. Raises as `library` does."""
+    return library().with_name(READER)
+
+
+def _compile(target: str, folder: Path) -> None:
+    print("compiling the bodies' filter; its compiler is downloaded for it (100 MB) ...", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        download = [
+            sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--progress-bar", "off",
+            "--no-deps", "--require-hashes", "--only-binary=:all:", "-d", scratch, "-r", str(PINS),
+        ]  # fmt: skip
+        _run(download, "its compiler could not be downloaded")
+        (wheel,) = Path(scratch).glob("*.whl")
+        with zipfile.ZipFile(wheel) as packed:
+            packed.extractall(scratch)
+        zig = Path(scratch) / "ziglang" / "zig"
+        zig.chmod(0o755)
+        for name, (sources, flags) in MADE.items():
+            made = Path(scratch) / name
+            # Names relative to the sources: no path of this machine is in the file.
+            words = [str(zig), "cc", "-target", target, *flags, *sources, "-o", str(made)]
+            _run(words, "it could not be compiled", scratch)
+            os.replace(made, folder / name)
+
+
+def _run(words: Sequence[str], what: str, scratch: str = "") -> None:
+    caches = {f"ZIG_{name}_CACHE_DIR": scratch for name in ("LOCAL", "GLOBAL")} if scratch else {}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=SOURCES, env={**os.environ, **caches})
+    if done.returncode:
+        raise RuntimeError(f"the bodies' filter: {what}:\n{(done.stdout + done.stderr)[-2000:]}")
