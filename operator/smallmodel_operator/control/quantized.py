@@ -74,8 +74,10 @@ def weigh(resolved: Resolved, snapshot: Snapshot) -> tuple[WeightsVerdict, Part]
     inputs = _inputs(resolved, asked, snapshot)
     known = snapshot.previous_status.get("quantization") or {}
     if known.get("decidedOn") == inputs and known.get("type") in resolved.accept:
-        choice = ladder.Choice(known["type"], known.get("file", ""), known.get("why", ""), bool(known.get("made")))
         made = known.get("made") or {}
+        # Of what is not made the API server may keep a shell with nothing but defaults.
+        making = bool(made.get("parent"))
+        choice = ladder.Choice(known["type"], known.get("file", ""), known.get("why", ""), making)
     else:
         verdict, survey = weights.survey(replace(asked, accept=resolved.accept), snapshot)
         if survey is None:

@@ -129,6 +129,18 @@ def test_the_choice_stays_until_what_it_hangs_on_changes() -> None:
     assert any("--survey" in args(o) for o in concerns.decide(wish, moved).plan.objects if o["kind"] == "Job")
 
 
+def test_a_chosen_file_is_not_made_because_the_api_server_fills_in_what_is_made() -> None:
+    world, wish = surveyed(resolved()), resolved()
+    world.step(wish)
+    chosen = world.snapshot.previous_status["quantization"]
+    shell = {"parent": "", "digest": "", "memory": 0, "disk": 0, "context": 0}
+    filled = {**world.snapshot.previous_status, "quantization": {**chosen, "made": shell}}
+    world.snapshot = replace(world.snapshot, previous_status=filled)
+    decision = world.step(wish)
+    assert report(decision).reason is Reason.TYPE_CHOSEN
+    assert not [j for j in world.jobs() if j["metadata"]["labels"][LABEL_ROLE] == ROLE_QUANTIZE]
+
+
 def test_what_no_type_fits_is_refused_and_the_old_version_stays() -> None:
     wish = resolved("128Mi")
     world = surveyed(wish)
