@@ -142,3 +142,22 @@ def test_a_parent_the_tools_cannot_read_fails_the_step_and_not_the_judge(node: N
     assert done.returncode == result.EXIT_REFUSED
     assert "gone.gguf" in done.stdout + done.stderr
     assert replace(recipe, type="Q6_K").name != recipe.name
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"), [("exit 1", result.EXIT_REFUSED), ("kill -9 $$", result.EXIT_PASSING), ("exit 0", 0)]
+)
+def test_a_tool_that_was_killed_is_run_again_and_one_that_refuses_is_not(tmp_path: Path, ends: str, code: int) -> None:
+    tool = tmp_path / "llama-perplexity"
+    tool.write_text(f'#!/bin/sh\necho "what it says last"\n: >base.part\n{ends}\n')
+    tool.chmod(0o755)
+    recipe = Recipe("Q8_0", "gone.gguf", "d", 2**30, 2**20, 1024, 2, "tools", "", LOOSE)
+    (_, measure) = steps(make.build(REQUEST, QuantizedSource(recipe, {}), 0, "u2"))
+    environment = {e["name"]: e["value"] for e in measure["env"]} | {"WORK": str(tmp_path)}
+    environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["/bin/sh", "-ec", measure["command"][2]], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert ("what it says last" in done.stdout) == (code != 0)
+    assert (tmp_path / "measured.log").exists() == (code == 0)
