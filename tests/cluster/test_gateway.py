@@ -21,8 +21,16 @@ COLD_STARTS = 20
 
 
 def _asleep(bed: Bed, namespace: str, seconds: float = 60) -> None:
-    """Until the model says so itself; old pods may still drain, but no caller reaches them."""
-    bed.until(lambda: bed.condition("bot", namespace, "Ready").get("reason") == "Asleep", seconds, "asleep")
+    """Until the model says so itself; old pods may still drain, but no caller reaches them.
+
+    And until it is: right after a gateway has woken it the status may still say what was true before.
+    """
+
+    def both() -> bool:
+        said = bed.condition("bot", namespace, "Ready").get("reason") == "Asleep"
+        return said and _replicas(bed, namespace) == 0
+
+    bed.until(both, seconds, "asleep")
     assert bed.condition("bot", namespace, "Ready")["status"] == "True"
 
 

@@ -27,7 +27,7 @@ BATCH_BYTES: Final = 256 * 1024
 """Read at a time: no more than a processor's cache holds."""
 BATCHES: Final = 16
 """Committed at a time: under load one sync serves four thousand answers."""
-POLL_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.5  # Envoy itself keeps lines back for up to a second
 BUSY_SECONDS: Final = 2.0
 """The same after BUSY_RECORDS at once: a commit costs as much as a hundred records, so there are fewer of them."""
 BUSY_RECORDS: Final = 100
