@@ -26,6 +26,7 @@ class Base:
 
 PYTHON = Base("bookworm", ("python3-minimal", "python3-venv", "python3-pip", "ca-certificates"))
 ENGINE = Base("forky", ("llama.cpp-tools",))
+QUANTIZER = Base("forky", ("llama.cpp-tools", "llama.cpp-tools-extra"))
 NODE = Base("forky", ("nodejs", "curl"))
 STATIC = Base("bookworm", ("busybox-static",))
 BROWSER = Base("bookworm", ("chromium", "fonts-liberation2", "poppler-utils"))

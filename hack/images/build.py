@@ -16,12 +16,12 @@ REGISTRY = "slm.test"
 
 
 def build_image(name: str) -> oci.Image:
-    """pause, operator, gateway, llamacpp, toolbox or clients."""
+    """pause, operator, gateway, llamacpp, quantizer, toolbox or clients."""
     (cache() / "images").mkdir(parents=True, exist_ok=True)
     with (cache() / "images" / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = {"pause": _pause, "operator": _operator, "gateway": _gateway, "llamacpp": _llamacpp, "toolbox": _toolbox,
-                "clients": _clients}  # fmt: skip
+                "clients": _clients, "quantizer": _quantizer}  # fmt: skip
         return made[name]()
 
 
@@ -68,6 +68,11 @@ def _llamacpp() -> oci.Image:
     folder = REPOSITORY / "hack" / "images" / "llamacpp"
     # The base already holds the package: apt in a chroot would need the network set up inside it.
     return _from_file("smallmodel-llamacpp", folder / "Containerfile", folder, bases.ENGINE, skip=("apt-get",))
+
+
+def _quantizer() -> oci.Image:
+    folder = REPOSITORY / "hack" / "images" / "quantizer"
+    return _from_file("quantizer", folder / "Containerfile", folder, bases.QUANTIZER, skip=("apt-get",))
 
 
 def _toolbox() -> oci.Image:

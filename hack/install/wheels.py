@@ -73,6 +73,8 @@ def build_own(folder: Path) -> None:
                 shutil.rmtree(old)
             with tempfile.TemporaryDirectory(dir=kept) as scratch:
                 _build_own(Path(scratch) / "wheel")
+                if own_key() != made.name:
+                    raise InstallError("The sources changed while our wheel was built; try again.")
                 os.replace(Path(scratch) / "wheel", made)
         folder.mkdir(parents=True, exist_ok=True)
         for wheel in made.glob("*.whl"):

@@ -19,7 +19,8 @@ typedef struct {
 
 // -- requests --------------------------------------------------------------------------------------------------------
 
-// All bytes of a body, in a piece of memory of ours if they are in several of Envoy's; NULL: out of memory.
+// All bytes of a body. Returns what has to be freed: a copy, where they are in several pieces of Envoy's. None without
+// memory: then no model is found in them.
 static char* gathered(Stream* stream, const int* kinds, size_t count, Text* whole) {
   size_t sizes[2] = {0}, pieces = 0;
   for (size_t n = 0; n < count; n++)
@@ -71,9 +72,16 @@ static void name_route(Stream* stream, bool received) {
   envoy_dynamic_module_callback_http_clear_route_cache(stream);
 }
 
+static void forget(Stream* stream, Text key) {
+  envoy_dynamic_module_callback_http_set_header(stream, REQUEST_HEADERS, key, (Text){NULL, 0});
+}
+
 int envoy_dynamic_module_on_http_filter_request_headers(Stream* stream, Passing* p, bool end) {
-  if (!end) return HEADERS_STOP;
   (void)p;
+  // The door has read the credential. Envoy prints all headers where it crashes.
+  forget(stream, TEXT("authorization"));
+  forget(stream, TEXT("x-slm-asked"));
+  if (!end) return HEADERS_STOP;
   name_route(stream, false);
   return HEADERS_CONTINUE;
 }
@@ -178,7 +186,7 @@ Passing* envoy_dynamic_module_on_http_filter_new(void* config, Stream* stream) {
 void envoy_dynamic_module_on_http_filter_destroy(Passing* p) { free(p); }
 void envoy_dynamic_module_on_http_filter_stream_complete(Stream* s, Passing* p) { (void)s, (void)p; }
 
-// What Envoy looks for in every module: the answers to questions this one never asks.
+// What Envoy looks for in every module, and this one has no use for.
 #define NEVER(name) \
   void envoy_dynamic_module_on_http_filter_##name(void) {}
 NEVER(http_callout_done)

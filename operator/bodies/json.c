@@ -6,11 +6,12 @@
 #include <string.h>
 
 #define DEEPEST 100
-#define LONGEST_NUMBER 400
+#define LONGEST_NUMBER 400  // bytes, where it takes a look whether a double holds it
+#define SURE_DIGITS 308     // before the point: as many are held whatever they are
 
 typedef struct {
   const unsigned char *at, *end;
-  uint64_t* keys;  // of objects, hashed together with the number of their object: open addressing, 0 is free
+  uint64_t* keys;  // of all objects, each hashed together with the number of its object
   size_t room, used;
   char* name;
   size_t name_length;
@@ -36,24 +37,25 @@ static bool digits(Reader* r) {
 static bool number(Reader* r) {
   const unsigned char* from = r->at;
   if (*r->at == '-') r->at++;
+  const unsigned char* whole = r->at;
   if (r->at < r->end && *r->at == '0') {
     r->at++;
   } else if (!digits(r)) {
     return false;
   }
-  bool exponent = false;
+  bool sure = r->at - whole <= SURE_DIGITS;
   if (r->at < r->end && *r->at == '.') {
     r->at++;
     if (!digits(r)) return false;
   }
   if (r->at < r->end && (*r->at == 'e' || *r->at == 'E')) {
-    exponent = true;
+    sure = false;
     r->at++;
     if (r->at < r->end && (*r->at == '+' || *r->at == '-')) r->at++;
     if (!digits(r)) return false;
   }
+  if (sure) return true;
   size_t length = (size_t)(r->at - from);
-  if (!exponent && length < 300) return true;
   char copy[LONGEST_NUMBER + 1];
   if (length > LONGEST_NUMBER) return false;
   memcpy(copy, from, length);
@@ -151,30 +153,31 @@ static bool text(Reader* r, Meaning* m) {
   return false;
 }
 
-// False if the key was there already, or memory is out.
+// False if there are too many, or memory is out.
 static bool add(Reader* r, uint64_t key) {
-  key += !key;
-  if (2 * (r->used + 1) > r->room) {
-    size_t room = r->room ? 4 * r->room : 64;
-    uint64_t* larger = calloc(room, sizeof *larger);
+  if (r->used == MOST_KEYS) return false;
+  if (r->used == r->room) {
+    size_t room = r->room ? 2 * r->room : 64;
+    uint64_t* larger = realloc(r->keys, room * sizeof *larger);
     if (!larger) return false;
-    for (size_t n = 0; n < r->room; n++) {
-      if (!r->keys[n]) continue;
-      size_t place = r->keys[n] & (room - 1);
-      while (larger[place]) place = (place + 1) & (room - 1);
-      larger[place] = r->keys[n];
-    }
-    free(r->keys);
     r->keys = larger;
     r->room = room;
   }
-  size_t place = key & (r->room - 1);
-  while (r->keys[place]) {
-    if (r->keys[place] == key) return false;
-    place = (place + 1) & (r->room - 1);
-  }
-  r->keys[place] = key;
-  r->used++;
+  r->keys[r->used++] = key;
+  return true;
+}
+
+static int compare(const void* one, const void* other) {
+  uint64_t a = *(const uint64_t*)one, b = *(const uint64_t*)other;
+  return (a > b) - (a < b);
+}
+
+// No key is there twice in one object. Sorted at the end, not looked up one by one: a table of hashes that a caller can
+// compute is one that a caller can fill in one place, and make as slow as it likes.
+static bool once(Reader* r) {
+  if (r->used > 1) qsort(r->keys, r->used, sizeof *r->keys, compare);
+  for (size_t n = 1; n < r->used; n++)
+    if (r->keys[n] == r->keys[n - 1]) return false;
   return true;
 }
 
@@ -269,7 +272,7 @@ static bool document(Reader* r) {
 
 bool find_model(const char* from, size_t size, char* name, size_t* length) {
   Reader r = {(const unsigned char*)from, (const unsigned char*)from + size, NULL, 0, 0, name, 0};
-  bool good = document(&r);
+  bool good = document(&r) && once(&r);
   free(r.keys);
   *length = good ? r.name_length : 0;
   return good;

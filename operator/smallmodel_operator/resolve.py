@@ -1,7 +1,7 @@
 """spec + profile -> Resolved: the only place of defaults beyond the CRD. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -65,6 +65,16 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantizing:
+    """How types are made that a source does not hold. `limits`: what the user said of the gate, by figure."""
+
+    image: str = ""
+    text: str = ""
+    """ConfigMap and entry (`NAME/KEY`) with the text it is measured on; empty: the text of this release."""
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """One model with every question answered that does not depend on what the cluster looks like now."""
 
@@ -76,6 +86,7 @@ class Resolved:
     checks: Checks
     accept: tuple[str, ...]
     """Types the weights may be of, best first; empty: whatever the source holds."""
+    quantizing: Quantizing
     engine: str
     engine_image: str
     context_size: int
@@ -152,6 +163,7 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         source=spec.source,
         checks=spec.checks,
         accept=tuple(spec.quantization.accept) if spec.quantization else (),
+        quantizing=_quantizing(spec, hardware),
         engine=spec.engine.name,
         engine_image=spec.engine.image or _image(spec, hardware),
         context_size=spec.engine.context_size or DEFAULT_CONTEXT_SIZE,
@@ -206,6 +218,24 @@ def _image(spec: SmallModelSpec, hardware: Any) -> str:
         Reason.ENGINE_NOT_IN_PROFILE,
         f"ComputeProfile {spec.compute.profile_ref.name!r} has no image for engine {spec.engine.name!r}. "
         "Add it to the profile's `spec.engines` or set `spec.engine.image`.",
+    )
+
+
+def _quantizing(spec: SmallModelSpec, hardware: Any) -> Quantizing:
+    wish = spec.quantization
+    if wish is None:
+        return Quantizing()
+    said = {
+        "mean_divergence": wish.gate.max_mean_divergence,
+        "tail_divergence": wish.gate.max_tail_divergence,
+        "same_top_percent": wish.gate.min_same_top_percent,
+        "perplexity_ratio": wish.gate.max_perplexity_ratio,
+    }
+    text = wish.gate.text_config_map_ref
+    return Quantizing(
+        image=wish.image or (hardware.quantizer.image if hardware.quantizer else ""),
+        text=f"{text.name}/{text.key}" if text else "",
+        limits={name: number for name, number in said.items() if number is not None},
     )
 
 

@@ -161,6 +161,10 @@ BAD = (
             ("twice", {"method": "GGUF", "accept": ["Q8_0", "Q8_0"]}, "must name each type once"),
             ("unknown", {"method": "GGUF", "accept": ["Q3_K_M"]}, "spec.quantization.accept"),
             ("by-another-method", {"method": "AWQ"}, "spec.quantization.method"),
+            ("with-a-float", {"method": "GGUF", "accept": ["Q8_0"], "gate": {"maxMeanDivergence": "0,5"}},
+             "maxMeanDivergence"),
+            ("on-no-text", {"method": "GGUF", "accept": ["Q8_0"], "gate": {"textConfigMapRef": {"name": "x"}}},
+             "key"),
             ("without-a-method", {"accept": ["Q8_0"]}, "method"),
         )
     ),

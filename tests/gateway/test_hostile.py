@@ -122,6 +122,7 @@ def test_mixed_requests(gateway: Gateway, bot: Engine, notes: Engine, seed: int)
     kinds = {a[9:12] for a in answers}
     assert {b"200", b"400", b"401", b"403", b"404", b"405", b"415", b"431"} <= kinds, kinds
     assert len(notes.asked) == before, "support's keys reached crm's model"
+    assert not [r for r in bot.asked if SUPPORT in str(r.headers) or "x-slm-asked" in str(r.headers).lower()]
     assert len(bot.asked) > asked, "none of them was right: the mixture tries too little"
     assert {r.path.split("?")[0] for r in bot.asked} <= {
         "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/responses"

@@ -160,7 +160,9 @@ def ended(children: dict[ObjectKey, Object], said: dict[str, Any], artifact: str
     if "facts" in said:
         found = weights(said["facts"], artifact)
     elif "survey" in said:
-        found = Survey(weights(said["survey"], artifact), tuple(Variant(*v) for v in said["variants"]))
+        held, makes = (tuple(Variant(*v) for v in said.get(name, ())) for name in ("variants", "makes"))
+        parent = {"parent": held[0].file, "digest": "b" * 64} if makes else {}
+        found = Survey(weights(said["survey"], artifact), held, makes, **parent)
     else:
         found = result.Failure(Reason(said["failure"]["reason"]), said["failure"]["message"])
     condition = {"type": "Failed" if "failure" in said else "Complete", "status": "True", "lastTransitionTime": ago(2)}

@@ -38,7 +38,7 @@ def library(machine: str = "") -> Path:
     if machine not in ARCHITECTURES:
         raise ValueError(f"there is no Envoy for machine {machine}; known: {', '.join(sorted(ARCHITECTURES))}")
     target = f"{ARCHITECTURES[machine]}-linux-gnu.{GLIBC}"
-    parts = [PINS.read_bytes(), *(f.read_bytes() for f in sorted(SOURCES.iterdir())), repr(MADE).encode()]
+    parts = [f.name.encode() + b"\0" + f.read_bytes() for f in (PINS, Path(__file__), *sorted(SOURCES.glob("*.[ch]")))]
     key = hashlib.sha256(b"\0".join([*parts, target.encode()])).hexdigest()[:12]
     folder = cache() / "bin" / f"bodies-{key}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     INSPECTING = "Inspecting"
     DOWNLOADING = "Downloading"
     MAKING_ROOM = "MakingRoom"
+    QUANTIZING = "Quantizing"
     STARTING = "Starting"
     ROLLING_OUT = "RollingOut"
     GATEWAY_SYNCING = "GatewaySyncing"
@@ -93,6 +94,8 @@ class Reason(StrEnum):
     CLAIM_FULL = "ClaimFull"
     INSPECTION_FAILED = "InspectionFailed"
     TYPE_MISSING = "TypeMissing"
+    QUANTIZATION_FAILED = "QuantizationFailed"
+    QUALITY_TOO_LOW = "QualityTooLow"
     DOES_NOT_FIT = "DoesNotFit"
     GATEWAY_MISSING = "GatewayMissing"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
@@ -158,6 +161,10 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.INSPECTING: (_OPERATOR, "A Job reads the weights' header."),
     Reason.DOWNLOADING: (_OPERATOR, "A Job downloads the weights and checks them."),
     Reason.MAKING_ROOM: (_OPERATOR, "A Job removes unused weights from the claim, so that a download finds room."),
+    Reason.QUANTIZING: (
+        _OPERATOR,
+        "A Job makes the accepted type and measures it; the message says which step.",
+    ),
     Reason.STARTING: (_OPERATOR, "Pods start and load the weights."),
     Reason.ROLLING_OUT: (_OPERATOR, "New replicas replace old ones; requests are answered meanwhile."),
     Reason.GATEWAY_SYNCING: (_OPERATOR, "The gateways have not taken the model into their configuration yet."),
@@ -196,7 +203,9 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.SOURCE_STALLED: (_OPERATOR, "The source answers and sends next to nothing; it is tried again."),
     Reason.CLAIM_FULL: (_USER, "The claim has no room for the download; the message has both numbers."),
     Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
-    Reason.TYPE_MISSING: (_USER, "The source holds no type that `spec.quantization.accept` names."),
+    Reason.TYPE_MISSING: (_USER, "The source holds no accepted type, and none can be made from what it holds."),
+    Reason.QUANTIZATION_FAILED: (_USER, "A step of the Job failed; the message names it and says how."),
+    Reason.QUALITY_TOO_LOW: (_USER, "The made file differs from its parent by more than is allowed; it is not served."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit, or than any node has."),
     Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),
     Reason.SECRET_NOT_FOUND: (_USER, "A Secret the spec names does not exist, or lacks the entry."),

@@ -30,6 +30,7 @@ ROLE_SERVER: Final = "server"
 ROLE_INSPECT: Final = "inspect"
 ROLE_DOWNLOAD: Final = "download"
 ROLE_EVICT: Final = "evict"
+ROLE_QUANTIZE: Final = "quantize"
 ROLE_CANDIDATE: Final = "candidate"
 """A new version that answers golden prompts and takes no traffic: no Service selects it."""
 

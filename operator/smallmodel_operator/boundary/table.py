@@ -19,6 +19,7 @@ from smallmodel_operator.api.names import (
     ROLE_DOWNLOAD,
     ROLE_EVICT,
     ROLE_INSPECT,
+    ROLE_QUANTIZE,
     ROLE_SERVER,
 )
 from smallmodel_operator.boundary.canary import KUBELET_PORT, METADATA
@@ -76,6 +77,7 @@ RELEASE: Final = Party("uninstall hook", Place.SYSTEM, {_NAME: OPERATOR, _COMPON
 MODELS: Final = Party("pods of models", Place.MODELS, {LABEL_ROLE: ROLE_SERVER})
 CANDIDATES: Final = Party("new versions of models", Place.MODELS, {LABEL_ROLE: ROLE_CANDIDATE})
 INSPECTIONS: Final = Party("inspection Jobs", Place.MODELS, {LABEL_ROLE: ROLE_INSPECT})
+QUANTIZATIONS: Final = Party("quantization Jobs", Place.MODELS, {LABEL_ROLE: ROLE_QUANTIZE})
 DOWNLOADS: Final = Party("download Jobs", Place.MODELS, {LABEL_ROLE: ROLE_DOWNLOAD})
 EVICTIONS: Final = Party("eviction Jobs", Place.MODELS, {LABEL_ROLE: ROLE_EVICT})
 ANYBODY: Final = Party("every pod of the cluster", Place.CLUSTER)
@@ -87,7 +89,9 @@ CANARIES: Final = Party("the canary's pods", Place.SYSTEM, marked=LABEL_CANARY)
 NODES: Final = Party("nodes", Place.BEYOND)
 CREDENTIALS: Final = Party("the cloud's metadata", Place.BEYOND, cidr=f"{METADATA[0]}/32")
 
-PARTIES: Final = (GATEWAYS, OPERATORS, RELEASE, MODELS, CANDIDATES, INSPECTIONS, DOWNLOADS, EVICTIONS, CANARIES)
+PARTIES: Final = (
+    GATEWAYS, OPERATORS, RELEASE, MODELS, CANDIDATES, INSPECTIONS, QUANTIZATIONS, DOWNLOADS, EVICTIONS, CANARIES,
+)  # fmt: skip
 """Ours: each has policies for both directions."""
 
 _API: Final = (Port(443), Port(6443))

@@ -1,7 +1,6 @@
 """The commands of `slm`. Each has its own module; heavy imports happen inside the command that needs them."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,9 +8,9 @@ import typer
 from smallmodel_operator import __version__
 from smallmodel_operator.cli.audit_app import audit
 from smallmodel_operator.cli.boundary_app import boundary
+from smallmodel_operator.cli.jobs_app import jobs
 from smallmodel_operator.cli.route_app import route
 from smallmodel_operator.cli.simulate_app import simulate
-from smallmodel_operator.core.engine import GGUF
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -97,67 +96,6 @@ def release(
     raise typer.Exit(asyncio.run(release_models(namespace, deployment, timeout)))
 
 
-@app.command(hidden=True)
-def inspect_weights(
-    root: Annotated[str, typer.Option()],
-    artifact: Annotated[str, typer.Option()],
-    path: Annotated[str, typer.Option()] = "",
-    sha256: Annotated[str, typer.Option()] = "",
-    claim: Annotated[str, typer.Option(help="uid of the claim that is mounted")] = "",
-    signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
-    public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
-    survey: Annotated[bool, typer.Option("--survey", help="tell of all files, instead of describing one")] = False,
-    layout: Annotated[str, typer.Option("--format", help="GGUF, or Safetensors: a folder")] = GGUF,
-) -> None:
-    """Inside an inspection Job: check mounted weights and read their header."""
-    from smallmodel_operator.cli.inspect_weights import inspect
-    from smallmodel_operator.cli.survey_weights import survey as look_around
-    from smallmodel_operator.cli.verify_weights import Wish
-
-    signed = Wish(signed_by, Path(public_key)) if signed_by else None
-    if survey:
-        raise typer.Exit(look_around(root, path, artifact, claim, signed))
-    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
-
-
-@app.command(hidden=True)
-def fetch_weights(
-    folder: Annotated[str, typer.Option()],
-    artifact: Annotated[str, typer.Option()],
-    url: Annotated[str, typer.Option(help="the file's address, or")] = "",
-    hub: Annotated[str, typer.Option(help="the endpoint of a hub that holds it")] = "",
-    repository: Annotated[str, typer.Option()] = "",
-    revision: Annotated[str, typer.Option()] = "",
-    file: Annotated[str, typer.Option()] = "",
-    sha256: Annotated[str, typer.Option()] = "",
-    s3_region: Annotated[str, typer.Option(help="the address is of an S3 store of this region")] = "",
-    secret: Annotated[str, typer.Option(help="name of the Secret that is mounted")] = "",
-    claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
-    ca_file: Annotated[str, typer.Option(help="authorities to trust besides the public ones")] = "",
-    port: Annotated[int, typer.Option(help="where to say how far it is")] = 0,
-) -> None:
-    """Inside a download Job: fetch one file over https and check it."""
-    from smallmodel_operator.cli.fetch_weights import Download, answer_and_fetch
-    from smallmodel_operator.cli.hub import Repository
-
-    where = Repository(hub, repository, revision, file) if hub else url
-    wish = Download(where, sha256, folder, artifact, claim, ca_file, secret, s3_region=s3_region)
-    raise typer.Exit(answer_and_fetch(wish, port))
-
-
-@app.command(hidden=True)
-def evict_weights(
-    root: Annotated[str, typer.Option()],
-    needed: Annotated[int, typer.Option(help="bytes that have to be free")],
-    before: Annotated[int, typer.Option(help="what was used since then stays; seconds since 1970")],
-    keep: Annotated[list[str] | None, typer.Option(help="folders that stay")] = None,
-) -> None:
-    """Inside an eviction Job: remove unused weights from the claim until there is room."""
-    from smallmodel_operator.cli.evict_weights import evict
-
-    raise typer.Exit(evict(Path(root), frozenset(keep or ()), needed, before))
-
-
 canary = typer.Typer(help="Inside the canary's pods.", no_args_is_help=True)
 app.add_typer(canary, name="canary", hidden=True)
 
@@ -206,6 +144,7 @@ def gateway_run() -> None:
 
 app.add_typer(audit, name="audit")
 app.add_typer(boundary, name="boundary")
+app.add_typer(jobs)
 app.command(name="simulate")(simulate)
 app.add_typer(route, name="route")
 

@@ -13,7 +13,6 @@ from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.pod import owner_reference
 from smallmodel_operator.resolve import Site, parse, resolve
-from smallmodel_operator.weights import decide as weights
 
 _UID = "00000000-0000-0000-0000-000000000000"
 
@@ -50,7 +49,7 @@ def _plan(body: dict[str, Any], profiles: dict[str, Any]) -> tuple[list[dict[str
     model = parse(body)
     profile = profiles.get(model.spec.compute.profile_ref.name)
     resolved = resolve(body, model, profile, Site())
-    claims: dict[str, Any] = {name: {} for name in weights.claims(quantized.request(resolved))}
+    claims: dict[str, Any] = {name: {} for name in quantized.claims(resolved)}
     decision = concerns.decide(resolved, Snapshot(now=datetime.now(UTC), profile=profile, claims=claims))
     owner = owner_reference(resolved.name, resolved.uid)
     objects = [{**o, "metadata": {**o["metadata"], "ownerReferences": [owner]}} for o in decision.plan.objects]

@@ -1,42 +1,54 @@
-"""`slm inspect-weights --survey`: which GGUF files a source holds of one model, and in which types."""
+"""`slm inspect-weights --survey`: in which types a source holds a model, and what can be made of them."""
 
-from dataclasses import replace
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, find, nothing, read, write
+from smallmodel_operator.cli.inspect_weights import CHUNK, MESSAGE_FILE, find, nothing, read, write
 from smallmodel_operator.cli.verify_weights import Wish, verify
 from smallmodel_operator.core.facts import Survey, Variant, WeightsFacts
-from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights import gguf, predict, result
+from smallmodel_operator.weights.gguf_types import UNQUANTIZED
 
 MAX_FILES: Final = 16
+IMAGE: Final = "image:"
+"""How the digest of a parent begins that lies in an image: its name is the image's, and its file's in it."""
 
 
-def survey(
-    root: str, path: str, artifact: str, claim: str, signed: Wish | None = None, message_file: Path = MESSAGE_FILE
-) -> int:
-    """Look at every GGUF file below `path`; the exit code says whether trying again may help.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What to look at: `path` (a folder, a file, or empty) below `root`, where `artifact` is mounted.
 
-    Args:
-        root: where the source is mounted.
-        path: a folder or file in it; empty: all of it.
-        artifact: name of the source.
-        claim: uid of the claim that is mounted, empty for an image.
-        signed: what it must be signed by.
-        message_file: where the result goes.
+    `claim` is the uid of the claim it lies in, empty for an image. `accept`: types that are wanted.
+    """
+
+    root: str
+    path: str
+    artifact: str
+    claim: str
+    accept: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> Path:
+        return Path(self.root) / self.path if self.path else Path(self.root)
+
+    def named(self, file: Path) -> str:
+        return str(file.relative_to(self.root))
+
+
+def survey(place: Place, signed: Wish | None = None, message_file: Path = MESSAGE_FILE) -> int:
+    """Look at every file of the model; the exit code says whether trying again may help.
+
+    `signed`: what the source must be signed by.
     """
     said: result.Said
     try:
-        files = _files(Path(root), path)
-        fingerprint = verify(files[0], Path(root), signed) if signed else ""
-        found = _survey([read_or_not(file, artifact, str(file.relative_to(root))) for file in files])
-        key = signed.reference if signed else ""
-        facts = replace(found.facts, claim=claim, verified_with=key, key_fingerprint=fingerprint)
-        said = replace(found, facts=facts)
+        said = _surveyed(place, signed)
         if len(result.encode(said)) > result.MAX_BYTES:
             raise gguf.BadWeights(
-                Reason.WEIGHTS_AMBIGUOUS, "The names of the GGUF files are too long to tell. Name one folder or file."
+                Reason.WEIGHTS_AMBIGUOUS, "The names of the files are too long to tell. Name one folder or file."
             )
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
@@ -45,21 +57,51 @@ def survey(
     return write(said, message_file)
 
 
-def read_or_not(file: Path, artifact: str, name: str) -> WeightsFacts | gguf.BadWeights:
-    """Facts of one file, or what is wrong with it: projectors and adapters often lie beside a model."""
-    try:
-        return read(file, artifact, name)
-    except gguf.BadWeights as bad:
-        return bad
+def _surveyed(place: Place, signed: Wish | None) -> Survey:
+    files = _files(place)
+    fingerprint = verify(files[0], Path(place.root), signed) if signed else ""
+    found = _of_files(place, files)
+    key = signed.reference if signed else ""
+    facts = replace(found.facts, claim=place.claim, verified_with=key, key_fingerprint=fingerprint)
+    return _with_makes(place, replace(found, facts=facts))
 
 
-def _files(root: Path, path: str) -> list[Path]:
-    base = root / path if path else root
+def _with_makes(place: Place, found: Survey) -> Survey:
+    """The survey, with what the types that are wanted and not there would come to, if there is a parent for them.
+
+    A file that was quantized is none: what it lost once would be lost twice.
+    """
+    lacking = [kind for kind in place.accept if kind not in {v.type for v in found.variants}]
+    parent = next((v for v in found.variants if v.type in UNQUANTIZED), None)
+    if parent is None or not lacking:
+        return found
+    file = Path(place.root) / parent.file
+    with file.open("rb") as stream:
+        shapes = gguf.read_header(stream, file.stat().st_size, file.name).shapes
+    makes = tuple(Variant(kind, "", *predict.size(kind, shapes.items())) for kind in lacking)
+    # An image cannot change under its name; what lies in a claim is read once.
+    image = f"{IMAGE}{place.artifact.partition('/')[0]}/{parent.file}"
+    digest = digest_of(file) if place.claim else image
+    return replace(found, makes=makes, parent=parent.file, digest=digest)
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file."""
+    state = hashlib.sha256()
+    print(f"reading {file.name}, {file.stat().st_size} bytes", flush=True)
+    with file.open("rb") as stream:
+        while block := stream.read(CHUNK):
+            state.update(block)
+    return state.hexdigest()
+
+
+def _files(place: Place) -> list[Path]:
+    base = place.base
     if not base.is_dir():
-        return [find(root, path)]
+        return [find(Path(place.root), place.path)]
     files = sorted(p for p in base.rglob("*.gguf") if p.is_file())
     if not files:
-        raise nothing(root, base)
+        raise nothing(Path(place.root), base)
     if len(files) > MAX_FILES:
         raise gguf.BadWeights(
             Reason.WEIGHTS_AMBIGUOUS,
@@ -69,12 +111,13 @@ def _files(root: Path, path: str) -> list[Path]:
     return files
 
 
-def _survey(found: list[WeightsFacts | gguf.BadWeights]) -> Survey:
-    """One model in several types.
+def _of_files(place: Place, files: list[Path]) -> Survey:
+    """One model in several types. Projectors and adapters often lie beside a model, and are left out.
 
     Raises:
         BadWeights: nothing can be served, or the files hold several models or a type twice.
     """
+    found = [_read(file, place.artifact, place.named(file)) for file in files]
     bad = [f for f in found if isinstance(f, gguf.BadWeights)]
     good = sorted((f for f in found if isinstance(f, WeightsFacts)), key=lambda f: (-f.tensor_bytes, f.file))
     if not good:
@@ -87,7 +130,14 @@ def _survey(found: list[WeightsFacts | gguf.BadWeights]) -> Survey:
         if twin is not facts:
             raise _ambiguous(f"{facts.quantization} twice (`{twin.file}`, `{facts.file}`)")
     variants = tuple(Variant(f.quantization, f.file, f.tensor_bytes, f.repacked_bytes) for f in good)
-    return Survey(first, variants, bad[0].message[:200] if bad else "")
+    return Survey(first, variants, left_out=bad[0].message[:200] if bad else "")
+
+
+def _read(file: Path, artifact: str, name: str) -> WeightsFacts | gguf.BadWeights:
+    try:
+        return read(file, artifact, name)
+    except gguf.BadWeights as bad:
+        return bad
 
 
 def _shape(facts: WeightsFacts) -> tuple[str | int, ...]:

@@ -61,7 +61,7 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
         return Wish(
             resolved,
             profile,
-            claims=tuple(weights.claims(request)),
+            claims=quantized.claims(resolved),
             artifact=weights.artifact(request),
             secrets=tuple(key.secret_ref.name for key in resolved.access.api_keys),
             config_maps=(resolved.checks.golden.config_map_ref.name,) if resolved.checks.golden else (),

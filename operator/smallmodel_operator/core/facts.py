@@ -103,6 +103,12 @@ class Survey:
 
     facts: WeightsFacts
     variants: tuple[Variant, ...]
+    makes: tuple[Variant, ...] = ()
+    """Accepted types it lacks, as they would come out; `file` is empty."""
+    parent: str = ""
+    """What they would be made from: an unquantized GGUF file in the source."""
+    digest: str = ""
+    """Of the parent."""
     left_out: str = ""
     """A file that cannot be served, and why; empty when there is none."""
 

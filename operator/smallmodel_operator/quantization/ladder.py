@@ -27,6 +27,8 @@ class Choice:
     type: str
     file: str
     why: str
+    make: bool = False
+    """The source lacks it: it is made."""
 
 
 def budget(limit: int | None, declared_request: int | None, largest_node: int | None) -> Budget:
@@ -40,34 +42,41 @@ def budget(limit: int | None, declared_request: int | None, largest_node: int | 
     return Budget(None)
 
 
-def choose(survey: Survey, accept: tuple[str, ...], context_size: int, parallel_slots: int, room: Budget) -> Choice:
-    """The first accepted type that the source holds and that fits.
+def choose(
+    survey: Survey, accept: tuple[str, ...], context_size: int, parallel_slots: int, room: Budget, maker: str = ""
+) -> Choice:
+    """The first accepted type that fits and that the source holds, or that can be made from what it holds.
+
+    Args:
+        survey: what the source holds.
+        accept: types, best first.
+        context_size: tokens of one request.
+        parallel_slots: requests at once.
+        room: what a replica may take.
+        maker: image with which types are made; empty: none are.
 
     Raises:
-        Refused: it holds none of them, or none fits; with the numbers.
+        Refused: there is none of them, or none fits; with the numbers.
     """
     held = {v.type: v for v in survey.variants}
+    made = {v.type: v for v in survey.makes if v.type not in held}
     left_out = f" One file is left out: {survey.left_out}" if survey.left_out else ""
-    if not held.keys() & set(accept):
-        raise Refused(
-            Reason.TYPE_MISSING,
-            f"`spec.quantization.accept` names {', '.join(accept)}; the source holds {', '.join(held)}. Add one of "
-            f"these to `accept`, or put a file of an accepted type into the source.{left_out}",
-            condition=Condition.QUANTIZED,
-        )
+    there = {**held, **(made if maker else {})}
+    if not there.keys() & set(accept):
+        raise _missing(accept, list(held), bool(made), left_out)
     said = []
     for kind in accept:
-        if kind not in held:
-            said.append(f"{kind} is not in the source")
+        if kind not in there:
+            said.append(f"{kind} is not in the source{_no_maker(kind in made)}")
             continue
-        needed = _needed(survey, held[kind], context_size, parallel_slots)
-        if room.bytes is None:
-            said.append(f"{kind} is the best of those the source holds and needs {human(needed)}; no limit is known")
-            return Choice(kind, held[kind].file, _sentence(said, left_out))
-        if needed <= room.bytes:
-            said.append(f"{kind} needs {human(needed)} and fits {room.named}")
-            return Choice(kind, held[kind].file, _sentence(said, left_out))
-        said.append(f"{kind} needs {human(needed)}, more than {room.named}")
+        needed = _needed(survey, there[kind], context_size, parallel_slots)
+        if room.bytes is not None and needed > room.bytes:
+            said.append(f"{kind} needs {human(needed)}, more than {room.named}")
+            continue
+        fits = f"and fits {room.named}" if room.bytes is not None else "and no limit is known"
+        how = "" if kind in held else f" It is made from `{survey.parent}`."
+        said.append(f"{kind} needs {human(needed)} {fits}")
+        return Choice(kind, there[kind].file, f"{'; '.join(said)}.{how}{left_out}", kind not in held)
     raise Refused(
         Reason.DOES_NOT_FIT,
         f"No accepted type fits: {'; '.join(said)}. Accept a smaller type, lower `spec.engine.contextSize` or "
@@ -78,11 +87,22 @@ def choose(survey: Survey, accept: tuple[str, ...], context_size: int, parallel_
     )
 
 
+def _no_maker(possible: bool) -> str:
+    return ", and no image is named that could make it" if possible else ""
+
+
+def _missing(accept: tuple[str, ...], held: list[str], possible: bool, left_out: str) -> Refused:
+    way = "Add one of these to `accept`, or put a file of an accepted type into the source."
+    if possible:
+        way = (
+            "They could be made from it: name an image with llama.cpp's tools in the ComputeProfile's "
+            "`spec.quantizer.image` or in `spec.quantization.image`."
+        )
+    text = f"`spec.quantization.accept` names {', '.join(accept)}; the source holds {', '.join(held)}. {way}{left_out}"
+    return Refused(Reason.TYPE_MISSING, text, condition=Condition.QUANTIZED)
+
+
 def _needed(survey: Survey, variant: Variant, context_size: int, parallel_slots: int) -> int:
     """Memory to request for a replica that serves this variant, in bytes."""
     facts = replace(survey.facts, tensor_bytes=variant.tensor_bytes, repacked_bytes=variant.repacked_bytes)
     return request_for(estimate(facts, min(context_size, facts.context_length), parallel_slots))
-
-
-def _sentence(said: list[str], left_out: str) -> str:
-    return f"{'; '.join(said)}.{left_out}"

@@ -12,6 +12,7 @@ from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import checks, jobs, source
 from smallmodel_operator.weights.parse import parse
+from smallmodel_operator.weights.recipe import QuantizedSource
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 from smallmodel_operator.weights.work import Work, lies, uid, work
 
@@ -52,7 +53,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     where = _where(request)
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
-    kept = (jobs.claim(request),) if isinstance(where, source.Downloaded) else ()
+    kept = (jobs.claim(request),) if isinstance(where, source.Kept) else ()
     if facts is not None and facts.format == request.format and lies(where, facts, snapshot):
         if checks.satisfy(request, facts):
             return _known(request, where, _bound(where, facts, snapshot), Part(kept=kept))
@@ -80,6 +81,8 @@ def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict,
 
 def _where(request: WeightsRequest) -> source.Source:
     found = parse(request.uri, request.path, request.sha256)
+    if request.recipe is not None:
+        return QuantizedSource(request.recipe, source.volume(found)[0])
     if request.file and isinstance(found, source.OciSource | source.ClaimSource):
         return replace(found, path=request.file)
     return found
@@ -92,7 +95,7 @@ def _unknown(request: WeightsRequest, where: source.Source, found: Work, part: P
     report = Report(
         Condition.WEIGHTS_READY, False if isinstance(problem, Refused) else None, problem.reason, str(problem)
     )
-    ahead = request.memory_declared and path and not isinstance(where, source.Downloaded)
+    ahead = request.memory_declared and path and not isinstance(where, source.Kept)
     blocking = not ahead or checks.wait(request)
     part = replace(
         part,

@@ -8,7 +8,7 @@ leave gaps) is refused: the engine must not load something else than was looked 
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from smallmodel_operator.weights import foreign
@@ -74,6 +74,8 @@ class Header:
     data_bytes: int
     file_bytes: int
     templates: tuple[Template, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Dimensions of each tensor by its name."""
 
 
 class _Keys:
@@ -179,15 +181,14 @@ def _version(reader: HeaderReader, file_bytes: int, name: str) -> int:
 def _tensors(reader: HeaderReader, count: int, alignment: int, version: int, keys: _Keys) -> Header:
     by_type: dict[str, int] = {}
     sizes: dict[str, int] = {}
-    names: set[str] = set()
+    shapes: dict[str, tuple[int, ...]] = {}
     parameters = end = 0
     copied = {True: 0, False: 0}  # the token embedding, everything else
     for _ in range(count):
         name = _name(reader.string(MAX_TENSOR_NAME, "a tensor's name"), "a tensor's name")
-        if name in names:
+        if name in shapes:
             raise invalid(f"The GGUF header is damaged: it has the tensor `{name}` twice. {AGAIN}")
-        names.add(name)
-        shape = _shape(reader, name)
+        shape = shapes[name] = _shape(reader, name)
         block, size = _size(name, shape, reader.u32())
         offset = reader.u64()
         if offset != end:
@@ -210,7 +211,7 @@ def _tensors(reader: HeaderReader, count: int, alignment: int, version: int, key
     # Without a tensor of its own the output is the token embedding, which is looked up in as well: it has both forms.
     repacked = copied[False] + (0 if "output.weight" in sizes else copied[True])
     described = (version, keys.values, keys.lengths, count, parameters, by_type, sizes, repacked, data, last, size)
-    return Header(*described, templates=tuple(keys.templates))
+    return Header(*described, templates=tuple(keys.templates), shapes=shapes)
 
 
 def _name(text: str, what: str) -> str:

@@ -46,7 +46,7 @@ CREDENTIALS_PATH: Final = "/etc/smallmodel-credentials"
 
 def reading_seconds(request: WeightsRequest, where: source.Source) -> int:
     """How long an inspection's container may run before it is taken for hung (a network disk that is gone)."""
-    hashed = request.verification or (isinstance(where, source.ClaimSource) and where.sha256)
+    hashed = request.verification or (isinstance(where, source.ClaimSource) and (where.sha256 or request.survey))
     return HASH_SECONDS if hashed else INSPECT_SECONDS
 
 
@@ -54,7 +54,7 @@ def work(request: WeightsRequest, where: source.Source) -> str:
     """Name of the work on an artifact: what was found without a signature, by another key or as another format is other
     work."""
     name = where.artifact if request.format == GGUF else f"{where.artifact}!{request.format}"
-    name = f"{name}?" if request.survey else name
+    name = f"{name}?{','.join(request.accept)}" if request.survey else name
     return f"{name}!{request.verification}" if request.verification else name
 
 
@@ -65,7 +65,8 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
     """
     volume, mount, _ = source.volume(where)
     args = ["inspect-weights", "--root", source.MOUNT_PATH, "--artifact", where.artifact]
-    args += ["--survey"] if request.survey else []
+    if request.survey:
+        args += ["--survey", *(word for kind in request.accept for word in ("--accept", kind))]
     if where.path:
         args += ["--path", where.path]
     if request.format != GGUF:
@@ -81,8 +82,7 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
         volumes.append({"name": "key", "secret": key})
         mounts.append({"name": "key", "mountPath": KEY_PATH, "readOnly": True})
         args += ["--signed-by", request.verification, "--public-key", f"{KEY_PATH}/{KEY_FILE}"]
-    pod = _pod(request, args, pod_security(), volumes, mounts)
-    return _job(request, where, ROLE_INSPECT, attempt, pod)
+    return job(request, where, ROLE_INSPECT, attempt, pod(request, args, pod_security(), volumes, mounts))
 
 
 def download(
@@ -97,8 +97,8 @@ def download(
     mounts: list[dict[str, Any]] = [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}]
     # A new file system belongs to root; fsGroup lets the download write to it.
     security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
-    pod = _pod(request, args, security, volumes, mounts)
-    pod["containers"][0]["ports"] = [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}]
+    made = pod(request, args, security, volumes, mounts)
+    made["containers"][0]["ports"] = [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}]
     if request.ca_config_map:
         volumes.append({"name": "ca", "configMap": {"name": request.ca_config_map, "optional": True}})
         mounts.append({"name": "ca", "mountPath": CA_PATH, "readOnly": True})
@@ -110,8 +110,8 @@ def download(
         args += ["--secret", request.credentials]
     if request.proxy:
         pairs = {"HTTPS_PROXY": request.proxy, "NO_PROXY": request.no_proxy}
-        pod["containers"][0]["env"] = [{"name": name, "value": value} for name, value in pairs.items() if value]
-    return _job(request, where, ROLE_DOWNLOAD, attempt, pod, {"activeDeadlineSeconds": DOWNLOAD_SECONDS})
+        made["containers"][0]["env"] = [{"name": name, "value": value} for name, value in pairs.items() if value]
+    return job(request, where, ROLE_DOWNLOAD, attempt, made, {"activeDeadlineSeconds": DOWNLOAD_SECONDS})
 
 
 def evict(
@@ -122,8 +122,8 @@ def evict(
     args += [word for folder in keep for word in ("--keep", folder)]
     volume = {"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}
     security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
-    pod = _pod(request, args, security, [volume], [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}])
-    return _job(request, where, ROLE_EVICT, attempt, pod, {"activeDeadlineSeconds": EVICT_SECONDS})
+    made = pod(request, args, security, [volume], [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}])
+    return job(request, where, ROLE_EVICT, attempt, made, {"activeDeadlineSeconds": EVICT_SECONDS})
 
 
 def _wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:
@@ -156,7 +156,7 @@ def claim(request: WeightsRequest) -> dict[str, Any]:
     }
 
 
-def _pod(
+def pod(
     request: WeightsRequest,
     args: list[str],
     security: dict[str, Any],
@@ -193,7 +193,7 @@ def _pod(
     return pod
 
 
-def _job(
+def job(
     request: WeightsRequest,
     where: source.Source,
     role: str,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import NotYet, Refused
-from smallmodel_operator.weights import result, source
+from smallmodel_operator.weights import make, result, source
 
 PATIENCE: Final = timedelta(seconds=60)
 """A pod that is still being set up after this long is worth a word."""
@@ -18,7 +18,7 @@ def find(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Re
     """What keeps the Job's pod from running, in the kubelet's or the scheduler's words."""
     for pod in pods:
         status = pod.get("status", {})
-        for state in status.get("containerStatuses", []):
+        for state in _states(pod):
             waiting = state.get("state", {}).get("waiting") or {}
             if waiting.get("reason") in _PULL:
                 return _unpulled(where, str(waiting.get("message") or waiting["reason"]))
@@ -36,11 +36,36 @@ def find(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Re
 
 def last_words(pod: Object) -> result.Said | None:
     """What a pod that has ended left as its result."""
-    for state in pod.get("status", {}).get("containerStatuses", []):
+    for state in _states(pod):
         ended = state.get("state", {}).get("terminated") or {}
         if said := result.decode(ended.get("message", "")):
             return said
+        if ended.get("exitCode") and state.get("name") in make.TOOLS:
+            return _broken_step(str(state["name"]), ended)
     return None
+
+
+def step(pods: list[Object]) -> str:
+    """Name of the step that a pod of several is at; empty before the first."""
+    states = _states(pods[0]) if pods else []
+    running = (str(s.get("name", "")) for s in states if s.get("state", {}).get("running"))
+    return next(running, "")
+
+
+def _states(pod: Object) -> list[Any]:
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def _broken_step(name: str, ended: Mapping[str, Any]) -> result.Failure:
+    """A tool of llama.cpp's failed; the kubelet kept the end of what it printed."""
+    if ended.get("reason") == "OOMKilled":
+        message = f"Step {name} was killed: it took more memory than it was given."
+        return result.Failure(Reason.QUANTIZATION_FAILED, message, passing=True)
+    lines = [line.strip() for line in str(ended.get("message", "")).splitlines() if line.strip()]
+    last = "".join(c for c in (lines[-1] if lines else "") if c.isprintable())[-300:]
+    text = f"Step {name} failed with exit code {ended['exitCode']}{f': {last}' if last else ''}."
+    return result.Failure(Reason.QUANTIZATION_FAILED, text, passing=ended["exitCode"] != result.EXIT_REFUSED)
 
 
 def between_pods(pods: list[Object]) -> NotYet | None:
@@ -99,8 +124,10 @@ def overdue(pods: list[Object], now: datetime, seconds: int) -> bool:
 
 
 def refused(reason: Reason, message: str, recheck_seconds: float | None = None) -> Refused:
-    """A refusal that `WeightsReady` tells of."""
-    return Refused(reason, message, recheck_seconds=recheck_seconds, condition=Condition.WEIGHTS_READY)
+    """A refusal that `WeightsReady` or `Quantized` tells of."""
+    of_type = reason in (Reason.QUALITY_TOO_LOW, Reason.QUANTIZATION_FAILED)
+    condition = Condition.QUANTIZED if of_type else Condition.WEIGHTS_READY
+    return Refused(reason, message, recheck_seconds=recheck_seconds, condition=condition)
 
 
 def time(text: str | None, default: datetime) -> datetime:

@@ -13,6 +13,8 @@ MAX_TEXT: Final = 512
 MAX_NUMBER: Final = 2**62
 MAX_FOLDERS: Final = 40
 MAX_WAIT: Final = 24 * 3600
+_WORDS: Final = ("parent", "digest", "left_out")
+"""What a survey says besides facts and files."""
 
 EXIT_FOUND: Final = 0
 EXIT_PASSING: Final = 1
@@ -61,8 +63,9 @@ def encode(result: Said | Evicted) -> str:
         waits = {"afterSeconds": result.after_seconds, "neededBytes": result.needed_bytes}
         return json.dumps({"error": {**error, **waits}})
     if isinstance(result, Survey):
-        variants = [list(asdict(v).values()) for v in result.variants]
-        survey = {"facts": _short(result.facts), "variants": variants, "leftOut": result.left_out}
+        lists = {name: [list(asdict(v).values()) for v in getattr(result, name)] for name in ("variants", "makes")}
+        words = {name: getattr(result, name) for name in _WORDS if getattr(result, name)}
+        survey = {"facts": _short(result.facts), **lists, **words}
         return json.dumps({"survey": survey}, separators=(",", ":"))
     return json.dumps({"facts": asdict(result)}, separators=(",", ":"))
 
@@ -111,14 +114,21 @@ def exit_code(said: Said | Evicted) -> int:
 
 
 def _survey(data: dict[str, Any]) -> Survey:
-    variants = []
-    for kind, file, size, repacked in data["variants"]:
+    words = {name: data.get(name, "") for name in _WORDS}
+    if not all(isinstance(word, str) and len(word) <= 2 * MAX_TEXT for word in words.values()):
+        raise ValueError("words")
+    return Survey(_facts(data["facts"]), _variants(data["variants"]), _variants(data["makes"]), **words)
+
+
+def _variants(data: list[Any]) -> tuple[Variant, ...]:
+    found = []
+    for kind, file, size, repacked in data:
         if not (isinstance(kind, str) and isinstance(file, str) and len(kind) <= 32 and len(file) <= MAX_TEXT):
             raise ValueError("variants")
         if not all(type(n) is int and 0 <= n < MAX_NUMBER for n in (size, repacked)):
             raise ValueError("variants")
-        variants.append(Variant(kind, file, size, repacked))
-    return Survey(_facts(data["facts"]), tuple(variants), str(data.get("leftOut", ""))[:MAX_TEXT])
+        found.append(Variant(kind, file, size, repacked))
+    return tuple(found)
 
 
 def _facts(data: dict[str, Any]) -> WeightsFacts:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import WEIGHTS_CLAIM
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.weights.recipe import QuantizedSource
 
 MOUNT_PATH: Final = "/weights"
 VOLUME: Final = "weights"
@@ -133,14 +134,16 @@ class HubSource:
 
 Downloaded = HttpsSource | HubSource | BucketSource
 """Fetched by a Job into the claim `smallmodel-weights`."""
-Source = OciSource | ClaimSource | Downloaded
+Kept = Downloaded | QuantizedSource
+"""In that claim, whoever put it there."""
+Source = OciSource | ClaimSource | Kept
 
 
 def claims(source: Source) -> tuple[str, ...]:
     """Names of the PersistentVolumeClaims the source refers to: what `Snapshot.claims` must cover."""
     if isinstance(source, ClaimSource):
         return (source.claim,)
-    return (WEIGHTS_CLAIM,) if isinstance(source, Downloaded) else ()
+    return (WEIGHTS_CLAIM,) if isinstance(source, Kept) else ()
 
 
 def address(source: Downloaded, hub: str, store: str) -> str:
@@ -172,7 +175,7 @@ def volume(source: Source) -> tuple[dict[str, Any], dict[str, Any], str]:
         image = {"reference": source.reference, "pullPolicy": "IfNotPresent"}
         return {"name": VOLUME, "image": image}, mount, model_path(source, "")
     claim = source.claim if isinstance(source, ClaimSource) else WEIGHTS_CLAIM
-    if isinstance(source, Downloaded):
+    if isinstance(source, Kept):
         # The engine sees its own file only, not those of the namespace's other models.
         mount["subPath"] = source.folder
     volume = {"name": VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}

@@ -8,6 +8,7 @@ from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
+from smallmodel_operator.weights.recipe import Recipe
 
 HUB: Final = "https://huggingface.co"
 
@@ -24,6 +25,7 @@ class WeightsRequest:
     there for the source. `hub`: endpoint that hf:// means; `store` and `store_region`: those of s3://. `proxy`:
     address downloads go through, but for hosts that `no_proxy` names (as in the environment variable of that name).
     `survey`: find out in which types the source holds the model; `file`: the one of them to serve, in place of `path`.
+    `accept`: types a survey says of how they would come out; `recipe`: the file is made, from what the source holds.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     `eviction`: WhenFull or Never, whether unused weights in it make room.
     """
@@ -55,6 +57,8 @@ class WeightsRequest:
     allowed_architectures: tuple[str, ...] = ()
     survey: bool = False
     file: str = ""
+    accept: tuple[str, ...] = ()
+    recipe: Recipe | None = None
     format: str = GGUF
     """What the engine serves: one GGUF file, or a folder of safetensors files."""
 

@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason
-from smallmodel_operator.api.names import ROLE_DOWNLOAD, ROLE_INSPECT, WEIGHTS_CLAIM
+from smallmodel_operator.api.names import ROLE_DOWNLOAD, ROLE_INSPECT, ROLE_QUANTIZE, WEIGHTS_CLAIM
 from smallmodel_operator.core.facts import Object, Snapshot, Survey, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note
-from smallmodel_operator.weights import checks, download, evict, jobs, obstacles, progress, result, seen, source
+from smallmodel_operator.weights import checks, download, evict, jobs, make, obstacles, progress, result, seen, source
+from smallmodel_operator.weights.recipe import QuantizedSource
 from smallmodel_operator.weights.types import WeightsRequest
 
 RECHECK_SECONDS: Final = 600.0
@@ -40,11 +41,11 @@ class Work:
 
 def work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> Work:
     """What the Job for this wish found, or why there is nothing yet."""
-    role = ROLE_DOWNLOAD if isinstance(where, source.Downloaded) else ROLE_INSPECT
-    if role == ROLE_DOWNLOAD and WEIGHTS_CLAIM not in snapshot.claims:
-        # The claim first: its uid is part of the Job, and a Job made before it would be a second one.
-        return Work((), None, NotYet(Reason.DOWNLOADING, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
+    role = _role(where)
     under_way = _under_way(where)
+    if role != ROLE_INSPECT and WEIGHTS_CLAIM not in snapshot.claims:
+        # The claim first: its uid is part of the Job, and a Job made before it would be a second one.
+        return Work((), None, NotYet(under_way.reason, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
     live = seen.youngest(snapshot, role, jobs.work(request, where))
     if live is None:
         peer = snapshot.inspecting.get(where.artifact)
@@ -68,7 +69,7 @@ def work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> W
             or _standing(snapshot, attempt)
             or (snapshot.progress and progress.news(far, snapshot.progress))
             or obstacles.between_pods(pods)
-            or under_way
+            or _under_way(where, obstacles.step(pods))
         )
         return Work((_build(request, where, snapshot, attempt),), None, problem, far=far)
     return _ended(request, where, snapshot, live, seen.said(snapshot, role, live), ended)
@@ -114,7 +115,8 @@ def _ended(
         if room.problem is not None:
             return Work((again,) if room.made else these, None, room.problem, notes=room.notes)
         return _refused(where, said.reason, f"{said.message} {room.why_not}".rstrip(), passed, these, again)
-    why, reason = str(ended.get("message") or "its pod left no result"), Reason.INSPECTION_FAILED
+    why = str(ended.get("message") or "its pod left no result")
+    reason = Reason.QUANTIZATION_FAILED if isinstance(where, QuantizedSource) else Reason.INSPECTION_FAILED
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds()
     if isinstance(said, result.Failure):
         why, reason, pause = said.message, said.reason, max(pause, said.after_seconds)
@@ -153,6 +155,8 @@ def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
 
 
 def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
+    if isinstance(where, QuantizedSource):
+        return make.build(request, where, attempt, uid(snapshot, WEIGHTS_CLAIM))
     if isinstance(where, source.Downloaded):
         # What the hub said once is what is asked for when the file has to be fetched again.
         known = snapshot.inspected.get(where.artifact)
@@ -162,7 +166,18 @@ def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, at
     return jobs.inspect(request, where, attempt, claim_uid)
 
 
-def _under_way(where: source.Source) -> NotYet:
+def _role(where: source.Source) -> str:
+    if isinstance(where, QuantizedSource):
+        return ROLE_QUANTIZE
+    return ROLE_DOWNLOAD if isinstance(where, source.Downloaded) else ROLE_INSPECT
+
+
+def _under_way(where: source.Source, step: str = "") -> NotYet:
+    if isinstance(where, QuantizedSource):
+        steps = list(make.STEPS)
+        far = f" Step {steps.index(step) + 1} of {len(steps)}: {make.STEPS[step]}." if step in steps else ""
+        text = f"{where.recipe.type} is made from `{where.recipe.parent}`.{far}"
+        return NotYet(Reason.QUANTIZING, text, after_seconds=15)
     if isinstance(where, source.Downloaded):
         return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
     return NotYet(Reason.INSPECTING, "A Job reads the weights' header.", after_seconds=30)

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ from tests.fakes.gguf_file import TENSORS, build
 from tests.unit.cli.test_inspect_weights import PICKLE
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.cli.survey_weights import MAX_FILES, survey
+from smallmodel_operator.cli.survey_weights import MAX_FILES, Place, survey
 from smallmodel_operator.core.facts import Survey
 from smallmodel_operator.weights import result
 
@@ -20,13 +21,13 @@ def typed(kind: str, code: int, **changes: Any) -> bytes:
 Q8, F16 = typed("Q8_0", 7), typed("F16", 1)
 
 
-def look(root: Path, files: dict[str, bytes], path: str = "") -> tuple[int, Any]:
+def look(root: Path, files: dict[str, bytes], path: str = "", accept: tuple[str, ...] = ()) -> tuple[int, Any]:
     volume, message = root / "weights", root / "termination-log"
     for name, data in files.items():
         target = volume / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
-    code = survey(str(volume), path, "sha256:a", "uid-1", message_file=message)
+    code = survey(Place(str(volume), path, "sha256:a", "uid-1", accept), message_file=message)
     text = message.read_text()
     assert len(text) <= result.MAX_BYTES
     return code, result.decode(text)
@@ -94,3 +95,20 @@ def test_an_empty_source_and_one_of_pickles(tmp_path: Path) -> None:
     assert (said.reason, "README.md" in said.message) == (Reason.WEIGHTS_NOT_FOUND, True)
     assert refused(tmp_path, {"pytorch_model.bin": PICKLE}).reason is Reason.UNSAFE_FORMAT
     assert refused(tmp_path, {}, "nothing").reason is Reason.WEIGHTS_NOT_FOUND
+
+
+def test_types_that_are_wanted_and_not_there_are_told_as_they_would_come_out(tmp_path: Path) -> None:
+    _, said = look(tmp_path, {"a/f16.gguf": F16, "q8.gguf": Q8}, accept=("Q8_0", "Q4_K_M"))
+    assert [v.type for v in said.makes] == ["Q4_K_M"]
+    assert 0 < said.makes[0].tensor_bytes < said.facts.tensor_bytes
+    assert (said.parent, said.digest) == ("a/f16.gguf", hashlib.sha256(F16).hexdigest())
+
+
+def test_what_was_quantized_is_no_parent(tmp_path: Path) -> None:
+    _, said = look(tmp_path, {"q8.gguf": Q8}, accept=("Q4_K_M",))
+    assert (said.makes, said.parent, said.digest) == ((), "", "")
+
+
+def test_nothing_is_read_in_whole_where_nothing_is_lacking(tmp_path: Path) -> None:
+    _, said = look(tmp_path, {"f16.gguf": F16, "q8.gguf": Q8}, accept=("Q8_0",))
+    assert (said.makes, said.digest) == ((), "")

@@ -8,6 +8,7 @@ from tests.fakes import objects
 from tests.unit.core.test_remember import FACTS
 
 from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.api.names import LABEL_ROLE, ROLE_QUANTIZE
 from smallmodel_operator.control import concerns
 from smallmodel_operator.core.facts import Object, Snapshot, Survey, Variant
 from smallmodel_operator.core.outcome import NotYet, Refused
@@ -128,6 +129,18 @@ def test_the_choice_stays_until_what_it_hangs_on_changes() -> None:
     assert any("--survey" in args(o) for o in concerns.decide(wish, moved).plan.objects if o["kind"] == "Job")
 
 
+def test_a_chosen_file_is_not_made_because_the_api_server_fills_in_what_is_made() -> None:
+    world, wish = surveyed(resolved()), resolved()
+    world.step(wish)
+    chosen = world.snapshot.previous_status["quantization"]
+    shell = {"parent": "", "digest": "", "memory": 0, "disk": 0, "context": 0}
+    filled = {**world.snapshot.previous_status, "quantization": {**chosen, "made": shell}}
+    world.snapshot = replace(world.snapshot, previous_status=filled)
+    decision = world.step(wish)
+    assert report(decision).reason is Reason.TYPE_CHOSEN
+    assert not [j for j in world.jobs() if j["metadata"]["labels"][LABEL_ROLE] == ROLE_QUANTIZE]
+
+
 def test_what_no_type_fits_is_refused_and_the_old_version_stays() -> None:
     wish = resolved("128Mi")
     world = surveyed(wish)
@@ -153,6 +166,99 @@ def test_a_download_is_of_an_accepted_type_or_is_not_served() -> None:
     assert isinstance(bad.hold, Refused)
     assert bad.hold.reason is Reason.TYPE_MISSING
     assert "weights" not in bad.plan.status, "the status describes what serves"
+
+
+MAKES = (Variant("Q8_0", "", 600 * MIB, 0), Variant("Q4_K_M", "", 300 * MIB, 0))
+F16_ONLY = Survey(
+    replace(FACTS, claim="u1", tensor_bytes=1100 * MIB, quantization="F16"),
+    (Variant("F16", "bot/f16.gguf", 1100 * MIB, 0),), MAKES, "bot/f16.gguf", "d" * 64,
+)  # fmt: skip
+WEIGHTS = {**CLAIM, "smallmodel-weights": {"metadata": {"name": "smallmodel-weights", "uid": "u2"}}}
+
+
+def making(**quantization: Any) -> Resolved:
+    wish = {"method": "GGUF", "accept": ["Q8_0", "Q4_K_M"], "image": "tools:1", **quantization}
+    return resolved("512Mi", quantization=wish)
+
+
+def made_by(world: World) -> Object:
+    return next(j for j in world.jobs() if j["metadata"]["labels"][LABEL_ROLE] == ROLE_QUANTIZE)
+
+
+def test_a_type_the_source_lacks_is_made_served_and_remembered() -> None:
+    wish = making()
+    world = surveyed(wish, F16_ONLY)
+    assert {k["metadata"]["name"] for k in world.step(wish).plan.kept} == {"smallmodel-weights"}
+    world.snapshot = replace(world.snapshot, claims=WEIGHTS)
+    decision = world.step(wish)
+    assert isinstance(decision.hold, NotYet)
+    assert decision.hold.reason is Reason.QUANTIZING
+    job = made_by(world)
+    steps = job["spec"]["template"]["spec"]
+    assert [c["name"] for c in (*steps["initContainers"], *steps["containers"])] == [
+        "prepare", "quantize", "measure", "weights",
+    ]  # fmt: skip
+    artifact = job["metadata"]["annotations"]["smallmodel.dev/artifact"]
+    world.ends(job, replace(FACTS, artifact=artifact, file="model.gguf", claim="u2", tensor_bytes=300 * MIB))
+    decision = world.step(wish)
+    assert decision.hold is None
+    pod = world.snapshot.children["Deployment", "bot"]["spec"]["template"]["spec"]
+    mount = next(m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "weights")
+    assert mount["subPath"].startswith("quantized-")
+    assert mount["readOnly"]
+    assert "It is made from `bot/f16.gguf`." in report(decision).message
+    known = replace(FACTS, artifact=artifact, file="model.gguf", claim="u2", tensor_bytes=300 * MIB)
+    world.snapshot = replace(world.snapshot, pods=(), inspected={artifact: known})
+    assert world.step(wish).hold is None
+    assert world.jobs() == [], "nothing is made twice"
+
+
+def test_a_step_that_runs_is_told_and_one_that_failed_is_named() -> None:
+    wish = making()
+    world = surveyed(wish, F16_ONLY)
+    world.snapshot = replace(world.snapshot, claims=WEIGHTS)
+    world.step(wish)
+    job = made_by(world)
+    name, labels = job["metadata"]["name"], job["metadata"]["labels"]
+    meta = {"name": f"{name}-x", "labels": {**labels, "batch.kubernetes.io/job-name": name}}
+    surveys = world.snapshot.pods
+
+    def seen(**state: Any) -> concerns.Decision:
+        states = [{"name": "prepare", "state": {"terminated": {"exitCode": 0}}}, {"name": "quantize", "state": state}]
+        world.snapshot = replace(
+            world.snapshot, pods=(*surveys, {"metadata": meta, "status": {"initContainerStatuses": states}})
+        )
+        return world.step(wish)
+
+    running = seen(running={"startedAt": "2026-11-21T12:00:00Z"})
+    assert "Step 2 of 4: quantizing." in str(running.hold)
+    children = dict(world.snapshot.children)
+    children["Job", name] = {**job, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}
+    world.snapshot = replace(world.snapshot, children=children)
+    failed = seen(terminated={"exitCode": 3, "message": "loading ...\nerror: unknown tensor type\n"})
+    assert isinstance(failed.hold, Refused)
+    assert (failed.hold.reason, failed.hold.condition) == (Reason.QUANTIZATION_FAILED, Condition.QUANTIZED)
+    assert "Step quantize failed with exit code 3: error: unknown tensor type." in failed.hold.message
+    assert not failed.plan.prune
+
+
+def test_what_is_too_bad_is_not_served_and_other_limits_judge_anew() -> None:
+    wish = making()
+    world = surveyed(wish, F16_ONLY)
+    world.snapshot = replace(world.snapshot, claims=WEIGHTS)
+    world.step(wish)
+    first = made_by(world)
+    world.ends(first, result.Failure(Reason.QUALITY_TOO_LOW, "Q4_K_M is worse than the parent."))
+    decision = world.step(wish)
+    assert isinstance(decision.hold, Refused)
+    assert decision.hold.reason is Reason.QUALITY_TOO_LOW
+    assert report(decision).status is False
+    looser = making(gate={"maxMeanDivergence": "1"})
+    world.step(looser)
+    second = [j for j in world.jobs() if j["metadata"]["labels"][LABEL_ROLE] == ROLE_QUANTIZE][-1]
+    assert second["metadata"]["name"] != first["metadata"]["name"]
+    assert args(second)[args(second).index("--mean-divergence") + 1] == "1"
+    assert args(second)[args(second).index("--folder") + 1] == args(first)[args(first).index("--folder") + 1]
 
 
 def test_without_a_ladder_the_choice_is_forgotten() -> None:

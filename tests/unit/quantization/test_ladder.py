@@ -21,7 +21,7 @@ def variant(kind: str) -> Variant:
 
 
 def survey(*kinds: str, left_out: str = "") -> Survey:
-    return Survey(facts("3b", kinds[0]), tuple(variant(kind) for kind in kinds), left_out)
+    return Survey(facts("3b", kinds[0]), tuple(variant(kind) for kind in kinds), left_out=left_out)
 
 
 def taken(limit: int | None, *accept: str, held: tuple[str, ...] = LADDER) -> Choice:
@@ -102,3 +102,29 @@ def test_whatever_is_taken_fits_and_nothing_better_does(limit: int, held: set[st
     with pytest.raises(Refused) as caught:
         choose(*wish)
     assert caught.value.reason is Reason.DOES_NOT_FIT
+
+
+def lacking(*makes: str, held: tuple[str, ...] = ("F16",)) -> Survey:
+    made = tuple(replace(variant(kind), file="") for kind in makes)
+    return replace(survey(*held), makes=made, parent="m-F16.gguf", digest="d")
+
+
+def test_what_the_source_lacks_is_made_where_there_is_an_image_for_it() -> None:
+    wish = (lacking("Q8_0", "Q5_K_M"), ("Q8_0", "Q5_K_M"), 4096, 1, Budget(3 * GIB, "the limit"))
+    found = choose(*wish, "tools")
+    assert (found.type, found.file, found.make) == ("Q5_K_M", "", True)
+    assert found.why.startswith("Q8_0 needs 4.0 GiB, more than the limit; Q5_K_M needs 2.9 GiB and fits the limit.")
+    assert found.why.endswith("It is made from `m-F16.gguf`.")
+    with pytest.raises(Refused) as caught:
+        choose(*wish)
+    assert caught.value.reason is Reason.TYPE_MISSING
+    assert "spec.quantizer.image" in caught.value.message
+
+
+def test_what_is_there_is_not_made() -> None:
+    wish = (lacking("Q8_0", held=("F16", "Q4_K_M")), ("Q8_0", "Q4_K_M"), 4096, 1)
+    assert not choose(*wish, Budget(3 * GIB, "the limit"), "tools").make
+    without = choose(*wish, Budget(None))
+    assert (without.type, without.make) == ("Q4_K_M", False)
+    assert "no image is named that could make it" in without.why
+    assert choose(*wish, Budget(None), "tools").make

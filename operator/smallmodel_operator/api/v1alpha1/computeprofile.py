@@ -32,6 +32,12 @@ class PerReplica(ApiModel):
     )
 
 
+class Quantizer(ApiModel):
+    """What makes files of other types."""
+
+    image: ImageReference = Field(description="Image with llama.cpp's `llama-quantize` and `llama-perplexity`.")
+
+
 ResourceName = Annotated[
     str,
     StringConstraints(
@@ -61,6 +67,10 @@ class ComputeProfileSpec(ApiModel):
         min_length=1, max_length=8, json_schema_extra=list_map("name"), description="Engines and their images."
     )
     per_replica: PerReplica = Field(default_factory=PerReplica, description="Defaults of one replica.")
+    quantizer: Quantizer | None = Field(
+        default=None,
+        description="Makes the types that models accept and their sources lack. Unset: nothing does.",
+    )
     accelerator: Accelerator | None = Field(
         default=None, description="Devices of one replica. Unset: the engines compute on the CPU."
     )

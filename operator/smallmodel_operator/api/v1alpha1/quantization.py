@@ -1,12 +1,44 @@
 """spec.quantization: of which type the weights may be."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel
+from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, DnsName, ImageReference
 
 QuantizationType = Literal["F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]
+DecimalText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,6})?$", min_length=1, max_length=11)]
+
+
+class ConfigMapKeyReference(ApiModel):
+    """An entry of a ConfigMap of this namespace."""
+
+    name: DnsName = Field(description="Name of the ConfigMap.")
+    key: str = Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Its entry.")
+
+
+class Gate(ApiModel):
+    """What a made file must hold against the parent it was made from; unset: by type, see docs/how-to/quantize.md."""
+
+    max_mean_divergence: DecimalText | None = Field(
+        default=None, description="Mean Kullback-Leibler divergence of a token, in nats."
+    )
+    max_tail_divergence: DecimalText | None = Field(
+        default=None, description="What 99.9 % of the tokens' divergences stay below."
+    )
+    min_same_top_percent: DecimalText | None = Field(
+        default=None, description="How often both must find the same token likeliest."
+    )
+    max_perplexity_ratio: DecimalText | None = Field(
+        default=None, description="Perplexity of the made file over its parent's."
+    )
+    text_config_map_ref: ConfigMapKeyReference | None = Field(
+        default=None,
+        description=(
+            "Text it is measured on, at least 8 KiB, best of the model's own use. Unset: English prose. "
+            "Another text belongs under another name: what was measured stays until this reference changes."
+        ),
+    )
 
 
 class Quantization(ApiModel):
@@ -24,3 +56,11 @@ class Quantization(ApiModel):
             "(else its declared request, else the largest node)."
         ),
     )
+    image: ImageReference | None = Field(
+        default=None,
+        description=(
+            "Image with llama.cpp's tools, with which a type is made that the source does not hold. Unset: the "
+            "profile's `quantizer.image`; without one nothing is made."
+        ),
+    )
+    gate: Gate = Field(default_factory=Gate, description="What a made file must hold before it serves.")

@@ -86,6 +86,16 @@ class WeightsStatus(ApiModel):
     name: str = Field(default="", max_length=256, description="Name in the header.")
 
 
+class MadeStatus(ApiModel):
+    """What a type is made from, as it was seen when it was chosen."""
+
+    parent: str = Field(default="", max_length=512, description="The parent, in the source.")
+    digest: str = Field(default="", max_length=640, description="SHA-256 of the parent.")
+    memory: int = Field(default=0, ge=0, description="Memory the work is given, in bytes.")
+    disk: int = Field(default=0, ge=0, description="Room it needs in the claim, in bytes.")
+    context: int = Field(default=0, ge=0, description="Context the parent was trained for, in tokens.")
+
+
 class QuantizationStatus(ApiModel):
     """The type that was chosen, which stays until spec or source change."""
 
@@ -93,6 +103,7 @@ class QuantizationStatus(ApiModel):
     type: str = Field(default="", max_length=32, description="The type.")
     file: str = Field(default="", max_length=512, description="The file of the source that has it.")
     why: str = Field(default="", max_length=1024, description="Why this one, with the numbers.")
+    made: MadeStatus | None = Field(default=None, description="What it is made from, where the source lacks it.")
 
 
 class DownloadStatus(ApiModel):

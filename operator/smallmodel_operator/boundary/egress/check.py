@@ -128,6 +128,6 @@ class _Ways:
                 found.append(Finding((*path, f"cluster {name}"), "there is no such cluster"))
         stripped = frozenset.intersection(*walk.stripped) if walk.stripped else frozenset()
         for path, header in walk.steering:
-            if header.lower() in walk.made or not header.startswith(tuple(stripped)):
+            if not header.startswith(tuple(stripped)):
                 found.append(Finding(path, f"a caller may choose the cluster with header {header!r}"))
         return found

@@ -27,6 +27,9 @@ from smallmodel_operator.boundary.egress.grammar import (
 )
 from smallmodel_operator.boundary.egress.lua import script
 
+MADE: Final = "x-slm-asked"
+"""What the gateway's door reads; nothing else does."""
+
 # -- access log and local replies --------------------------------------------------------------------------------
 
 _FORMAT: Final = message(json_format=leaf, text_format_source=INLINE, content_type=leaf, omit_empty_values=leaf)
@@ -101,8 +104,9 @@ _FILTER: Final = extension(
 
 
 def _made(value: Any, walk: Walk) -> None:
-    """A header made from others, which a caller chooses."""
-    walk.made.add(str(value).lower())
+    """A header made of others, which a caller chooses: it must lead nowhere."""
+    if value != MADE:
+        walk.report(f"header {value!r} is made of what a caller sends")
 
 
 _EARLY: Final = extension(

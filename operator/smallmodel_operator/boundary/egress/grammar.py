@@ -38,8 +38,6 @@ class Walk:
     """For each door, the prefixes of headers a caller cannot bring."""
     steering: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     """Headers that choose a cluster."""
-    made: set[str] = field(default_factory=set)
-    """Headers a door makes of others."""
     path: tuple[str, ...] = ()
     known: dict[str, Any] = field(default_factory=dict)
     """By kind the last value in which nothing was found: see `alike`."""

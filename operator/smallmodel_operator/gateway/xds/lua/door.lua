@@ -14,11 +14,12 @@ local RECENT = {}
 
 -- What headers meant that were read before, by all of them that decide anything but the size (x-slm-asked, see
 -- listener.py): nothing else is asked of them again. Callers may send any number of them.
-local MEANT, MEANT_COUNT, MOST_MEANT = {}, 0, 1000
+local MEANT, MEANT_COUNT, MOST_MEANT, LONGEST_KEPT = {}, 0, 1000, 1024
 
 local function keep(rest, way)
-  -- A bar in a value would let two requests look the same; the values that decide have none.
-  if select(2, rest:gsub("|", "")) ~= 5 then
+  -- A bar in a value would let two requests look the same; the values that decide have none. And a caller's long ones
+  -- would fill memory that Envoy does not count.
+  if #rest > LONGEST_KEPT or select(2, rest:gsub("|", "")) ~= 5 then
     return
   end
   if MEANT_COUNT == MOST_MEANT then
@@ -260,7 +261,7 @@ local function decide(handle, headers, length)
   if not model or not length then
     -- The target says: the body names the model, or its size is not known yet, or nobody knows the model.
     local way = { caller = caller_name, namespace = caller_namespace, address = target, most = LARGEST }
-    return way, lasting and length and prefix == ""
+    return way, lasting and length and prefix == "" and query == ""
   end
   call.operation, call.target = OPERATIONS[path], target
   if not allowed(handle, call, target, model) or not suits(handle, call, target, model, path, length) then
@@ -269,7 +270,7 @@ local function decide(handle, headers, length)
   local counted = model.limited or model.adapters -- who asks matters to the limit and to the target
   local way = { caller = counted and caller_name, namespace = caller_namespace, target = target, most = model.cap }
   way.call = told(call)
-  return way, lasting and prefix == ""
+  return way, lasting and prefix == "" and query == ""
 end
 
 function envoy_on_request(handle)

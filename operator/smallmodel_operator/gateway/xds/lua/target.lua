@@ -15,7 +15,7 @@ end
 -- Bytes of a bad body that are looked at to say what is wrong with it; nothing of a good one is.
 local LOOKED_AT = 65536
 
--- Returns cause and message for a body in which Envoy found no model. Envoy does not say why: this is what a look at
+-- Returns cause and message for a body in which no model was found. The filter does not say why: this is what a look at
 -- the bytes can tell.
 local function without_model(text, length)
   if length == 0 then
@@ -30,7 +30,7 @@ local function without_model(text, length)
   return "bad-body",
     "No model can be read from the body. Either it has no `model` at its top level, or an empty one, or it is not JSON"
       .. " the gateway takes: cut off, a comma missing, not UTF-8, a key twice in one object, NaN or too big a number,"
-      .. " more than 100 levels deep. Send what a JSON library writes, with `model` at the top."
+      .. " more than 100 levels or 100,000 keys. Send what a JSON library writes, with `model` at the top."
 end
 
 local function unreadable(handle, call)
@@ -96,6 +96,12 @@ local function choose(handle, number)
   end
 end
 
+-- Who asks, of a request whose address named the model: the door has written it for the access log only.
+local function admitted(handle)
+  local known = handle:streamInfo():dynamicMetadata():get("smallmodel")
+  return known and known.call and known.call:match("^[^|]*")
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local path = headers:get(":path") or ""
@@ -103,13 +109,13 @@ function envoy_on_request(handle)
     path = path:match("^[^?]*")
   end
   local call = {
-    caller = headers:get("x-slm-caller"),
+    caller = headers:get("x-slm-caller") or admitted(handle),
     caller_namespace = headers:get("x-slm-caller-namespace"),
     operation = OPERATIONS[path],
   }
   -- "<what the address names>|<what the body names>", each empty if it names nothing.
   local address, wanted = (headers:get("x-slm-route") or "|"):match("^([^|]*)|(.*)$")
-  -- At once: it may hold any byte a JSON string can, and such a header must reach nobody.
+  -- At once: it holds what a caller wrote, and must reach nobody.
   headers:remove("x-slm-route")
   if address == "" then
     address = headers:get("x-slm-address") or "/"

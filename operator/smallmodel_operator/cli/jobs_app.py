@@ -1,0 +1,116 @@
+"""What Jobs run of `slm`: words and options. Hidden, for nobody calls them by hand."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smallmodel_operator.core.engine import GGUF
+
+jobs = typer.Typer()
+
+
+@jobs.command(hidden=True)
+def inspect_weights(
+    root: Annotated[str, typer.Option()],
+    artifact: Annotated[str, typer.Option()],
+    path: Annotated[str, typer.Option()] = "",
+    sha256: Annotated[str, typer.Option()] = "",
+    claim: Annotated[str, typer.Option(help="uid of the claim that is mounted")] = "",
+    signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
+    public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
+    survey: Annotated[bool, typer.Option("--survey", help="tell of all files, instead of describing one")] = False,
+    layout: Annotated[str, typer.Option("--format", help="GGUF, or Safetensors: a folder")] = GGUF,
+    accept: Annotated[list[str] | None, typer.Option(help="types to tell of how they would come out")] = None,
+) -> None:
+    """Inside an inspection Job: check mounted weights and read their header."""
+    from smallmodel_operator.cli.inspect_weights import inspect
+    from smallmodel_operator.cli.survey_weights import Place
+    from smallmodel_operator.cli.survey_weights import survey as look_around
+    from smallmodel_operator.cli.verify_weights import Wish
+
+    signed = Wish(signed_by, Path(public_key)) if signed_by else None
+    if survey:
+        raise typer.Exit(look_around(Place(root, path, artifact, claim, tuple(accept or ())), signed))
+    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
+
+
+@jobs.command(hidden=True)
+def prepare_weights(
+    folder: Annotated[str, typer.Option()],
+    kind: Annotated[str, typer.Option("--type")],
+    digest: Annotated[str, typer.Option(help="SHA-256 of the parent")],
+    work: Annotated[str, typer.Option(help="name of the folder in it that the work is done in")],
+    parent: Annotated[str, typer.Option(help="file or folder it is made from")],
+    disk: Annotated[int, typer.Option(help="bytes the work takes in the claim")],
+    text: Annotated[str, typer.Option(help="where the text is mounted that it is measured on")] = "",
+    config_map: Annotated[str, typer.Option(help="ConfigMap and entry it comes from")] = "",
+) -> None:
+    """Inside a quantization Job, first: is it there already, is the parent the right one, is there room."""
+    from smallmodel_operator.cli.make_weights import Made, prepare
+
+    wish = Made(Path(folder), kind, digest, work)
+    raise typer.Exit(prepare(wish, Path(parent), disk, Path(text) if text else None, config_map))
+
+
+@jobs.command(hidden=True)
+def judge_weights(
+    folder: Annotated[str, typer.Option()],
+    kind: Annotated[str, typer.Option("--type")],
+    digest: Annotated[str, typer.Option(help="SHA-256 of the parent")],
+    work: Annotated[str, typer.Option(help="name of the folder in it that the work is done in")],
+    artifact: Annotated[str, typer.Option()],
+    mean_divergence: Annotated[str, typer.Option()],
+    tail_divergence: Annotated[str, typer.Option()],
+    same_top_percent: Annotated[str, typer.Option()],
+    perplexity_ratio: Annotated[str, typer.Option()],
+    claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
+    tools: Annotated[str, typer.Option(help="image of the tools, for the provenance")] = "",
+) -> None:
+    """Inside a quantization Job, last: hold what was measured against what is allowed."""
+    from decimal import Decimal
+
+    from smallmodel_operator.cli.make_weights import Made, judge
+    from smallmodel_operator.quantization.gate import Limits
+
+    allowed = (mean_divergence, tail_divergence, same_top_percent, perplexity_ratio)
+    wish = Made(Path(folder), kind, digest, work)
+    raise typer.Exit(judge(wish, Limits(*map(Decimal, allowed)), artifact, claim, tools))
+
+
+@jobs.command(hidden=True)
+def fetch_weights(
+    folder: Annotated[str, typer.Option()],
+    artifact: Annotated[str, typer.Option()],
+    url: Annotated[str, typer.Option(help="the file's address, or")] = "",
+    hub: Annotated[str, typer.Option(help="the endpoint of a hub that holds it")] = "",
+    repository: Annotated[str, typer.Option()] = "",
+    revision: Annotated[str, typer.Option()] = "",
+    file: Annotated[str, typer.Option()] = "",
+    sha256: Annotated[str, typer.Option()] = "",
+    s3_region: Annotated[str, typer.Option(help="the address is of an S3 store of this region")] = "",
+    secret: Annotated[str, typer.Option(help="name of the Secret that is mounted")] = "",
+    claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
+    ca_file: Annotated[str, typer.Option(help="authorities to trust besides the public ones")] = "",
+    port: Annotated[int, typer.Option(help="where to say how far it is")] = 0,
+) -> None:
+    """Inside a download Job: fetch one file over https and check it."""
+    from smallmodel_operator.cli.fetch_weights import Download, answer_and_fetch
+    from smallmodel_operator.cli.hub import Repository
+
+    where = Repository(hub, repository, revision, file) if hub else url
+    wish = Download(where, sha256, folder, artifact, claim, ca_file, secret, s3_region=s3_region)
+    raise typer.Exit(answer_and_fetch(wish, port))
+
+
+@jobs.command(hidden=True)
+def evict_weights(
+    root: Annotated[str, typer.Option()],
+    needed: Annotated[int, typer.Option(help="bytes that have to be free")],
+    before: Annotated[int, typer.Option(help="what was used since then stays; seconds since 1970")],
+    keep: Annotated[list[str] | None, typer.Option(help="folders that stay")] = None,
+) -> None:
+    """Inside an eviction Job: remove unused weights from the claim until there is room."""
+    from smallmodel_operator.cli.evict_weights import evict
+
+    raise typer.Exit(evict(Path(root), frozenset(keep or ()), needed, before))

@@ -1,0 +1,228 @@
+"""`slm prepare-weights` and `slm judge-weights`: the first and the last step of the Job that makes a file of a type."""
+
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
+from smallmodel_operator.cli.survey_weights import IMAGE, digest_of
+from smallmodel_operator.cli.transfer import KEEP_FREE, full
+from smallmodel_operator.quantization import gate
+from smallmodel_operator.weights import download, gguf, result
+from smallmodel_operator.weights.make import SECONDS
+from smallmodel_operator.weights.recipe import VERSION, WORK
+from smallmodel_operator.weights.source import DOWNLOADED
+
+TEXT = "text.txt"
+DONE = "done"
+LOGS = ("base.log", "measured.log")
+"""What the tool printed of the parent, and of what was made."""
+LEAST_TEXT = 8192
+"""Bytes of text without which nothing can be said of rare tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What is made: the folder in the claim, the type, the SHA-256 of the parent, and the folder of this work."""
+
+    folder: Path
+    type: str
+    digest: str
+    work_name: str
+
+    @property
+    def work(self) -> Path:
+        return self.folder / self.work_name
+
+    @property
+    def target(self) -> Path:
+        return self.folder / DOWNLOADED
+
+    @property
+    def provenance(self) -> Path:
+        return self.folder / f"{DOWNLOADED}.json"
+
+
+def prepare(
+    wish: Made, parent: Path, disk: int, text: Path | None, config_map: str, message_file: Path = MESSAGE_FILE
+) -> int:
+    """See what is there already, whether the parent is the one that was looked at, and whether there is room."""
+    try:
+        sample = _sample(text, config_map)
+        _sweep(wish)
+        wish.work.mkdir(parents=True, exist_ok=True)
+        if _cached(wish, sample):
+            print(f"{wish.target} is there already", flush=True)
+            (wish.work / DONE).touch()
+            return result.EXIT_FOUND
+        (wish.work / DONE).unlink(missing_ok=True)
+        if parent.exists() and not wish.digest.startswith(IMAGE) and digest_of(parent) != wish.digest:
+            return write(_changed(parent), message_file)
+        there = sum(f.stat().st_size for f in wish.work.iterdir())
+        free = shutil.disk_usage(wish.folder).free - KEEP_FREE
+        if disk > free + there:
+            return write(download.no_room(disk - there, free + KEEP_FREE, KEEP_FREE), message_file)
+        _lay_out(wish, sample)
+        return result.EXIT_FOUND
+    except gguf.BadWeights as bad:
+        return write(result.Failure(bad.reason, bad.message), message_file)
+    except OSError as error:
+        return write(_unwritten(error), message_file)
+
+
+def judge(
+    wish: Made, limits: gate.Limits, artifact: str, claim: str, tools: str, message_file: Path = MESSAGE_FILE
+) -> int:
+    """Hold what was measured against the limits; put the file into its place, or throw it away."""
+    try:
+        said = _judged(wish, limits, artifact, claim, tools)
+    except gguf.BadWeights as bad:
+        said = result.Failure(bad.reason, bad.message)
+    except OSError as error:
+        said = _unwritten(error)
+    return write(said, message_file)
+
+
+def _sweep(wish: Made) -> None:
+    """Remove what work under other limits left behind; its Jobs have ended long ago."""
+    for folder in wish.folder.glob(f"{WORK}*"):
+        if folder != wish.work and time.time() - folder.stat().st_mtime > 2 * SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lay_out(wish: Made, sample: bytes) -> None:
+    """The text, and nothing that was measured on another one."""
+    text = wish.work / TEXT
+    if text.exists() and text.read_bytes() != sample:
+        _forget_figures(wish)
+    text.write_bytes(sample)
+
+
+def _forget_figures(wish: Made) -> None:
+    for name in (*LOGS, "base.kld"):
+        (wish.work / name).unlink(missing_ok=True)
+
+
+def _judged(wish: Made, limits: gate.Limits, artifact: str, claim: str, tools: str) -> result.Said:
+    done = (wish.work / DONE).exists()
+    made = wish.target if done else wish.work / "made.gguf"
+    figures = _noted(wish) if done else _measured(wish)
+    if figures is None:
+        return result.Failure(
+            Reason.QUANTIZATION_FAILED, "llama-perplexity ended without figures; they are taken again.", passing=True
+        )
+    print(f"{wish.type}: {figures.text}", flush=True)
+    if worse := gate.failures(figures, limits):
+        if not done:
+            shutil.rmtree(wish.work)
+        return result.Failure(
+            Reason.QUALITY_TOO_LOW,
+            f"{wish.type} is worse than the parent by more than is allowed: {'; '.join(worse)}. It is not served. "
+            "Accept a better type, or allow more in `spec.quantization.gate`.",
+        )
+    facts = read(made, artifact, DOWNLOADED)
+    if facts.quantization != wish.type:
+        raise gguf.invalid(f"llama-quantize made {facts.quantization} in place of {wish.type}.")
+    if not done:
+        _place(wish, made, figures, tools)
+    shutil.rmtree(wish.work)
+    return replace(facts, claim=claim, sha256=str(_note(wish).get("sha256", "")))
+
+
+def _place(wish: Made, made: Path, figures: gate.Figures, tools: str) -> None:
+    """First what is said of the file, then the file: one without the other is made anew."""
+    with made.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    said = {
+        "version": VERSION, "type": wish.type, "parent": wish.digest, "tools": tools, "sha256": sha256,
+        "bytes": made.stat().st_size, "text": hashlib.sha256((wish.work / TEXT).read_bytes()).hexdigest(),
+        "figures": gate.as_text(figures),
+    }  # fmt: skip
+    wish.target.unlink(missing_ok=True)
+    part = wish.provenance.with_suffix(".part")
+    part.write_text(json.dumps(said, indent=2) + "\n")
+    part.rename(wish.provenance)
+    made.chmod(0o644)
+    made.rename(wish.target)
+
+
+def _cached(wish: Made, sample: bytes) -> bool:
+    """Whether the file is there, made from this parent and measured on this text."""
+    note = _note(wish)
+    return (
+        wish.target.exists()
+        and note.get("version") == VERSION
+        and (note.get("parent"), note.get("type")) == (wish.digest, wish.type)
+        and note.get("text") == hashlib.sha256(sample).hexdigest()
+        and note.get("bytes") == wish.target.stat().st_size
+    )
+
+
+def _note(wish: Made) -> dict[str, Any]:
+    try:
+        said = json.loads(wish.provenance.read_text())
+        return said if isinstance(said, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _measured(wish: Made) -> gate.Figures | None:
+    """The figures; when they are not all there, what is missing is measured anew by the next pod."""
+    of_parent, measured = ((wish.work / log).read_text(errors="replace") for log in LOGS)
+    figures = gate.parse(of_parent, measured)
+    if figures is None:
+        (wish.work / LOGS[1]).unlink()
+        if gate.perplexity(of_parent) is None:
+            _forget_figures(wish)
+    return figures
+
+
+def _noted(wish: Made) -> gate.Figures | None:
+    return gate.from_text(_note(wish).get("figures"))
+
+
+def _sample(text: Path | None, config_map: str) -> bytes:
+    """What it is measured on.
+
+    Raises:
+        BadWeights: the ConfigMap is not there, or holds too little.
+    """
+    if text is None:
+        return (resources.files("smallmodel_operator.quantization") / "gate.txt").read_bytes()
+    if not text.exists():
+        raise gguf.BadWeights(
+            Reason.QUANTIZATION_FAILED,
+            f"ConfigMap {config_map!r} (name/key) of `spec.quantization.gate.textConfigMapRef` does not exist.",
+        )
+    found = text.read_bytes()
+    if len(found) < LEAST_TEXT:
+        raise gguf.BadWeights(
+            Reason.QUANTIZATION_FAILED,
+            f"ConfigMap {config_map!r} holds {len(found)} bytes of text; at least {LEAST_TEXT} are needed.",
+        )
+    return found
+
+
+def _changed(parent: Path) -> result.Failure:
+    return result.Failure(
+        Reason.DIGEST_MISMATCH,
+        f"`{parent.name}` is not what it was when the source was looked at. Nothing is made from it. Put back what was "
+        "there, or name the new weights under another path.",
+    )
+
+
+def _unwritten(error: OSError) -> result.Failure:
+    if full(error):
+        return result.Failure(
+            Reason.CLAIM_FULL,
+            f"The claim `smallmodel-weights` is full: {error.strerror}. Enlarge it, or delete folders in it that no "
+            "SmallModel uses.",
+        )
+    text = f"The claim cannot be read or written: {error}."
+    return result.Failure(Reason.QUANTIZATION_FAILED, text, passing=True)

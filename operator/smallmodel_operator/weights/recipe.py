@@ -1,0 +1,78 @@
+"""Weights that are made here: from which parent, of which type, and what is asked of the result."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smallmodel_operator.api.names import digest
+
+SOURCE_PATH: Final = "/source"
+"""Where the parent's volume is mounted in the Job that makes them."""
+WORK: Final = ".work-"
+"""How the folders begin that work is done in."""
+VERSION: Final = 1
+"""Of the steps; what an older one made is made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a file is made.
+
+    `parent`: an unquantized GGUF file in the source. `digest`: its SHA-256. `memory`, `disk`: bytes the work takes.
+    `context`: tokens the model was trained for. `text`: ConfigMap and entry (`NAME/KEY`) of what it is measured on;
+    empty: the text of this release. `limits`: what the result must hold, by name.
+    """
+
+    type: str
+    parent: str
+    digest: str
+    memory: int
+    disk: int
+    context: int
+    threads: int
+    image: str
+    text: str
+    limits: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Of the result: the same parent, type and steps make the same file."""
+        return hashlib.sha256(f"{VERSION} {self.digest} {self.type} {self.text}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedSource:
+    """A file of another type, made once into the claim `smallmodel-weights`. `volume`: the one its parent lies in."""
+
+    recipe: Recipe
+    volume: Mapping[str, Any]
+
+    path = "model.gguf"
+
+    @property
+    def artifact(self) -> str:
+        """What is asked of the result is part of its name: asked for more, it is judged anew."""
+        return f"gguf:{self.recipe.type}:{self.recipe.name}/{self._asked}"
+
+    @property
+    def digest(self) -> str:
+        return ""
+
+    @property
+    def folder(self) -> str:
+        """Folder inside the claim."""
+        return f"quantized-{self.recipe.name}"
+
+    @property
+    def work(self) -> str:
+        """Folder in that folder: two models that ask for more and for less do not write over each other's work."""
+        return f"{WORK}{self._asked}"
+
+    @property
+    def _asked(self) -> str:
+        return digest(dict(self.recipe.limits))[:16]
+
+    @property
+    def mutable(self) -> str:
+        return ""
