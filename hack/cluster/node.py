@@ -142,7 +142,7 @@ class Node:
     def _down(self) -> None:
         for name in process.names(self.folder):
             if name != "containerd":
-                process.stop(name, self.folder)
+                process.stop(name, self.folder, grace=0)  # nothing is kept, and ends in order wait for each watch
         self._end_containers()
         process.stop("containerd", self.folder)
         traces.unmount(self.folder)

@@ -1,8 +1,8 @@
 .PHONY: test test-long test-network-plugin test-fast test-apiserver test-cluster test-prepare
 
 test: setup ## All tests: lint, types, contracts, then every tier side by side
-	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory test-prepare
+	@# The first of them has the terminal: it may ask whether to install packages.
+	@$(MAKE) --no-print-directory -j2 test-prepare check
 	@$(BIN)/python -m hack.testing.run
 
 test-long: setup ## Long tests: kills under load, long outages, real Argo CD, real Calico, a real browser, models of true size

@@ -49,7 +49,7 @@ def _rights(namespace: str, *, clusterwide: bool, of: str) -> list[dict[str, Any
     text = _rendered(*arguments).replace(_PLACE, namespace)
     kinds = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
     kinds |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
-    found = [o for o in yaml.safe_load_all(text) if o and o["kind"] in kinds and not _is_hook(o)]
+    found = [o for o in yaml.load_all(text, yaml.CSafeLoader) if o and o["kind"] in kinds and not _is_hook(o)]
     objects = [o for o in found if o["metadata"]["name"].startswith(of)]
     for obj in objects:
         # The chart's names are fixed; each test is an installation of its own in one cluster.

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,16 @@ def run_helm(helm: str) -> Callable[..., subprocess.CompletedProcess[str]]:
 def render(run_helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
     """Objects of the chart with a values profile and further Helm arguments."""
 
-    def objects(profile: str, *arguments: str) -> Objects:
+    @cache
+    def text(profile: str, *arguments: str) -> str:
         values = CHART / "ci" / f"{profile}-values.yaml"
         command = ("template", "smallmodel", str(CHART), "-n", "smallmodel-system", "-f", str(values), *arguments)
         done = run_helm(*command)
         assert done.returncode == 0, done.stderr
-        return [found for found in yaml.safe_load_all(done.stdout) if found]
+        return done.stdout
+
+    def objects(profile: str, *arguments: str) -> Objects:
+        return [found for found in yaml.load_all(text(profile, *arguments), yaml.CSafeLoader) if found]
 
     return objects
 

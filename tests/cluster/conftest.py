@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from hack.images.oci import Image
 from hack.install import example
 from hack.install.__main__ import main as install
 from tests.cluster.load import Load
+from tests.cluster.reading import NoAnswer, Reader
 
 NAME = os.environ.get("SLM_TEST_CLUSTER", "slm-test")
 WEIGHTS = example.WEIGHTS
@@ -60,6 +61,10 @@ class Bed:
     """The cluster and what tests do with it."""
 
     node: Node
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = Reader(self.node.kubeconfig)
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         return self.node.kubectl(*words, stdin=stdin, check=check)
@@ -68,12 +73,14 @@ class Bed:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(obj))
 
     def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
-        text = self.kubectl("-n", namespace, "get", kind, name, "-o=json", check=False)
-        return dict(json.loads(text)) if text.startswith("{") else {}
+        """The object; empty when it is not there, or the API server is not."""
+        try:
+            return self.reader.get(kind, name, namespace)
+        except NoAnswer:
+            return {}
 
     def items(self, kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-        words = ["-n", namespace, "get", kind, "-o=json", *(["-l", selector] if selector else [])]
-        return list(json.loads(self.kubectl(*words))["items"])
+        return self.reader.items(kind, namespace, selector)
 
     def condition(self, name: str, namespace: str, kind: str) -> dict[str, Any]:
         found = self.get("smallmodel", name, namespace).get("status", {}).get("conditions", [])

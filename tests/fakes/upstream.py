@@ -47,7 +47,7 @@ class Engine:
         async def serve() -> None:
             app = web.Application(client_max_size=64 * 1024 * 1024)
             app.router.add_route("*", "/{rest:.*}", self._answer)
-            runner = web.AppRunner(app, access_log=None)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)  # who asks may be gone
             await runner.setup()
             await (web.UnixSite(runner, path) if path else web.TCPSite(runner, "127.0.0.1", self.port)).start()
             if not path:

@@ -15,6 +15,9 @@ LIMIT_MIB = 1024
 OPEN_MIB = 192
 """A thousand streams that are read; each costs two connections and the way its tokens are counted."""
 
+STALLED_MIB = 0.5
+"""One that is not read: a buffer, of which a thousand are still less than Envoy has."""
+
 
 def resident(gateway: Gateway) -> float:
     """Memory of Envoy, MiB."""
@@ -58,23 +61,25 @@ async def test_a_thousand_open_streams(gateway: Gateway) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_a_thousand_that_do_not_read_stall_nobody(gateway: Gateway) -> None:
+@pytest.mark.parametrize("count", [STREAMS // 4, pytest.param(STREAMS, marks=pytest.mark.long)])
+async def test_many_that_do_not_read_stall_nobody(gateway: Gateway, count: int) -> None:
     """Their answers wait in the engine, not in the gateway, beyond a buffer for each."""
     body = {"model": "bot", "fake_pause": 0, "fake_chunks": ["x" * 10_000], "fake_repeat": 1_000}
     before = resident(gateway)
     async with session() as asker:
-        answers = await asyncio.gather(*(asker.post(url(gateway), json=body) for _ in range(STREAMS)))
+        answers = await asyncio.gather(*(asker.post(url(gateway), json=body) for _ in range(count)))
         assert {a.status for a in answers} == {200}
         await asyncio.sleep(3)  # the engine writes until it is stopped
         most, waits = resident(gateway), []
-        for _ in range(20):
+        for _ in range(7):
             began = time.monotonic()
             async with asker.post(url(gateway), json={"model": "bot"}) as quick:
                 assert quick.status == 200
                 await quick.read()
             waits.append(time.monotonic() - began)
-        print(f"\n{STREAMS} that do not read: {before:.0f} to {most:.0f} MiB; others wait {max(waits) * 1e3:.0f} ms")
-        assert most < LIMIT_MIB * 0.75, "below where Envoy begins to refuse"
-        assert sorted(waits)[10] < 10  # stalled, they would wait until their timeout
+        print(f"\n{count} that do not read: {before:.0f} to {most:.0f} MiB; others wait {max(waits) * 1e3:.0f} ms")
+        assert most - before < count * STALLED_MIB
+        assert before + STREAMS * STALLED_MIB < LIMIT_MIB * 0.75, "below where Envoy begins to refuse"
+        assert sorted(waits)[3] < 10  # stalled, they would wait until their timeout
         for answer in answers:
             answer.close()

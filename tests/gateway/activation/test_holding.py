@@ -67,7 +67,7 @@ async def test_release_delay_after_ready(tmp_path: Path) -> None:
     """Ready is noticed by looking, not at the end of some wait. The engine's own time does not count."""
     delays = []
     async with Stage(0.05, 0.05, 0.1, 5.0) as stage, gateways(tmp_path, stage) as both, client() as session:
-        for n in range(20):
+        for n in range(8):
             status, at, wrong = await ask(session, both[n % 2], str(n))
             assert status == 200, wrong
             delays.append(at - stage.ready_at)
