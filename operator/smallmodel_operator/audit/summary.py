@@ -215,6 +215,9 @@ def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
     said = "Nothing left the cluster: each of the requests was answered by, or refused before, a pod inside it."
     if not value["left"]["judged"]:
         said = "Every request was for a model of this cluster; addresses were not compared with the cluster's networks."
+    if not value["total"]["requests"]:
+        said = "No request is recorded in this time."
+    said += "".join(_bounded(value))
     if unseen(value):
         unknown = share(value["enforcement"], "unknown")
         said += f" Whether the network enforced policies is not known for {unknown} of the time."
@@ -223,10 +226,25 @@ def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
     return True, said
 
 
+def _bounded(value: Mapping[str, Any]) -> Iterator[str]:
+    """What the sentence does not speak of: other gateways, and the time before the first record."""
+    gateways = value["gateways"]
+    names = ", ".join(str(gateway["place"]) for gateway in gateways)
+    yield f" This is what {names} recorded; every gateway of a cluster keeps records of its own."
+    began = min((str(gateway["began"]) for gateway in gateways if gateway["began"]), default="")
+    if began > value["period"]["since"]:
+        yield f" Its records begin at {began}." if len(gateways) == 1 else f" Their records begin at {began}."
+
+
 def _wrong(value: Mapping[str, Any]) -> Iterator[str]:
-    left, network = value["left"], value["enforcement"]
+    left, network, period = value["left"], value["enforcement"], value["period"]
     if not value["gateways"]:
         yield "there are no records"
+    began = [str(gateway["began"]) for gateway in value["gateways"] if gateway["began"]]
+    if period["since"] > value["made"]:
+        yield "this time has not begun"
+    elif began and min(began) >= period["until"] and network["unknown"] == network["whole"]:
+        yield f"there are no records of this time, the first is of {min(began)}"
     if not value["intact"]:
         yield "records were changed or are gone"
     if not value["complete"]:
@@ -235,7 +253,10 @@ def _wrong(value: Mapping[str, Any]) -> Iterator[str]:
         if not gateway["covers"]:
             yield f"records of {gateway['place']} before {gateway['began'] or 'its end'} are no longer there"
     if left["requests"]:
-        yield f"{left['requests']} request(s) went to addresses outside the cluster"
+        yield (
+            f"{left['requests']} request(s) went to addresses outside the cluster's networks, which are given as "
+            f"{', '.join(left['inside'])}"
+        )
     if network["open"]:
         yield (
             f"for {share(network, 'not_proven')} of the time the network let through what policies forbid, so that "

@@ -1,6 +1,7 @@
 """`slm audit verify`: checks records from their files alone; no cluster is asked."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from smallmodel_operator.audit.verify import BEGAN, Verifier
 from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains, lines_of, opened, progress, why
 
 FAULTY, UNUSABLE = 1, 2
+_KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_TIME: Final = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?Z?)?)?)?", re.ASCII)
 MOST_FAULTS: Final = 50
 """Printed for a chain; all of them are in the JSON."""
 Noted = Mapping[str, tuple[int, str]]
@@ -29,6 +32,12 @@ class Wanted:
     since: str = ""
     until: str = ""
     target: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises NoRecords: a time is none. They are compared as text: another form would fit all, or nothing."""
+        for option, time in (("--since", self.since), ("--until", self.until)):
+            if time and not _TIME.fullmatch(time):
+                raise NoRecords(f"{option} {time!r} is no time: give one like 2026-11, 2026-11-21 or 2026-11-21T14:30.")
 
     def __bool__(self) -> bool:
         return bool(self.since or self.until or self.target)
@@ -76,6 +85,7 @@ def through(verifier: Verifier, chain: Chain, read: Callable[[Path], None] = lam
 def verify(names: list[str], keys: list[str], part: bool, output: str, noted: str = "") -> int:
     """Print what was found; 0 intact, 1 faults, 2 nothing to check."""
     try:
+        public_keys(keys)
         before, found, reports = _noted(noted), chains(names), {}
         with progress(found) as read:
             for chain in found:
@@ -94,6 +104,19 @@ def verify(names: list[str], keys: list[str], part: bool, output: str, noted: st
     for gateway in gone:
         failed(f"no records of gateway {gateway!r}, which {noted} names, are here.")
     return 0 if all(report.intact for report in reports.values()) and not gone else FAULTY
+
+
+def public_keys(given: Sequence[str]) -> None:
+    """Are they? Else every record would seem to be signed by a stranger.
+
+    Raises:
+        NoRecords: one is none.
+    """
+    for key in given:
+        if not _KEY.fullmatch(key):
+            raise NoRecords(
+                f"--key {key!r} is no public key: 64 hexadecimal digits, as `slm audit verify` and gateways' logs say."
+            )
 
 
 def _noted(name: str) -> Noted:

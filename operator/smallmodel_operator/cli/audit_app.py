@@ -62,10 +62,9 @@ def audit_export(
     ] = "jsonl",
 ) -> None:
     """Write JSON lines: the whole chain as it stands, or the answers that are asked for."""
-    from smallmodel_operator.cli.audit import Wanted
     from smallmodel_operator.cli.audit_export import export
 
-    raise typer.Exit(export(files, Wanted(since, until, target), form))
+    raise typer.Exit(export(files, since, until, target, form))
 
 
 @audit.command(name="tail")

@@ -31,17 +31,18 @@ class _Damage:
     edited: int = 0
 
 
-def export(names: list[str], wanted: Wanted, form: str = Format.JSONL) -> int:
+def export(names: list[str], since: str, until: str, target: str, form: str = Format.JSONL) -> int:
     """Write every record, or the answers that are wanted, to standard output; 1: some are damaged."""
     if form not in list(Format):
         return failed(f"--format is {form!r}: it is one of {', '.join(Format)}.")
-    damage = _Damage()
+    damage, written = _Damage(), 0
     try:
-        known = chains(names)
+        wanted, known = Wanted(since, until, target), chains(names)
         with progress(known) as read_up:
             for chain in known:
                 for line in _lines(chain, wanted, form, damage, read_up):
                     sys.stdout.buffer.write(line.rstrip(b"\n") + b"\n")
+                    written += 1
         sys.stdout.flush()
     except BrokenPipeError:  # who reads has enough, and Python must not flush what is left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,6 +55,8 @@ def export(names: list[str], wanted: Wanted, form: str = Format.JSONL) -> int:
             "written: `slm audit verify` names them.",
             FAULTY,
         )
+    if wanted and not written:
+        return failed("No answer fits what is asked for: nothing was written.", 0)
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
 import yaml
@@ -47,6 +48,11 @@ class Wish:
     """Every gateway is to prove that nothing leads outside through it."""
 
     @property
+    def seals(self) -> bool:
+        """Something is denied or stopped, and nothing allowed."""
+        return self.changes.get("inference") != ALLOWED
+
+    @property
     def where(self) -> str:
         return f"namespace {self.namespace}" if self.namespace else "the whole cluster"
 
@@ -73,6 +79,11 @@ async def change(wish: Wish, output: str, waiting: Waiting) -> int:
         return await _print(wish)
 
     async def work(client: Client) -> int:
+        if wish.seals and wish.namespace and not await _exists(client, wish.namespace):
+            return failed(
+                f"There is no namespace {wish.namespace!r}: nothing was changed. `kubectl get smallmodel -A` lists "
+                "where models are; for one that is still to come, put -o yaml into Git."
+            )
         word = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}-{secrets.token_hex(4)}" if wish.prove else ""
         obj = await _write(client, wish, word)
         asked = Asked(int(obj["metadata"]["generation"]), word, time.monotonic(), waiting)
@@ -80,7 +91,10 @@ async def change(wish: Wish, output: str, waiting: Waiting) -> int:
             print(f"ClusterBoundary {BOUNDARY}, generation {asked.generation}: {_said(obj)}")
         if wish.changes.get("inference") == STOPPED and (open_way := past_the_gateways(obj)):
             _warn(open_way)
-        return await confirmed(client, asked, as_json=output == "json")
+        code = await confirmed(client, asked, as_json=output == "json")
+        if wish.prove and output != "json":
+            print(f"Inference was not stopped in {wish.where}: that takes --stop.")
+        return code
 
     return await _with_client(work)
 
@@ -101,7 +115,7 @@ async def show(output: str, namespace: str) -> int:
             print(json.dumps({"generation": generation, "spec": spec, "network": network, "gateways": found}, indent=2))
         else:
             _describe(obj, names, late, entries, generation)
-        return 1 if late else 0
+        return 1 if late or not names else 0
 
     return await _with_client(work)
 
@@ -122,7 +136,7 @@ def _describe(
         else:
             print(f"  {name}: in force since {entry['since']}{cut(entry)}{proven(entry)}")
     if not names:
-        print("  no gateway runs")
+        print("  no gateway runs here (is it in another namespace? --system-namespace)")
 
 
 def _said(obj: Mapping[str, Any]) -> str:
@@ -157,6 +171,17 @@ async def _write(client: Client, wish: Wish, word: str) -> dict[str, Any]:
             if error.status != CONFLICT or attempt == TRIES - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+async def _exists(client: Client, namespace: str) -> bool:
+    """Who may not see namespaces is believed."""
+    try:
+        await client.request("GET", f"/api/v1/namespaces/{quote(namespace, safe='')}")
+    except ApiError as error:
+        if error.status not in (UNKNOWN, FORBIDDEN):
+            raise
+        return error.status == FORBIDDEN
+    return True
 
 
 async def _print(wish: Wish) -> int:

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from smallmodel_operator.audit.record import Record
 from smallmodel_operator.audit.sign import KEY, Signer, signed
 from smallmodel_operator.audit.verify import Verifier
 from smallmodel_operator.boundary.controls import CONTROLS
-from smallmodel_operator.cli.audit import failed, plain, through
+from smallmodel_operator.cli.audit import failed, plain, public_keys, through
 from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains
 
 WRONG = 1
@@ -35,8 +35,11 @@ WORDS: Final = {"True": "proven", "False": "NOT ENFORCED", "Unknown": "unknown"}
 def report(names: list[str], period: str, inside: list[str], keys: list[str], sign_with: str, output: str) -> int:
     """Print the report; 0: all in order, 1: something is not, 2: it could not be made."""
     try:
-        found = summary.Summary(Period.of(period), tuple(ip_network(text) for text in inside))
+        found = summary.Summary(Period.of(period), tuple(map(_network, inside)))
+        public_keys(keys)
         signer = _signer(Path(sign_with)) if sign_with else None
+        if signer and output == "table":
+            raise ValueError("--sign-with signs what is written to a file: add -o json or -o html")
         checked = [_checked(chain, found, keys) for chain in _progress(chains(names))]
     except (NoRecords, OSError, ValueError) as error:
         return failed(str(error))
@@ -56,10 +59,11 @@ def report(names: list[str], period: str, inside: list[str], keys: list[str], si
 def check_report(name: str, key: str) -> int:
     """Say whether a report is as it was signed; 0: it is, 1: it is not, 2: it is no report."""
     try:
-        value: Any = json.loads(Path(name).read_text())
+        public_keys([key] if key else [])
+        value: Any = _json(Path(name))
         if not isinstance(value, dict) or value.get("form") != summary.FORM:
             raise ValueError(f"{name} is no report in JSON, as `slm boundary report -o json` writes it")
-    except (OSError, ValueError, RecursionError) as error:
+    except (NoRecords, OSError, ValueError, RecursionError) as error:
         return failed(str(error))
     if "signature" not in value:
         return failed(f"{name} is not signed: make the report with --sign-with", WRONG)
@@ -70,6 +74,19 @@ def check_report(name: str, key: str) -> int:
     pinned = "" if key else " (whose key that is has to be known from elsewhere: give it with --key)"
     print(f"{name} is as it was signed, with key {value[KEY]}{pinned}")
     return 0
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return None
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    if "/" not in text:
+        raise ValueError(f"--inside {text!r} is no network: give one like 10.244.0.0/16")
+    return ip_network(text)
 
 
 def _progress(found: list[Chain]) -> Any:
@@ -100,7 +117,8 @@ def _signer(path: Path) -> Signer:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(
-            f"{path} holds no Ed25519 key without a password; make one: openssl genpkey -algorithm ed25519 -out {path}"
+            f"{path} holds no private Ed25519 key without a password; make one, in a file of its own: "
+            "openssl genpkey -algorithm ed25519 -out report-key.pem"
         )
     return Signer(key.private_bytes_raw())
 

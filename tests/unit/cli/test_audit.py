@@ -108,7 +108,13 @@ def test_export(made: Fixture, tmp_path: Path) -> None:
     ]
     some = run("export", "--since", "2026-11-21T12:00:00.005", "--until", "2026-11-21T12:00:00.008", tmp_path)
     assert [json.loads(x)["request.id"] for x in some.output.splitlines()] == [f"request-{n}" for n in (5, 6, 7)]
-    assert run("export", "--target", "supp", tmp_path).output == ""
+    nothing = run("export", "--target", "supp", tmp_path)
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "No answer fits what is asked for" in nothing.output
+    for time in ("november", "21.11.2026", "2026/11/22", "2026-11-21 12:00"):
+        done = run("export", "--since", time, tmp_path)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert f"--since '{time}' is no time" in " ".join(done.output.split())
 
 
 def test_show_says_what_was_in_force(made: Fixture, tmp_path: Path) -> None:
@@ -141,7 +147,7 @@ def test_export_for_opentelemetry(made: Fixture, tmp_path: Path) -> None:
     only = json.loads(run("export", "--format", "otlp", "--target", "legal", tmp_path).output)
     (record,) = only["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     assert {"key": "slm.target", "value": {"stringValue": "legal/bot"}} in record["attributes"]
-    assert run("export", "--target", "supp", "--format", "otlp", tmp_path).output == ""
+    assert run("export", "--target", "supp", "--format", "otlp", tmp_path).stdout == ""
     done = run("export", "--format", "xml", tmp_path)
     assert done.exit_code == 2
     assert "it is one of jsonl, otlp" in done.output

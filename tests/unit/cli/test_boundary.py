@@ -41,7 +41,31 @@ def cluster(connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> FakeAp
     meta = {"name": "gw", "namespace": "smallmodel-system", "labels": labels}
     slices = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta, "endpoints": endpoints}
     connected.put(slices)
+    connected.answers["/api/v1/namespaces/crm"] = {"kind": "Namespace"}
     return connected
+
+
+@pytest.mark.parametrize("stop", [True, False])
+async def test_a_namespace_that_is_not_there_is_no_success(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str], stop: bool
+) -> None:
+    assert await change(sealing("cmr", stop=stop, reason="leak"), "", Waiting(seconds=0.1)) == 1
+    assert "There is no namespace 'cmr': nothing was changed" in " ".join(capsys.readouterr().err.split())
+    assert cluster.get("ClusterBoundary", "cluster", "") is None
+
+
+async def test_who_may_not_see_namespaces_is_believed(cluster: FakeApiServer) -> None:
+    cluster.refuse("GET", "/namespaces/cmr", 403, "Forbidden", "no")
+    async with obeying(cluster, *GATEWAYS):
+        assert await change(sealing("cmr", stop=True, reason="leak"), "", Waiting()) == 0
+
+
+async def test_a_seal_without_a_stop_says_so(cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    async with obeying(cluster, *GATEWAYS):
+        assert await change(sealing("crm", stop=False, reason=""), "", Waiting()) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "Inference was not stopped in namespace crm: that takes --stop."
+    )
 
 
 def boundary(cluster: FakeApiServer) -> dict[str, Any]:

@@ -71,8 +71,47 @@ def test_a_month_of_two_gateways(records: Path) -> None:
     for text in ("Nothing left the cluster", "42 requests", "left the cluster: 0 requests, 0 bytes", "sa:crm/app",
                   "gateway-0: intact", "gateway-1: intact", "0 missing"):  # fmt: skip
         assert text in words(done)
-    done = run("report", "--period", "2026-10", "--inside", "10.244.0.0/16", "-o", "json", records)
-    assert (done.exit_code, json.loads(done.output)["total"]["requests"]) == (0, 0)
+    assert "This is what gateway-0, gateway-1 recorded" in words(done)
+
+
+@pytest.mark.parametrize(
+    ("period", "said"),
+    [("2026-10", "there are no records of this time, the first is of 2026-11-"), ("2999", "this time has not begun")],
+)
+def test_a_time_without_any_record_is_not_in_order(records: Path, period: str, said: str) -> None:
+    done = run("report", "--period", period, "--inside", "10.244.0.0/16", records)
+    assert done.exit_code == 1
+    assert said in words(done)
+    assert "Nothing left" not in words(done)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--key", "officer.pem"], "--key 'officer.pem' is no public key: 64 hexadecimal digits"),
+        (["--inside", "10.244.0.0"], "--inside '10.244.0.0' is no network: give one like 10.244.0.0/16"),
+    ],
+)
+def test_what_is_given_wrongly_is_named(records: Path, arguments: list[str], said: str) -> None:
+    done = run("report", "--period", "2026-11", *arguments, records)
+    assert done.exit_code == 2
+    assert said in words(done)
+
+
+def test_a_table_is_not_signed(records: Path, tmp_path: Path) -> None:
+    pem = tmp_path / "report-key.pem"
+    pem.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    done = run("report", "--period", "2026-11", "--sign-with", pem, records)
+    assert done.exit_code == 2
+    assert "--sign-with signs what is written to a file: add -o json or -o html" in words(done)
+
+
+def test_a_page_is_no_report_to_check(tmp_path: Path) -> None:
+    page = tmp_path / "november.html"
+    page.write_text("<!doctype html>")
+    done = run("check-report", page)
+    assert done.exit_code == 2
+    assert "november.html is no report in JSON" in words(done).replace("- ", "-")
 
 
 def enforcement(status: str, since: str, until: str = "", **more: Any) -> dict[str, Any]:

@@ -97,35 +97,46 @@ def _leniently(line: bytes) -> Any:
 
 def _part(line: Any) -> None:
     """Put what Envoy joined into its fields. Written out: a loop over names takes twice as long."""
-    if line.route is not UNSET:
-        known = _routes.get(line.route) or _remembered(_routes, ROUTE, line.route)
+    if (text := line.route) is not UNSET:
+        known = _routes.get(text) or _remembered(_routes, text, _known(ROUTE, text))
         line.slm_digest, line.slm_template, line.slm_engine_revision, line.slm_policy = known
         line.route = UNSET
-    if line.call is not UNSET:
-        known = _calls.get(line.call) or _remembered(_calls, CALL, line.call)
-        line.slm_caller, line.slm_caller_namespace, line.gen_ai_operation_name, target = known
-        if target is not UNSET and ":" in target:
-            target, _, line.slm_adapter = target.partition(":")
-        line.slm_target = target
-        if line.gen_ai_request_model is UNSET and line.slm_target is not UNSET:
-            line.gen_ai_request_model = line.slm_target.partition("/")[2]
+    if (text := line.call) is not UNSET:
+        known = _calls.get(text) or _remembered(_calls, text, _called(text))
+        line.slm_caller, line.slm_caller_namespace, line.gen_ai_operation_name, target, adapter, model = known
+        line.slm_target, line.slm_adapter = target, adapter
+        if line.gen_ai_request_model is UNSET:
+            line.gen_ai_request_model = model
         line.call = UNSET
-    if line.usage is not UNSET:
-        asked, generated, computed, cached, predicted = _words(USAGE, line.usage)
-        line.gen_ai_usage_input_tokens, line.gen_ai_usage_output_tokens = _count(asked), _count(generated)
-        line.slm_engine_input_tokens, line.slm_engine_cached_tokens = _count(computed), _count(cached)
-        line.slm_engine_output_tokens = _count(predicted)
+    if (text := line.usage) is not UNSET:
+        line.gen_ai_usage_input_tokens, line.gen_ai_usage_output_tokens, line.slm_engine_input_tokens, \
+            line.slm_engine_cached_tokens, line.slm_engine_output_tokens = _counts(text)  # fmt: skip
         line.usage = UNSET
 
 
-def _count(digits: str) -> int | UnsetType:
+def _counts(text: str) -> list[int | UnsetType]:
     """An engine says any number; one that not every language could read is not known."""
-    return int(digits) if digits.isdecimal() and len(digits) <= MOST_DIGITS else UNSET
+    words = _words(USAGE, text)
+    if len(text) < MOST_DIGITS + len(words) and text.replace(BAR, "0").isdecimal():  # none is longer, as nearly always
+        return [int(word) if word else UNSET for word in words]
+    return [int(word) if word.isdecimal() and len(word) <= MOST_DIGITS else UNSET for word in words]
 
 
-def _remembered(texts: dict[str, _Words], join: str, text: str) -> _Words:
+def _called(text: str) -> _Words:
+    """Caller, its namespace, operation, target, adapter, and the model where the body names no other."""
+    caller, namespace, operation, target = _known(CALL, text)
+    if target is UNSET:
+        return caller, namespace, operation, target, UNSET, UNSET
+    target, _, adapter = target.partition(":")
+    return caller, namespace, operation, target, adapter or UNSET, target.partition("/")[2]
+
+
+def _known(join: str, text: str) -> _Words:
+    return tuple(word or UNSET for word in _words(join, text))
+
+
+def _remembered(texts: dict[str, _Words], text: str, words: _Words) -> _Words:
     """The words of a text that comes with every request of a caller, or of a model."""
-    words = tuple(word or UNSET for word in _words(join, text))
     if len(texts) >= REMEMBERED:
         texts.clear()
     texts[text] = words
