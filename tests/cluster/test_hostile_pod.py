@@ -5,6 +5,7 @@ Every probe that has to fail is made once more where it has to succeed: else it 
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -144,14 +145,16 @@ def metadata_server(bed: Bed) -> Iterator[None]:
     """A server on the node where clouds have theirs."""
     within = network.prefix(bed.node.name)
     subprocess.run([*within, "ip", "address", "add", f"{METADATA}/32", "dev", "lo"], check=True)
-    server = subprocess.Popen([*within, "python3", "-m", "http.server", "80", "--bind", METADATA, "-d", "/var/empty"])
+    # Not whatever `python3` is on the path: a wrapper would be ended in the server's place.
+    command = [*within, sys.executable, "-m", "http.server", "80", "--bind", METADATA, "-d", "/var/empty"]
+    server = subprocess.Popen(command)
     knock = [*within, "bash", "-c", f"exec 3<>/dev/tcp/{METADATA}/80"]
     try:
         bed.until(lambda: subprocess.run(knock, capture_output=True).returncode == 0, 30, "the metadata server listens")
         yield
     finally:
-        server.terminate()
-        server.wait(10)
+        server.kill()
+        server.wait()
         subprocess.run([*within, "ip", "address", "del", f"{METADATA}/32", "dev", "lo"], check=True)
 
 
