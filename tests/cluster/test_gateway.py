@@ -23,14 +23,16 @@ COLD_STARTS = 20
 def _asleep(bed: Bed, namespace: str, seconds: float = 60) -> None:
     """Until the model says so itself; old pods may still drain, but no caller reaches them.
 
-    And until it is: right after a gateway has woken it the status may still say what was true before.
+    And until it is. Right after a gateway has woken it the status may still say what was true before; and a pod that
+    nobody has begun to end is not replaced when the model is woken at once, but goes on.
     """
 
-    def both() -> bool:
+    def gone() -> bool:
         said = bed.condition("bot", namespace, "Ready").get("reason") == "Asleep"
-        return said and _replicas(bed, namespace) == 0
+        pods = bed.items("pods", namespace, "smallmodel.dev/role=server")
+        return said and _replicas(bed, namespace) == 0 and all(p["metadata"].get("deletionTimestamp") for p in pods)
 
-    bed.until(both, seconds, "asleep")
+    bed.until(gone, seconds, "asleep")
     assert bed.condition("bot", namespace, "Ready")["status"] == "True"
 
 
