@@ -181,16 +181,12 @@ static bool once(Reader* r) {
   return true;
 }
 
-typedef struct {
-  uint32_t number;  // of the object; 0: it is an array
-} Level;
-
-// A key and its colon. model: it is `model`.
-static bool key(Reader* r, uint32_t object, bool* model) {
+// A key of an object, which has a number, and its colon. named: what follows is the model.
+static bool key(Reader* r, uint32_t object, uint32_t depth, bool* named) {
   char first[LONGEST_NAME];
   Meaning m = {object * 0xD6E8FEB86659FD93u, first, 0};
   if (r->at == r->end || *r->at++ != '"' || !text(r, &m) || !add(r, m.hash)) return false;
-  *model = m.length == 5 && memcmp(first, "model", 5) == 0;
+  *named = depth == 1 && m.length == 5 && memcmp(first, "model", 5) == 0;
   blank(r);
   return r->at < r->end && *r->at++ == ':';
 }
@@ -217,7 +213,7 @@ static bool scalar(Reader* r, bool named) {
 }
 
 static bool document(Reader* r) {
-  Level levels[DEEPEST];
+  uint32_t levels[DEEPEST];  // the number of each object we are in; 0: it is an array
   uint32_t depth = 0, objects = 0;
   bool named = false;
   blank(r);
@@ -230,18 +226,13 @@ static bool document(Reader* r) {
     if (c == '{' || c == '[') {
       if (depth == DEEPEST) return false;
       r->at++;
-      levels[depth].number = c == '{' ? ++objects : 0;
+      levels[depth] = c == '{' ? ++objects : 0;
       depth++;
       blank(r);
       if (r->at == r->end) return false;
       if (*r->at != (c == '{' ? '}' : ']')) {
-        if (c == '{') {
-          bool model;
-          if (!key(r, objects, &model)) return false;
-          named = model && depth == 1;
-        } else {
-          named = false;
-        }
+        named = false;
+        if (c == '{' && !key(r, objects, depth, &named)) return false;
         continue;
       }
     } else if (!scalar(r, named)) {
@@ -253,15 +244,11 @@ static bool document(Reader* r) {
       if (depth == 0) return r->at == r->end;
       if (r->at == r->end) return false;
       c = *r->at++;
-      uint32_t object = levels[depth - 1].number;
+      uint32_t object = levels[depth - 1];
       if (c == ',') {
         blank(r);
         named = false;
-        if (object) {
-          bool model;
-          if (!key(r, object, &model)) return false;
-          named = model && depth == 1;
-        }
+        if (object && !key(r, object, depth, &named)) return false;
         break;
       }
       if (c != (object ? '}' : ']')) return false;

@@ -3,16 +3,14 @@
 import fcntl
 import hashlib
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from hack.cluster.paths import REPOSITORY, cache
-from hack.images.gateway.envoy import ARCHITECTURES
+from hack.images.gateway.pinned import architecture, wheel
 
 SOURCES = REPOSITORY / "operator" / "bodies"
 PINS = REPOSITORY / "hack" / "images" / "gateway" / "zig.txt"
@@ -34,10 +32,7 @@ def library(machine: str = "") -> Path:
         ValueError: there is no Envoy for such a machine.
         RuntimeError: the compiler could not be downloaded, or refused the sources; says what it said.
     """
-    machine = machine or platform.machine()
-    if machine not in ARCHITECTURES:
-        raise ValueError(f"there is no Envoy for machine {machine}; known: {', '.join(sorted(ARCHITECTURES))}")
-    target = f"{ARCHITECTURES[machine]}-linux-gnu.{GLIBC}"
+    target = f"{architecture(machine)}-linux-gnu.{GLIBC}"
     parts = [f.name.encode() + b"\0" + f.read_bytes() for f in (PINS, Path(__file__), *sorted(SOURCES.glob("*.[ch]")))]
     key = hashlib.sha256(b"\0".join([*parts, target.encode()])).hexdigest()[:12]
     folder = cache() / "bin" / f"bodies-{key}"
@@ -57,13 +52,7 @@ def reader() -> Path:
 def _compile(target: str, folder: Path) -> None:
     print("compiling the bodies' filter; its compiler is downloaded for it (100 MB) ...", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        download = [
-            sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--progress-bar", "off",
-            "--no-deps", "--require-hashes", "--only-binary=:all:", "-d", scratch, "-r", str(PINS),
-        ]  # fmt: skip
-        _run(download, "its compiler could not be downloaded")
-        (wheel,) = Path(scratch).glob("*.whl")
-        with zipfile.ZipFile(wheel) as packed:
+        with zipfile.ZipFile(wheel(PINS, scratch, "the compiler of the bodies' filter")) as packed:
             packed.extractall(scratch)
         zig = Path(scratch) / "ziglang" / "zig"
         zig.chmod(0o755)
@@ -71,12 +60,8 @@ def _compile(target: str, folder: Path) -> None:
             made = Path(scratch) / name
             # Names relative to the sources: no path of this machine is in the file.
             words = [str(zig), "cc", "-target", target, *flags, *sources, "-o", str(made)]
-            _run(words, "it could not be compiled", scratch)
+            caches = {f"ZIG_{kind}_CACHE_DIR": scratch for kind in ("LOCAL", "GLOBAL")}
+            done = subprocess.run(words, capture_output=True, text=True, cwd=SOURCES, env={**os.environ, **caches})
+            if done.returncode:
+                raise RuntimeError(f"the bodies' filter does not compile:\n{(done.stdout + done.stderr)[-2000:]}")
             os.replace(made, folder / name)
-
-
-def _run(words: Sequence[str], what: str, scratch: str = "") -> None:
-    caches = {f"ZIG_{name}_CACHE_DIR": scratch for name in ("LOCAL", "GLOBAL")} if scratch else {}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=SOURCES, env={**os.environ, **caches})
-    if done.returncode:
-        raise RuntimeError(f"the bodies' filter: {what}:\n{(done.stdout + done.stderr)[-2000:]}")

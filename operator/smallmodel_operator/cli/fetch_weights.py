@@ -14,7 +14,7 @@ from smallmodel_operator.cli.evict_weights import LOCK
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.request import Show, Trouble, Wanted, nothing
-from smallmodel_operator.cli.transfer import Edge, Transfer, full, patiently
+from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import gguf, result
 from smallmodel_operator.weights.jobs import CREDENTIALS_PATH
@@ -68,7 +68,7 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
     except Trouble as trouble:
         said = trouble.failure
     except OSError as error:
-        said = _disk_failure(error)
+        said = disk_failure(error, Reason.DOWNLOAD_FAILED, "written")
     return write(said, message_file)
 
 
@@ -146,13 +146,3 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _disk_failure(error: OSError) -> result.Failure:
-    if full(error):
-        return result.Failure(
-            Reason.CLAIM_FULL,
-            f"The claim `smallmodel-weights` is full: {error.strerror}. Enlarge it, or delete folders in it that no "
-            "SmallModel uses.",
-        )
-    return result.Failure(Reason.DOWNLOAD_FAILED, f"The claim cannot be written: {error}.", passing=True)

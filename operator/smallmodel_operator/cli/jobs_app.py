@@ -35,12 +35,18 @@ def inspect_weights(
     raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
 
 
+Folder = Annotated[str, typer.Option()]
+Type = Annotated[str, typer.Option("--type")]
+Parent = Annotated[str, typer.Option(help="SHA-256 of the parent")]
+Work = Annotated[str, typer.Option(help="name of the folder in it that the work is done in")]
+
+
 @jobs.command(hidden=True)
 def prepare_weights(
-    folder: Annotated[str, typer.Option()],
-    kind: Annotated[str, typer.Option("--type")],
-    digest: Annotated[str, typer.Option(help="SHA-256 of the parent")],
-    work: Annotated[str, typer.Option(help="name of the folder in it that the work is done in")],
+    folder: Folder,
+    kind: Type,
+    digest: Parent,
+    work: Work,
     parent: Annotated[str, typer.Option(help="file or folder it is made from")],
     disk: Annotated[int, typer.Option(help="bytes the work takes in the claim")],
     text: Annotated[str, typer.Option(help="where the text is mounted that it is measured on")] = "",
@@ -55,10 +61,10 @@ def prepare_weights(
 
 @jobs.command(hidden=True)
 def judge_weights(
-    folder: Annotated[str, typer.Option()],
-    kind: Annotated[str, typer.Option("--type")],
-    digest: Annotated[str, typer.Option(help="SHA-256 of the parent")],
-    work: Annotated[str, typer.Option(help="name of the folder in it that the work is done in")],
+    folder: Folder,
+    kind: Type,
+    digest: Parent,
+    work: Work,
     artifact: Annotated[str, typer.Option()],
     mean_divergence: Annotated[str, typer.Option()],
     tail_divergence: Annotated[str, typer.Option()],

@@ -12,7 +12,7 @@ from typing import Any
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.survey_weights import IMAGE, digest_of
-from smallmodel_operator.cli.transfer import KEEP_FREE, full
+from smallmodel_operator.cli.transfer import KEEP_FREE, disk_failure
 from smallmodel_operator.quantization import gate
 from smallmodel_operator.weights import download, gguf, result
 from smallmodel_operator.weights.make import SECONDS
@@ -73,7 +73,7 @@ def prepare(
     except gguf.BadWeights as bad:
         return write(result.Failure(bad.reason, bad.message), message_file)
     except OSError as error:
-        return write(_unwritten(error), message_file)
+        return write(disk_failure(error, Reason.QUANTIZATION_FAILED, "read or written"), message_file)
 
 
 def judge(
@@ -85,7 +85,7 @@ def judge(
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
     except OSError as error:
-        said = _unwritten(error)
+        said = disk_failure(error, Reason.QUANTIZATION_FAILED, "read or written")
     return write(said, message_file)
 
 
@@ -215,14 +215,3 @@ def _changed(parent: Path) -> result.Failure:
         f"`{parent.name}` is not what it was when the source was looked at. Nothing is made from it. Put back what was "
         "there, or name the new weights under another path.",
     )
-
-
-def _unwritten(error: OSError) -> result.Failure:
-    if full(error):
-        return result.Failure(
-            Reason.CLAIM_FULL,
-            f"The claim `smallmodel-weights` is full: {error.strerror}. Enlarge it, or delete folders in it that no "
-            "SmallModel uses.",
-        )
-    text = f"The claim cannot be read or written: {error}."
-    return result.Failure(Reason.QUANTIZATION_FAILED, text, passing=True)

@@ -219,6 +219,17 @@ def full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def disk_failure(error: OSError, reason: Reason, cannot: str) -> Failure:
+    """What a disk that does not work means. `reason`, `cannot`: where it is not full, and what cannot be done then."""
+    if full(error):
+        return Failure(
+            Reason.CLAIM_FULL,
+            f"The claim `smallmodel-weights` is full: {error.strerror}. Enlarge it, or delete folders in it that no "
+            "SmallModel uses.",
+        )
+    return Failure(reason, f"The claim cannot be {cannot}: {error}.", passing=True)
+
+
 def _too_large() -> Failure:
     return Failure(Reason.DOWNLOAD_FAILED, f"The file is larger than {human(MAX_BYTES)}; it is refused.")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hack.cluster.paths import REPOSITORY
 from hack.true_size.server import serving
+from tests.larkfield import ASKED
 
 from smallmodel_operator.cluster.trials import Trials
 from smallmodel_operator.core.keys import Masters, engine_key
@@ -25,14 +26,6 @@ WEIGHTS = REPOSITORY / "examples/01-first-model/weights/larkfield-support.gguf"
 MASTERS = Masters(b"c" * 32, b"e" * 32)
 KEY = engine_key(MASTERS.engine, "uid")
 MODEL = ("support", "bot")
-ASKED = {
-    "closing": ("when do you close?", "17:30"),
-    "returns": ("If I'm not happy with my purchase, how long do I have to bring it back?", "30 days"),
-    "delivery": ("roughly how many days until a parcel from you lands on my doorstep?", "2 to 3 working days"),
-    "cost": ("Does the price include shipping or is there an extra fee?", "6\\.90 euros"),
-    "countries": ("Would you ship a thermometer to a customer in Italy?", "European Union"),
-    "warranty": ("For how long is my new oscilloscope under guarantee?", "3-year warranty"),
-}
 PROMPTS = parse(
     "\n".join(
         json.dumps({"id": name, "prompt": prompt, "expect": {"regex": wanted}, "maxTokens": 96})

@@ -51,13 +51,13 @@ class Pending:
         last = self._last
         if last is not None:
             self._seq += 1
-            if type(last) is Line:
+            if isinstance(last, Line):
                 line, self._hash = sealed_answer(last, self._seq, self._hash)
             else:
                 line, self._hash = self._sealed(last, self._seq)
             self._lines.append(line)
         self._last = body
-        if type(body) is Line:
+        if isinstance(body, Line):
             self.answered.append(body.time)
 
     def _sealed(self, body: dict[str, Any], seq: int) -> tuple[bytes, str]:

@@ -9,8 +9,6 @@ METADATA: Final = "smallmodel"
 where it is not the target's name, `error` the cause of a status from 400 on, `hmac` of the request where its model
 wants one, `own` set when the Lua filters answered themselves. Few, and no tables: from Lua a text costs 3 µs to set, a
 table 10."""
-TARGET_HEADER: Final = "x-slm-target"
-"""`<namespace>/<name>`, set by a filter that has let the caller in; activators read it, too."""
 ASKED: Final = "x-slm-asked"
 """What the door decides by, in one text: to read a header from Lua takes 2.5 µs. It has the caller's credential, so the
 routes take it away, as they replace `Authorization`."""
