@@ -6,8 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from smallmodel_operator.audit.sign import Signer
-from smallmodel_operator.gateway.accesslog.read import LogReader
+from smallmodel_operator.gateway.accesslog.counted import LOG, Counted
+from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
+from smallmodel_operator.gateway.record.reading import Reading
 from smallmodel_operator.gateway.record.recorder import Recorder
 
 SIGNER = Signer(b"s" * 32)
@@ -48,11 +52,13 @@ class Fixture:
         gateway: str = "gateway-0",
         **recorder: Any,
     ) -> None:
-        self.log, self.audit = folder / "access.log", folder / "audit"
+        self.log, self.audit = folder / LOG, folder / "audit"
         self.life = LIFE
         self.written = 0
         self.passed = timedelta()
         """Since it began, besides a millisecond for each answer."""
+        self.now = 0.0
+        """What the metrics' reader takes for the time, in seconds."""
         self.signer, self.gateway = signer, gateway
         self._segment_bytes, self._batch_bytes = segment_bytes, batch_bytes
         self._began, self._more = began, recorder
@@ -71,13 +77,10 @@ class Fixture:
             segment_bytes=self._segment_bytes,
             **self._more,
         )
-        self.reader = LogReader(
-            self.log,
-            self.recorder,
-            self.recorder.on_line,
-            on_garbage=self.recorder.on_garbage,
-            batch_bytes=self._batch_bytes,
-        )
+        self.metrics = CollectorRegistry()
+        """Of this process."""
+        self.counted = Counted(self.log.parent, RequestMetrics(self.metrics), clock=lambda: self.now)
+        self.reader = Reading(self.log, self.recorder, self.counted, self._batch_bytes)
         self.recorder.open()
 
     def answer(self, number: int = 1, **fields: Any) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from smallmodel_operator.gateway.accesslog.counted import Counted
+from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record import part
@@ -34,7 +36,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
 
 async def main(folder: Path) -> None:
     async with Admin(folder / "admin.sock") as admin:
-        await part.record(agent_of(folder, admin))
+        await part.record(agent_of(folder, admin), Counted(folder, RequestMetrics()))
 
 
 if __name__ == "__main__":

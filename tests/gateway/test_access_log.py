@@ -23,10 +23,11 @@ from tests.gateway.running import Gateway, here
 from tests.gateway.states import MASTER, SUPPORT, model, state_of
 
 from smallmodel_operator.audit.request import RequestKey
+from smallmodel_operator.gateway.accesslog.counted import Counted
 from smallmodel_operator.gateway.accesslog.format import FIELDS, fields
+from smallmodel_operator.gateway.accesslog.line import parse
 from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.accesslog.observe import Ending, Observation, observe
-from smallmodel_operator.gateway.accesslog.part import reader_of
 from smallmodel_operator.gateway.accesslog.rotate import Rotator
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.policy import engine_revision, policy_hash
@@ -97,7 +98,7 @@ def line_of(gateway: Gateway, answer: Any) -> dict[str, Any]:
 
 
 def seen(line: dict[str, Any]) -> Observation:
-    return observe(json.dumps(line).encode())
+    return observe(parse(json.dumps(line).encode()))
 
 
 def ask(gateway: Gateway, name: str = "bot", key: str = SUPPORT, path: str = CHAT, **fields: Any) -> dict[str, Any]:
@@ -373,7 +374,7 @@ async def test_no_line_is_lost_over_rotations_and_restarts(
     with Gateway(folder, state_of((model("support/bot"),), {"support/bot": bot.port})) as gateway:
         registry = CollectorRegistry()
         metrics = RequestMetrics(registry)
-        reader = reader_of(folder, metrics)
+        reader = Counted(folder, metrics)
         served = {"namespace": "support", "model": "bot", "caller_class": "client-key", "code": "200"}
 
         def count() -> float:
@@ -396,7 +397,7 @@ async def test_no_line_is_lost_over_rotations_and_restarts(
                 await admin.reopen_logs()
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
-                reader = reader_of(folder, metrics)
+                reader = Counted(folder, metrics)
                 reading = asyncio.create_task(reader.run())
                 if (folder / "access.log.8").exists():
                     enough.set()

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from smallmodel_operator.gateway.accesslog import read
+from smallmodel_operator.gateway.accesslog import position
 from smallmodel_operator.gateway.accesslog.position import Position, save
 from smallmodel_operator.gateway.accesslog.read import LogReader
 
@@ -41,7 +41,7 @@ class Log(RuleBasedStateMachine):
         self.garbage: Counter[str] = Counter()
         self.kept_garbage: Counter[str] = Counter()
         self.kill = ""
-        self.patch = mock.patch.object(read, "save", self.save)
+        self.patch = mock.patch.object(position, "save", self.save)
         self.patch.start()
         self.start()
 

@@ -57,12 +57,11 @@ def latency(found: Measured, subject: Subject, load: Load, body: Path, seconds: 
 
 def closed(found: Measured, subject: Subject, connections: int, body: Path, seconds: float) -> None:
     """As fast as it answers; requests a second of wall time and of its processes' time."""
-    agent = (*subject.beside, *subject.recorder)
-    before, beside = used(subject.pids), used(agent)
+    before, beside = used(subject.pids), used(subject.beside)
     seen = rate(Request(subject.url, body, subject.headers), connections, 0, seconds, warm=0)
     if subject.folder is not None:
         caught_up(subject.folder)
-    after, reader = used(subject.pids), used(agent)
+    after, reader = used(subject.pids), used(subject.beside)
     path, log = after.cpu - before.cpu, reader.cpu - beside.cpu
     found.closed[subject.name, connections] = {
         "max_rps": round(seen["sent"] / seen["seconds"]),

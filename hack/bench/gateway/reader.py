@@ -1,5 +1,5 @@
-"""What the agent does for each request: its line of the access log becomes metrics, and a record. Two processes, so
-that each can be measured beside Envoy, over the same requests."""
+"""What the agent does for each request: its line of the access log becomes metrics, and a record. Beside it one that
+makes the metrics only: what recording costs is what the other takes more, over the same requests."""
 
 import asyncio
 import json
@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Final, cast
 
 from smallmodel_operator.audit.record import COMMIT
-from smallmodel_operator.gateway.accesslog.part import LOG, POSITION, REQUESTS, reader_of
+from smallmodel_operator.gateway.accesslog.counted import LOG, Counted
+from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record.part import record
@@ -19,7 +20,7 @@ from smallmodel_operator.gateway.record.segments import segments
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.view import Keys
 
-METRICS, RECORD = "metrics", "record"
+METRICS, BOTH = "metrics", "metrics and record"
 FLUSH_SECONDS: Final = 1.5
 """Envoy has written what it kept back, and nothing more came."""
 CAUGHT_UP_SECONDS: Final = 60
@@ -27,8 +28,9 @@ CAUGHT_UP_SECONDS: Final = 60
 
 async def main(folder: Path, what: str) -> None:
     """Until killed; log, records and Envoy's admin socket are in one folder."""
+    counted = Counted(folder, RequestMetrics(), position=_position(what))
     if what == METRICS:
-        await reader_of(folder, REQUESTS).run()
+        await counted.run()
         return
     async with Admin(folder / "admin.sock") as admin:
         agent = SimpleNamespace(
@@ -40,7 +42,9 @@ async def main(folder: Path, what: str) -> None:
             in_force=None,
             forces=deque(),
         )
-        await record(cast(Agent, agent))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(counted.run())
+            group.create_task(record(cast(Agent, agent), counted))
 
 
 def caught_up(folder: Path) -> None:
@@ -55,20 +59,24 @@ def caught_up(folder: Path) -> None:
         now = (folder / LOG).stat().st_size
         if now != size:
             size, since = now, time.monotonic()
-        if time.monotonic() - since > FLUSH_SECONDS and _read(folder) == (size, size):
+        if time.monotonic() - since > FLUSH_SECONDS and _read(folder) == (size,) * 3:
             return
         time.sleep(0.1)
-    raise RuntimeError(f"of {size} bytes of the access log, metrics and record have read {_read(folder)}")
+    raise RuntimeError(f"of {size} bytes of the log, metrics alone, metrics and record have read {_read(folder)}")
 
 
-def _read(folder: Path) -> tuple[int, int]:
-    """How far metrics and record have read."""
+def _position(what: str) -> str:
+    return f"{what}.position"
+
+
+def _read(folder: Path) -> tuple[int, ...]:
+    """How far metrics alone, metrics and record have read."""
     try:
-        counted = json.loads((folder / POSITION).read_bytes())["offset"]
+        counted = [int(json.loads((folder / _position(what)).read_bytes())["offset"]) for what in (METRICS, BOTH)]
         last = segments(folder / "audit")[-1].read_bytes().splitlines()[-1]
-        return int(counted), int(json.loads(last)[COMMIT]["log"]["offset"])
+        return *counted, int(json.loads(last)[COMMIT]["log"]["offset"])
     except (OSError, ValueError, KeyError, IndexError, TypeError):
-        return -1, -1  # nothing yet, or just being written
+        return -1, -1, -1  # nothing yet, or just being written
 
 
 if __name__ == "__main__":

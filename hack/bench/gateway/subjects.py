@@ -17,7 +17,7 @@ from tests.gateway.running import Gateway
 from tests.gateway.states import SUPPORT, model, state_of
 
 from hack.bench.gateway.peer import KEY, configuration, install, started
-from hack.bench.gateway.reader import METRICS, RECORD
+from hack.bench.gateway.reader import BOTH, METRICS
 from hack.envoy.binary import program
 
 WORKERS: Final = 2
@@ -27,15 +27,15 @@ START_SECONDS: Final = 90
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`pids`: processes of the data path. `beside`: of its agent, which makes metrics of each line of the log;
-    `recorder`: which makes records of them; `folder`: where they do."""
+    """`pids`: processes of the data path. `beside`: of its agent, which makes metrics and records of the lines of the
+    log; `unrecorded`: the same that makes metrics only, to compare with; `folder`: where they do."""
 
     name: str
     url: str
     headers: tuple[str, ...] = ()
     pids: tuple[int, ...] = ()
     beside: tuple[int, ...] = ()
-    recorder: tuple[int, ...] = ()
+    unrecorded: tuple[int, ...] = ()
     folder: Path | None = None
 
 
@@ -118,14 +118,14 @@ def gateway(folder: Path, engine: int) -> Iterator[Subject]:
         words = [sys.executable, "-m", "hack.bench.gateway.reader", str(own), what]
         return process(words, folder / f"{what}.log")
 
-    with Gateway(own, state, concurrency=WORKERS) as running, reader(METRICS) as counts, reader(RECORD) as records:
+    with Gateway(own, state, concurrency=WORKERS) as running, reader(METRICS) as counts, reader(BOTH) as agent:
         yield Subject(
             "our gateway",
             f"http://127.0.0.1:{running.port}/v1/chat/completions",
             ("Host: bot.support.svc.cluster.local", f"Authorization: Bearer {SUPPORT}"),
             (running.pid,),
+            (agent.pid,),
             (counts.pid,),
-            (records.pid,),
             own,
         )
 

@@ -3,11 +3,14 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from pydantic import ValidationError
 
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.gateway import agent, config
+from smallmodel_operator.gateway.accesslog.counted import Counted
+from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.accesslog.part import read_log
 from smallmodel_operator.gateway.activate.part import activate
 from smallmodel_operator.gateway.boundary import cut
@@ -28,8 +31,7 @@ def prepare() -> int:
 
 def run() -> int:
     """Run the agent; the exit code says why it ended."""
-    parts = (activate, read_log, record, enforce)
-    return _with_settings(lambda settings: asyncio.run(agent.run(settings, _renderer(settings), parts)))
+    return _with_settings(_run)
 
 
 def _with_settings(work: Callable[[GatewaySettings], int]) -> int:
@@ -45,6 +47,12 @@ def _with_settings(work: Callable[[GatewaySettings], int]) -> int:
     except NoCluster as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _run(settings: GatewaySettings) -> int:
+    counted = Counted(settings.gateway_data_dir, RequestMetrics())
+    parts = (activate, partial(read_log, counted=counted), partial(record, counted=counted), enforce)
+    return asyncio.run(agent.run(settings, _renderer(settings), parts))
 
 
 def _prepare(settings: GatewaySettings) -> int:

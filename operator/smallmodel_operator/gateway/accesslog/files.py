@@ -52,3 +52,8 @@ def inode_of(path: Path) -> int | None:
         return path.stat().st_ino
     except FileNotFoundError:
         return None
+
+
+def first_after(files: list[LogFile], number: int) -> LogFile | None:
+    """The oldest file that is younger than those up to a number."""
+    return next((file for file in files if file.number is None or file.number > number), None)

@@ -12,7 +12,6 @@ from msgspec import UnsetType
 
 from smallmodel_operator.audit.ending import Ending as Ending
 from smallmodel_operator.audit.ending import ending, split
-from smallmodel_operator.gateway.accesslog.line import parse
 
 RESETS: Final = frozenset({"UC", "UF", "UR", "LR", "UPE"})
 ENGINE: Final = "engine"
@@ -45,13 +44,8 @@ class Observation:
     reset: bool = False
 
 
-def observe(line: bytes) -> Observation:
-    """Read a line.
-
-    Raises:
-        ValueError: it is not a line of the access log.
-    """
-    value = parse(line)
+def observe(value: Any) -> Observation:
+    """What a `Line` means."""
     status = value.http_response_status_code
     flags = split(value.slm_response_flags or "")
     namespace, _, model = (value.slm_target or "").partition("/")

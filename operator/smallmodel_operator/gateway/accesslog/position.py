@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 HEAD_BYTES: Final = 1024
 """So much of a file's beginning tells it from another one that got the same inode. A line has a request id in it."""
@@ -68,3 +68,26 @@ def save(path: Path, position: Position) -> None:
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(json.dumps(asdict(position)))
     os.replace(temporary, path)
+
+
+class Store(Protocol):
+    """Where a reader keeps its position."""
+
+    def load(self) -> Position | None:
+        """The one kept last; None: there is none. Raises ValueError or OSError when it cannot be read."""
+
+    def save(self, position: Position) -> None:
+        """Keep it. Raises OSError when it cannot be kept; it is then tried again."""
+
+
+class FileStore:
+    """A position in a file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Position | None:
+        return load(self._path)
+
+    def save(self, position: Position) -> None:
+        save(self._path, position)

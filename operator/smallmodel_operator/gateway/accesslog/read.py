@@ -12,14 +12,15 @@ too long, refused by `on_line` with a ValueError) is counted by `on_garbage`, an
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from smallmodel_operator.gateway.accesslog.files import LogFile, inode_of, log_files
-from smallmodel_operator.gateway.accesslog.position import HEAD_BYTES, Position, digest, load, save
+from smallmodel_operator.gateway.accesslog.files import LogFile, first_after, inode_of, log_files
+from smallmodel_operator.gateway.accesslog.position import HEAD_BYTES, FileStore, Position, Store, digest
 
 BATCH_BYTES: Final = 128 * 1024
 """Read at a time, and the longest line taken: about 130 lines, a few milliseconds until others get their turn."""
@@ -30,29 +31,6 @@ MOST_TRIES: Final = 32
 """Places of an unreadable line where another one may begin; texts that end so are among them."""
 
 logger = logging.getLogger(__name__)
-
-
-class Store(Protocol):
-    """Where a reader keeps its position."""
-
-    def load(self) -> Position | None:
-        """The one kept last; None: there is none. Raises ValueError or OSError when it cannot be read."""
-
-    def save(self, position: Position) -> None:
-        """Keep it. Raises OSError when it cannot be kept; it is then tried again."""
-
-
-class FileStore:
-    """A position in a file of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def load(self) -> Position | None:
-        return load(self._path)
-
-    def save(self, position: Position) -> None:
-        save(self._path, position)
 
 
 class LogReader:
@@ -67,7 +45,9 @@ class LogReader:
         on_garbage: Callable[[str], None] = lambda _: None,
         poll_seconds: float = POLL_SECONDS,
         batch_bytes: int = BATCH_BYTES,
+        at_most: Callable[[Position], int] = lambda _: sys.maxsize,
     ) -> None:
+        """`at_most`: bytes to read from a position, the end of a line; for who wants to stop at another's."""
         self.path = path
         self.problem = ""
         """What keeps it from reading or saving now; empty: nothing."""
@@ -76,6 +56,7 @@ class LogReader:
         self._on_garbage = on_garbage
         self._poll_seconds = poll_seconds
         self._batch_bytes = batch_bytes
+        self._at_most = at_most
         self._descriptor: int | None = None
         self._position: Position | None = None
         self._resumed = False
@@ -85,17 +66,22 @@ class LogReader:
         """Read until cancelled. A disk that does not work is reported and tried again."""
         try:
             while True:
-                try:
-                    more = self.step()
-                    if not more and self._unsaved:
-                        self._save()
-                    self._trouble("")
-                except OSError as error:
-                    more = False
-                    self._trouble(f"the access log cannot be read, or how far it was read cannot be saved: {error}")
+                more = self.attempt()
                 await asyncio.sleep(0 if more else self._poll_seconds)
         finally:
             self.close()
+
+    def attempt(self) -> bool:
+        """A step; what fails is reported, and tried again by the next."""
+        try:
+            more = self.step()
+            if not more and self._unsaved:
+                self._save()
+            self._trouble("")
+        except OSError as error:
+            more = False
+            self._trouble(_trouble_of(error))
+        return more
 
     def close(self) -> None:
         """Let go of the file; the position is saved already."""
@@ -106,9 +92,27 @@ class LogReader:
     @property
     def unread(self) -> int:
         """Bytes of the file being read that have not been handed on."""
-        if self._descriptor is None or self._position is None:
+        if self._position is None:
             return 0
-        return max(0, os.fstat(self._descriptor).st_size - self._position.offset)
+        if self._descriptor is None and inode_of(self.path) != self._position.inode:
+            return 0
+        found = os.stat(self.path if self._descriptor is None else self._descriptor)
+        return max(0, found.st_size - self._position.offset)
+
+    @property
+    def position(self) -> Position | None:
+        """How far it has read; None: it has not begun."""
+        return self._position
+
+    def move(self, position: Position) -> None:
+        """Somebody else handed on all up to there: go on behind it. That it cannot be saved is reported."""
+        self.close()
+        self._position, self._resumed = position, True
+        try:
+            self._save()
+            self._trouble("")
+        except OSError as error:
+            self._trouble(_trouble_of(error))
 
     def step(self) -> bool:
         """Hand on one batch; False: that was all there was when it was read.
@@ -120,14 +124,15 @@ class LogReader:
         """
         if self._descriptor is None and not self._begin():
             return False
-        data = self._read()
+        size = min(self._batch_bytes, self._at_most(self._at))
+        data = self._read(size)
         if self._take(data):
-            return len(data) == self._batch_bytes or inode_of(self.path) != self._at.inode
+            return len(data) == size or inode_of(self.path) != self._at.inode
         following = self._following()
         if following is None:
             return False
         # Envoy closes the old file before it makes the new one: what is read now is the old one's last word.
-        last = self._read()
+        last = self._read(self._batch_bytes)
         if last != data:
             self._take(last)
             return True
@@ -137,20 +142,6 @@ class LogReader:
         self.close()
         self._open(following)
         return True
-
-    @property
-    def unsaved(self) -> bool:
-        """Saving failed after the last batch: `save` it before the next step."""
-        return self._unsaved
-
-    def save(self) -> None:
-        """Try again to save.
-
-        Raises:
-            OSError: it failed again.
-        """
-        if self._unsaved:
-            self._save()
 
     def sync(self) -> None:
         """Have what was read on the disk: who keeps more than the log after a crash would meet its lines again.
@@ -179,7 +170,7 @@ class LogReader:
                 if (file.inode == known.inode or known.head_bytes) and self._reopen(file, known):
                     return True
             self._on_garbage("missing")
-        following = _first_after(files, known.after if known else 0)
+        following = first_after(files, known.after if known else 0)
         if following is not None:
             self._open(following)
         return following is not None
@@ -211,7 +202,7 @@ class LogReader:
         here = next((i for i, file in enumerate(files) if file.inode == known.inode), None)
         if here is None:
             self._on_garbage("missing")
-            return _first_after(files, known.after)
+            return first_after(files, known.after)
         return files[here + 1] if here + 1 < len(files) else None
 
     # -- lines -------------------------------------------------------------------------------------------------
@@ -221,12 +212,12 @@ class LogReader:
         assert self._position is not None
         return self._position
 
-    def _read(self) -> bytes:
+    def _read(self, size: int) -> bytes:
         assert self._descriptor is not None
         if not self._at.matches(self._descriptor):
             self._on_garbage("truncated")
             self._position = Position(self._at.inode, after=self._at.after)
-        return os.pread(self._descriptor, self._batch_bytes, self._at.offset)
+        return os.pread(self._descriptor, size, self._at.offset)
 
     def _take(self, data: bytes) -> bool:
         """Hand on the whole lines in data; False: there is none."""
@@ -293,6 +284,5 @@ class LogReader:
         self.problem = problem
 
 
-def _first_after(files: list[LogFile], number: int) -> LogFile | None:
-    """The oldest file that is younger than those up to a number."""
-    return next((file for file in files if file.number is None or file.number > number), None)
+def _trouble_of(error: OSError) -> str:
+    return f"the access log cannot be read, or how far it was read cannot be saved: {error}"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from smallmodel_operator.audit.record import Kind, closed, finish
-from smallmodel_operator.gateway.accesslog.line import TIME, parse, write
+from smallmodel_operator.gateway.accesslog.line import TIME, write
 
 ANSWER: Final = Kind.ANSWER.value
 """Not the member: an enumeration is slow to write."""
@@ -18,13 +18,12 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def answer(line: bytes) -> Any:
-    """What a line says, a `Line`: the fields that are known. Nothing else gets into a record.
+def answer(found: Any) -> Any:
+    """What a `Line` says: the fields that are known. Nothing else gets into a record.
 
     Raises:
-        ValueError: it is no line of the access log.
+        ValueError: it does not say when.
     """
-    found = parse(line)
     if found.time is UNSET:
         raise ValueError(f"it has no {TIME}")
     found.kind = ANSWER

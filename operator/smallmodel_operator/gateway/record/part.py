@@ -10,8 +10,7 @@ from typing import Final, TypeVar
 
 from smallmodel_operator.audit.sign import Signer
 from smallmodel_operator.core.keys import audit_seed
-from smallmodel_operator.gateway.accesslog.part import LOG
-from smallmodel_operator.gateway.accesslog.read import LogReader
+from smallmodel_operator.gateway.accesslog.counted import LOG, Counted
 from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record import metrics
@@ -20,6 +19,7 @@ from smallmodel_operator.gateway.record.count import Counting, life_of
 from smallmodel_operator.gateway.record.door import Door, close
 from smallmodel_operator.gateway.record.finding import Findings
 from smallmodel_operator.gateway.record.inforce import InForce
+from smallmodel_operator.gateway.record.reading import Reading
 from smallmodel_operator.gateway.record.recorder import Recorder
 from smallmodel_operator.gateway.record.segments import ended, first_of
 
@@ -43,8 +43,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-async def record(agent: Agent) -> None:
-    """Record this gateway's answers until cancelled. For `Agent.run(stop, parts=[record])`."""
+async def record(agent: Agent, counted: Counted) -> None:
+    """Record this gateway's answers until cancelled."""
     trouble = "answers are not recorded yet: the key that signs them is not known; the log keeps them meanwhile"
     agent.troubles.append(lambda: trouble)
     door = Door(agent.settings)
@@ -53,7 +53,7 @@ async def record(agent: Agent) -> None:
         close(door)
         await asyncio.sleep(POLL_SECONDS)
     trouble = ""
-    recording = Recording(agent, door)
+    recording = Recording(agent, door, counted)
     agent.troubles.append(lambda: recording.trouble)
     await recording.run()
 
@@ -61,7 +61,7 @@ async def record(agent: Agent) -> None:
 class Recording:
     """One chain at work. All that touches files runs in one thread of its own, so that no sync holds up the agent."""
 
-    def __init__(self, agent: Agent, door: Door) -> None:
+    def __init__(self, agent: Agent, door: Door, counted: Counted) -> None:
         self._door = door
         self.trouble = ""
         """Why answers cannot be recorded now; empty: they are."""
@@ -75,13 +75,7 @@ class Recording:
             life=lambda: life_of(settings.admin_socket),
             sync=lambda: self._reader.sync(),
         )
-        self._reader = LogReader(
-            settings.gateway_data_dir / LOG,
-            self._recorder,
-            self._recorder.on_line,
-            on_garbage=self._recorder.on_garbage,
-            batch_bytes=BATCH_BYTES,
-        )
+        self._reader = Reading(settings.gateway_data_dir / LOG, self._recorder, counted, BATCH_BYTES)
         self._counting = Counting(
             agent.admin, lambda: (self._recorder.since, self._recorder.recorded), self._until_all_is_read
         )

@@ -1,7 +1,7 @@
-"""From lines of the access log to committed records. Everything here runs in one thread, the recorder's.
+"""From lines of the access log to committed records. Everything here runs in the recorder's thread.
 
-It is the `Store` of its own LogReader: a position of the log is kept in the last record of each commit and nowhere
-else, so the two cannot disagree. A line is recorded and passed in the log by the same write, or neither.
+How far the log was read is kept in the last record of each commit and nowhere else, so the two cannot disagree: a line
+is recorded and passed in the log by the same write, or neither.
 """
 
 import logging
@@ -110,8 +110,8 @@ class Recorder:
 
     # -- what is recorded --------------------------------------------------------------------------------------
 
-    def on_line(self, line: bytes) -> None:
-        """A line of the log, to be recorded with the next commit.
+    def take(self, line: Any) -> None:
+        """A `Line` of the log, to be recorded with the next commit.
 
         Raises:
             ValueError: it is none.
@@ -167,13 +167,14 @@ class Recorder:
         """Keep the last word on this life of Envoy for the note that says it ended."""
         self._last_counts = requests
 
-    # -- the Store of the reader -------------------------------------------------------------------------------
+    # -- what is committed -------------------------------------------------------------------------------------
 
-    def load(self) -> Position | None:
-        """How far the log was read when the last commit was made."""
+    @property
+    def position(self) -> Position | None:
+        """How far the log was read, with what waits; None: not at all."""
         return self._position
 
-    def save(self, position: Position) -> None:
+    def read_up_to(self, position: Position) -> None:
         """What was read up to here is committed by the next `commit`, with the position."""
         if self._position is None or position.inode != self._position.inode:
             self.note("log-opened")

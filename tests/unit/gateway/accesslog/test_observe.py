@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallmodel_operator.gateway.accesslog.format import FIELDS
+from smallmodel_operator.gateway.accesslog.line import parse
 from smallmodel_operator.gateway.accesslog.observe import Ending, Observation, caller_class, observe
 
 SERVED: dict[str, Any] = {
@@ -30,7 +31,7 @@ SERVED: dict[str, Any] = {
 
 def seen(**changes: Any) -> Observation:
     """Of a line with changes; `__` stands for a dot."""
-    return observe(json.dumps({**SERVED, **{k.replace("__", "."): v for k, v in changes.items()}}).encode())
+    return observe(parse(json.dumps({**SERVED, **{k.replace("__", "."): v for k, v in changes.items()}}).encode()))
 
 
 def test_a_stream() -> None:
@@ -130,7 +131,7 @@ def test_classes_of_callers(caller: str, kind: str) -> None:
 )  # fmt: skip
 def test_garbage(line: bytes) -> None:
     with pytest.raises(ValueError):
-        observe(line)
+        observe(parse(line))
 
 
 JSON = st.one_of(st.none(), st.integers(-5, 10**9), st.text(max_size=20), st.booleans(), st.floats(allow_nan=False))
@@ -139,7 +140,7 @@ JSON = st.one_of(st.none(), st.integers(-5, 10**9), st.text(max_size=20), st.boo
 @given(st.dictionaries(st.sampled_from(list(FIELDS)), JSON))
 def test_whatever_a_line_says(value: dict[str, Any]) -> None:
     try:
-        found = observe(json.dumps(value).encode())
+        found = observe(parse(json.dumps(value).encode()))
     except ValueError:
         return
     for number in (found.first_token, found.inter_token, found.end_to_end, found.waited, found.hold):

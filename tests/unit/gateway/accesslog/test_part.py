@@ -12,9 +12,12 @@ from prometheus_client import REGISTRY
 from tests.fakes.clock import until
 
 from smallmodel_operator.gateway.accesslog import part, rotate
+from smallmodel_operator.gateway.accesslog.counted import Counted
+from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 
+REQUESTS = RequestMetrics()
 LINE = {
     "http.response.status_code": 200,
     "http.response.content_type": "application/json",
@@ -31,7 +34,8 @@ def value(name: str, **labels: str) -> float | None:
 
 @asynccontextmanager
 async def reading(agent: SimpleNamespace) -> AsyncIterator["asyncio.Task[None]"]:
-    task = asyncio.create_task(part.read_log(cast(Agent, agent)))
+    counted = Counted(agent.settings.gateway_data_dir, REQUESTS)
+    task = asyncio.create_task(part.read_log(cast(Agent, agent), counted))
     try:
         yield task
         assert not task.done()

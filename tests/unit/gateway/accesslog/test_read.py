@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.clock import until
 
-from smallmodel_operator.gateway.accesslog import read
+from smallmodel_operator.gateway.accesslog import position
 from smallmodel_operator.gateway.accesslog.position import load
 from smallmodel_operator.gateway.accesslog.read import LogReader
 
@@ -219,7 +219,7 @@ async def test_a_full_disk_is_said_and_stops_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(read, "save", full)
+        broken.setattr(position, "save", full)
         task = asyncio.create_task(reading.reader.run())
         reading.write(b"one\n")
         await until(lambda: "No space left" in reading.reader.problem, 5)

@@ -4,12 +4,14 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from kubernetes.aio.client import Configuration
+from prometheus_client import CollectorRegistry
 from tests.fakes.chain import line
 from tests.fakes.clock import until
 from tests.fakes.renderer import PlainRenderer
@@ -18,6 +20,8 @@ from smallmodel_operator.cli.audit import check
 from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.gateway.accesslog.counted import Counted
+from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.files import Files, dump
 from smallmodel_operator.gateway.known import KNOWN, remember
@@ -42,7 +46,8 @@ async def running(folder: Path, on_failure: Any) -> AsyncIterator[Agent]:
         return True
 
     agent.admin.ready = ready  # type: ignore[method-assign]
-    task = asyncio.create_task(agent.run(stop, [part.record]))
+    counted = Counted(agent.settings.gateway_data_dir, RequestMetrics(CollectorRegistry()))
+    task = asyncio.create_task(agent.run(stop, [partial(part.record, counted=counted)]))
     try:
         await until(lambda: agent.http_port)
         yield agent

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from smallmodel_operator.audit.record import ORIGIN, canonical, read
 from smallmodel_operator.gateway.accesslog.format import FIELDS
-from smallmodel_operator.gateway.accesslog.line import LARGEST, fields_of
+from smallmodel_operator.gateway.accesslog.line import LARGEST, fields_of, parse
 from smallmodel_operator.gateway.record.answer import answer, sealed_answer
 
 LINE: dict[str, Any] = {"time": "2026-11-21T00:00:00.000000Z", "http.response.status_code": 200, "slm.attempts": 1}
 
 
 def found(**more: Any) -> dict[str, Any]:
-    return fields_of(answer(json.dumps(LINE | {k.replace("__", "."): v for k, v in more.items()}).encode()))
+    return fields_of(answer(parse(json.dumps(LINE | {k.replace("__", "."): v for k, v in more.items()}).encode())))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def found(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_only_known_fields_of_their_type(more: dict[str, Any]) -> None:
-    assert fields_of(answer(json.dumps(LINE | more).encode())) == {**LINE, "kind": "answer"}
+    assert fields_of(answer(parse(json.dumps(LINE | more).encode()))) == {**LINE, "kind": "answer"}
 
 
 def test_a_known_field() -> None:
@@ -45,7 +45,7 @@ def test_a_known_field() -> None:
 @pytest.mark.parametrize("value", [None, 1.5])
 def test_what_a_record_cannot_be_without(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"no {name}"):
-        answer(json.dumps(LINE | {name: value}).encode())
+        answer(parse(json.dumps(LINE | {name: value}).encode()))
 
 
 def test_what_envoy_joins_is_put_into_its_fields() -> None:
@@ -67,7 +67,7 @@ def test_what_envoy_joins_is_put_into_its_fields() -> None:
 @pytest.mark.parametrize("more", [{"call": "a|b"}, {"usage": "1"}, {"route": ""}, {"route": "a|b|c|d|e"}])
 def test_what_the_gateway_does_not_join_is_no_line(more: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="parts, not"):
-        answer(json.dumps(LINE | more).encode())
+        answer(parse(json.dumps(LINE | more).encode()))
 
 
 TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
@@ -79,7 +79,7 @@ def test_whatever_a_line_says_its_record_is_canonical(more: dict[str, Any], asci
     """Written by another library than the one that checks it."""
     text = json.dumps(LINE | more, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     try:
-        body = answer(text)
+        body = answer(parse(text))
     except UnicodeDecodeError:  # no text at all: Envoy writes none
         return
     line, made = sealed_answer(body, 7, ORIGIN)

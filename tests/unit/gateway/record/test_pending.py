@@ -7,13 +7,14 @@ import pytest
 
 from smallmodel_operator.audit.record import ORIGIN, Kind, read
 from smallmodel_operator.audit.sign import Signer, signed
+from smallmodel_operator.gateway.accesslog.line import parse
 from smallmodel_operator.gateway.record.answer import answer as answer_of
 from smallmodel_operator.gateway.record.pending import Pending
 
 
 def answer(number: int) -> Any:
     said = {"time": f"2026-11-21T00:00:{number:02d}Z", "http.response.status_code": 200, "slm.attempts": number}
-    return answer_of(json.dumps(said).encode())
+    return answer_of(parse(json.dumps(said).encode()))
 
 
 def pending(seq: int = 0) -> Pending:

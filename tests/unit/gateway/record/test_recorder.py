@@ -18,7 +18,7 @@ from smallmodel_operator.audit.sign import Signer
 from smallmodel_operator.cli.audit import check
 from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.gateway.accesslog.format import FIELDS
-from smallmodel_operator.gateway.accesslog.line import fields_of
+from smallmodel_operator.gateway.accesslog.line import fields_of, parse
 from smallmodel_operator.gateway.record import recorder, segments
 from smallmodel_operator.gateway.record.answer import answer
 
@@ -520,13 +520,13 @@ def test_a_key_that_could_not_hand_over_yet_signs_on(tmp_path: Path, monkeypatch
 
 
 def test_only_known_fields_of_their_type_get_into_a_record(tmp_path: Path) -> None:
-    found = fields_of(answer(line(1, prompt="a secret", **{"slm.attempts": "two", "url.path": None})))
+    found = fields_of(answer(parse(line(1, prompt="a secret", **{"slm.attempts": "two", "url.path": None}))))
     assert set(found) <= {*FIELDS, "kind"}
     assert "slm.attempts" not in found
     assert "url.path" not in found
     for text in (b"[]", b"{}", b"no", b"[" * 100_000, b'{"time":"t"}'):
         with pytest.raises(ValueError):
-            answer(text)
+            answer(parse(text))
 
 
 def test_text_that_is_no_unicode_is_recorded_all_the_same(tmp_path: Path) -> None:
