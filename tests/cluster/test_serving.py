@@ -125,7 +125,7 @@ def _stalled(bed: Bed, namespace: str, reason: str, name: str = "bot") -> dict[s
 def test_image_that_cannot_be_pulled(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     bad = f"oci://127.0.0.1:9/none@sha256:{'0' * 64}"  # refused at once; a name would wait for DNS
     bed.apply(model("bot", namespace, bad))
-    stalled = bed.until(lambda: _stalled(bed, namespace, "ImagePullFailed"), 60, "ImagePullFailed")
+    stalled = bed.until(lambda: _stalled(bed, namespace, "SourceUnreachable"), 60, "SourceUnreachable")
     assert "127.0.0.1:9/none" in stalled["message"]
     assert "spec.source.uri" in stalled["message"]
     bed.apply(model("bot", namespace, weights["first"]))

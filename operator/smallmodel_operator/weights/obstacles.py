@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import NotYet, Refused
-from smallmodel_operator.weights import make, result, source
+from smallmodel_operator.weights import make, pull, result, source
 
 PATIENCE: Final = timedelta(seconds=60)
 """A pod that is still being set up after this long is worth a word."""
@@ -92,8 +92,8 @@ def _unpulled(where: source.Source, said: str) -> Refused:
     """Either the weights' image or the operator's own, which the Job runs; the kubelet names it."""
     weights = isinstance(where, source.OciSource) and (where.digest in said or where.reference in said)
     if weights:
-        way = "Check `spec.source.uri`, that the registry is reachable from the node, and the namespace's pull secret."
-        return refused(Reason.IMAGE_PULL_FAILED, f"The weights cannot be pulled: {said}. {way}", 30)
+        reason = pull.reason_of(said)
+        return refused(reason, f"The weights cannot be pulled: {said}. {pull.way_out(reason)}", 30)
     return refused(
         Reason.IMAGE_PULL_FAILED,
         f"An image of the pod that reads the weights cannot be pulled: {said}. Check that the node "

@@ -195,7 +195,7 @@ def test_weights_that_cannot_be_pulled_are_named() -> None:
     world.pod(waiting(f'Back-off pulling image "registry.test/m@sha256:{"b" * 64}": not found'))
     verdict = world.step()
     assert isinstance(verdict.problem, Refused)
-    assert verdict.problem.reason is Reason.IMAGE_PULL_FAILED
+    assert verdict.problem.reason is Reason.SOURCE_NOT_FOUND
     assert verdict.problem.message.startswith("The weights cannot be pulled: Back-off")
     assert verdict.problem.recheck_seconds
 
