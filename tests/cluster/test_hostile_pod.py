@@ -112,6 +112,7 @@ def pod(bed: Bed, namespace: str, name: str, code: str, said: Any, labels: Mappi
 
 def opened(said: str) -> set[str]:
     """Of what the probes print: those that got through."""
+    print(said)  # shown when a test fails: refused, or never answered?
     return {name for name, how in json.loads(said).items() if how == "open"}
 
 
@@ -137,7 +138,8 @@ def from_node(bed: Bed, host: str, port: int) -> bool:
 
 def address(bed: Bed, selector: str, namespace: str = SYSTEM) -> str:
     pods = bed.items("pods", namespace, selector)
-    return str(next(p["status"]["podIP"] for p in pods if p["status"].get("phase") == "Running"))
+    running = (p for p in pods if p["status"].get("phase") == "Running" and not p["metadata"].get("deletionTimestamp"))
+    return str(next(running)["status"]["podIP"])
 
 
 @contextmanager
@@ -207,7 +209,6 @@ def test_who_sees_prompts_reaches_no_name_server_and_no_metadata(bed: Bed, serve
         "metadata": ("tcp", METADATA, 80),
     }
     engine = {"the engine": ("tcp", address(bed, "smallmodel.dev/role=server", served), 8080)}
-    gateway = address(bed, "app.kubernetes.io/component=gateway")
     api = {"the API server": ("tcp", str(bed.get("service", "kubernetes", "default")["spec"]["clusterIP"]), 443)}
     with metadata_server(bed):
         # Nothing of ours is about a tenant's other pods: the control of every probe below.
@@ -215,6 +216,8 @@ def test_who_sees_prompts_reaches_no_name_server_and_no_metadata(bed: Bed, serve
         assert tries(bed, served, "as-a-model", {**where, **api}, set(), {"smallmodel.dev/model": "bot"}) == set()
         mine = {"the engine", "the API server"}
         assert inside(bed, "smallmodel-gateway-0", "agent", {**where, **engine, **api}, mine) == mine
+        gateway = address(bed, "app.kubernetes.io/component=gateway")
+        assert from_node(bed, gateway, 10091), "the agent listens"
         agent = {"the agent": ("tcp", gateway, 10091)}
         mine = {"the agent", "the engine", "the API server"}  # the engine: golden prompts, and its speed
         everything = {**where, **engine, **api, **agent}

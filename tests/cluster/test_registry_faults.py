@@ -29,6 +29,7 @@ MANIFEST = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.
 
 class Registry(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.1"  # of the refusal of what is none: containerd tries HTTPS first
     def do_HEAD(self):
         self.do_GET()
     def do_GET(self):
@@ -91,10 +92,9 @@ def registries(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         (f"127.0.0.1:{FAKE}/failing", "SourceFailing", "trouble of its own"),
         (f"127.0.0.1:{FAKE}/lying", "DigestMismatch", "nothing of them was used"),
     ],
+    ids=["down", "closed", "without", "forbidding", "busy", "failing", "lying"],
 )
-def test_a_registry_that_does_not_give_the_weights(
-    bed: Bed, namespace: str, registries: None, at: str, reason: str, way: str
-) -> None:
+def test_no_weights(bed: Bed, namespace: str, registries: None, at: str, reason: str, way: str) -> None:
     bed.apply(model("bot", namespace, f"oci://{at}@{DIGEST}"))
 
     def stalled() -> str:

@@ -30,7 +30,8 @@ _PATTERNS: Final = tuple((re.compile(words), reason) for words, reason in _CAUSE
 _WAYS: Final = {
     Reason.DIGEST_MISMATCH: "The registry sent other bytes than the digest in `spec.source.uri` names; nothing of them "
     "was used. Look for a broken mirror or cache on the way, or push the image again.",
-    Reason.SOURCE_UNTRUSTED: "Have the node's container runtime trust the registry's authority.",
+    Reason.SOURCE_UNTRUSTED: "Have the node's container runtime trust the registry's authority, and speak to it "
+    "as it does (HTTP or HTTPS).",
     Reason.SOURCE_RATE_LIMITED: "It is tried again; a mirror in the cluster, or a pull secret, spares the limit.",
     Reason.SOURCE_UNAUTHORIZED: "Put a pull secret for this registry into `imagePullSecrets` of the namespace's "
     "ServiceAccount `default`, and check the repository in `spec.source.uri`: some registries say the same of one that "

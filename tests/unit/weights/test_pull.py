@@ -47,6 +47,12 @@ COPY = f'failed to pull and unpack image "{AT}@{DIGEST}": failed to copy: httpRe
             "unknown authority",
             Reason.SOURCE_UNTRUSTED,
         ),
+        (f"{RESOLVE}: Head: tls: first record does not look like a TLS handshake", Reason.SOURCE_UNTRUSTED),
+        (
+            "failed to resolve image: pull access denied, repository does not exist or may require authorization: "
+            "authorization failed: no basic auth credentials",
+            Reason.SOURCE_UNAUTHORIZED,
+        ),
         (f"{RESOLVE}: something new", Reason.IMAGE_PULL_FAILED),
         ("", Reason.IMAGE_PULL_FAILED),
     ],
