@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from prometheus_client import CollectorRegistry
+
 from smallmodel_operator.gateway.accesslog.counted import Counted
 from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.admin import Admin
@@ -34,9 +36,14 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
     )
 
 
+def counted_of(folder: Path) -> Counted:
+    """The metrics beside the record, in a registry of their own."""
+    return Counted(folder, RequestMetrics(CollectorRegistry()))
+
+
 async def main(folder: Path) -> None:
     async with Admin(folder / "admin.sock") as admin:
-        await part.record(agent_of(folder, admin), Counted(folder, RequestMetrics()))
+        await part.record(agent_of(folder, admin), counted_of(folder))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.clock import until
-from tests.fakes.recording import MASTER, agent_of
+from tests.fakes.recording import MASTER, agent_of, counted_of
 from tests.fakes.upstream import Engine
 from tests.gateway.running import Gateway
 from tests.gateway.states import SUPPORT, model, state_of
@@ -49,7 +49,7 @@ async def recording(folder: Path, **settings: Any) -> AsyncIterator[Agent]:
                     await admin.reopen_logs()
                 await asyncio.sleep(0.1)
 
-        tasks = [asyncio.create_task(flush()), asyncio.create_task(part.record(agent))]
+        tasks = [asyncio.create_task(flush()), asyncio.create_task(part.record(agent, counted_of(folder)))]
         try:
             yield agent
             assert not tasks[1].done()

@@ -11,17 +11,15 @@ from typing import Any
 import aiohttp
 import pytest
 from kubernetes.aio.client import Configuration
-from prometheus_client import CollectorRegistry
 from tests.fakes.chain import line
 from tests.fakes.clock import until
+from tests.fakes.recording import counted_of
 from tests.fakes.renderer import PlainRenderer
 
 from smallmodel_operator.cli.audit import check
 from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
-from smallmodel_operator.gateway.accesslog.counted import Counted
-from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.files import Files, dump
 from smallmodel_operator.gateway.known import KNOWN, remember
@@ -46,7 +44,7 @@ async def running(folder: Path, on_failure: Any) -> AsyncIterator[Agent]:
         return True
 
     agent.admin.ready = ready  # type: ignore[method-assign]
-    counted = Counted(agent.settings.gateway_data_dir, RequestMetrics(CollectorRegistry()))
+    counted = counted_of(agent.settings.gateway_data_dir)
     task = asyncio.create_task(agent.run(stop, [partial(part.record, counted=counted)]))
     try:
         await until(lambda: agent.http_port)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY
 from tests.fakes.chain import line
 from tests.fakes.clock import until
-from tests.fakes.recording import MASTER, agent_of
+from tests.fakes.recording import MASTER, agent_of, counted_of
 from tests.gateway.states import model
 
 from smallmodel_operator.audit.report import Report
@@ -27,8 +27,6 @@ from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cli.audit import check
 from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.core.keys import audit_seed
-from smallmodel_operator.gateway.accesslog.counted import Counted
-from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.boundary.force import InForce
 from smallmodel_operator.gateway.record import count, part
@@ -59,7 +57,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def running(agent: Agent) -> AsyncIterator[None]:
-    counted = Counted(agent.settings.gateway_data_dir, RequestMetrics(CollectorRegistry()))
+    counted = counted_of(agent.settings.gateway_data_dir)
     task = asyncio.create_task(part.record(agent, counted))
     try:
         yield
