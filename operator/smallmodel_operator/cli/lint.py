@@ -10,7 +10,7 @@ from smallmodel_operator.api.names import API_VERSION
 from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.schema import strict_errors
 from smallmodel_operator.cli.manifests import Unreadable, read
-from smallmodel_operator.quality import golden
+from smallmodel_operator.quality import golden, words
 
 
 def lint(files: list[str]) -> int:
@@ -57,10 +57,19 @@ def _golden(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], 
             continue
         entry = str(reference.get("key") or "golden.jsonl")
         try:
-            golden.parse(str(data[place].get(entry, "")))
+            prompts = golden.parse(str(data[place].get(entry, "")))
         except golden.NotGolden as error:
-            found[place] = f"ConfigMap/{place[2]}: `data[{entry}]`: {error}"
+            wrong = str(error)
+        else:
+            wrong = words.undeclared(prompts, _adapters(model))
+        if wrong:
+            found[place] = f"ConfigMap/{place[2]}: `data[{entry}]`: {wrong}"
     return found
+
+
+def _adapters(model: Mapping[str, Any]) -> list[str]:
+    given = _map(model, "spec").get("adapters")
+    return [str(a.get("name")) for a in given if isinstance(a, Mapping)] if isinstance(given, list) else []
 
 
 def _map(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

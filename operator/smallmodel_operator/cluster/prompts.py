@@ -30,14 +30,14 @@ async def ask(engine: Chats, trial: Trial) -> Answers:
     first: dict[str, Message | None] = {}
     failed = []
     for item in items:
-        first[item.id] = said = await _answer(engine, item, trial.model)
+        first[item.id] = said = await _answer(engine, item, trial)
         # Beside callers sums are added in another order, and an answer may differ once.
-        if not await _met(item, said) and not await _met(item, await _answer(engine, item, trial.model)):
+        if not await _met(item, said) and not await _met(item, await _answer(engine, item, trial)):
             failed.append(item.id)
     if not trial.consistency:
         return Answers(tuple(failed))
     again = items[:REPEATED]
-    alone = [await _answer(engine, item, trial.model) for item in again]
+    alone = [await _answer(engine, item, trial) for item in again]
     strict = _share(again, alone, first)
     return Answers(tuple(failed), strict, await _under_load(engine, trial, again, first))
 
@@ -54,15 +54,17 @@ async def _under_load(
 
     async def one(item: Item) -> Message | None:
         async with room:
-            return await _answer(engine, item, trial.model)
+            return await _answer(engine, item, trial)
 
     return _share(many, await asyncio.gather(*(one(item) for item in many)), first)
 
 
-async def _answer(engine: Chats, item: Item, model: str) -> Message | None:
-    """None: the engine refuses the request, which is no answer anybody expects."""
+async def _answer(engine: Chats, item: Item, trial: Trial) -> Message | None:
+    """None: the engine refuses the request, or has no such adapter, which is no answer anybody expects."""
+    if item.adapter and item.adapter not in trial.adapters:
+        return None
     try:
-        return await engine.chat(body(item, model))
+        return await engine.chat(body(item, trial.model, trial.adapters))
     except NotTaken:
         return None
 

@@ -11,7 +11,7 @@ from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.quality import decide as quality
 from smallmodel_operator.resolve import Resolved
-from smallmodel_operator.serving import build, candidate, revisions, trouble
+from smallmodel_operator.serving import adapters, build, candidate, revisions, trouble
 from smallmodel_operator.serving.types import ServingRequest
 
 VERSION_DIGITS: Final = 16
@@ -63,6 +63,8 @@ def passage(
         address=candidate.answering(snapshot.pods_of(ROLE_SERVER)) if settled else "",
         candidate=candidate.answering(tried),
         obstacle=_obstacle(snapshot, tried),
+        adapters=request.adapter_order,
+        running_adapters=adapters.recorded(live),
     )
     gate = quality.decide(asked, snapshot)
     parts = [gate.part]

@@ -25,6 +25,8 @@ class Item:
     expect: Expectation = field(repr=False)
     tools: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     max_tokens: int = 256
+    adapter: str = ""
+    """Name of the adapter that is asked; empty: the model without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class GoldenSet:
 
     digest: str
     items: tuple[Item, ...]
+
+    @property
+    def adapters(self) -> Mapping[str, str]:
+        """Adapters that are asked, by the prompt's id."""
+        return {item.id: item.adapter for item in self.items if item.adapter}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class Trial:
     context: int
     golden: GoldenSet | None = None
     consistency: bool = False
+    adapters: tuple[str, ...] = ()
+    """Names of the adapters in the pod, by number; empty where a number is free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Is an answer what was expected?"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import jsonschema
@@ -14,10 +14,15 @@ LONGEST: Final = 65_536
 """Characters of an answer that are looked at; longer ones are not what anybody expects."""
 
 
-def body(item: Item, model: str) -> dict[str, Any]:
+def body(item: Item, model: str, adapters: Sequence[str] = ()) -> dict[str, Any]:
     """The request that asks a golden prompt: the likeliest answer, and nothing from a cache.
 
     The cache of another prompt changes the order of additions, and so at times the answer.
+
+    Args:
+        item: the prompt; its adapter, if it has one, is among `adapters`.
+        model: what the engine calls itself.
+        adapters: names of the engine's adapters by number, as the gateway knows them.
     """
     asked: dict[str, Any] = {
         "model": model, "messages": [dict(m) for m in item.messages], "max_tokens": item.max_tokens,
@@ -25,6 +30,8 @@ def body(item: Item, model: str) -> dict[str, Any]:
     }  # fmt: skip
     if item.tools:
         asked |= {"tools": [dict(t) for t in item.tools], "tool_choice": "auto"}
+    if adapters:  # as the gateway does it: said for each request, also that there is none
+        asked["lora"] = [{"id": adapters.index(item.adapter), "scale": 1.0}] if item.adapter else []
     return asked
 
 

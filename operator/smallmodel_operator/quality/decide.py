@@ -41,6 +41,10 @@ class GoldenRequest:
     candidate: str = ""
     obstacle: Refused | NotYet | None = None
     """Why the pod that is tried does not answer yet."""
+    adapters: tuple[str, ...] = ()
+    """Names of adapters by their number in pods of the wanted version; empty where a number is free."""
+    running_adapters: tuple[str, ...] = ()
+    """The same of the running version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def decide(request: GoldenRequest, snapshot: Snapshot) -> Gate:
     except Refused as problem:
         return _unreadable(request, problem, new)
     if new and _passed(known, request.wanted, prompts):
-        return _open(known["running"])  # it was let in, and its Deployment was not written yet
+        return _open(known["running"], prompts)  # it was let in, and its Deployment was not written yet
     probed, record = _probe(request, prompts, known, snapshot)
     if not new:
         return Gate(probed)
@@ -90,10 +94,14 @@ def _read(request: GoldenRequest, snapshot: Snapshot) -> GoldenSet:
         )
         raise Refused(Reason.GOLDEN_NOT_FOUND, said, recheck_seconds=15)
     try:
-        return golden.parse(text)
+        prompts = golden.parse(text)
     except golden.NotGolden as error:
         said = f"The golden prompts in {named}, entry {request.entry!r}, cannot be used: {error}."
         raise Refused(Reason.GOLDEN_INVALID, said, recheck_seconds=15) from None
+    if wrong := words.undeclared(prompts, request.adapters):
+        said = f"The golden prompts in {named} cannot be used: {wrong}. Declare them, or take `adapter` away."
+        raise Refused(Reason.GOLDEN_INVALID, said, recheck_seconds=15)
+    return prompts
 
 
 def _unreadable(request: GoldenRequest, problem: Refused, new: bool) -> Gate:
@@ -109,8 +117,8 @@ def _passed(known: Mapping[str, Any], version: str, prompts: GoldenSet) -> bool:
     return record.get("version") == version and record.get("prompts") == prompts.digest
 
 
-def _open(record: Mapping[str, Any]) -> Gate:
-    return Gate(Part(reports=(words.serving(record),), status={"quality": {"running": record}}))
+def _open(record: Mapping[str, Any], prompts: GoldenSet) -> Gate:
+    return Gate(Part(reports=(words.serving(record, prompts.adapters),), status={"quality": {"running": record}}))
 
 
 def _probe(
@@ -128,13 +136,15 @@ def _probe(
         first = {} if record else _record(request.running, prompts, result)
         record = {**kept, **first, "failed": list(result.failed)}
     wanted = bool(request.address) and (request.probe_minutes > 0 or record is None)
-    trial = Trial(key, request.address, request.name, request.slots, request.context, prompts)
+    trial = Trial(
+        key, request.address, request.name, request.slots, request.context, prompts, adapters=request.running_adapters
+    )
     reports: tuple[Report, ...] = ()
     if isinstance(result, Failure) and result.tries >= PATIENT_TRIES:
         said = f"The golden prompts could not be asked in {result.tries} tries: {result.message}"
         reports = (Report(Condition.QUALITY_MET, None, Reason.GOLDEN_UNANSWERED, said),)
     elif record is not None:
-        reports = (words.serving(record),)
+        reports = (words.serving(record, prompts.adapters),)
     return (
         Part(
             reports=reports,
@@ -174,7 +184,10 @@ def _gate(
     """The wanted version beside the one that runs."""
     judged = known.get("candidate") or {}
     key = f"golden/{request.wanted}/{prompts.digest}/gate"
-    trial = Trial(key, request.candidate, request.name, request.slots, request.context, prompts, consistency=True)
+    trial = Trial(
+        key, request.candidate, request.name, request.slots, request.context, prompts,
+        consistency=True, adapters=request.adapters,
+    )  # fmt: skip
     trials = (*probed.trials, *((trial,) if request.candidate else ()))
     if (judged.get("version"), judged.get("prompts")) != (request.wanted, prompts.digest):
         result = snapshot.trials.get(key)
@@ -186,8 +199,10 @@ def _gate(
     released = judged["verdict"] == Verdict.INCONCLUSIVE and judged["id"] == request.release
     if judged["verdict"] == Verdict.PASS or released:
         kept = ("version", "prompts", "items", "failed", "strictPercent", "underLoadPercent")
-        return _open({**{k: judged[k] for k in kept if k in judged}, "accepted": list(judged.get("failed") or ())})
-    hold = words.held(judged, request.config_map, beside=bool(request.running))
+        return _open(
+            {**{k: judged[k] for k in kept if k in judged}, "accepted": list(judged.get("failed") or ())}, prompts
+        )
+    hold = words.held(judged, request.config_map, prompts.adapters, beside=bool(request.running))
     quality = {**({"running": record} if record else {}), "candidate": judged}
     reports = probed.reports or (Report(Condition.QUALITY_MET, False, hold.reason, hold.message),)
     return Gate(_with(probed, status={"quality": quality}, reports=reports), hold=hold)

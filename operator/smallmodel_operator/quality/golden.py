@@ -21,7 +21,8 @@ MOST_TOKENS: Final = 2048
 MOST_DEPTH: Final = 16
 """Of a JSON schema or a tool; deeper ones are no expectation of an answer."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_FIELDS: Final = frozenset({"id", "prompt", "messages", "tools", "maxTokens", "expect"})
+_ADAPTER: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_FIELDS: Final = frozenset({"id", "prompt", "messages", "tools", "maxTokens", "adapter", "expect"})
 _KINDS: Final = ("exact", "regex", "jsonSchema", "tool")
 _ROLES: Final = ("system", "user", "assistant")
 _UNSAFE: Final = frozenset({"pattern", "patternProperties", "$ref", "$dynamicRef", "$recursiveRef", "format"})
@@ -116,7 +117,10 @@ def _item(value: Mapping[str, Any]) -> Item:
     tokens = value.get("maxTokens", Item.__dataclass_fields__["max_tokens"].default)
     if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST_TOKENS:
         raise NotGolden(f"`maxTokens`: a number from 1 to {MOST_TOKENS}")
-    return Item(name, _messages(value), expect, tools, tokens)
+    adapter = value.get("adapter", "")
+    if not isinstance(adapter, str) or ("adapter" in value and not _ADAPTER.fullmatch(adapter)):
+        raise NotGolden("`adapter`: the name of one of `spec.adapters`")
+    return Item(name, _messages(value), expect, tools, tokens, adapter)
 
 
 def _messages(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

@@ -90,3 +90,7 @@ def test_golden_prompts_beside_their_model_are_read(tmp_path: Path, capsys: pyte
     assert "SECRET" not in said
     file.write_text(GOLDEN.replace('"equals"', '"regex"'))
     assert lint([str(file)]) == 0
+    capsys.readouterr()
+    file.write_text(GOLDEN.replace('"equals"', '"regex"').replace('"id": "b"', '"id": "b", "adapter": "legal"'))
+    assert lint([str(file)]) == 1
+    assert "`data[golden.jsonl]`: adapters are asked that `spec.adapters` does not have: `b`" in capsys.readouterr().out

@@ -55,3 +55,25 @@ async def test_consistency_is_alone_and_under_load() -> None:
     assert await prompts.ask(Talker(), trial(1, consistency=True)) == Answers((), 100, None)
     # The first answer to `b` differs from all that follow.
     assert await prompts.ask(Talker(b=1), trial(consistency=True)) == Answers((), 66, 75)
+
+
+async def test_an_adapter_is_asked_by_its_number_and_the_model_with_none() -> None:
+    lines = [
+        {"id": "base", "prompt": "say a", "expect": {"exact": "a"}},
+        {"id": "law", "adapter": "legal", "prompt": "say b", "expect": {"exact": "b"}},
+        {"id": "new", "adapter": "hr", "prompt": "say c", "expect": {"exact": "c"}},
+    ]
+    asked: list[Mapping[str, Any]] = []
+
+    class Noting(Talker):
+        async def chat(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+            asked.append(body)
+            return await super().chat(body)
+
+    prompts_of = parse("\n".join(map(json.dumps, lines)))
+    wanted = Trial("k", "a", "bot", 2, 512, prompts_of, adapters=("", "legal"))
+    assert await prompts.ask(Noting(), wanted) == Answers(("new",)), "a version without it is not asked at all"
+    assert [body["lora"] for body in asked] == [[], [{"id": 1, "scale": 1.0}]]
+    asked.clear()
+    await prompts.ask(Noting(), Trial("k", "a", "bot", 2, 512, SET))
+    assert not any("lora" in body for body in asked), "an engine without adapters may not know the word"

@@ -242,3 +242,31 @@ def test_a_new_version_is_let_in_only_with_all_it_had_or_better(
     else:
         assert lost or new.strict != 100
         assert "SECRET" not in gate.hold.message
+
+
+LEGAL = json.dumps({"id": "law", "adapter": "legal", "prompt": "SECRET", "expect": {"exact": "SECRET"}})
+
+
+def test_prompts_for_an_adapter_are_asked_with_each_versions_own_numbers() -> None:
+    request = replace(REQUEST, adapters=("hr", "legal"), running_adapters=("legal",))
+    gate = decide(request, world(text=f"{TEXT}\n{LEGAL}"))
+    assert {t.address: t.adapters for t in gate.part.trials} == {"10.0.0.1": ("legal",), "10.0.0.2": ("hr", "legal")}
+
+
+def test_an_adapter_that_is_not_declared_is_named() -> None:
+    gate = decide(replace(REQUEST, adapters=("hr",)), world(text=f"{TEXT}\n{LEGAL}"))
+    assert isinstance(gate.hold, Refused)
+    assert gate.hold.reason is Reason.GOLDEN_INVALID
+    assert "`spec.adapters` does not have: `law` (adapter `legal`). Declare" in gate.hold.message
+    assert "SECRET" not in gate.hold.message
+
+
+def test_a_spoiled_adapter_is_named_beside_the_prompts_it_lost() -> None:
+    lines = [json.dumps({**json.loads(LEGAL), "id": f"law{n}"}) for n in range(6)]
+    request = replace(REQUEST, adapters=("legal",), running_adapters=("legal",))
+    failed = Answers(tuple(f"law{n}" for n in range(6)), 100, 100)
+    gate, _ = answered(request, "\n".join([TEXT, *lines]), gate=failed, probe=Answers(()))
+    assert isinstance(gate.hold, Refused)
+    assert gate.hold.reason is Reason.GOLDEN_FAILED
+    assert "`law0` (adapter `legal`)" in gate.hold.message
+    assert "Take another file for adapter `legal`." in gate.hold.message

@@ -76,6 +76,9 @@ def test_every_kind_of_expectation_is_read() -> None:
         (line(expect={"tool": "refund"}, tools=[{"type": "function"}]), "`tools[0]`"),
         (line(maxTokens=0), "`maxTokens`"),
         (line(maxTokens=True), "`maxTokens`"),
+        (line(adapter=""), "`adapter`"),
+        (line(adapter="Legal"), "`adapter`"),
+        (line(adapter=["legal"]), "`adapter`"),
         (line(prompt="\ud800"), "half a character"),
         ("x" * (MOST_BYTES + 1), "are allowed"),
         ("\n".join(line(id=str(n)) for n in range(MOST_ITEMS + 1)), f"line {MOST_ITEMS + 1}: more than {MOST_ITEMS}"),
@@ -98,7 +101,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-FIELD = st.sampled_from(["id", "prompt", "messages", "tools", "maxTokens", "expect", "x"])
+FIELD = st.sampled_from(["id", "prompt", "messages", "tools", "maxTokens", "adapter", "expect", "x"])
 SOME = JSON | st.sampled_from([GOOD["id"], GOOD["expect"], [TOOL], {"regex": "a|b"}, {"jsonSchema": {}}, {"tool": "t"}])
 
 
