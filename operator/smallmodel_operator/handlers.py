@@ -60,9 +60,11 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
 
     @kopf.index(*MODELS, id="sources", registry=registry)
     async def sources(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
-        known = (body.get("status") or {}).get("weights") or {}
+        status = body.get("status") or {}
+        known, frozen = status.get("weights") or {}, dict(status.get("source") or {})
         folders = {key: known[key] for key in ("folder", "previous") if key in known}
-        return {namespace or "": {"source": dict(body["spec"].get("source") or {}), "weights": folders}}
+        wanted = dict(body["spec"].get("source") or {})
+        return {namespace or "": {"source": wanted, "frozen": frozen, "weights": folders}}
 
     @kopf.index(*PROFILES, id="profiles", registry=registry)
     async def profiles(name: str, body: kopf.Body, **_: Any) -> Any:

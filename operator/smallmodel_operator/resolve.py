@@ -83,6 +83,8 @@ class Resolved:
     uid: str
     generation: int
     source: Source
+    frozen: Mapping[str, Any]
+    """What a source that may move held when it was resolved: `status.source`, empty where there is none."""
     checks: Checks
     accept: tuple[str, ...]
     """Types the weights may be of, best first; empty: whatever the source holds."""
@@ -161,6 +163,7 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         uid=meta["uid"],
         generation=meta.get("generation", 0),
         source=spec.source,
+        frozen=(body.get("status") or {}).get("source") or {},
         checks=spec.checks,
         accept=tuple(spec.quantization.accept) if spec.quantization else (),
         quantizing=_quantizing(spec, hardware),

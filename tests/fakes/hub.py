@@ -17,10 +17,15 @@ PAGE = 2
 
 
 class Hub(Site):
-    """GET /api/models/org/bot/tree/COMMIT and /org/bot/resolve/COMMIT/FILE; files come from another host, /cdn/…"""
+    """GET /api/models/org/bot/revision/BRANCH, …/tree/COMMIT and /org/bot/resolve/COMMIT/FILE.
+
+    Files come from another host, /cdn/…
+    """
 
     files: ClassVar[dict[str, dict[str, Any]]] = {}
     """path -> size, and oid (SHA-256) of those kept as large files."""
+    revisions: ClassVar[dict[str, Any]] = {"main": {"id": "org/bot", "sha": COMMIT}}
+    """What is told of branches and tags."""
     private: ClassVar[bool] = False
     gated: ClassVar[bool] = False
 
@@ -37,12 +42,14 @@ class Hub(Site):
             return self._refuse(401, "RepoNotFound")
         if self.gated:
             return self._refuse(403, "GatedRepo")
+        if (revision := path.partition("/api/models/org/bot/revision/")[2]) in self.revisions:
+            return self._json(self.revisions[revision], {})
         if f"/{COMMIT}" not in path:
             return self._refuse(404, "RevisionNotFound")
         return self._tree() if path.startswith("/api/") else self._resolve(path.partition(f"/{COMMIT}/")[2])
 
     def _names(self, path: str) -> bool:
-        return path.startswith(("/api/models/org/bot/tree/", "/org/bot/resolve/"))
+        return path.startswith(("/api/models/org/bot/tree/", "/api/models/org/bot/revision/", "/org/bot/resolve/"))
 
     def _refuse(self, status: int, code: str) -> None:
         self._status(status, {"X-Error-Code": code, "X-Error-Message": "Said at length."})
@@ -53,13 +60,15 @@ class Hub(Site):
             entry = {"type": "file", "oid": "f" * 40, "size": info["size"], "path": path}
             entries.append({**entry, **({"lfs": {"pointerSize": 134, **info}} if "oid" in info else {})})
         begin = int(urlsplit(self.path).query.partition("cursor=")[2] or 0)
-        body = json.dumps(entries[begin : begin + PAGE]).encode()
+        address = f"https://{self.headers['Host']}/api/models/org/bot/tree/{COMMIT}"
+        link = {"Link": f'<{address}?recursive=true&cursor={begin + PAGE}>; rel="next"'}
+        self._json(entries[begin : begin + PAGE], link if begin + PAGE < len(entries) else {})
+
+    def _json(self, said: Any, headers: dict[str, str]) -> None:
+        body = json.dumps(said).encode()
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if begin + PAGE < len(entries):
-            address = f"https://{self.headers['Host']}/api/models/org/bot/tree/{COMMIT}"
-            self.send_header("Link", f'<{address}?recursive=true&cursor={begin + PAGE}>; rel="next"')
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

@@ -182,7 +182,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.WEIGHTS_INVALID: (_USER, "The file is not a GGUF, is cut short, or cannot be served."),
     Reason.WEIGHTS_NOT_FOUND: (_USER, "There is no such file in the source."),
     Reason.WEIGHTS_AMBIGUOUS: (_USER, "The source holds several GGUF files and `spec.source.path` names none."),
-    Reason.DIGEST_MISMATCH: (_USER, "What came is not what `spec.source` names by its digest."),
+    Reason.DIGEST_MISMATCH: (_USER, "What came is not what `spec.source` or `status.source` names by its digest."),
     Reason.UNSAFE_FORMAT: (_USER, "The file is in a format that can run code when it is loaded (pickle)."),
     Reason.UNSAFE_TEMPLATE: (_USER, "The chat template in the weights does what no chat template needs."),
     Reason.ARCHITECTURE_UNKNOWN: (_USER, "The engine does not know the weights' architecture."),

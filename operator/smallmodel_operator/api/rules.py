@@ -137,12 +137,6 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", _SOURCE,
-        "!self.uri.startsWith('https://') || (has(self.sha256) && size(self.sha256) == 64)",
-        f"{_SOURCE}.sha256", "`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it).",
-        lambda s: not _uri(s).startswith("https://") or len(str(s.get("sha256") or "")) == 64,
-    ),
-    Rule(
-        "SmallModel", _SOURCE,
         "!self.uri.startsWith('oci://') || !has(self.sha256) || self.sha256 == ''",
         f"{_SOURCE}.sha256",
         "`spec.source.sha256` must be empty with oci://: the digest in `spec.source.uri` already pins it.",

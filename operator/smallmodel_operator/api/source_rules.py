@@ -8,7 +8,10 @@ from smallmodel_operator.api.rule import Rule, Value
 _PART: Final = "[A-Za-z0-9][-A-Za-z0-9_.]{0,95}"
 HUB: Final = f"hf://{_PART}/{_PART}@[0-9a-f]{{40}}(/[ -~]+)?"
 BUCKET: Final = "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[!-.0-~][ -~]*"
-_HUB_FILE: Final = "hf://[^@]*@[0-9a-f]{40}/.+"
+_MOVING: Final = f"hf://{_PART}/{_PART}@[A-Za-z0-9][-A-Za-z0-9_.]{{0,127}}(/[ -~]+)?"
+_HUB_FILE: Final = "hf://[^@]*@[^/]+/.+"
+_ALLOWS: Final = "(has(self.allowMutable) && self.allowMutable)"
+_OR_ALLOW: Final = "or set `spec.source.allowMutable: true`: what it holds then is frozen in `status.source`"
 _OUT: Final = "(^|/)[.][.](/|$)"
 _FOLDED: Final = "/[.][.]?(/|$)"
 
@@ -17,8 +20,18 @@ def _uri(source: Value) -> str:
     return str(source.get("uri") or "")
 
 
-def _is_hub(uri: str) -> bool:
-    return re.fullmatch(HUB, uri) is not None and not re.search(_OUT, uri)
+def _is_hub(source: Value) -> bool:
+    uri = _uri(source)
+    return re.fullmatch(_MOVING if allows(source) else HUB, uri) is not None and not re.search(_OUT, uri)
+
+
+def allows(source: Value) -> bool:
+    """Whether what may move is allowed."""
+    return source.get("allowMutable") is True
+
+
+def _has_sum(source: Value) -> bool:
+    return len(str(source.get("sha256") or "")) == 64
 
 
 def _is_key(uri: str) -> bool:
@@ -29,12 +42,13 @@ SOURCE_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
         "spec.source",
-        f"!self.uri.startsWith('hf://') || (self.uri.matches('^{HUB}$') && !self.uri.matches('{_OUT}'))",
+        f"!self.uri.startsWith('hf://') || ((self.uri.matches('^{HUB}$') || ({_ALLOWS} && "
+        f"self.uri.matches('^{_MOVING}$'))) && !self.uri.matches('{_OUT}'))",
         "spec.source.uri",
         "`spec.source.uri` must be hf://ORGANISATION/REPOSITORY@COMMIT[/FILE] with the 40 hex digits of a commit: a "
         "branch or tag may change (`git ls-remote https://huggingface.co/ORGANISATION/REPOSITORY main` prints the "
-        "commit of main).",
-        lambda s: not _uri(s).startswith("hf://") or _is_hub(_uri(s)),
+        f"commit of main), {_OR_ALLOW}.",
+        lambda s: not _uri(s).startswith("hf://") or _is_hub(s),
     ),
     Rule(
         "SmallModel",
@@ -56,10 +70,36 @@ SOURCE_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
         "spec.source",
-        "!self.uri.startsWith('s3://') || (has(self.sha256) && size(self.sha256) == 64)",
+        f"!self.uri.startsWith('s3://') || (has(self.sha256) && size(self.sha256) == 64) || {_ALLOWS}",
         "spec.source.sha256",
-        "`spec.source.sha256` is required with s3:// (`sha256sum FILE` prints it).",
-        lambda s: not _uri(s).startswith("s3://") or len(str(s.get("sha256") or "")) == 64,
+        f"`spec.source.sha256` is required with s3:// (`sha256sum FILE` prints it), {_OR_ALLOW}.",
+        lambda s: not _uri(s).startswith("s3://") or _has_sum(s) or allows(s),
+    ),
+    Rule(
+        "SmallModel",
+        "spec.source",
+        f"!self.uri.startsWith('https://') || (has(self.sha256) && size(self.sha256) == 64) || {_ALLOWS}",
+        "spec.source.sha256",
+        f"`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it), {_OR_ALLOW}.",
+        lambda s: not _uri(s).startswith("https://") or _has_sum(s) or allows(s),
+    ),
+    Rule(
+        "SmallModel",
+        "spec.source",
+        f"!{_ALLOWS} || ['hf://', 's3://', 'https://'].exists(s, self.uri.startsWith(s))",
+        "spec.source.allowMutable",
+        "`spec.source.allowMutable` must be unset with oci:// and pvc://: an image needs its digest (`crane digest` or "
+        "`oras resolve` prints the digest of a tag), and a claim's file is what it is.",
+        lambda s: not allows(s) or _uri(s).startswith(("https://", "hf://", "s3://")),
+    ),
+    Rule(
+        "SmallModel",
+        "spec.source",
+        f"!has(self.resolveGeneration) || {_ALLOWS}",
+        "spec.source.resolveGeneration",
+        "`spec.source.resolveGeneration` must be unset unless `spec.source.allowMutable` is true: nothing else is "
+        "resolved.",
+        lambda s: s.get("resolveGeneration") is None or allows(s),
     ),
     Rule(
         "SmallModel",

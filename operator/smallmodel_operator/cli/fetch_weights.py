@@ -40,6 +40,8 @@ class Download:
     secret: str = ""
     credentials: str = CREDENTIALS_PATH
     s3_region: str = ""
+    frozen: bool = False
+    """The SHA-256 is one that was found, not one that the user wrote."""
 
     @property
     def target(self) -> Path:
@@ -57,7 +59,7 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
     target = wish.target
     try:
-        with _alone(target.parent):
+        with alone(target.parent):
             if not target.exists():
                 _download(wish, edge, board or Board())
             sha256 = wish.sha256 or _summed(target)
@@ -73,7 +75,7 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[Path]:
     """In the folder, with its lock: two pods that want the same file download it once, and none is evicted meanwhile.
 
     The lock is touched at both ends: what was used a moment ago makes no room for others.
@@ -86,7 +88,7 @@ def _alone(folder: Path) -> Iterator[None]:
                 continue  # the folder was evicted while we waited for it
             os.utime(lock.fileno())
             try:
-                yield
+                yield folder
             finally:
                 os.utime(lock.fileno())
             return
@@ -108,23 +110,38 @@ def _take(lock: TextIO) -> None:
 def _download(wish: Download, edge: Edge, board: Board) -> None:
     """Into a temporary file beside the target, and into its place when it is whole and right."""
     part = wish.target.with_suffix(".part")
-    show = _login(wish)
-    found = patiently(lambda: _find(wish, show, edge.stall), edge, board)
-    Transfer(Wanted(found.url, wish.ca_file, show), found.sha256, part, edge, board).run()
-    _sums(wish.target).write_text(f"{found.sha256}  {DOWNLOADED}\n")
+    show = show_for(wish)
+    found = patiently(lambda: ask_hub(wish, show, edge.stall), edge, board)
+    Transfer(Wanted(found.url, wish.ca_file, show), found.sha256, part, edge, board, frozen=wish.frozen).run()
+    put(part, wish.target, found.sha256)
+
+
+def put(part: Path, target: Path, sha256: str) -> None:
+    """A file that is whole and right, into its place."""
+    _sums(target).write_text(f"{sha256}  {DOWNLOADED}\n")
     part.chmod(0o644)
-    part.rename(wish.target)
-    _sync(part.parent)
+    part.rename(target)
+    _sync(target.parent)
 
 
-def _login(wish: Download) -> Show:
+def show_for(wish: Download) -> Show:
+    """What the source is shown; nothing without a Secret.
+
+    Raises:
+        Trouble: the Secret does not exist or holds nothing usable.
+    """
     if not wish.secret:
         return nothing
     folder = Path(wish.credentials)
     return login.signed(folder, wish.secret, wish.s3_region) if wish.s3_region else login.headers(folder, wish.secret)
 
 
-def _find(wish: Download, show: Show, timeout: float) -> hub.Found:
+def ask_hub(wish: Download, show: Show, timeout: float) -> hub.Found:
+    """Address and SHA-256 of the file, where they are not known already.
+
+    Raises:
+        Trouble: see `hub.find`.
+    """
     if isinstance(wish.where, str):
         return hub.Found(wish.where, wish.sha256)
     return hub.find(wish.where, wish.sha256, Wanted(wish.where.endpoint, wish.ca_file, show), timeout)

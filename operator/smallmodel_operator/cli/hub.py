@@ -16,6 +16,7 @@ PAGES: Final = 20
 """A thousand entries each; a repository of weights has some dozens."""
 PAGE_BYTES: Final = 4 * 2**20
 _NEXT: Final = re.compile(r'<([^<>]{1,2000})>;\s*rel="next"')
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -38,6 +39,7 @@ class Found:
 
     url: str
     sha256: str
+    file: str = ""
 
 
 def find(repository: Repository, sha256: str, ask: Wanted, timeout: float) -> Found:
@@ -53,7 +55,7 @@ def find(repository: Repository, sha256: str, ask: Wanted, timeout: float) -> Fo
         Trouble: there is no such file, several, or the hub does not answer.
     """
     if repository.file and sha256:
-        return Found(repository.address(repository.file), sha256)
+        return Found(repository.address(repository.file), sha256, repository.file)
     entries = _entries(repository, ask, timeout)
     file = repository.file or _only(repository, entries)
     if file not in entries:
@@ -71,7 +73,21 @@ def find(repository: Repository, sha256: str, ask: Wanted, timeout: float) -> Fo
         )
     if sha256 and told and told != sha256:
         raise Trouble(mismatch(urlsplit(repository.endpoint).netloc, told, sha256))
-    return Found(repository.address(file), sha256 or told)
+    return Found(repository.address(file), sha256 or told, file)
+
+
+def commit(repository: Repository, ask: Wanted, timeout: float) -> str:
+    """The commit that a branch or tag names now. `ask` as for `find`.
+
+    Raises:
+        Trouble: there is none of this name, or the hub does not answer.
+    """
+    url = f"{repository.endpoint}/api/models/{repository.name}/revision/{quote(repository.revision, safe='')}"
+    said, _ = _page(Wanted(url, ask.ca_file, ask.show), timeout)
+    found = said.get("sha") if isinstance(said, dict) else None
+    if isinstance(found, str) and _COMMIT.fullmatch(found):
+        return found
+    raise _strange(Wanted(url).host)
 
 
 def _entries(repository: Repository, ask: Wanted, timeout: float) -> dict[str, dict[str, Any]]:
@@ -79,7 +95,10 @@ def _entries(repository: Repository, ask: Wanted, timeout: float) -> dict[str, d
     url = f"{repository.endpoint}/api/models/{repository.name}/tree/{repository.revision}?recursive=true"
     found: dict[str, dict[str, Any]] = {}
     for _ in range(PAGES):
-        said, url = _page(Wanted(url, ask.ca_file, ask.show), timeout)
+        wanted = Wanted(url, ask.ca_file, ask.show)
+        said, url = _page(wanted, timeout)
+        if not (isinstance(said, list) and all(isinstance(e, dict) and isinstance(e.get("path"), str) for e in said)):
+            raise _strange(wanted.host)
         found |= {str(entry["path"]): entry for entry in said if entry.get("type") == "file"}
         if not url:
             return found
@@ -88,19 +107,21 @@ def _entries(repository: Repository, ask: Wanted, timeout: float) -> dict[str, d
     raise _failed(Reason.DOWNLOAD_FAILED, f"{repository.name} is too large to list. Name the file and its SHA-256.")
 
 
-def _page(wanted: Wanted, timeout: float) -> tuple[list[dict[str, Any]], str]:
+def _page(wanted: Wanted, timeout: float) -> tuple[Any, str]:
+    """What the hub answers in JSON, and the address of what follows."""
     data = b""
     with request.open_url(wanted, {}, timeout) as answer:
         while len(data) <= PAGE_BYTES and (piece := request.read(wanted.host, answer, PAGE_BYTES)):
             data += piece
         following = _NEXT.search(answer.headers.get("Link") or "")
     try:
-        said = json.loads(data)
-        if isinstance(said, list) and all(isinstance(e, dict) and isinstance(e["path"], str) for e in said):
-            return said, following[1] if following else ""
-    except (ValueError, KeyError, RecursionError):
-        pass
-    raise _failed(Reason.SOURCE_FAILING, f"{wanted.host} does not answer like a model hub.", passing=True)
+        return json.loads(data), following[1] if following else ""
+    except (ValueError, RecursionError):
+        raise _strange(wanted.host) from None
+
+
+def _strange(host: str) -> Trouble:
+    return _failed(Reason.SOURCE_FAILING, f"{host} does not answer like a model hub.", passing=True)
 
 
 def _only(repository: Repository, entries: dict[str, dict[str, Any]]) -> str:

@@ -38,6 +38,10 @@ def inspect_weights(
 Folder = Annotated[str, typer.Option()]
 Type = Annotated[str, typer.Option("--type")]
 Parent = Annotated[str, typer.Option(help="SHA-256 of the parent")]
+Region = Annotated[str, typer.Option(help="the address is of an S3 store of this region")]
+Secret = Annotated[str, typer.Option(help="name of the Secret that is mounted")]
+Authorities = Annotated[str, typer.Option(help="authorities to trust besides the public ones")]
+Port = Annotated[int, typer.Option(help="where to say how far it is")]
 Work = Annotated[str, typer.Option(help="name of the folder in it that the work is done in")]
 
 
@@ -94,19 +98,45 @@ def fetch_weights(
     revision: Annotated[str, typer.Option()] = "",
     file: Annotated[str, typer.Option()] = "",
     sha256: Annotated[str, typer.Option()] = "",
-    s3_region: Annotated[str, typer.Option(help="the address is of an S3 store of this region")] = "",
-    secret: Annotated[str, typer.Option(help="name of the Secret that is mounted")] = "",
+    frozen: Annotated[bool, typer.Option("--frozen", help="the SHA-256 was found, not given")] = False,
+    s3_region: Region = "",
+    secret: Secret = "",
     claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
-    ca_file: Annotated[str, typer.Option(help="authorities to trust besides the public ones")] = "",
-    port: Annotated[int, typer.Option(help="where to say how far it is")] = 0,
+    ca_file: Authorities = "",
+    port: Port = 0,
 ) -> None:
     """Inside a download Job: fetch one file over https and check it."""
     from smallmodel_operator.cli.fetch_weights import Download, answer_and_fetch
     from smallmodel_operator.cli.hub import Repository
 
     where = Repository(hub, repository, revision, file) if hub else url
-    wish = Download(where, sha256, folder, artifact, claim, ca_file, secret, s3_region=s3_region)
+    wish = Download(where, sha256, folder, artifact, claim, ca_file, secret, s3_region=s3_region, frozen=frozen)
     raise typer.Exit(answer_and_fetch(wish, port))
+
+
+@jobs.command(hidden=True)
+def resolve_weights(
+    folder: Folder,
+    uri: Annotated[str, typer.Option(help="the source as the user named it")],
+    url: Annotated[str, typer.Option(help="the file's address, or")] = "",
+    hub: Annotated[str, typer.Option(help="the endpoint of a hub that holds it")] = "",
+    repository: Annotated[str, typer.Option()] = "",
+    revision: Annotated[str, typer.Option(help="a branch or a tag")] = "",
+    file: Annotated[str, typer.Option()] = "",
+    sha256: Annotated[str, typer.Option()] = "",
+    s3_region: Region = "",
+    secret: Secret = "",
+    ca_file: Authorities = "",
+    port: Port = 0,
+) -> None:
+    """Inside a download Job: find out what a source that may move holds now."""
+    from smallmodel_operator.cli.fetch_weights import Download
+    from smallmodel_operator.cli.hub import Repository
+    from smallmodel_operator.cli.resolve_weights import answer_and_resolve
+
+    where = Repository(hub, repository, revision, file) if hub else url
+    wish = Download(where, sha256, folder, "", "", ca_file, secret, s3_region=s3_region)
+    raise typer.Exit(answer_and_resolve(wish, uri, port))
 
 
 @jobs.command(hidden=True)

@@ -123,8 +123,16 @@ def _progress(status: dict[str, Any]) -> Table | str:
     return grid
 
 
+def _frozen(status: dict[str, Any]) -> str:
+    """What a source that may move was resolved to; the whole of it stands in `status.source`."""
+    said = status.get("source") or {}
+    commit = str(said.get("uri", "")).partition("@")[2][:12] if str(said.get("uri", "")).startswith("hf://") else ""
+    return commit or str(said.get("sha256", ""))[:12]
+
+
 def _table(models: list[dict[str, Any]], *, everywhere: bool) -> Table:
     downloads = any((m.get("status") or {}).get("download") for m in models)
+    frozen = any(_frozen(m.get("status") or {}) for m in models)
     table = Table(box=None, pad_edge=False)
     for column in (
         *(["NAMESPACE"] if everywhere else []),
@@ -134,6 +142,7 @@ def _table(models: list[dict[str, Any]], *, everywhere: bool) -> Table:
         "REPLICAS",
         "QUANT",
         "MEMORY",
+        *(["FROZEN"] if frozen else []),
         *(["DOWNLOAD"] if downloads else []),
         "MESSAGE",
     ):
@@ -150,6 +159,7 @@ def _table(models: list[dict[str, Any]], *, everywhere: bool) -> Table:
             f"{status.get('readyReplicas', 0)}/{model['spec'].get('replicas', 1)}",
             (status.get("weights") or {}).get("quantization", ""),
             human(memory) if memory else "",
+            *([_frozen(status)] if frozen else []),
             *([_progress(status)] if downloads else []),
             _sentence(model),
         )

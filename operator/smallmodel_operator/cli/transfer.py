@@ -46,8 +46,10 @@ class Edge:
 class Transfer:
     """The file `part`, from what an earlier pod left of it to the whole."""
 
-    def __init__(self, wanted: request.Wanted, sha256: str, part: Path, edge: Edge, board: Board) -> None:
-        self._board = board
+    def __init__(
+        self, wanted: request.Wanted, sha256: str, part: Path, edge: Edge, board: Board, *, frozen: bool = False
+    ) -> None:
+        self._board, self._frozen = board, frozen
         self._wanted, self._sha256, self._part, self._edge = wanted, sha256, part, edge
         self._note = part.with_suffix(".part.json")
         self._have, self._hash = _hashed(part)
@@ -60,8 +62,13 @@ class Transfer:
         self._meter = Meter(edge.clock(), self._have)
         self._say()
 
+    @property
+    def sha256(self) -> str:
+        """Of what is there."""
+        return str(self._hash.hexdigest())
+
     def run(self) -> None:
-        """Until the file is whole and the one that is meant.
+        """Until the file is whole and the one that is meant; without a SHA-256 any is, but all of it of one ETag.
 
         When the sum is off that may be because the file at the server has changed between two connections, so it is
         fetched once more in whole before the server is blamed.
@@ -72,6 +79,9 @@ class Transfer:
         """
         if not (self._have and self._right()):
             self._rest()
+        if not self._sha256:
+            self._note.unlink(missing_ok=True)
+            return
         if not self._right() and self._doubtful:
             print("what an earlier try left does not belong to this file; beginning anew", flush=True)
             self._anew()
@@ -79,10 +89,10 @@ class Transfer:
         self._note.unlink(missing_ok=True)
         if not self._right():
             self._part.unlink(missing_ok=True)
-            raise Trouble(download.mismatch(self._wanted.host, self._hash.hexdigest(), self._sha256))
+            raise Trouble(download.mismatch(self._wanted.host, self.sha256, self._sha256, frozen=self._frozen))
 
     def _right(self) -> bool:
-        return bool(self._hash.hexdigest() == self._sha256)
+        return self.sha256 == self._sha256
 
     def _rest(self) -> None:
         """All that is missing, over as many connections as it takes while each of them brings something."""
@@ -107,11 +117,14 @@ class Transfer:
 
     def _once(self) -> bool:
         """One connection; True when the file is whole after it."""
+        if not self._sha256 and self._have and not self._known.tag:
+            print("nothing tells whether the rest is of the same file; beginning anew", flush=True)
+            self._anew()
         known = replace(self._known, tag="") if self._tagless else self._known
         answer = request.open_url(self._wanted, download.headers(self._have, known), self._edge.stall)
         with answer:
             head = request.head(answer)
-            step = download.judge(self._have, known, head)
+            step = download.judge(self._have, known, head, exact=not self._sha256)
             if step is Step.ASK_WITHOUT_TAG:
                 self._tagless = True
                 return False

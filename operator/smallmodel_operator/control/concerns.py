@@ -59,6 +59,8 @@ def decide(resolved: Resolved, snapshot: Snapshot) -> Decision:
         if isinstance(gate, Refused):
             raise gate
         verdict, chosen = quantized.weigh(resolved, snapshot)
+        if resolved.frozen and not weights.moves(quantized.request(resolved)):
+            parts.append(Part(status={"source": None}))
         guard = _boundary(resolved, verdict.part.objects)  # no Job whose policy is refused
         parts += [verdict.part, chosen]
         if verdict.facts is not None:

@@ -70,7 +70,9 @@ class Reconciler:
             Exception: an outage or a bug; the loop backs off and retries.
         """
         meta = body["metadata"]
-        wish = verdict.understand(body, self.observer.profile, self._site)
+        # What was resolved a moment ago may not have come back from the watch yet, and is not resolved anew.
+        known = {**body, "status": self._writer.latest(body)}
+        wish = verdict.understand(known, self.observer.profile, self._site)
         snapshot = await self.observer.snapshot(
             body,
             profile=wish.profile,

@@ -13,8 +13,8 @@ from smallmodel_operator.serving.decide import Replicas
 from smallmodel_operator.serving.trouble import Trouble
 
 _KEPT = (
-    "weights", "quantization", "memory", "endpoint", "engineRevision", "engineImage", "access", "scaling", "capacity",
-    "quality", "adapters",
+    "source", "weights", "quantization", "memory", "endpoint", "engineRevision", "engineImage", "access", "scaling",
+    "capacity", "quality", "adapters",
 )  # fmt: skip
 """What stays in a status when a pass finds nothing new to say of it."""
 

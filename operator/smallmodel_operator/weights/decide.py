@@ -10,8 +10,7 @@ from smallmodel_operator.core.facts import Snapshot, Survey, WeightsFacts
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import checks, jobs, source
-from smallmodel_operator.weights.parse import parse
+from smallmodel_operator.weights import checks, jobs, moving, result, source
 from smallmodel_operator.weights.recipe import QuantizedSource
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 from smallmodel_operator.weights.work import Work, lies, uid, work
@@ -32,7 +31,7 @@ def artifact(request: WeightsRequest) -> str:
 def goes_to(request: WeightsRequest) -> str:
     """The one address a download has to reach: its source, or the proxy. Empty when nothing is downloaded."""
     where = _where(request)
-    if not isinstance(where, source.Downloaded):
+    if not isinstance(where, source.Fetched):
         return ""
     address = source.address(where, request.hub, request.store)
     past = proxy_bypass_environment(urlsplit(address).netloc, {"no": request.no_proxy})
@@ -41,7 +40,12 @@ def goes_to(request: WeightsRequest) -> str:
 
 def downloaded(request: WeightsRequest) -> bool:
     """Whether the source is one file that a Job fetches."""
-    return isinstance(_where(request), source.Downloaded)
+    return isinstance(_where(request), source.Fetched)
+
+
+def moves(request: WeightsRequest) -> bool:
+    """Whether the source may be another one tomorrow, so that what it held is frozen."""
+    return moving.moves(request.wish)
 
 
 def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
@@ -60,6 +64,10 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
         if request.verification in ("", facts.verified_with) and _runs(request, where, snapshot):
             return _looked_at_again(request, where, _bound(where, facts, snapshot), Part(kept=kept), snapshot)
     found = work(request, where, snapshot)
+    if isinstance(found.found, result.Pinned):
+        unknown, pinned = _unknown(request, where, found, Part(kept=kept)), found.found
+        status = {**unknown.part.status, "source": moving.status(request.wish, pinned, snapshot.now)}
+        return replace(unknown, part=replace(unknown.part, status=status, notes=(moving.news(pinned),)))
     if found.facts is not None:
         return _known(request, where, _bound(where, found.facts, snapshot), Part(objects=found.objects, kept=kept))
     return _unknown(request, where, found, Part(kept=kept))
@@ -80,7 +88,7 @@ def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict,
 
 
 def _where(request: WeightsRequest) -> source.Source:
-    found = parse(request.uri, request.path, request.sha256)
+    found = moving.place(request.wish, request.name)
     if request.recipe is not None:
         return QuantizedSource(request.recipe, source.volume(found)[0])
     if request.file and isinstance(found, source.OciSource | source.ClaimSource):
@@ -171,7 +179,9 @@ def _known(request: WeightsRequest, where: source.Source, facts: WeightsFacts, p
     size = f"{facts.parameters / 1e9:.2f} B" if facts.parameters >= 5e8 else f"{facts.parameters / 1e6:.1f} M"
     text = f"{facts.quantization} {facts.architecture}, {size} parameters, {human(facts.file_bytes)}."
     signed = f"Signed by the key in Secret {request.verification}." if request.verification else ""
-    message = " ".join(filter(None, (text, signed, where.mutable, checks.warning(request, facts))))
+    message = " ".join(
+        filter(None, (text, signed, where.mutable, moving.said(request.wish), checks.warning(request, facts)))
+    )
     report = Report(Condition.WEIGHTS_READY, True, Reason.INSPECTED, message)
     part = Part(kept=part.kept, reports=(report,))
     return WeightsVerdict(part, facts, volume, mount, path, where.artifact, False, None)

@@ -75,19 +75,20 @@ def headers(have: int, known: Known) -> dict[str, str]:
     return {"Range": f"bytes={have}-", **({"If-Range": known.tag} if known.tag else {})}
 
 
-def judge(have: int, known: Known, answer: Answer) -> Step:
+def judge(have: int, known: Known, answer: Answer, *, exact: bool = False) -> Step:
     """What an answer with status 200, 206 or 416 means, when `have` bytes are there.
 
+    `exact`: no SHA-256 will decide, so what has not the same ETag is another file.
     Several machines behind one name often give one file different ETags: when the length has not changed, the bytes
     that are there are kept, and the SHA-256 decides.
     """
     if answer.status == 200:
         other = bool(have and known.tag) and answer.tag != known.tag
-        return Step.ASK_WITHOUT_TAG if other and answer.length == known.total else Step.TAKE
+        return Step.ASK_WITHOUT_TAG if other and not exact and answer.length == known.total else Step.TAKE
     match = _CONTENT_RANGE.match(answer.content_range)
     if answer.status != 206 or not match or not have or int(match[1]) != have:
         return Step.ASK_FROM_START
-    changed = known.total and match[2] != "*" and int(match[2]) != known.total
+    changed = (known.total and match[2] != "*" and int(match[2]) != known.total) or (exact and answer.tag != known.tag)
     return Step.ASK_FROM_START if changed else Step.APPEND
 
 
@@ -155,13 +156,17 @@ def refused(host: str, status: int, phrase: str, wait: int, code: str = "") -> F
     return Failure(Reason.DOWNLOAD_FAILED, f"{said}. Correct `spec.source.uri`.")
 
 
-def mismatch(host: str, found: str, wanted: str) -> Failure:
-    """The file came whole, and it is another one."""
-    return Failure(
-        Reason.DIGEST_MISMATCH,
-        f"{host} sends a file whose SHA-256 is {found}; `spec.source.sha256` says {wanted}. The file was changed or is "
-        "another one; it was thrown away. Correct whichever is wrong.",
-    )
+def mismatch(host: str, found: str, wanted: str, *, frozen: bool = False) -> Failure:
+    """The file came whole, and it is another one. `frozen`: than the one that was resolved."""
+    if frozen:
+        way = "Raise `spec.source.resolveGeneration` to take what the source holds now."
+        said = f"`status.source` is frozen to {wanted}. The file was changed; it was thrown away. {way}"
+    else:
+        said = (
+            f"`spec.source.sha256` says {wanted}. The file was changed or is another one; it was thrown away. Correct "
+            "whichever is wrong."
+        )
+    return Failure(Reason.DIGEST_MISMATCH, f"{host} sends a file whose SHA-256 is {found}; {said}")
 
 
 def no_room(needed: int, free: int, kept: int) -> Failure:

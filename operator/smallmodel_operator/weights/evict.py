@@ -11,14 +11,13 @@ from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import jobs, result, seen, source
-from smallmodel_operator.weights.parse import parse
+from smallmodel_operator.weights import jobs, moving, result, seen, source
 from smallmodel_operator.weights.types import WeightsRequest
 
 EVENT: Final = "WeightsEvicted"
 FRESH_SECONDS: Final = 600
 """What was put or found there by then stays, whoever wanted it: clocks of nodes differ, and pods start late."""
-FOLDER: Final = re.compile(r"(sha256|hf)-[0-9a-f]{64}")
+FOLDER: Final = re.compile(r"(sha256|hf|moving)-[0-9a-f]{64}")
 """What a download makes. Nothing else in the claim is ever touched."""
 
 
@@ -55,14 +54,14 @@ def in_use(models: Iterable[Object], mounting: Iterable[Object]) -> frozenset[st
     """Folders that stay; None when every one does.
 
     Args:
-        models: `spec` and `status.weights` of each SmallModel of the namespace.
+        models: `spec.source`, `status.source` and the folders in `status.weights` of each SmallModel of the namespace.
         mounting: specs of their pods and of the templates these are made from.
     """
     folders: set[str] = set()
     for model in models:
         weights = model.get("weights") or {}
         folders |= {str(weights.get("folder", "")), str((weights.get("previous") or {}).get("folder", ""))}
-        wanted = _wanted(model.get("source") or {})
+        wanted = _wanted(model.get("source") or {}, model.get("frozen") or {})
         if wanted is None:
             return None
         folders.add(wanted)
@@ -78,17 +77,17 @@ def in_use(models: Iterable[Object], mounting: Iterable[Object]) -> frozenset[st
     return frozenset(folders - {""})
 
 
-def _wanted(spec: Mapping[str, Any]) -> str | None:
+def _wanted(spec: Mapping[str, Any], frozen: Mapping[str, Any]) -> str | None:
     """The folder a model's source is; empty where it is none of the claim, None where it may be any of them."""
     try:
-        where = parse(str(spec.get("uri", "")), str(spec.get("path", "")), str(spec.get("sha256", "")))
+        where = moving.place(moving.of_spec(spec, frozen))
     except Refused:
         return ""
     if isinstance(where, source.ClaimSource):
         if where.claim != WEIGHTS_CLAIM:
             return ""
         return where.path.partition("/")[0] or None
-    return where.folder if isinstance(where, source.Downloaded) else ""
+    return where.folder if isinstance(where, source.Fetched) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def room(
 
     `download`: the Job that said so.
     """
-    if said.reason is not Reason.CLAIM_FULL or not said.needed_bytes or not isinstance(where, source.Downloaded):
+    if said.reason is not Reason.CLAIM_FULL or not said.needed_bytes or not isinstance(where, source.Fetched):
         return None
     if request.eviction != "WhenFull":
         return Room(why_not="Weights that no model uses are kept (downloads.eviction is Never).")

@@ -26,6 +26,7 @@ from smallmodel_operator.api.names import (
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.pod import USER_ID, container_security, pod_security
 from smallmodel_operator.weights import result, source
+from smallmodel_operator.weights.moving import is_frozen
 from smallmodel_operator.weights.types import WeightsRequest
 
 ANNOTATION_ATTEMPT: Final = f"{GROUP}/attempt"
@@ -91,8 +92,22 @@ def download(
     """The Job that fetches one file into the claim, checks it and reads its header."""
     args = ["fetch-weights", *_wanted(request, where)]
     args += ["--sha256", sha256] if sha256 else []
-    args += ["--folder", f"{source.MOUNT_PATH}/{where.folder}"]
-    args += ["--artifact", where.artifact, "--claim", claim_uid, "--port", str(PROGRESS_PORT)]
+    args += ["--frozen"] if is_frozen(request.wish) else []
+    args += ["--folder", f"{source.MOUNT_PATH}/{where.folder}", "--artifact", where.artifact, "--claim", claim_uid]
+    return _fetching(request, where, attempt, args)
+
+
+def resolve(request: WeightsRequest, where: source.MovingSource, attempt: int) -> dict[str, Any]:
+    """The Job that finds out what a source that may move holds now, and fetches what only its bytes tell."""
+    args = ["resolve-weights", *_wanted(request, where.origin)]
+    args += ["--sha256", where.origin.sha256] if where.origin.sha256 else []
+    args += ["--uri", request.uri, "--folder", f"{source.MOUNT_PATH}/{where.folder}"]
+    return _fetching(request, where, attempt, args)
+
+
+def _fetching(request: WeightsRequest, where: source.Fetched, attempt: int, args: list[str]) -> dict[str, Any]:
+    """A Job with a way out, that writes to the claim."""
+    args += ["--port", str(PROGRESS_PORT)]
     volumes: list[dict[str, Any]] = [{"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}]
     mounts: list[dict[str, Any]] = [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}]
     # A new file system belongs to root; fsGroup lets the download write to it.

@@ -7,22 +7,33 @@ from urllib.parse import urlsplit
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.core.outcome import Refused
-from smallmodel_operator.weights.source import BucketSource, ClaimSource, HttpsSource, HubSource, OciSource, Source
+from smallmodel_operator.weights.source import (
+    BucketSource,
+    ClaimSource,
+    HttpsSource,
+    HubSource,
+    MovingSource,
+    OciSource,
+    Source,
+)
 
 _OCI: Final = re.compile(r"^(?P<repository>[A-Za-z0-9][\w.:/-]*?)(?::[\w.-]+)?@(?P<digest>sha256:[0-9a-f]{64})$")
 _HUB: Final = re.compile(
-    r"^(?P<repository>[A-Za-z0-9][-\w.]{0,95}/[A-Za-z0-9][-\w.]{0,95})@(?P<revision>[0-9a-f]{40})(/(?P<file>[ -~]+))?$",
+    r"^(?P<repository>[A-Za-z0-9][-\w.]{0,95}/[A-Za-z0-9][-\w.]{0,95})"
+    r"@(?P<revision>[A-Za-z0-9][-\w.]{0,127})(/(?P<file>[ -~]+))?$",
     re.ASCII,
 )
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _BUCKET: Final = re.compile(r"^(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>[!-.0-~][ -~]*)$")
 _FOLDED: Final = re.compile(r"(^|/)\.\.?(/|$)")
 """Parts of a key that clients and servers on the way fold: another key would be signed than is asked for."""
 _CLAIM: Final = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+_OR_ALLOW: Final = "or set `spec.source.allowMutable: true`: what it holds then is frozen in `status.source`"
 _SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
 
 
-def parse(uri: str, path: str, sha256: str) -> Source:
-    """A source from `spec.source`.
+def parse(uri: str, path: str, sha256: str, allow_mutable: bool = False) -> Source:
+    """A source from `spec.source`. `allow_mutable`: a branch, or a file without its SHA-256, is a MovingSource.
 
     Raises:
         Refused: the URI names nothing immutable or nothing we can mount. The CRD refuses the same, earlier.
@@ -35,11 +46,11 @@ def parse(uri: str, path: str, sha256: str) -> Source:
     if scheme == "pvc":
         return _claim(rest, path, sha256)
     if scheme == "https":
-        return _https(uri, path, sha256)
+        return _https(uri, path, sha256, allow_mutable)
     if scheme == "hf":
-        return _hub(rest, path, sha256)
+        return _hub(rest, path, sha256, allow_mutable)
     if scheme == "s3":
-        return _bucket(rest, path, sha256)
+        return _bucket(rest, path, sha256, allow_mutable)
     raise _refused(f"`spec.source.uri` {uri[:80]!r} must begin with oci://, pvc://, hf://, s3:// or https://.")
 
 
@@ -60,37 +71,40 @@ def _claim(rest: str, path: str, sha256: str) -> ClaimSource:
     return ClaimSource(claim, posixpath.join(_relative(inner), _relative(path)).rstrip("/"), sha256)
 
 
-def _bucket(rest: str, path: str, sha256: str) -> BucketSource:
+def _bucket(rest: str, path: str, sha256: str, allow_mutable: bool) -> BucketSource | MovingSource:
     match = _BUCKET.fullmatch(rest)
     if not match or _FOLDED.search(rest):
         raise _refused(
             f"`spec.source.uri` s3://{rest[:80]} must be s3://BUCKET/KEY, the key in ASCII without `.` and `..` in its "
             "path; the store's address is the chart's value `downloads.s3.endpoint`."
         )
-    if not sha256:
-        raise _refused("`spec.source.sha256` is required with s3:// (`sha256sum FILE` prints it).")
+    if not sha256 and not allow_mutable:
+        raise _refused(f"`spec.source.sha256` is required with s3:// (`sha256sum FILE` prints it), {_OR_ALLOW}.")
     if path:
         raise _refused("`spec.source.path` must be empty with s3://: the key names the one file.")
-    return BucketSource(match["bucket"], match["key"], sha256)
+    found = BucketSource(match["bucket"], match["key"], sha256)
+    return found if sha256 else MovingSource(found)
 
 
-def _hub(rest: str, path: str, sha256: str) -> HubSource:
+def _hub(rest: str, path: str, sha256: str, allow_mutable: bool) -> HubSource | MovingSource:
     match = _HUB.match(rest)
-    if not match:
+    pinned = match is not None and _COMMIT.fullmatch(match["revision"]) is not None
+    if match is None or not (pinned or allow_mutable):
         repository, _, revision = rest.partition("@")
         branch = revision.partition("/")[0] or "main"
         raise _refused(
             f"`spec.source.uri` hf://{rest[:80]} must name a commit: hf://ORGANISATION/REPOSITORY@COMMIT[/FILE] (a "
             f"branch or tag may change; `git ls-remote https://huggingface.co/{repository[:80]} {branch[:40]}` prints "
-            "the commit)."
+            f"the commit), {_OR_ALLOW}."
         )
     file = _relative(match["file"] or "")
     if file and path:
         raise _refused("`spec.source.path` must be empty where `spec.source.uri` names the file already.")
-    return HubSource(match["repository"], match["revision"], file or _relative(path), sha256)
+    found = HubSource(match["repository"], match["revision"], file or _relative(path), sha256)
+    return found if pinned else MovingSource(found)
 
 
-def _https(uri: str, path: str, sha256: str) -> HttpsSource:
+def _https(uri: str, path: str, sha256: str, allow_mutable: bool) -> HttpsSource | MovingSource:
     try:
         parts = urlsplit(uri)
         bad = not parts.hostname or parts.port == 0
@@ -100,11 +114,12 @@ def _https(uri: str, path: str, sha256: str) -> HttpsSource:
         raise _refused(f"`spec.source.uri` {uri[:80]!r} is not an https:// address of a file.")
     if parts.username or parts.password:
         raise _refused("`spec.source.uri` must not hold a user name or password: everyone may read it.")
-    if not sha256:
-        raise _refused("`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it).")
+    if not sha256 and not allow_mutable:
+        raise _refused(f"`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it), {_OR_ALLOW}.")
     if path:
         raise _refused("`spec.source.path` must be empty with https://: the address names the one file.")
-    return HttpsSource(uri, sha256)
+    found = HttpsSource(uri, sha256)
+    return found if sha256 else MovingSource(found)
 
 
 def _relative(path: str) -> str:

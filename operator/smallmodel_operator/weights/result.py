@@ -1,6 +1,7 @@
 """What a Job tells the operator: at most 4 KiB of JSON in its pod's termination message."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
@@ -12,7 +13,9 @@ MAX_BYTES: Final = 4096
 MAX_TEXT: Final = 512
 MAX_NUMBER: Final = 2**62
 MAX_FOLDERS: Final = 40
+MAX_URI: Final = 2048
 MAX_WAIT: Final = 24 * 3600
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _WORDS: Final = ("parent", "digest", "left_out")
 """What a survey says besides facts and files."""
 
@@ -48,7 +51,15 @@ class Evicted:
     unused_bytes: int
 
 
-Said = WeightsFacts | Survey | Failure
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What a source that may move holds now, as a user would write it: `spec.source.uri` and `sha256`."""
+
+    uri: str
+    sha256: str
+
+
+Said = WeightsFacts | Survey | Failure | Pinned
 
 
 def encode(result: Said | Evicted) -> str:
@@ -62,6 +73,8 @@ def encode(result: Said | Evicted) -> str:
         error = {"reason": result.reason.value, "message": message, "passing": result.passing}
         waits = {"afterSeconds": result.after_seconds, "neededBytes": result.needed_bytes}
         return json.dumps({"error": {**error, **waits}})
+    if isinstance(result, Pinned):
+        return json.dumps({"pinned": asdict(result)})
     if isinstance(result, Survey):
         lists = {name: [list(asdict(v).values()) for v in getattr(result, name)] for name in ("variants", "makes")}
         words = {name: getattr(result, name) for name in _WORDS if getattr(result, name)}
@@ -85,6 +98,8 @@ def decode(text: str) -> Said | None:
             needed = _number(error.get("neededBytes"), MAX_NUMBER)
             message = str(error["message"])[:2000]
             return Failure(Reason(error["reason"]), message, error.get("passing") is True, wait, needed)
+        if "pinned" in data:
+            return _pinned(data["pinned"])
         return _survey(data["survey"]) if "survey" in data else _facts(data["facts"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -98,6 +113,13 @@ def evicted(text: str) -> Evicted | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return Evicted(folders, _number(said.get("freed"), MAX_NUMBER), _number(said.get("unused"), MAX_NUMBER))
+
+
+def _pinned(data: dict[str, Any]) -> Pinned:
+    uri, sha256 = data["uri"], data["sha256"]
+    if not (isinstance(uri, str) and 0 < len(uri) <= MAX_URI and isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        raise ValueError("pinned")
+    return Pinned(uri, sha256)
 
 
 def _number(value: Any, most: int) -> int:

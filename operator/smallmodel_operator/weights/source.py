@@ -134,7 +134,37 @@ class HubSource:
 
 Downloaded = HttpsSource | HubSource | BucketSource
 """Fetched by a Job into the claim `smallmodel-weights`."""
-Kept = Downloaded | QuantizedSource
+
+
+@dataclass(frozen=True, slots=True)
+class MovingSource:
+    """What may be another file tomorrow: a hub's branch, or a file without its SHA-256. A Job finds out what it is now.
+
+    `origin`: where to ask, with the branch for a commit or without a SHA-256. `owner`: the model that asks. `key`: of
+    its wish; another one is another question.
+    """
+
+    origin: Downloaded
+    owner: str = ""
+    key: str = ""
+
+    path = DOWNLOADED
+    digest = ""
+    mutable = ""
+
+    @property
+    def artifact(self) -> str:
+        return f"moving:{self.owner}:{self.key}"
+
+    @property
+    def folder(self) -> str:
+        """Folder a file is fetched into until its name is known; of the address, so that the next Job goes on there."""
+        return "moving-" + hashlib.sha256(repr(self.origin).encode()).hexdigest()
+
+
+Fetched = Downloaded | MovingSource
+"""What a Job with a way out asks for."""
+Kept = Fetched | QuantizedSource
 """In that claim, whoever put it there."""
 Source = OciSource | ClaimSource | Kept
 
@@ -146,12 +176,14 @@ def claims(source: Source) -> tuple[str, ...]:
     return (WEIGHTS_CLAIM,) if isinstance(source, Kept) else ()
 
 
-def address(source: Downloaded, hub: str, store: str) -> str:
+def address(source: Fetched, hub: str, store: str) -> str:
     """Whom the download asks first; `hub` and `store` are the endpoints of a model hub and of the S3 store here.
 
     Raises:
         Refused: the operator was not told of an S3 store.
     """
+    if isinstance(source, MovingSource):
+        return address(source.origin, hub, store)
     if isinstance(source, HttpsSource):
         return source.url
     if isinstance(source, HubSource):

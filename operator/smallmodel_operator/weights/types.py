@@ -8,6 +8,7 @@ from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
+from smallmodel_operator.weights.moving import Wish
 from smallmodel_operator.weights.recipe import Recipe
 
 HUB: Final = "https://huggingface.co"
@@ -28,6 +29,8 @@ class WeightsRequest:
     `accept`: types a survey says of how they would come out; `recipe`: the file is made, from what the source holds.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     `eviction`: WhenFull or Never, whether unused weights in it make room.
+    `allow_mutable`: the source may be one that moves; `frozen` is then what it held when it was resolved
+    (`status.source`), and `resolve_generation` is raised to resolve it anew.
     """
 
     name: str
@@ -59,8 +62,16 @@ class WeightsRequest:
     file: str = ""
     accept: tuple[str, ...] = ()
     recipe: Recipe | None = None
+    allow_mutable: bool = False
+    resolve_generation: int = 1
+    frozen: Mapping[str, Any] = field(default_factory=dict)
     format: str = GGUF
     """What the engine serves: one GGUF file, or a folder of safetensors files."""
+
+    @property
+    def wish(self) -> Wish:
+        """Which file is meant."""
+        return Wish(self.uri, self.path, self.sha256, self.allow_mutable, self.resolve_generation, self.frozen)
 
 
 @dataclass(frozen=True, slots=True)

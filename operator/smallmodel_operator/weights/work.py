@@ -27,7 +27,7 @@ class Work:
     """Where the finding-out stands."""
 
     objects: tuple[Object, ...]
-    found: WeightsFacts | Survey | None
+    found: WeightsFacts | Survey | result.Pinned | None
     problem: Refused | NotYet
     look_again_seconds: float | None = None
     far: Object = field(default_factory=dict)
@@ -109,6 +109,8 @@ def _ended(
             return Work((again,), None, _under_way(where))
         if request.survey == isinstance(said, Survey) and checks.satisfy(request, facts):
             return Work((this,), said, _under_way(where))
+    if isinstance(said, result.Pinned) and isinstance(where, source.MovingSource):
+        return Work((this,), said, NotYet(Reason.DOWNLOADING, "The source was resolved.", after_seconds=0.2))
     if isinstance(said, result.Failure) and not said.passing:
         room = evict.room(request, where, snapshot, live, said) or evict.Room()
         these = (this, room.job) if room.job else (this,)
@@ -157,6 +159,8 @@ def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
 def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
     if isinstance(where, QuantizedSource):
         return make.build(request, where, attempt, uid(snapshot, WEIGHTS_CLAIM))
+    if isinstance(where, source.MovingSource):
+        return jobs.resolve(request, where, attempt)
     if isinstance(where, source.Downloaded):
         # What the hub said once is what is asked for when the file has to be fetched again.
         known = snapshot.inspected.get(where.artifact)
@@ -169,7 +173,7 @@ def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, at
 def _role(where: source.Source) -> str:
     if isinstance(where, QuantizedSource):
         return ROLE_QUANTIZE
-    return ROLE_DOWNLOAD if isinstance(where, source.Downloaded) else ROLE_INSPECT
+    return ROLE_DOWNLOAD if isinstance(where, source.Fetched) else ROLE_INSPECT
 
 
 def _under_way(where: source.Source, step: str = "") -> NotYet:
@@ -178,6 +182,8 @@ def _under_way(where: source.Source, step: str = "") -> NotYet:
         far = f" Step {steps.index(step) + 1} of {len(steps)}: {make.STEPS[step]}." if step in steps else ""
         text = f"{where.recipe.type} is made from `{where.recipe.parent}`.{far}"
         return NotYet(Reason.QUANTIZING, text, after_seconds=15)
+    if isinstance(where, source.MovingSource):
+        return NotYet(Reason.DOWNLOADING, "A Job finds out what the source holds now.", after_seconds=30)
     if isinstance(where, source.Downloaded):
         return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
     return NotYet(Reason.INSPECTING, "A Job reads the weights' header.", after_seconds=30)

@@ -120,6 +120,22 @@ async def test_a_download_has_a_bar_and_says_how_long_it_takes(
     assert "━━━━━" in out
 
 
+async def test_what_a_moving_source_is_frozen_to_is_shown(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    place(connected, "a", "True", source={"uri": f"hf://org/bot@{'c' * 40}/m.gguf", "sha256": "d" * 64})
+    place(connected, "b", "True", source={"uri": "https://h.test/m.gguf", "sha256": "e" * 64})
+    place(connected, "c", "True")
+    assert await show("", "support", "table", 0) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert "FROZEN" in head
+    shown = {
+        row.split()[0]: [word for word in row.split() if set(word) <= set("cde") and len(word) > 1] for row in rows
+    }
+    assert shown == {"a": ["c" * 12], "b": ["e" * 12], "c": []}
+
+
 async def test_watch_shows_each_state_once_until_all_are_ready(
     connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,14 @@ def test_off_while_the_weights_are_not_there_takes_the_pods_and_leaves_the_guard
     assert decision.plan.prune
 
 
+def test_what_was_frozen_is_forgotten_when_nothing_moves_any_more() -> None:
+    frozen = {"decidedOn": "x", "uri": "https://h.test/m.gguf", "sha256": "d" * 64}
+    pinned = replace(resolved(compute=DECLARED), frozen=frozen)
+    assert concerns.decide(pinned, snapshot()).plan.status["source"] is None
+    moving = resolved(source={"uri": "hf://org/bot@main", "allowMutable": True}, compute=DECLARED)
+    assert "source" not in concerns.decide(replace(moving, frozen=frozen), snapshot()).plan.status
+
+
 def test_only_a_download_gets_a_way_out() -> None:
     https = resolved(source={"uri": "https://weights.test/m.gguf", "sha256": "d" * 64})
     claims = {"smallmodel-weights": {"metadata": {"uid": "c"}}}

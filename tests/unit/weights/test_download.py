@@ -71,6 +71,19 @@ def test_what_an_answer_tells_of_the_file(have: int, answer: Answer, known: Know
     assert learnt(have, answer) == known
 
 
+@pytest.mark.parametrize(
+    ("answer", "step"),
+    [
+        (Answer(206, 60, "bytes 40-99/100", '"a"'), Step.APPEND),
+        (Answer(206, 60, "bytes 40-99/100", '"b"'), Step.ASK_FROM_START),
+        (Answer(206, 60, "bytes 40-99/100"), Step.ASK_FROM_START),
+        (Answer(200, 100, tag='"b"'), Step.TAKE),
+    ],
+)
+def test_where_no_sum_decides_another_etag_is_another_file(answer: Answer, step: Step) -> None:
+    assert judge(40, Known(100, '"a"'), answer, exact=True) is step
+
+
 @given(st.floats(0, 1), st.floats(0, 100_000))
 def test_the_time_without_a_byte_is_bounded(chance: float, wish: float) -> None:
     tries, waited = 0, 0.0

@@ -34,7 +34,8 @@ class Source(ApiModel):
             "`pvc://claim/path` (a path inside a PersistentVolumeClaim of this namespace), "
             "`hf://organisation/repository@commit[/file]` (a file of a model hub, downloaded once), "
             "`s3://bucket/key` (a file of the S3 store the operator was told of; needs `sha256`), or "
-            "`https://host/model.gguf` (one GGUF file, downloaded once; needs `sha256`)."
+            "`https://host/model.gguf` (one GGUF file, downloaded once; needs `sha256`). What may move needs "
+            "`allowMutable`."
         ),
     )
     path: str = Field(
@@ -50,9 +51,9 @@ class Source(ApiModel):
         max_length=64,
         pattern=r"^([0-9a-f]{64})?$",
         description=(
-            "SHA-256 of the file in hex. Required with https:// and s3://. With hf:// the hub's own is taken when it "
-            "is left out, and stands in `status.weights.sha256`. With pvc:// it is checked when the weights are "
-            "inspected, once for each claim; not at every start of a pod."
+            "SHA-256 of the file in hex. Required with https:// and s3://, unless `allowMutable` is true. With hf:// "
+            "the hub's own is taken when it is left out, and stands in `status.weights.sha256`. With pvc:// it is "
+            "checked when the weights are inspected, once for each claim; not at every start of a pod."
         ),
     )
     credentials_secret_ref: NameReference | None = Field(
@@ -62,6 +63,20 @@ class Source(ApiModel):
             "`accessKeyId` and `secretAccessKey` for s3://. Only the download's pod sees it, and shows it to no other "
             "host than the source."
         ),
+    )
+    allow_mutable: bool = Field(
+        default=False,
+        description=(
+            "The URI may name a branch (hf://) or a file without `sha256` (https://, s3://). What it holds when the "
+            "model is applied is found out once and frozen in `status.source`; it stays until this part of the spec "
+            "changes."
+        ),
+    )
+    resolve_generation: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="With `allowMutable`: another number takes what the source holds now. Unset is 1.",
     )
     verification: Verification | None = Field(
         default=None,

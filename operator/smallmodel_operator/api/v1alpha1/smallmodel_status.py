@@ -11,6 +11,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     StatusCondition,
     list_map,
 )
+from smallmodel_operator.api.v1alpha1.source_status import DownloadStatus, SourceStatus
 
 PromptId = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 
@@ -66,7 +67,7 @@ class WeightsStatus(ApiModel):
     sliding_layers: int = Field(default=0, ge=0, description="Number of such layers.")
     claim: str = Field(default="", max_length=64, description="uid of the claim the file lies in.")
     folder: str = Field(
-        default="", max_length=128, description="Folder of a downloaded file in the claim `smallmodel-weights`."
+        default="", max_length=128, description="Folder of a downloaded or made file in the claim `smallmodel-weights`."
     )
     previous: PreviousWeights | None = Field(
         default=None, description="What the model served before: kept in the claim, so that it can go back."
@@ -104,18 +105,6 @@ class QuantizationStatus(ApiModel):
     file: str = Field(default="", max_length=512, description="The file of the source that has it.")
     why: str = Field(default="", max_length=1024, description="Why this one, with the numbers.")
     made: MadeStatus | None = Field(default=None, description="What it is made from, where the source lacks it.")
-
-
-class DownloadStatus(ApiModel):
-    """How far the download of the weights is; there only while one runs, and rewritten every 5 % or 15 s."""
-
-    done_bytes: int = Field(default=0, ge=0, description="Bytes that are in the claim.")
-    total_bytes: int = Field(default=0, ge=0, description="Bytes of the file; 0 while the source does not tell.")
-    percent: int = Field(default=0, ge=0, le=100, description="The one in percent of the other.")
-    seconds_left: int | None = Field(
-        default=None, ge=0, description="At the speed of the last half minute; absent when nothing can be said."
-    )
-    as_of: str = Field(default="", max_length=32, description="When this was so.")
 
 
 class AccessStatus(ApiModel):
@@ -270,6 +259,9 @@ class SmallModelStatus(ApiModel):
         default="", max_length=512, description="Label selector of the pods, for the scale subresource."
     )
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the model.")
+    source: SourceStatus | None = Field(
+        default=None, description="What `spec.source` is frozen to; only with `allowMutable`."
+    )
     weights: WeightsStatus | None = Field(default=None, description="What the weights are.")
     download: DownloadStatus | None = Field(default=None, description="How far the download of the weights is.")
     quantization: QuantizationStatus | None = Field(default=None, description="The type that was chosen.")

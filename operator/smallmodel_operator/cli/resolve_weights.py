@@ -1,0 +1,77 @@
+"""`slm resolve-weights`: the Job that finds out what a source that may move holds now, and says it as a user would."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli import hub
+from smallmodel_operator.cli.fetch_weights import REAL, Download, alone, ask_hub, put, show_for
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
+from smallmodel_operator.cli.progress import Board, answering
+from smallmodel_operator.cli.request import Trouble, Wanted
+from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently
+from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights.parse import parse
+from smallmodel_operator.weights.source import DOWNLOADED
+
+
+def answer_and_resolve(wish: Download, uri: str, port: int) -> int:
+    """Resolve, and say meanwhile how far it is to whoever asks at the port."""
+    board = Board()
+    with answering(board, port):
+        return resolve(wish, uri, MESSAGE_FILE, board=board)
+
+
+def resolve(
+    wish: Download, uri: str, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, board: Board | None = None
+) -> int:
+    """Say which file it is now; the exit code says whether trying again may help.
+
+    A hub is asked for commit and SHA-256. Of any other file only its bytes tell: it is fetched, read as far as its
+    header, and put where a download by that SHA-256 looks for it.
+    """
+    board = board or Board()
+    try:
+        if isinstance(wish.where, hub.Repository):
+            found = _of_hub(wish, wish.where, edge, board)
+        else:
+            found = result.Pinned(uri, _of_file(wish, wish.where, edge, board))
+        parse(found.uri, "", found.sha256)
+        said: result.Said = found
+    except gguf.BadWeights as bad:
+        said = result.Failure(bad.reason, bad.message)
+    except Trouble as trouble:
+        said = trouble.failure
+    except Refused as refused:  # a name in the hub that no URI of ours can have
+        said = result.Failure(Reason.DOWNLOAD_FAILED, f"What was found cannot be named: {refused.message}")
+    except OSError as error:
+        said = disk_failure(error, Reason.DOWNLOAD_FAILED, "written")
+    return write(said, message_file)
+
+
+def _of_hub(wish: Download, repository: hub.Repository, edge: Edge, board: Board) -> result.Pinned:
+    show = show_for(wish)
+    ask = Wanted(repository.endpoint, wish.ca_file, show)
+    commit = patiently(lambda: hub.commit(repository, ask, edge.stall), edge, board)
+    at_commit = replace(wish, where=replace(repository, revision=commit))
+    found = patiently(lambda: ask_hub(at_commit, show, edge.stall), edge, board)
+    print(f"{repository.revision} is commit {commit} now", flush=True)
+    return result.Pinned(f"hf://{repository.name}@{commit}/{found.file}", found.sha256)
+
+
+def _of_file(wish: Download, url: str, edge: Edge, board: Board) -> str:
+    """SHA-256 of the file, which then lies in the folder of that name."""
+    with alone(wish.target.parent) as folder:
+        part = wish.target.with_suffix(".part")
+        transfer = Transfer(Wanted(url, wish.ca_file, show_for(wish)), "", part, edge, board)
+        transfer.run()
+        # An error page that came with 200 must not be what is frozen.
+        read(part, wish.artifact, DOWNLOADED)
+        with alone(folder.with_name(f"sha256-{transfer.sha256}")) as home:
+            if not (home / DOWNLOADED).exists():
+                put(part, home / DOWNLOADED, transfer.sha256)
+        shutil.rmtree(folder)
+    print(f"the file's SHA-256 is {transfer.sha256} now", flush=True)
+    return transfer.sha256
