@@ -62,7 +62,7 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
     async def sources(namespace: str | None, body: kopf.Body, **_: Any) -> Any:
         status = body.get("status") or {}
         known, frozen = status.get("weights") or {}, dict(status.get("source") or {})
-        folders = {key: known[key] for key in ("folder", "previous") if key in known}
+        folders = {key: known[key] for key in ("artifact", "folder", "previous") if key in known}
         wanted = dict(body["spec"].get("source") or {})
         return {namespace or "": {"source": wanted, "frozen": frozen, "weights": folders}}
 

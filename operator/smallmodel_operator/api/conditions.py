@@ -160,7 +160,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.PROGRESSING: (_OPERATOR, "Objects are being written or pods started."),
     Reason.INSPECTING: (_OPERATOR, "A Job reads the weights' header."),
     Reason.DOWNLOADING: (_OPERATOR, "A Job downloads the weights and checks them."),
-    Reason.MAKING_ROOM: (_OPERATOR, "A Job removes unused weights from the claim, so that a download finds room."),
+    Reason.MAKING_ROOM: (_OPERATOR, "A Job removes unused weights from the claim, so that new ones find room."),
     Reason.QUANTIZING: (
         _OPERATOR,
         "A Job makes the accepted type and measures it; the message says which step.",

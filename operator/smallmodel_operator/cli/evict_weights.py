@@ -1,8 +1,10 @@
-"""`slm evict-weights`: the Job that removes unused weights from the claim, so that a download finds room."""
+"""`slm evict-weights`: the Job that removes unused weights from the claim, so that new ones find room."""
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -54,25 +56,31 @@ def _make_room(
 
 
 def stored(root: Path) -> list[Stored]:
-    """The folders of downloads in the claim."""
+    """The folders of downloads and of made types in the claim."""
     folders = [p for p in root.iterdir() if FOLDER.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
-    return [Stored(p.name, sum(f.lstat().st_size for f in p.iterdir()), _touched(p)) for p in folders]
+    return [Stored(p.name, _size(p), _touched(p)) for p in folders]
+
+
+def _size(folder: Path) -> int:
+    """Of all files in it; what a quantization that broke off left lies a level deeper."""
+    return sum(f.lstat().st_size for f in folder.rglob("*") if f.is_file() and not f.is_symlink())
 
 
 def _touched(folder: Path) -> float:
-    """A download touches its lock when it begins and ends."""
+    """A Job touches its lock when it begins and ends. Of a made type of an earlier release the folder itself tells."""
     lock = folder / LOCK
     return (lock if lock.exists() else folder).stat().st_mtime
 
 
 def _remove(root: Path, one: Stored, before: float) -> bool:
-    """Unless a download works in it, or has since found it there."""
+    """Unless a Job works in it, or has since found it there."""
     folder, going = root / one.folder, root / f"{GOING}{one.folder}"
+    _lockable(folder)
     with (folder / LOCK).open("a") as lock:  # "a": to open it is not to touch it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"a download works in {one.folder}; it stays", flush=True)
+            print(f"a Job works in {one.folder}; it stays", flush=True)
             return False
         if _touched(folder) >= before:
             print(f"{one.folder} is wanted again; it stays", flush=True)
@@ -80,6 +88,14 @@ def _remove(root: Path, one: Stored, before: float) -> bool:
         folder.rename(going)
     shutil.rmtree(going)
     return True
+
+
+def _lockable(folder: Path) -> None:
+    """An earlier release made types without a lock. To make one now is not to use the folder."""
+    then = folder.stat().st_mtime
+    with suppress(FileExistsError):
+        (folder / LOCK).touch(exist_ok=False)
+        os.utime(folder / LOCK, (then, then))
 
 
 def _leftovers(root: Path) -> None:

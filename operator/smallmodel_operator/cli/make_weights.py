@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli.fetch_weights import alone
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.survey_weights import IMAGE, digest_of
 from smallmodel_operator.cli.transfer import KEEP_FREE, disk_failure
@@ -55,25 +56,31 @@ def prepare(
     """See what is there already, whether the parent is the one that was looked at, and whether there is room."""
     try:
         sample = _sample(text, config_map)
-        _sweep(wish)
-        wish.work.mkdir(parents=True, exist_ok=True)
-        if _cached(wish, sample):
-            print(f"{wish.target} is there already", flush=True)
-            (wish.work / DONE).touch()
-            return result.EXIT_FOUND
-        (wish.work / DONE).unlink(missing_ok=True)
-        if parent.exists() and not wish.digest.startswith(IMAGE) and digest_of(parent) != wish.digest:
-            return write(_changed(parent), message_file)
-        there = sum(f.stat().st_size for f in wish.work.iterdir())
-        free = shutil.disk_usage(wish.folder).free - KEEP_FREE
-        if disk > free + there:
-            return write(download.no_room(disk - there, free + KEEP_FREE, KEEP_FREE), message_file)
-        _lay_out(wish, sample)
-        return result.EXIT_FOUND
+        with alone(wish.folder):
+            failure = _prepared(wish, parent, disk, sample)
+        return write(failure, message_file) if failure else result.EXIT_FOUND
     except gguf.BadWeights as bad:
         return write(result.Failure(bad.reason, bad.message), message_file)
     except OSError as error:
         return write(disk_failure(error, Reason.QUANTIZATION_FAILED, "read or written"), message_file)
+
+
+def _prepared(wish: Made, parent: Path, disk: int, sample: bytes) -> result.Failure | None:
+    _sweep(wish)
+    wish.work.mkdir(parents=True, exist_ok=True)
+    if _cached(wish, sample):
+        print(f"{wish.target} is there already", flush=True)
+        (wish.work / DONE).touch()
+        return None
+    (wish.work / DONE).unlink(missing_ok=True)
+    if parent.exists() and not wish.digest.startswith(IMAGE) and digest_of(parent) != wish.digest:
+        return _changed(parent)
+    there = sum(f.stat().st_size for f in wish.work.iterdir())
+    free = shutil.disk_usage(wish.folder).free - KEEP_FREE
+    if disk > free + there:
+        return download.no_room(disk - there, free + KEEP_FREE, KEEP_FREE)
+    _lay_out(wish, sample)
+    return None
 
 
 def judge(
@@ -81,7 +88,8 @@ def judge(
 ) -> int:
     """Hold what was measured against the limits; put the file into its place, or throw it away."""
     try:
-        said = _judged(wish, limits, artifact, claim, tools)
+        with alone(wish.folder):
+            said = _judged(wish, limits, artifact, claim, tools)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
     except OSError as error:

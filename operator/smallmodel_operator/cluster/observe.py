@@ -10,7 +10,7 @@ from typing import Any, Final
 import aiohttp
 
 from smallmodel_operator.api.conditions import Condition
-from smallmodel_operator.api.names import BOUNDARY, LABEL_ROLE, ROLE_DOWNLOAD, short_hash
+from smallmodel_operator.api.names import BOUNDARY, LABEL_ROLE, ROLE_DOWNLOAD, ROLE_QUANTIZE, short_hash
 from smallmodel_operator.cluster.children import Children, ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.config_maps import ConfigMaps
@@ -146,13 +146,13 @@ class Observer:
             config_maps=await self._given.read(model, config_maps),
             traffic=await self._signals.traffic(model),
             boundary=self.boundary(meta["namespace"]),
-            in_use=self._in_use(meta["namespace"]) if _downloads(children) else None,
+            in_use=self._in_use(meta["namespace"]) if _fills_the_claim(children) else None,
             progress=await self.progress(pods),
             trials=self.trials(model),
         )
 
     def _in_use(self, namespace: str) -> frozenset[str] | None:
-        """Looked at while a model downloads only: it costs a walk over the namespace."""
+        """Looked at while a model downloads or quantizes only: it costs a walk over the namespace."""
         return evict.in_use(self.sources.get(namespace, ()), self.children.pod_specs(namespace))
 
     def _inspected(self, namespace: str, own_status: Mapping[str, Any], artifact: str) -> dict[str, WeightsFacts]:
@@ -221,8 +221,9 @@ def _checked(facts: WeightsFacts | None) -> bool:
     return facts is not None and facts.checks >= CHECKS
 
 
-def _downloads(children: Mapping[Any, Object]) -> bool:
-    return any(obj["metadata"].get("labels", {}).get(LABEL_ROLE) == ROLE_DOWNLOAD for obj in children.values())
+def _fills_the_claim(children: Mapping[Any, Object]) -> bool:
+    roles = (obj["metadata"].get("labels", {}).get(LABEL_ROLE) for obj in children.values())
+    return any(role in (ROLE_DOWNLOAD, ROLE_QUANTIZE) for role in roles)
 
 
 async def _unknown(_: Iterable[Object]) -> Progress | None:

@@ -142,7 +142,7 @@ def _looked_at_again(
 
 def _bound(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> WeightsFacts:
     """The facts, tied to the claim they were found in."""
-    folder = where.folder if isinstance(where, source.Downloaded) else ""
+    folder = where.folder if isinstance(where, source.Kept) else ""
     return replace(facts, claim="".join(uid(snapshot, name) for name in source.claims(where)), folder=folder)
 
 

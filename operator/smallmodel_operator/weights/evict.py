@@ -1,5 +1,6 @@
-"""Unused weights make room in the claim for a download. Never what a model uses, or may go back to. Pure."""
+"""Unused weights make room in the claim for new ones. Never what a model uses, or may go back to. Pure."""
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,18 +13,19 @@ from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import jobs, moving, result, seen, source
+from smallmodel_operator.weights.recipe import QuantizedSource, quantized_folder
 from smallmodel_operator.weights.types import WeightsRequest
 
 EVENT: Final = "WeightsEvicted"
 FRESH_SECONDS: Final = 600
 """What was put or found there by then stays, whoever wanted it: clocks of nodes differ, and pods start late."""
-FOLDER: Final = re.compile(r"(sha256|hf|moving)-[0-9a-f]{64}")
-"""What a download makes. Nothing else in the claim is ever touched."""
+FOLDER: Final = re.compile(r"(sha256|hf|moving|quantized)-[0-9a-f]{64}")
+"""What downloads and quantizations make. Nothing else in the claim is ever touched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A folder of the claim. `touched`: when a download last put or found it there, in seconds since 1970."""
+    """A folder of the claim. `touched`: when a Job last put or found it there, in seconds since 1970."""
 
     folder: str
     size: int
@@ -36,7 +38,7 @@ def choose(stored: Iterable[Stored], keep: frozenset[str], needed: int, free: in
     Args:
         stored: what the claim holds.
         keep: folders that are used or may be gone back to.
-        needed: bytes the download has to find free.
+        needed: bytes the work has to find free.
         free: bytes that are.
         before: what was touched since then stays; seconds since 1970.
     """
@@ -55,12 +57,12 @@ def in_use(models: Iterable[Object], mounting: Iterable[Object]) -> frozenset[st
 
     Args:
         models: `spec.source`, `status.source` and the folders in `status.weights` of each SmallModel of the namespace.
-        mounting: specs of their pods and of the templates these are made from.
+        mounting: specs of their pods and of the templates these are made from, Jobs' included.
     """
     folders: set[str] = set()
     for model in models:
         weights = model.get("weights") or {}
-        folders |= {str(weights.get("folder", "")), str((weights.get("previous") or {}).get("folder", ""))}
+        folders |= {_described(weights), _described(weights.get("previous") or {})}
         wanted = _wanted(model.get("source") or {}, model.get("frozen") or {})
         if wanted is None:
             return None
@@ -74,7 +76,20 @@ def in_use(models: Iterable[Object], mounting: Iterable[Object]) -> frozenset[st
         for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
             mounts = [m for m in container.get("volumeMounts") or () if m["name"] in claims]
             folders |= {str(mount.get("subPath", "")).partition("/")[0] for mount in mounts}
+            folders.add(_worked_in(container) if mounts else "")
     return frozenset(folders - {""})
+
+
+def _described(known: Mapping[str, Any]) -> str:
+    """The folder a status tells of. An earlier release did not note the one of a made type: its name tells."""
+    return str(known.get("folder") or quantized_folder(str(known.get("artifact") or "")))
+
+
+def _worked_in(container: Mapping[str, Any]) -> str:
+    """The folder a Job fills: it mounts all of the claim."""
+    args = list(container.get("args") or ())
+    named = args[args.index("--folder") + 1 :][:1] if "--folder" in args else []
+    return posixpath.basename(str(named[0])) if named else ""
 
 
 def _wanted(spec: Mapping[str, Any], frozen: Mapping[str, Any]) -> str | None:
@@ -104,11 +119,11 @@ class Room:
 def room(
     request: WeightsRequest, where: source.Source, snapshot: Snapshot, download: Object, said: result.Failure
 ) -> Room | None:
-    """What follows for the claim from a download that found it too full; None where nothing does.
+    """What follows for the claim from work that found it too full; None where nothing does.
 
-    `download`: the Job that said so.
+    `download`: the Job that said so, whether it downloads or quantizes.
     """
-    if said.reason is not Reason.CLAIM_FULL or not said.needed_bytes or not isinstance(where, source.Fetched):
+    if said.reason is not Reason.CLAIM_FULL or not said.needed_bytes or not isinstance(where, source.Kept):
         return None
     if request.eviction != "WhenFull":
         return Room(why_not="Weights that no model uses are kept (downloads.eviction is Never).")
@@ -121,15 +136,16 @@ def room(
         job = jobs.evict(request, where, attempt, said.needed_bytes, keep, seen.began(download) - FRESH_SECONDS)
         return Room(job, NotYet(Reason.MAKING_ROOM, "The claim is full: unused weights make room.", after_seconds=30))
     # What it found stays known until the download is tried again.
-    return _after(seen.freed(snapshot, live), str(ended.get("message", "")), seen.planned(live))
+    under_way = Reason.QUANTIZING if isinstance(where, QuantizedSource) else Reason.DOWNLOADING
+    return _after(seen.freed(snapshot, live), str(ended.get("message", "")), seen.planned(live), under_way)
 
 
-def _after(freed: result.Evicted | None, message: str, job: Object) -> Room:
+def _after(freed: result.Evicted | None, message: str, job: Object, under_way: Reason) -> Room:
     if freed is None:
         return Room(job, why_not=f"Making room did not work: {message or 'its pod left no result'}.")
     if not freed.folders:
         return Room(job, why_not=f"What no model uses or may go back to is {human(freed.unused_bytes)}, too little.")
     names = ", ".join(name[:19] for name in freed.folders[:4]) + (", …" if len(freed.folders) > 4 else "")
     what = f"{len(freed.folders)} unused weights ({human(freed.freed_bytes)}: {names}) made room in {WEIGHTS_CLAIM}."
-    news = NotYet(Reason.DOWNLOADING, f"{what} The download begins again.", after_seconds=30)
+    news = NotYet(under_way, f"{what} The work begins again.", after_seconds=30)
     return Room(problem=news, made=True, notes=(Note(EVENT, what, freed.freed_bytes),))

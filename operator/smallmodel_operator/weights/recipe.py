@@ -41,6 +41,12 @@ class Recipe:
         return hashlib.sha256(f"{VERSION} {self.digest} {self.type} {self.text}".encode()).hexdigest()
 
 
+def quantized_folder(artifact: str) -> str:
+    """Folder of a made type inside the claim, from the artifact's name; empty where that is of something else."""
+    kind, _, name = artifact.partition("/")[0].rpartition(":")
+    return f"quantized-{name}" if kind.startswith("gguf:") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class QuantizedSource:
     """A file of another type, made once into the claim `smallmodel-weights`. `volume`: the one its parent lies in."""
@@ -62,7 +68,7 @@ class QuantizedSource:
     @property
     def folder(self) -> str:
         """Folder inside the claim."""
-        return f"quantized-{self.recipe.name}"
+        return quantized_folder(self.artifact)
 
     @property
     def work(self) -> str:

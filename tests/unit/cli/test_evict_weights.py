@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.gguf_file import build
 
 from smallmodel_operator.cli import evict_weights, fetch_weights
+from smallmodel_operator.cli.make_weights import Made, prepare
 from smallmodel_operator.weights import result
 
 CLAIM_BYTES = 100
@@ -114,3 +115,23 @@ def test_a_download_that_waited_for_a_folder_that_went_makes_it_anew(
     assert len(taken) == 2
     assert (claim / name / "model.gguf").exists()
     assert not (claim / "going" / "model.gguf").exists()
+
+
+def test_a_made_type_goes_with_what_was_left_of_the_work(claim: Path) -> None:
+    folder = claim / f"quantized-{'a' * 64}"
+    (folder / ".work-1").mkdir(parents=True)
+    (folder / "model.gguf").write_bytes(b"x" * 30)
+    (folder / ".work-1" / "base.kld").write_bytes(b"x" * 20)
+    os.utime(folder, (OLD, OLD))
+    assert evict(claim, 90) == result.Evicted((folder.name,), 50, 0)
+    assert list(claim.iterdir()) == []
+
+
+def test_a_made_type_that_is_found_there_again_stays(claim: Path) -> None:
+    """Its model came after the list of what stays was made: the first step of its Job says that it is used."""
+    folder = claim / f"quantized-{'a' * 64}"
+    work = Made(folder, "Q8_0", "d" * 64, ".work-1")
+    assert prepare(work, claim / "gone", 0, None, "", claim.parent / "said") == result.EXIT_FOUND
+    os.utime(folder, (OLD, OLD))
+    assert evict(claim, 90) == result.Evicted((), 0, 0)
+    assert folder.exists()

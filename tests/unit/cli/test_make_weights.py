@@ -182,7 +182,7 @@ def test_work_under_other_limits_is_left_alone_until_its_job_cannot_run_any_more
         (claim.wish.folder / name).mkdir()
         os.utime(claim.wish.folder / name, (now - age, now - age))
     claim.prepare()
-    assert {folder.name for folder in claim.wish.folder.iterdir()} == {".work-1", ".work-2"}
+    assert {folder.name for folder in claim.wish.folder.glob(".work*")} == {".work-1", ".work-2"}
 
 
 def test_a_damaged_provenance_is_made_anew(claim: Claim) -> None:

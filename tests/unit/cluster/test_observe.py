@@ -197,7 +197,8 @@ async def test_how_far_a_download_is_is_asked_of_the_models_own_pods(observer: O
     assert asked == [(objects.ready(),)]
 
 
-async def test_what_is_used_in_the_claim_is_looked_at_while_a_model_downloads(observer: Observer) -> None:
+@pytest.mark.parametrize("role", ["download", "quantize"])
+async def test_what_is_used_in_the_claim_is_looked_at_while_a_model_fills_it(observer: Observer, role: str) -> None:
     mount = {"name": "weights", "subPath": "sha256-b"}
     claim = {"name": "weights", "persistentVolumeClaim": {"claimName": "smallmodel-weights"}}
     spec = {"containers": [{"volumeMounts": [mount]}], "volumes": [claim]}
@@ -211,7 +212,7 @@ async def test_what_is_used_in_the_claim_is_looked_at_while_a_model_downloads(ob
     observer.children.indices = {"Deployment": {("support", "other"): [asleep], ("another", "x"): [asleep]}}
     assert (await observer.snapshot(objects.model(), profile=None)).in_use is None
     body = objects.model()
-    owner, labels = {"uid": body["metadata"]["uid"]}, {"smallmodel.dev/role": "download"}
+    owner, labels = {"uid": body["metadata"]["uid"]}, {"smallmodel.dev/role": role}
     marks = {"name": "bot-download-1", "ownerReferences": [owner], "labels": labels}
     job = {"kind": "Job", "metadata": marks, "spec": {"template": {"spec": {"containers": []}}}}
     observer.children.indices["Job"] = {("support", "bot"): [job]}

@@ -5,13 +5,16 @@ from typing import Any
 
 from tests.unit.weights.test_decide import CLAIM, World
 from tests.unit.weights.test_jobs import HTTPS, request
+from tests.unit.weights.test_result import FACTS
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import LABEL_ROLE, WEIGHTS_CLAIM
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
-from smallmodel_operator.weights import download, result
+from smallmodel_operator.weights import download, make, result
+from smallmodel_operator.weights.evict import in_use
+from smallmodel_operator.weights.recipe import QuantizedSource, Recipe
 from smallmodel_operator.weights.types import WeightsVerdict
 
 FULL = download.no_room(1000, 10, 64)
@@ -112,3 +115,48 @@ def test_nothing_is_removed_where_that_is_the_policy_or_all_is_used() -> None:
         assert verdict.problem.reason is Reason.CLAIM_FULL
         assert says in verdict.problem.message
         assert roles(verdict) == ["download"]
+
+
+RECIPE = Recipe("Q8_0", "f16.gguf", "d" * 64, 2**30, 2**20, 1024, 2, "tools:1", "", {"mean_divergence": "0.005"})
+FOLDER = QuantizedSource(RECIPE, {}).folder
+
+
+def test_a_quantization_that_finds_the_claim_full_makes_room_too() -> None:
+    claims = {WEIGHTS_CLAIM: CLAIM, "models": {"metadata": {"name": "models"}}}
+    world = World(request("pvc://models/m.gguf", recipe=RECIPE), claims=claims, in_use=frozenset({USED, FOLDER}))
+    world.step()
+    world.end(FULL)
+    assert roles(world.step()) == ["evict", "quantize"]
+    (job,) = evictions(world)
+    assert {USED, FOLDER} <= set(job["spec"]["template"]["spec"]["containers"][0]["args"])
+    ended(world, GONE)
+    made = world.step(5)
+    assert roles(made) == ["quantize"]
+    assert isinstance(made.problem, NotYet)
+    assert made.problem.reason is Reason.QUANTIZING
+    assert [note.reason for note in made.part.notes] == ["WeightsEvicted"]
+
+
+def test_a_made_type_is_used_while_it_is_described_gone_back_to_or_being_made() -> None:
+    def keeps(**weights: object) -> frozenset[str] | None:
+        return in_use([{"source": {"uri": "pvc://models/bot"}, "weights": weights}], [])
+
+    of_before = QuantizedSource(RECIPE, {}).artifact
+    assert keeps(folder=FOLDER) == {FOLDER}
+    assert keeps(artifact=of_before) == {FOLDER}, "an earlier release did not note the folder"
+    assert keeps(previous={"artifact": of_before}) == {FOLDER}
+    assert keeps(previous={"artifact": of_before, "folder": FOLDER}) == {FOLDER}
+    assert keeps(artifact="sha256:" + "a" * 64) == frozenset()
+    job = make.build(request(recipe=RECIPE), QuantizedSource(RECIPE, {"name": "weights"}), 0, "uid-1")
+    assert in_use([], [job["spec"]["template"]["spec"]]) == {FOLDER}
+
+
+def test_what_serves_a_made_type_notes_its_folder() -> None:
+    where = QuantizedSource(RECIPE, {})
+    claims = {WEIGHTS_CLAIM: CLAIM, "models": {"metadata": {"name": "models"}}}
+    world = World(request("pvc://models/m.gguf", recipe=RECIPE), claims=claims)
+    world.step()
+    world.end(replace(FACTS, artifact=where.artifact, claim="uid-1"))
+    verdict = world.step()
+    assert verdict.facts is not None
+    assert verdict.facts.folder == FOLDER == verdict.mount["subPath"]
