@@ -84,7 +84,8 @@ BAD = (
                            ("absolute", "/a.gguf"), ("here", "./a.gguf"), ("twice", "a//b.gguf"))
     ),
     Case("adapter-name", adapted(adapters=[{**_ADAPTER, "name": "h:r"}]), "adapters", "adapters"),
-    Case("adapter-without-memory", adapted(memory=""), "does not count adapters", "does not count adapters"),
+    Case("adapter-and-a-ladder", adapted(memory="", quantization={"method": "GGUF", "accept": ["Q8_0"]}),
+         "does not count adapters", "does not count adapters"),
     Case("adapter-on-vllm", adapted(engine={"name": "VLLM"}), "other engines do not load them",
          "other engines do not load them"),
     Case("vllm-from-a-download", on("VLLM", {"uri": f"hf://org/bot@{COMMIT}"}), "must begin with oci:// or pvc:// with",
@@ -262,6 +263,8 @@ BAD = (
 
 GOOD = (
     Case("adapter", adapted()),
+    Case("adapter-without-memory", adapted(memory="")),
+    Case("adapter-and-a-ladder-with-memory", adapted(quantization={"method": "GGUF", "accept": ["Q8_0"]})),
     Case("vllm", on("VLLM", args=["--dtype", "half", "--enable-prefix-caching"], env=[{"name": "OMP_NUM_THREADS"}])),
     Case("tgi-folder", on("TGI", {"uri": "pvc://models", "path": "bot"}, args=["--kv-cache-dtype=fp8_e5m2"])),
     Case("profile-with-devices", profile(engines=_VLLM, accelerator={**_GPU, "count": 2}, runtimeClassName="nvidia")),

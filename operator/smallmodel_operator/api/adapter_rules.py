@@ -55,11 +55,11 @@ ADAPTER_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
         "spec",
-        f"{_SOME} || (has(self.compute) && has(self.compute.resources) && has(self.compute.resources.requests) && "
-        "has(self.compute.resources.requests.memory))",
+        f"{_SOME} || !has(self.quantization) || (has(self.compute) && has(self.compute.resources) && "
+        "has(self.compute.resources.requests) && has(self.compute.resources.requests.memory))",
         "spec.compute.resources.requests.memory",
-        "`spec.compute.resources.requests.memory` must be set with `spec.adapters`: the estimate from the weights' "
-        "header does not count adapters. Add their files' sizes to what `status.memory` says without them.",
-        lambda s: not s.get("adapters") or _declares(s),
+        "`spec.compute.resources.requests.memory` must be set with `spec.adapters` and `spec.quantization`: the choice "
+        "of a type does not count adapters. Add their files' sizes to what `status.memory` says without them.",
+        lambda s: not s.get("adapters") or s.get("quantization") is None or _declares(s),
     ),
 )

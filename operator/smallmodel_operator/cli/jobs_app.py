@@ -140,6 +140,16 @@ def resolve_weights(
 
 
 @jobs.command(hidden=True)
+def inspect_adapters(
+    adapter: Annotated[list[str], typer.Option(help="NAME=FILE")],
+) -> None:
+    """Inside an inspection Job: how much memory LoRA adapters take."""
+    from smallmodel_operator.cli.inspect_adapters import inspect
+
+    raise typer.Exit(inspect({name: Path(file) for name, _, file in (one.partition("=") for one in adapter)}))
+
+
+@jobs.command(hidden=True)
 def evict_weights(
     root: Annotated[str, typer.Option()],
     needed: Annotated[int, typer.Option(help="bytes that have to be free")],

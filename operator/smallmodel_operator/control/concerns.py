@@ -24,6 +24,7 @@ from smallmodel_operator.serving import adapters, engines, revisions
 from smallmodel_operator.serving import build as serving_build
 from smallmodel_operator.serving import decide as serving
 from smallmodel_operator.serving.types import ServingRequest
+from smallmodel_operator.weights import adapter_set
 from smallmodel_operator.weights import decide as weights
 from smallmodel_operator.weights.types import WeightsVerdict
 
@@ -109,6 +110,11 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     unsupported = engines.unsupported(resolved.engine, verdict.facts) if verdict.facts else None
     if unsupported is not None:
         raise unsupported
+    order = adapters.places(adapters.recorded(live), [a.name for a in resolved.adapters])
+    looked = _adapters(resolved, verdict, snapshot)
+    if looked.problem is not None:
+        return [Part(objects=looked.objects)], looked.problem
+    beside = adapters.memory(looked.sizes, order)
     memory = quantization.fit(
         verdict.facts if resolved.engine == LLAMA_CPP else None,  # no header tells what the others take of main memory
         context_size=resolved.context_size,
@@ -117,16 +123,17 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         limit=to_bytes(resolved.memory_limit) if resolved.memory_limit else None,
         # What has pods is not refused for a node that went.
         largest_node=None if made else snapshot.largest_node_memory,
+        adapters=beside,
     )
     memory, on_devices = accelerator.fit(
         memory, verdict.facts, resolved.accelerator,
         engine=resolved.engine, context_size=resolved.context_size, parallel_slots=resolved.parallel_slots,
+        adapters=beside,
     )  # fmt: skip
     wanted = count(
         resolved.name, sleep.SleepRequest(resolved.replicas, resolved.may_sleep, resolved.idle_seconds), snapshot
     )
     request = _serving_request(resolved, verdict, memory.request_bytes, wanted.replicas)
-    order = adapters.places(adapters.recorded(live), [a.name for a in resolved.adapters])
     request = replace(request, adapter_order=order)
     settled = wanted.replicas > 0 and serving.settled(live, wanted.replicas)
     passage = golden.passage(resolved, request, live, settled, snapshot)
@@ -143,6 +150,7 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
             "requestedBytes": to_bytes(recorded.memory_request),
             "limitBytes": to_bytes(resolved.memory_limit) if resolved.memory_limit else 0,
             **({"acceleratorBytes": on_devices} if on_devices else {}),
+            **adapter_set.status(resolved.adapters, looked.sizes),
         },
     }
     status |= adapters.status(live, order, snapshot.previous_status, settled=serving.settled(live, wanted.replicas))
@@ -150,6 +158,13 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
     speed = golden.speed(resolved, request, made and settled, snapshot)
     return [memory.part, *passage.parts, served, rest, speed], None
+
+
+def _adapters(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> adapter_set.Look:
+    """Adapters are looked at where memory is derived: who declares it says that it is enough for all of them."""
+    if not resolved.adapters or resolved.memory_request or verdict.facts is None:
+        return adapter_set.Look({})
+    return adapter_set.look(quantized.request(resolved), resolved.adapters, snapshot)
 
 
 def _context(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> tuple[int, tuple[Refused, ...]]:

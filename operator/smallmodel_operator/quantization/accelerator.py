@@ -37,12 +37,14 @@ class AcceleratorEstimate:
         return self.weights + self.context + self.compute
 
 
-def needs(facts: WeightsFacts, context_size: int, parallel_slots: int, devices: int) -> AcceleratorEstimate:
-    """Memory on the devices, when every slot is filled to its context."""
+def needs(
+    facts: WeightsFacts, context_size: int, parallel_slots: int, devices: int, adapters: int = 0
+) -> AcceleratorEstimate:
+    """Memory on the devices, when every slot is filled to its context. `adapters`: bytes of LoRA adapters."""
     driver = DRIVER_BYTES * devices
     if facts.format == GGUF:
         parts = estimate(facts, context_size, parallel_slots)
-        return AcceleratorEstimate(parts.weights, parts.context, parts.compute + driver)
+        return AcceleratorEstimate(parts.weights + adapters, parts.context, parts.compute + driver)
     tokens = -(-context_size // BLOCK) * BLOCK
     cache = facts.layers * facts.heads_kv * (facts.key_length + facts.value_length) * KV_BYTES * tokens
     batch = min(BATCH_TOKENS, context_size * parallel_slots)
@@ -65,6 +67,7 @@ def fit(
     engine: str,
     context_size: int,
     parallel_slots: int,
+    adapters: int = 0,
 ) -> tuple[MemoryVerdict, int]:
     """The verdict on main memory with what is said of the accelerators, and their bytes.
 
@@ -73,10 +76,10 @@ def fit(
     """
     if facts is None or devices is None:
         return verdict, 0
-    need, has = needs(facts, context_size, parallel_slots, devices.count), room(engine, devices)
+    need, has = needs(facts, context_size, parallel_slots, devices.count, adapters), room(engine, devices)
+    weights = f"weights{' and adapters' if adapters else ''} {human(need.weights)}"
     detail = (
-        f"{human(need.total)} estimated (weights {human(need.weights)}, context {human(need.context)}, "
-        f"computing {human(need.compute)})"
+        f"{human(need.total)} estimated ({weights}, context {human(need.context)}, computing {human(need.compute)})"
     )
     which = f"{devices.count} x {devices.resource} of {human(devices.memory_bytes)}"
     share = "" if engine == LLAMA_CPP else f", of which {engine} takes {GPU_PERCENT} % ({human(has)})"

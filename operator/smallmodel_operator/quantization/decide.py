@@ -36,6 +36,7 @@ def fit(
     declared_request: int | None,
     limit: int | None,
     largest_node: int | None = None,
+    adapters: int = 0,
 ) -> MemoryVerdict:
     """What to request. A declared request counts; otherwise it is derived from the header.
 
@@ -47,11 +48,12 @@ def fit(
         limit: the pod's limit. Who sets one says that there are, or will be, nodes for it.
         largest_node: allocatable bytes of the largest node it may run on, asked only where nothing above is set;
             None when that is not known.
+        adapters: bytes of the tensors of LoRA adapters; counted where the request is derived.
 
     Raises:
         Refused: what is needed is more than the limit, or more than any node has.
     """
-    parts = estimate(facts, context_size, parallel_slots) if facts else None
+    parts = estimate(facts, context_size, parallel_slots, adapters) if facts else None
     needed = request_for(parts) if parts else 0
     if declared_request is not None and limit is not None and declared_request > limit:
         raise Refused(
@@ -70,7 +72,8 @@ def fit(
     if parts is None:
         raise ValueError("without facts and without a declared request nothing can be decided")
     detail = (
-        f"{human(parts.lasting)} estimated (weights {human(parts.weights)}, context {human(parts.context)}, "
+        f"{human(parts.lasting)} estimated (weights {human(parts.weights)}, "
+        f"{f'adapters {human(parts.adapters)}, ' if parts.adapters else ''}context {human(parts.context)}, "
         f"computing {human(parts.compute)}, process {human(parts.process)})"
     )
     if limit is None and largest_node is not None and needed > largest_node:

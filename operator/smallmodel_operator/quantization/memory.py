@@ -37,6 +37,7 @@ class MemoryEstimate:
     checkpoints: int
     compute: int
     process: int
+    adapters: int = 0
 
     @property
     def peak(self) -> int:
@@ -46,7 +47,7 @@ class MemoryEstimate:
     @property
     def lasting(self) -> int:
         """What it must keep: where memory is short, the kernel drops the file's pages of which there is a copy."""
-        return self.weights + self.context + self.compute + self.process
+        return self.weights + self.adapters + self.context + self.compute + self.process
 
     @property
     def context(self) -> int:
@@ -54,8 +55,11 @@ class MemoryEstimate:
         return self.kv_cache + self.checkpoints
 
 
-def estimate(facts: WeightsFacts, context_size: int, parallel_slots: int) -> MemoryEstimate:
-    """Memory of one replica serving `parallel_slots` requests of up to `context_size` tokens each."""
+def estimate(facts: WeightsFacts, context_size: int, parallel_slots: int, adapters: int = 0) -> MemoryEstimate:
+    """Memory of one replica serving `parallel_slots` requests of up to `context_size` tokens each.
+
+    `adapters`: bytes of the tensors of LoRA adapters. llama.cpp reads all into memory as they are stored.
+    """
     whole = _stepped(context_size)
     window = min(whole, _stepped(facts.sliding_window + MICRO_BATCH)) if facts.sliding_layers else 0
     kept = min(facts.sliding_window, whole)
@@ -76,6 +80,7 @@ def estimate(facts: WeightsFacts, context_size: int, parallel_slots: int) -> Mem
         checkpoints=CONTEXT_CHECKPOINTS * parallel_slots * layer_token * facts.sliding_layers * kept,
         compute=activations + mask + logits,
         process=PROCESS_BYTES + (facts.tokenizer_bytes or facts.vocabulary * TOKEN_BYTES),
+        adapters=adapters,
     )
 
 

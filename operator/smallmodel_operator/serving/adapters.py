@@ -38,6 +38,12 @@ def places(before: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
+def memory(sizes: Mapping[str, int], order: Sequence[str]) -> int:
+    """Bytes of all places: one that is free holds another adapter's file, and takes its memory once more."""
+    held = next((name for name in order if name), FREE)
+    return sum(sizes.get(name or held, 0) for name in order)
+
+
 def arguments(adapters: Sequence[Adapter], order: Sequence[str]) -> list[str]:
     """All of them in the order of their numbers, at scale 0: only what a request names is applied."""
     if not order:

@@ -86,6 +86,20 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
     return job(request, where, ROLE_INSPECT, attempt, pod(request, args, pod_security(), volumes, mounts))
 
 
+def inspect_adapters(request: WeightsRequest, where: source.AdapterSet, attempt: int) -> dict[str, Any]:
+    """The Job that reads the headers of LoRA adapters. Each image is mounted once, read-only."""
+    images = {reference: f"adapters-{n}" for n, reference in enumerate(sorted({a.reference for a in where.adapters}))}
+    volumes = [
+        {"name": name, "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
+        for reference, name in images.items()
+    ]
+    mounts = [{"name": name, "mountPath": f"/{name}", "readOnly": True} for name in images.values()]
+    args = ["inspect-adapters"]
+    for one in where.adapters:
+        args += ["--adapter", f"{one.name}=/{images[one.reference]}/{one.path}"]
+    return job(request, where, ROLE_INSPECT, attempt, pod(request, args, pod_security(), volumes, mounts))
+
+
 def download(
     request: WeightsRequest, where: source.Downloaded, attempt: int, claim_uid: str, sha256: str
 ) -> dict[str, Any]:

@@ -94,6 +94,9 @@ def _unpulled(where: source.Source, said: str) -> Refused:
     if weights:
         reason = pull.reason_of(said)
         return refused(reason, f"The weights cannot be pulled: {said}. {pull.way_out(reason)}", 30)
+    if isinstance(where, source.AdapterSet) and any(a.reference in said for a in where.adapters):
+        way = "Check `spec.adapters`, that the registry is reachable from the node, and the namespace's pull secret."
+        return refused(pull.reason_of(said), f"The adapters cannot be pulled: {said}. {way}", 30)
     return refused(
         Reason.IMAGE_PULL_FAILED,
         f"An image of the pod that reads the weights cannot be pulled: {said}. Check that the node "

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ MAX_BYTES: Final = 4096
 MAX_TEXT: Final = 512
 MAX_NUMBER: Final = 2**62
 MAX_FOLDERS: Final = 40
+MAX_ADAPTERS: Final = 64
 MAX_URI: Final = 2048
 MAX_WAIT: Final = 24 * 3600
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +61,14 @@ class Pinned:
     sha256: str
 
 
-Said = WeightsFacts | Survey | Failure | Pinned
+@dataclass(frozen=True, slots=True)
+class AdapterSizes:
+    """Bytes of the tensors of LoRA adapters, by name."""
+
+    sizes: Mapping[str, int]
+
+
+Said = WeightsFacts | Survey | Failure | Pinned | AdapterSizes
 
 
 def encode(result: Said | Evicted) -> str:
@@ -73,6 +82,8 @@ def encode(result: Said | Evicted) -> str:
         error = {"reason": result.reason.value, "message": message, "passing": result.passing}
         waits = {"afterSeconds": result.after_seconds, "neededBytes": result.needed_bytes}
         return json.dumps({"error": {**error, **waits}})
+    if isinstance(result, AdapterSizes):
+        return json.dumps({"adapters": dict(result.sizes)}, separators=(",", ":"))
     if isinstance(result, Pinned):
         return json.dumps({"pinned": asdict(result)})
     if isinstance(result, Survey):
@@ -98,6 +109,8 @@ def decode(text: str) -> Said | None:
             needed = _number(error.get("neededBytes"), MAX_NUMBER)
             message = str(error["message"])[:2000]
             return Failure(Reason(error["reason"]), message, error.get("passing") is True, wait, needed)
+        if "adapters" in data:
+            return _adapters(data["adapters"])
         if "pinned" in data:
             return _pinned(data["pinned"])
         return _survey(data["survey"]) if "survey" in data else _facts(data["facts"])
@@ -113,6 +126,12 @@ def evicted(text: str) -> Evicted | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return Evicted(folders, _number(said.get("freed"), MAX_NUMBER), _number(said.get("unused"), MAX_NUMBER))
+
+
+def _adapters(data: dict[str, Any]) -> AdapterSizes:
+    if len(data) > MAX_ADAPTERS or not all(type(n) is int and 0 <= n < MAX_NUMBER for n in data.values()):
+        raise ValueError("adapters")
+    return AdapterSizes(dict(data))
 
 
 def _pinned(data: dict[str, Any]) -> Pinned:

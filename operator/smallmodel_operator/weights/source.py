@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import WEIGHTS_CLAIM
+from smallmodel_operator.core.engine import Adapter
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.weights.recipe import QuantizedSource
 
@@ -162,11 +163,27 @@ class MovingSource:
         return "moving-" + hashlib.sha256(repr(self.origin).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class AdapterSet:
+    """LoRA adapters in images, by digest: looked at together, served by the engine beside the weights."""
+
+    adapters: tuple[Adapter, ...]
+
+    path = ""
+    digest = ""
+    mutable = ""
+
+    @property
+    def artifact(self) -> str:
+        named = sorted(f"{a.name} {a.reference} {a.path}" for a in self.adapters)
+        return "adapters:" + hashlib.sha256("\n".join(named).encode()).hexdigest()
+
+
 Fetched = Downloaded | MovingSource
 """What a Job with a way out asks for."""
 Kept = Fetched | QuantizedSource
 """In that claim, whoever put it there."""
-Source = OciSource | ClaimSource | Kept
+Source = OciSource | ClaimSource | Kept | AdapterSet
 
 
 def claims(source: Source) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class Work:
     """Where the finding-out stands."""
 
     objects: tuple[Object, ...]
-    found: WeightsFacts | Survey | result.Pinned | None
+    found: WeightsFacts | Survey | result.Pinned | result.AdapterSizes | None
     problem: Refused | NotYet
     look_again_seconds: float | None = None
     far: Object = field(default_factory=dict)
@@ -99,7 +99,7 @@ def _ended(
     said: result.Said | None,
     ended: Object,
 ) -> Work:
-    attempt = seen.attempt(live)
+    attempt, under_way = seen.attempt(live), _under_way(where)
     passed = (snapshot.now - obstacles.time(ended.get("lastTransitionTime"), snapshot.now)).total_seconds()
     again = _build(request, where, snapshot, attempt + 1)
     this = _build(request, where, snapshot, attempt)
@@ -109,8 +109,8 @@ def _ended(
             return Work((again,), None, _under_way(where))
         if request.survey == isinstance(said, Survey) and checks.satisfy(request, facts):
             return Work((this,), said, _under_way(where))
-    if isinstance(said, result.Pinned) and isinstance(where, source.MovingSource):
-        return Work((this,), said, NotYet(Reason.DOWNLOADING, "The source was resolved.", after_seconds=0.2))
+    if isinstance(said, result.Pinned | result.AdapterSizes) and _answers(where, said):
+        return Work((this,), said, NotYet(under_way.reason, under_way.message, after_seconds=0.2))
     if isinstance(said, result.Failure) and not said.passing:
         room = evict.room(request, where, snapshot, live, said) or evict.Room()
         these = (this, room.job) if room.job else (this,)
@@ -128,6 +128,13 @@ def _ended(
     if isinstance(said, WeightsFacts | Survey):
         why = "The pod that looked knows fewer checks than this release."
     return Work((this,), None, NotYet(reason, f"{why} Trying again.", after_seconds=max(1.0, rest)), max(1.0, rest))
+
+
+def _answers(where: source.Source, said: result.Pinned | result.AdapterSizes) -> bool:
+    """Whether this is what was asked."""
+    if isinstance(said, result.AdapterSizes):
+        return isinstance(where, source.AdapterSet) and set(said.sizes) == {a.name for a in where.adapters}
+    return isinstance(where, source.MovingSource)
 
 
 def _refused(
@@ -159,6 +166,8 @@ def _standing(snapshot: Snapshot, attempt: int) -> Refused | None:
 def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, attempt: int) -> dict[str, Any]:
     if isinstance(where, QuantizedSource):
         return make.build(request, where, attempt, uid(snapshot, WEIGHTS_CLAIM))
+    if isinstance(where, source.AdapterSet):
+        return jobs.inspect_adapters(request, where, attempt)
     if isinstance(where, source.MovingSource):
         return jobs.resolve(request, where, attempt)
     if isinstance(where, source.Downloaded):
@@ -186,4 +195,5 @@ def _under_way(where: source.Source, step: str = "") -> NotYet:
         return NotYet(Reason.DOWNLOADING, "A Job finds out what the source holds now.", after_seconds=30)
     if isinstance(where, source.Downloaded):
         return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
-    return NotYet(Reason.INSPECTING, "A Job reads the weights' header.", after_seconds=30)
+    whose = "adapters' headers" if isinstance(where, source.AdapterSet) else "weights' header"
+    return NotYet(Reason.INSPECTING, f"A Job reads the {whose}.", after_seconds=30)

@@ -108,3 +108,13 @@ def test_a_declared_request_above_the_limit_is_refused_before_the_api_server_doe
         verdict(declared_request=5 * GIB, limit=4 * GIB)
     assert "5.0 GiB" in caught.value.message
     assert "4.0 GiB" in caught.value.message
+
+
+def test_adapters_are_counted_and_named() -> None:
+    without, beside = verdict("3b"), verdict("3b", adapters=GIB)
+    assert beside.request_bytes - without.request_bytes == pytest.approx(GIB * 1.05, abs=ROUND_TO)
+    assert beside.estimated_bytes - without.estimated_bytes == GIB
+    assert "adapters 1.0 GiB" in beside.part.reports[0].message
+    assert "adapters" not in without.part.reports[0].message
+    with pytest.raises(Refused, match=r"adapters 1\.0 GiB"):
+        verdict("3b", adapters=GIB, limit=without.request_bytes)

@@ -119,3 +119,11 @@ def test_the_last_one_that_went_is_said_once() -> None:
     before = {"adapters": [{"name": "a", "id": 0, "ready": True}]}
     assert ready(deployed(("a",), "a"), (), before, settled=True) == {"adapters": []}
     assert ready(deployed(()), (), {"adapters": []}, settled=True) == {}
+
+
+def test_a_place_that_is_free_takes_the_memory_of_the_file_that_holds_it() -> None:
+    sizes = {"hr": 10, "legal": 100}
+    assert adapters.memory(sizes, ("hr", "legal")) == 110
+    assert adapters.memory(sizes, ("", "legal")) == 200
+    assert adapters.memory(sizes, ("hr", "", "legal")) == 120
+    assert adapters.memory({}, ()) == 0

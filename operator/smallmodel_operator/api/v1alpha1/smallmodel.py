@@ -214,7 +214,7 @@ class SmallModelSpec(ApiModel):
         json_schema_extra=list_map("name"),
         description=(
             "LoRA adapters that the engine LlamaCpp loads beside the weights. Each request names one, or none: model "
-            "`<name>:<adapter>`. Main memory must be declared, for it counts them not."
+            "`<name>:<adapter>`. The derived memory counts them."
         ),
     )
     compute: Compute = Field(default_factory=Compute, description="Where a replica runs and with how much.")

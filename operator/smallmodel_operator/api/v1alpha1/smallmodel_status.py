@@ -139,6 +139,13 @@ class ScalingStatus(ApiModel):
     cold_start: ColdStartStatus | None = Field(default=None, description="How long a wake takes, and where it goes.")
 
 
+class AdapterMemory(ApiModel):
+    """Memory of one LoRA adapter."""
+
+    name: str = Field(max_length=32, description="Its name.")
+    bytes: int = Field(default=0, ge=0, description="Size of its tensors, which the engine reads into memory.")
+
+
 class MemoryStatus(ApiModel):
     """Memory of one replica, in bytes."""
 
@@ -152,6 +159,13 @@ class MemoryStatus(ApiModel):
     accelerator_bytes: int = Field(
         default=0, ge=0, description="Needed on the accelerators of a replica, as estimated; 0 where there are none."
     )
+    adapters: list[AdapterMemory] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra=list_map("name"),
+        description="Of the adapters that the estimate counts; none where the request is declared.",
+    )
+    adapters_of: str = Field(default="", max_length=64, description="Hash of the adapters these are.")
 
 
 class DecodeSpeed(ApiModel):
