@@ -172,11 +172,10 @@ def test_a_download_over_a_bad_line_shows_how_far_it_is_and_serves(
     ready = bed.ready("bot", namespace, 240)
     assert not any((ready["status"].get("download") or {}).values()), "over, and nothing is left of it in the status"
     assert ready["status"]["weights"]["sha256"] == sha256
-    lines = bed.kubectl("-n", namespace, "logs", "files").splitlines()
-    begun = [int(line.partition("bytes=")[2].rstrip("-") or 0) for line in lines if line.startswith("asked True")]
-    assert len(begun) >= WEIGHTS.stat().st_size // (DROP_BYTES + BYTES_A_SECOND), "it broke off"
-    assert begun[0] == 0
-    assert all(later > earlier for earlier, later in pairwise(begun)), "each connection brought the next piece"
+    pieces = begun(bed, namespace)
+    assert len(pieces) >= WEIGHTS.stat().st_size // (DROP_BYTES + BYTES_A_SECOND), "it broke off"
+    assert pieces[0] == 0
+    assert all(later > earlier for earlier, later in pairwise(pieces)), "each connection brought the next piece"
 
 
 def downloading(bed: Bed, namespace: str) -> str:
@@ -191,3 +190,30 @@ def retry(bed: Bed, namespace: str, source: dict[str, Any]) -> None:
     """A new model asks at once; the old one would in ten minutes."""
     bed.kubectl("-n", namespace, "delete", "smallmodel", "bot", "--wait=true", "--timeout=60s")
     bed.apply(model("bot", namespace, "", source=source))
+
+
+def begun(bed: Bed, namespace: str) -> list[int]:
+    """Where each connection that was let in began."""
+    lines = bed.kubectl("-n", namespace, "logs", "files").splitlines()
+    return [int(line.partition("bytes=")[2].rstrip("-") or 0) for line in lines if line.startswith("asked True")]
+
+
+def test_a_file_without_its_sum_is_fetched_once_frozen_and_served(
+    bed: Bed, namespace: str, trusting: None, files: str
+) -> None:
+    secret(bed, namespace, TOKEN)
+    source = {"uri": f"https://{files}/m.gguf", "allowMutable": True, "credentialsSecretRef": {"name": "hub"}}
+    bed.apply(model("bot", namespace, "", source=source))
+    ready = bed.ready("bot", namespace, 300)
+    frozen = ready["status"]["source"]
+    assert frozen["sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    assert ready["status"]["weights"]["folder"] == f"sha256-{frozen['sha256']}"
+    asked = begun(bed, namespace)
+    assert asked[0] == 0
+    assert all(later > earlier for earlier, later in pairwise(asked)), "in one piece, and once"
+    bed.kubectl("-n", SYSTEM, "rollout", "restart", OPERATOR)
+    bed.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
+    bed.apply(model("bot", namespace, "", source=source, engine={"contextSize": 256}))
+    again = bed.ready("bot", namespace, 120)
+    assert again["status"]["source"] == frozen
+    assert begun(bed, namespace) == asked, "neither a restart nor an edit asks anew"

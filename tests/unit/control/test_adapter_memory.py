@@ -126,3 +126,19 @@ def test_a_cluster_without_image_volumes_is_told() -> None:
     decision = world.step(wish("hr", source={"uri": "pvc://models/m.gguf"}))
     assert isinstance(decision.hold, Refused)
     assert (decision.hold.reason, "spec.adapters" in decision.hold.message) == (Reason.FEATURE_MISSING, True)
+
+
+def test_adapters_that_cannot_be_pulled_are_named() -> None:
+    world = Served()
+    world.step(wish("hr"))
+    (job,) = world.jobs()
+    said = f"failed to pull registry.test/a@sha256:{'b' * 64}: 403 Forbidden"
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": said}}
+    labels = {**job["metadata"]["labels"], "batch.kubernetes.io/job-name": job["metadata"]["name"]}
+    pod = {"metadata": {"name": "p", "labels": labels}, "status": {"containerStatuses": [{"state": waiting}]}}
+    world.snapshot = replace(world.snapshot, pods=(pod,))
+    hold = world.step(wish("hr")).hold
+    assert isinstance(hold, Refused)
+    assert (hold.reason, hold.condition) == (Reason.SOURCE_FORBIDDEN, Condition.FITS_MEMORY)
+    assert "The adapters cannot be pulled" in hold.message
+    assert "`spec.adapters`" in hold.message
