@@ -1,9 +1,14 @@
-"""`slm status`: how models stand, in one table, with the sentence that says what to do."""
+"""`slm status`: how models stand, in one table, with the sentence that says what to do.
+
+A model whose pods are well answers nobody while a ClusterBoundary stops inference, so both are read.
+"""
 
 import asyncio
 import json
 import time
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
 
 import aiohttp
 import yaml
@@ -12,6 +17,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from smallmodel_operator.api.names import BOUNDARY
+from smallmodel_operator.boundary.stops import Stop, over, refused, stops
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.units import human
@@ -19,6 +26,35 @@ from smallmodel_operator.weights.progress import in_words
 
 POLL_SECONDS = 0.5
 BAR_WIDTH = 20
+FORBIDDEN: Final = 403
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One reading: models, and what stops inference. `unknown`: why the latter could not be read; empty: it was."""
+
+    models: list[dict[str, Any]]
+    stops: list[Stop]
+    unknown: str = ""
+
+    def refused(self, model: dict[str, Any]) -> str:
+        """Why gateways refuse what is asked of it; empty: they do not."""
+        return refused(over(self.stops, str(model["metadata"].get("namespace", ""))))
+
+    def ready(self, model: dict[str, Any]) -> bool:
+        """Is a request sent now answered?"""
+        return _condition(model, "Ready").get("status") == "True" and not self.refused(model)
+
+    def sentence(self, model: dict[str, Any]) -> str:
+        """What to do about it."""
+        why = self.refused(model)
+        if why and _condition(model, "Ready").get("status") == "True":
+            return why
+        return "; ".join(text for text in (_sentence(model), why) if text)
+
+    @property
+    def all_ready(self) -> bool:
+        return bool(self.models) and all(map(self.ready, self.models))
 
 
 async def show(name: str, namespace: str | None, output: str, wait: int, *, watch: bool = False) -> int:
@@ -31,24 +67,34 @@ async def show(name: str, namespace: str | None, output: str, wait: int, *, watc
     except NoCluster as error:
         return _failed(str(error))
     try:
-        models = await (_watch if watch else _wait)(client, name, namespace, wait)
+        shown = await (_watch if watch else _wait)(client, name, namespace, wait)
     except ApiError as error:
         return _failed(error.message)
     except (aiohttp.ClientError, TimeoutError) as error:
         return _failed(f"the API server does not answer: {str(error) or 'time is up'}")
     finally:
         await client.close()
+    models = shown.models
     if output == "json":
         print(json.dumps(models, indent=2))
     elif output == "yaml":
         print(yaml.safe_dump(models, sort_keys=False), end="")
     elif models and not watch:
-        Console().print(_table(models, everywhere=namespace is None))
+        Console().print(_table(shown, everywhere=namespace is None))
+    if output in ("json", "yaml"):  # the objects are as the API server has them: what stops them is in none
+        _tell({why for why in map(shown.refused, models) if why})
+    if shown.unknown:
+        _tell([f"Whether inference is stopped cannot be said: {shown.unknown}"])
     if not models:
         where = "this cluster" if namespace is None else f"namespace {namespace!r}"
         hint = "apply one (examples/01-first-model)" if namespace is None else "`-n NAMESPACE` names another, `-A` all"
         return _failed(f"There is no SmallModel in {where}: {hint}.")
-    return 0 if models and all(_condition(m, "Ready").get("status") == "True" for m in models) else 1
+    return 0 if shown.all_ready else 1
+
+
+def _tell(sentences: Iterable[str]) -> None:
+    for sentence in sorted(sentences):
+        Console(stderr=True).print(sentence, markup=False)
 
 
 def _failed(message: str) -> int:
@@ -56,47 +102,52 @@ def _failed(message: str) -> int:
     return 1
 
 
-async def _wait(client: Client, name: str, namespace: str | None, seconds: int) -> list[dict[str, Any]]:
+async def _wait(client: Client, name: str, namespace: str | None, seconds: int) -> Shown:
     end, told = time.monotonic() + seconds, ""
     while True:
-        models = await _read(client, name, namespace)
-        open_models = [m for m in models if _condition(m, "Ready").get("status") != "True"]
+        shown = await _read(client, name, namespace)
+        open_models = [m for m in shown.models if not shown.ready(m)]
         if not open_models or time.monotonic() >= end:
-            return models
-        said = "; ".join(f"{m['metadata']['name']}: {_sentence(m)}" for m in open_models)
+            return shown
+        said = "; ".join(f"{m['metadata']['name']}: {shown.sentence(m)}" for m in open_models)
         if said != told:
             Console(stderr=True).print(said, markup=False)
             told = said
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _watch(client: Client, name: str, namespace: str | None, seconds: int) -> list[dict[str, Any]]:
+async def _watch(client: Client, name: str, namespace: str | None, seconds: int) -> Shown:
     """On a terminal in place; elsewhere each state once, below the one before."""
     end = time.monotonic() + seconds if seconds else float("inf")
     console, told = Console(), ""
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
-            models = await _read(client, name, namespace)
-            seen = json.dumps([(m["metadata"]["name"], m.get("status")) for m in models])
-            if models and seen != told:
-                table, told = _table(models, everywhere=namespace is None), seen
+            shown = await _read(client, name, namespace)
+            seen = json.dumps([(m["metadata"]["name"], m.get("status"), shown.refused(m)) for m in shown.models])
+            if shown.models and seen != told:
+                table, told = _table(shown, everywhere=namespace is None), seen
                 if console.is_terminal:
                     live.update(table, refresh=True)
                 else:
                     console.print(table)
-            ready = bool(models) and all(_condition(m, "Ready").get("status") == "True" for m in models)
-            if ready or time.monotonic() >= end:
-                return models
+            if shown.all_ready or time.monotonic() >= end:
+                return shown
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _read(client: Client, name: str, namespace: str | None) -> list[dict[str, Any]]:
+async def _read(client: Client, name: str, namespace: str | None) -> Shown:
     if not name:
-        return await client.list("SmallModel", namespace)
-    model = await client.get("SmallModel", name, namespace)
-    if model is None:
+        models = await client.list("SmallModel", namespace)
+    elif model := await client.get("SmallModel", name, namespace):
+        models = [model]
+    else:
         raise ApiError(404, "NotFound", f"SmallModel {name!r} does not exist in namespace {namespace!r}")
-    return [model]
+    try:
+        return Shown(models, stops(await client.get("ClusterBoundary", BOUNDARY) or {}))
+    except ApiError as error:  # who may see models may not see this in every cluster
+        if error.status != FORBIDDEN:
+            raise
+        return Shown(models, [], f"{error.message}; ClusterRole smallmodel-view gives the right.")
 
 
 def _condition(model: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -130,9 +181,9 @@ def _frozen(status: dict[str, Any]) -> str:
     return commit or str(said.get("sha256", ""))[:12]
 
 
-def _table(models: list[dict[str, Any]], *, everywhere: bool) -> Table:
-    downloads = any((m.get("status") or {}).get("download") for m in models)
-    frozen = any(_frozen(m.get("status") or {}) for m in models)
+def _table(shown: Shown, *, everywhere: bool) -> Table:
+    downloads = any((m.get("status") or {}).get("download") for m in shown.models)
+    frozen = any(_frozen(m.get("status") or {}) for m in shown.models)
     table = Table(box=None, pad_edge=False)
     for column in (
         *(["NAMESPACE"] if everywhere else []),
@@ -147,9 +198,11 @@ def _table(models: list[dict[str, Any]], *, everywhere: bool) -> Table:
         "MESSAGE",
     ):
         table.add_column(column, overflow="fold")
-    for model in models:
+    for model in shown.models:
         status = model.get("status") or {}
         ready = _condition(model, "Ready")
+        if ready.get("status") == "True" and shown.refused(model):
+            ready = {"status": "False", "reason": "InferenceStopped"}
         memory = (status.get("memory") or {}).get("requestedBytes", 0)
         table.add_row(
             *([model["metadata"]["namespace"]] if everywhere else []),
@@ -161,6 +214,6 @@ def _table(models: list[dict[str, Any]], *, everywhere: bool) -> Table:
             human(memory) if memory else "",
             *([_frozen(status)] if frozen else []),
             *([_progress(status)] if downloads else []),
-            _sentence(model),
+            shown.sentence(model),
         )
     return table

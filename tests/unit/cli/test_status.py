@@ -167,3 +167,81 @@ async def test_watch_ends_when_the_time_is_over(connected: FakeApiServer, monkey
     monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     place(connected, "a", "False", "downloading")
     assert await show("", "support", "table", 1, watch=True) == 1
+
+
+def stop(api: FakeApiServer, **spec: Any) -> None:
+    body = {"apiVersion": "smallmodel.dev/v1alpha1", "kind": "ClusterBoundary", "metadata": {"name": "cluster"}}
+    api.put({**body, "spec": spec})
+
+
+async def test_a_model_whose_inference_is_stopped_is_not_ready_and_says_by_whom_and_the_undo(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pods are well, so its own status says Ready; whoever asks it gets 503."""
+    monkeypatch.setenv("COLUMNS", "300")
+    place(connected, "a", "True", "1 of 1 replicas ready", readyReplicas=1)
+    stop(connected, inference="Stopped", reason="ticket 7, j.doe")
+    assert await show("", "support", "table", 0) == 1
+    out = capsys.readouterr().out
+    assert "InferenceStopped" in out
+    assert "inference is stopped in the whole cluster (ticket 7, j.doe)" in out
+    assert "`slm boundary unseal --all` allows it again" in out
+    assert "1 of 1 replicas ready" not in out
+
+
+async def test_a_stop_of_another_namespace_is_none_of_its_business(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    place(connected, "a", "True", "1 of 1")
+    stop(connected, namespaces=[{"name": "legal", "inference": "Stopped", "reason": "leak"}])
+    assert await show("", "support", "table", 0) == 0
+    assert "stopped" not in capsys.readouterr().out
+    stop(connected, namespaces=[{"name": "support", "inference": "Stopped", "reason": "leak"}])
+    assert await show("", "support", "table", 0) == 1
+    assert "`slm boundary unseal --namespace support`" in capsys.readouterr().out
+
+
+async def test_what_is_wrong_with_a_stopped_model_is_said_too(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    place(connected, "a", "False", "no such profile")
+    stop(connected, inference="Stopped")
+    assert await show("", "support", "table", 0) == 1
+    assert "no such profile; inference is stopped in the whole cluster" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+async def test_for_programs_the_objects_stay_as_they_are_and_the_stop_is_told_beside_them(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    place(connected, "a", "True", "1 of 1")
+    stop(connected, inference="Stopped")
+    assert await show("", "support", output, 0) == 1
+    said = capsys.readouterr()
+    assert "unseal --all" not in said.out
+    assert "inference is stopped in the whole cluster" in " ".join(said.err.split())
+
+
+async def test_who_may_not_read_the_boundary_is_told_that_a_stop_would_not_be_seen(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place(connected, "a", "True", "1 of 1")
+    connected.refuse("GET", "clusterboundaries", 403, "Forbidden", "you may not")
+    assert await show("", "support", "table", 0) == 0
+    assert "Whether inference is stopped cannot be said: you may not" in " ".join(capsys.readouterr().err.split())
+
+
+async def test_waiting_ends_when_inference_is_allowed_again(
+    connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    place(connected, "a", "True", "1 of 1")
+    stop(connected, inference="Stopped")
+    waiting = asyncio.create_task(show("a", "support", "json", 10))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    stop(connected, inference="Allowed")
+    async with asyncio.timeout(5):
+        assert await waiting == 0
