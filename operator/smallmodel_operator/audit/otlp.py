@@ -2,7 +2,8 @@
 
 The OpenTelemetry Collector's `otlpjsonfile` receiver reads such lines. Names of attributes are those of the records:
 OpenTelemetry's GenAI names where it has one, ours (`slm.…`) otherwise. So that each can be checked against the chain it
-came from, its number and hashes are among them.
+came from, its number and hashes are among them. In this form nobody can compute the hash again, so a record that is not
+what was written says it itself: `slm.record.intact` is false, and it is an error.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +42,7 @@ def log_record(record: Record) -> dict[str, Any]:
     body = record.body
     left_out = _LEFT_OUT | (_SIGNED if record.kind in (Kind.ANSWER, Kind.IN_FORCE) else frozenset())
     named = {_PLACE.get(name, name): value for name, value in body.items() if name not in left_out}
-    named["slm.record.hash"] = record.hash
+    named |= {"slm.record.hash": record.hash, "slm.record.intact": record.intact}
     if record.kind == Kind.ANSWER and "gen_ai.operation.name" in body:
         named["gen_ai.provider.name"] = PROVIDER
     number, word = _severity(record)
@@ -58,6 +59,8 @@ def log_record(record: Record) -> dict[str, Any]:
 
 def _severity(record: Record) -> tuple[int, str]:
     """Of answers by their status; 0: the caller left."""
+    if not record.intact:
+        return _ERROR
     status = record.body.get("http.response.status_code")
     if not isinstance(status, int) or 0 < status < 400:
         return _INFO

@@ -61,7 +61,11 @@ def audit_export(
         str, typer.Option("--format", help="jsonl: records as they stand; otlp: OpenTelemetry log records.")
     ] = "jsonl",
 ) -> None:
-    """Write JSON lines: the whole chain as it stands, or the answers that are asked for."""
+    """Write JSON lines: the whole chain as it stands, or the answers that are asked for.
+
+    Exit code 1: among what was read are records that are not what was written (they are exported as they stand, and
+    named on standard error), 2: something cannot be read.
+    """
     from smallmodel_operator.cli.audit_export import export
 
     raise typer.Exit(export(files, since, until, target, form))

@@ -70,11 +70,19 @@ class Chain:
         Raises:
             NoRecords: a segment cannot be read.
         """
+        return ((record, line) for record, line, _ in self.placed(read_up))
+
+    def placed(self, read_up: Callable[[Path], None] = lambda _: None) -> Iterator[tuple[Record | None, bytes, str]]:
+        """The same, each with its file and line in words.
+
+        Raises:
+            NoRecords: a segment cannot be read.
+        """
         for path in self.segments:
             try:
                 with opened(path) as file:
-                    for line in lines_of(file):
-                        yield _record(line), line
+                    for number, line in enumerate(lines_of(file), start=1):
+                        yield _record(line), line, f"{path}:{number}"
             except OSError as error:
                 raise NoRecords(f"{path} cannot be read: {why(error)}.") from None
             read_up(path)

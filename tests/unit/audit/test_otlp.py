@@ -32,6 +32,7 @@ def test_an_answer() -> None:
         "slm.record.seq": {"intValue": "7"},
         "slm.record.prev": {"stringValue": ORIGIN},
         "slm.record.hash": {"stringValue": answer.hash},
+        "slm.record.intact": {"boolValue": True},
     }
 
 

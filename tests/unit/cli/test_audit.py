@@ -295,13 +295,47 @@ def test_a_segment_that_cannot_be_read_is_named(made: Fixture, tmp_path: Path) -
     assert "unreadable: it cannot be read: Too many levels" in words(done)
 
 
-def test_an_export_says_what_is_damaged(made: Fixture, tmp_path: Path) -> None:
+def test_an_export_of_damaged_records_writes_what_stands_there_names_it_and_fails(
+    made: Fixture, tmp_path: Path
+) -> None:
     path = made.segments[0]
     path.write_bytes(path.read_bytes().replace(b"request-2", b"request-x", 1) + b"no record\n")
+    place = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if "request-x" in text)
     done = run("export", tmp_path)
     assert done.exit_code == 1
-    assert "1 line(s) are no records and were left out, 1 record(s) are not what was written" in words(done)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        json.loads(line) for p in made.segments for line in p.read_text().splitlines() if line != "no record"
+    ]
+    assert f"{path}:{place} (record {place}) is not what was written: exported as it stands" in words(done)
+    assert f"{path}:{len(path.read_bytes().splitlines())} is no record: left out" in words(done)
+    assert "damaged records: 1 not what was written, 1 line(s) no records" in words(done)
     assert "IS NOT what was written" in run("tail", "-n", "30", made.segments[0]).output
+
+
+def test_an_export_of_others_than_the_damaged_ones_fails_too(made: Fixture, tmp_path: Path) -> None:
+    """What was changed may be what they are chosen by: here an answer was moved into another namespace."""
+    path = made.segments[0]
+    path.write_bytes(path.read_bytes().replace(b'"support/bot"', b'"supporx/bot"', 1))
+    done = run("export", "--target", "support", tmp_path)
+    assert done.exit_code == 1
+    assert len(done.stdout.splitlines()) == 19
+    assert "is not what was written" in words(done)
+    done = run("export", "--target", "nobody", tmp_path)
+    assert (done.exit_code, done.stdout) == (1, "")
+
+
+def test_opentelemetry_is_told_which_record_is_not_what_was_written(made: Fixture, tmp_path: Path) -> None:
+    path = made.segments[0]
+    path.write_bytes(path.read_bytes().replace(b"request-2", b"request-x", 1))
+    done = run("export", "--format", "otlp", tmp_path)
+    assert done.exit_code == 1
+    found = [
+        ({a["key"]: a["value"] for a in record["attributes"]}, record["severityText"])
+        for line in done.stdout.splitlines()
+        for record in json.loads(line)["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    ]
+    bad = [(a["request.id"], severity) for a, severity in found if a["slm.record.intact"] != {"boolValue": True}]
+    assert bad == [({"stringValue": "request-x"}, "ERROR")]
 
 
 def test_records_of_another_shape_do_not_end_a_check(made: Fixture, tmp_path: Path) -> None:
