@@ -27,7 +27,10 @@ def audit_verify(
         str, typer.Option(help="What an earlier `verify -o json` printed: older files put in the place of newer ones.")
     ] = "",
     part: Annotated[
-        bool, typer.Option("--part", help="Only a piece of a chain is here: do not check its ends.")
+        bool,
+        typer.Option(
+            "--part", help="Only a piece of a chain is here: do not check its ends. One with gaps ends with 1."
+        ),
     ] = False,
     output: Output = "table",
 ) -> None:

@@ -64,6 +64,11 @@ class Chain:
     segments: tuple[Path, ...]
     searched: bool = False
 
+    @property
+    def place(self) -> Path:
+        """What a person calls it: the file, where one was named."""
+        return self.segments[0] if len(self.segments) == 1 and not self.searched else self.folder
+
     def records(self, read_up: Callable[[Path], None] = lambda _: None) -> Iterator[tuple[Record | None, bytes]]:
         """Each line; None: it is no record. `read_up` is told of each segment when it is done.
 

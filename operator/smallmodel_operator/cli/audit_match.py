@@ -14,9 +14,10 @@ from rich.console import Console
 from smallmodel_operator.api.names import GATEWAY_KEYS
 from smallmodel_operator.audit.record import Record
 from smallmodel_operator.audit.request import Judged, RequestKey, Stamp, Verdict, judge, stamp_of
-from smallmodel_operator.cli.audit import failed, plain
+from smallmodel_operator.cli.audit import failed
 from smallmodel_operator.cli.audit_files import NoRecords, opened, why
 from smallmodel_operator.cli.audit_show import NotOne, Shown, one_request
+from smallmodel_operator.cli.audit_words import plain
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.keys import ENGINE_MASTER

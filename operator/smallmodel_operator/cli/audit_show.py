@@ -12,8 +12,9 @@ from rich.text import Text
 
 from smallmodel_operator.audit.policies import POLICY
 from smallmodel_operator.audit.record import Kind, Record
-from smallmodel_operator.cli.audit import FAULTY, failed, plain
+from smallmodel_operator.cli.audit import FAULTY, failed
 from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains, progress
+from smallmodel_operator.cli.audit_words import plain
 
 MOST: Final = 10
 """Requests that are listed when several may be meant."""

@@ -11,8 +11,9 @@ from typing import Final
 import yaml
 
 from smallmodel_operator.audit.record import Kind, Record, read
-from smallmodel_operator.cli.audit import SAID, failed, plain
+from smallmodel_operator.cli.audit import failed
 from smallmodel_operator.cli.audit_files import NoRecords, chains, opened, why
+from smallmodel_operator.cli.audit_words import SAID, plain
 
 FOLLOW_SECONDS: Final = 0.5
 LEAST_SEGMENTS: Final = 2

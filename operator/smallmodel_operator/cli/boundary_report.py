@@ -24,8 +24,9 @@ from smallmodel_operator.audit.record import Record
 from smallmodel_operator.audit.sign import KEY, Signer, signed
 from smallmodel_operator.audit.verify import Verifier
 from smallmodel_operator.boundary.controls import CONTROLS
-from smallmodel_operator.cli.audit import failed, plain, public_keys, through
+from smallmodel_operator.cli.audit import failed, public_keys, through
 from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains
+from smallmodel_operator.cli.audit_words import plain
 
 WRONG = 1
 SHARES: Final = (("proven", "proven"), ("not_proven", "not enforced"), ("unknown", "unknown"))

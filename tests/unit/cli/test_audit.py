@@ -338,6 +338,86 @@ def test_opentelemetry_is_told_which_record_is_not_what_was_written(made: Fixtur
     assert bad == [({"stringValue": "request-x"}, "ERROR")]
 
 
+def exported(tmp_path: Path, *arguments: object) -> Path:
+    """An export in a folder of its own."""
+    (tmp_path / "elsewhere").mkdir(exist_ok=True)
+    path = tmp_path / "elsewhere" / "chain.jsonl"
+    path.write_bytes(run("export", *arguments).stdout_bytes)
+    return path
+
+
+def test_a_filtered_export_is_called_one_with_what_it_proves(tmp_path: Path) -> None:
+    """Gaps are what an export that chooses looks like, and what one looks like from which somebody took records."""
+    (tmp_path / "gateway-0").mkdir()
+    made = Fixture(tmp_path / "gateway-0")
+    for target in ("support/bot", "legal/bot", "support/bot"):
+        made.answer(4, **{"slm.target": target})
+        made.read()
+    made.stop()
+    path = exported(tmp_path, "--target", "support", tmp_path)
+    done = run("verify", "--part", path)
+    assert done.exit_code == 1, "nobody can prove from it that nothing is missing"
+    assert f"{path}: a part with gaps, each record fits its own hash: records" in words(done)
+    assert "8 of them answers" in words(done)
+    assert "so it is where `slm audit export` was told to choose" in words(done)
+    assert "proven: that 8 of its 8 records were written by who has the key below" in words(done), (
+        "a commit's last one is signed"
+    )
+    assert "not proven: that none was left out" in words(done)
+    assert "FAULT" not in done.output
+    (value,) = json.loads(run("verify", "--part", "-o", "json", path).output)
+    assert value["part"] == {"records": 8, "proven": 8, "gaps": 1, "absent": 4}
+    assert not value["intact"]
+
+
+def test_records_that_stand_alone_are_not_proven(made: Fixture, tmp_path: Path) -> None:
+    path = exported(tmp_path, tmp_path)
+    text = path.read_bytes().splitlines(keepends=True)
+    alone = [n for n, line in enumerate(text) if b'"commit"' not in line]
+    path.write_bytes(b"".join(text[n] for n in alone[::2]))
+    (value,) = json.loads(run("verify", "--part", "-o", "json", path).output)
+    assert value["part"]["records"] == len(alone[::2])
+    assert value["part"]["proven"] == 0
+    assert f"the other {len(alone[::2])} are a gateway's: they fit the hash they give themselves" in words(
+        run("verify", "--part", path)
+    )
+    assert "proven: of no record that a gateway wrote it" in words(run("verify", "--part", path))
+
+
+def test_what_was_changed_in_a_filtered_export_is_a_fault(made: Fixture, tmp_path: Path) -> None:
+    path = exported(tmp_path, "--target", "support", tmp_path)
+    text = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([text[0], text[5], text[9].replace(b"request-10", b"request-x0"), *text[15:]]))
+    done = run("verify", "--part", path)
+    assert done.exit_code == 1
+    assert f"{path}: 1 FAULT(S) in a part with gaps" in words(done)
+    assert "chain.jsonl:3: record" in words(done)
+
+
+def test_a_part_without_gaps_is_intact_and_counts_what_is_proven(made: Fixture, tmp_path: Path) -> None:
+    path = exported(tmp_path, tmp_path)
+    done = run("verify", "--part", path)
+    assert done.exit_code == 0
+    assert f"{path} of gateway-0: intact: records 1 to" in words(done)
+    (value,) = json.loads(run("verify", "--part", "-o", "json", path).output)
+    assert value["part"] == {"records": len(made.records), "proven": len(made.records), "gaps": 0, "absent": 0}
+    text = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(text[:3]))
+    (value,) = json.loads(run("verify", "--part", "--key", "00" * 32, "-o", "json", path).output)
+    assert value["part"]["proven"] == 0, "not with a key nobody knows"
+
+
+def test_two_gateways_in_one_file_are_not_called_forged_without_a_word(made: Fixture, tmp_path: Path) -> None:
+    (tmp_path / "gateway-1").mkdir()
+    other = Fixture(tmp_path / "gateway-1")
+    other.answer(2)
+    other.read()
+    other.stop()
+    done = run("verify", "--part", exported(tmp_path, tmp_path))
+    assert done.exit_code == 1
+    assert "numbers that begin anew may be another gateway's: export each gateway's records" in words(done)
+
+
 def test_records_of_another_shape_do_not_end_a_check(made: Fixture, tmp_path: Path) -> None:
     """Somebody with a key of his own can sign anything."""
     made.start()
