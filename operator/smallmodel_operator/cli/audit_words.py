@@ -107,11 +107,13 @@ def in_force(body: Mapping[str, Any]) -> str:
 def enforced(body: Mapping[str, Any]) -> str:
     """What the canary found, in one line."""
     since, until = body.get("since"), body.get("until")
+    # Gateways of an earlier release recorded the run, where it was before they were told of it.
+    seen = f"seen until {until}" if str(until) >= str(since) else f"seen at {until}"
     if body.get("status") == "True":
-        return f"policies enforced from {since} on, seen until {until}"
+        return f"policies enforced from {since} on, {seen}"
     why = "; ".join(map(str, body.get("through") or ())) or f"{body.get('reason')}: {body.get('message')}"
     if body.get("status") == "False":
-        return f"policies NOT enforced from {since} on, seen until {until}: {why}"
+        return f"policies NOT enforced from {since} on, {seen}: {why}"
     return f"whether policies are enforced is unknown from {since} on: {why}"
 
 

@@ -184,6 +184,17 @@ def test_tail_and_verify_say_when_inference_was_stopped(made: Fixture, tmp_path:
     assert run("verify", tmp_path).exit_code == 0
 
 
+def test_a_finding_of_an_earlier_release_does_not_end_before_it_begins(made: Fixture, tmp_path: Path) -> None:
+    made.start()
+    times = {"since": "2026-11-21T03:58:00Z", "until": "2026-11-21T03:53:00Z"}
+    made.recorder.note("enforcement", status="True", reason="R", message="m", through=[], **times)
+    made.recorder.commit()
+    made.stop()
+    output = run("tail", tmp_path).output
+    assert "policies enforced from 2026-11-21T03:58:00Z on, seen at 2026-11-21T03:53:00Z" in output
+    assert "until" not in output
+
+
 def test_tail_follows(made: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made.start()
     turns = iter(range(3))

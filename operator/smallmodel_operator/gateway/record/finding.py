@@ -74,13 +74,23 @@ def changes(last: Recorded, said: Said) -> bool:
 
 
 def begins(last: Recorded | None, said: Said, now: datetime) -> datetime:
-    """From when on a finding counts: never from before nothing was known."""
+    """From when on a finding counts: never from before nothing was known, nor from before another one was shown.
+
+    Its transition is when it was written down. The run that showed it was before that: moments, or, where the
+    ClusterBoundary is new, up to a whole interval.
+    """
     since = said.since or said.probed or now
-    if last is None or said.status == UNKNOWN:
+    if said.status == UNKNOWN:
         return since
+    shown = min(since, said.probed or since)
+    if last is None:
+        return shown
     if last.said.status == UNKNOWN:
-        return since if since > last.since else said.probed or now
-    return max(since, last.said.probed or since) if last.said.status == said.status else since
+        return shown if shown > last.since else said.probed or now
+    before = last.said.probed or since
+    if last.said.status == said.status:
+        return max(shown, before)
+    return shown if shown > before else since
 
 
 def body(last: Recorded | None, new: Recorded) -> dict[str, Any]:
@@ -88,8 +98,8 @@ def body(last: Recorded | None, new: Recorded) -> dict[str, Any]:
     said = new.said
     value: dict[str, Any] = {"status": said.status, "reason": said.reason, "message": said.message}
     value |= {"through": list(said.through), "since": _text(new.since)}
-    if said.status != UNKNOWN:
-        value["until"] = _text(said.probed)
+    if said.status != UNKNOWN and said.probed is not None:
+        value["until"] = _text(max(new.since, said.probed))
     if last is not None and last.said.status != UNKNOWN and last.said.probed is not None:
         value["before"] = {"status": last.said.status, "until": _text(last.said.probed)}
     return value

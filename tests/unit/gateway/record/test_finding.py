@@ -188,3 +188,38 @@ def test_two_changes_at_one_moment_are_both_recorded(chain: Chain) -> None:
     chain.look(said("True", NOON), NOON)
     chain.look(replace(said("True", NOON), reason="Other"), NOON)
     assert len(chain.records) == 2
+
+
+def test_of_a_boundary_that_is_new_the_finding_begins_with_the_run_that_showed_it(chain: Chain) -> None:
+    """The operator knew it already, and wrote it down as soon as there was where to: that is the transition."""
+    chain.look(said("True", NOON - HOUR, NOON), NOON)
+    assert chain.brief() == [("True", "11", "11", "")]
+    chain.look(said("True", NOON + DAY, NOON), NOON + DAY)
+    assert chain.brief()[-1] == ("True", "11", "36", "11")
+
+
+def test_a_run_is_over_before_it_is_written_down(chain: Chain) -> None:
+    late = timedelta(minutes=3)
+    chain.look(said("True", NOON), NOON)
+    chain.look(said("False", NOON + HOUR, NOON + HOUR + late, LEAK), NOON + HOUR + late)
+    assert chain.brief()[-1] == ("False", "13", "13", "12")
+
+
+def test_a_finding_that_ends_because_its_node_is_gone_is_not_undone_by_an_older_run(chain: Chain) -> None:
+    """Something got through on one node at two, all was well on another at one; the first is taken away at three."""
+    chain.look(said("True", NOON + HOUR, NOON + HOUR), NOON + HOUR)
+    chain.look(said("False", NOON + 2 * HOUR, NOON + 2 * HOUR, LEAK), NOON + 2 * HOUR)
+    chain.look(said("True", NOON + HOUR, NOON + 3 * HOUR), NOON + 3 * HOUR - timedelta(minutes=45))
+    assert chain.brief()[-1] == ("True", "15", "15", "14"), "no end before its beginning, and nothing proven by it"
+
+
+@pytest.mark.parametrize("minutes", range(-90, 91, 15))
+@pytest.mark.parametrize("before", ["True", "False", "Unknown", ""])
+@pytest.mark.parametrize("status", ["True", "False"])
+def test_no_finding_ends_before_it_begins(chain: Chain, status: str, before: str, minutes: int) -> None:
+    if before:
+        chain.look(said(before, NOON, NOON), NOON)
+    now = NOON + 2 * HOUR
+    chain.look(said(status, now, now + timedelta(minutes=minutes)), now + timedelta(minutes=1))
+    assert all(record.get("until", record["since"]) >= record["since"] for record in chain.records)
+    assert chain.records
