@@ -16,6 +16,7 @@ from rich.console import Console
 from smallmodel_operator.api.names import ANNOTATION_PROVE, API_VERSION, BOUNDARY
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.boundary.seal import ALLOWED, STOPPED, Boundary, edited
+from smallmodel_operator.boundary.stops import Stop, over, stops
 from smallmodel_operator.cli.boundary_confirm import (
     KIND,
     Asked,
@@ -86,17 +87,28 @@ async def change(wish: Wish, output: str, waiting: Waiting) -> int:
             )
         word = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}-{secrets.token_hex(4)}" if wish.prove else ""
         obj = await _write(client, wish, word)
-        asked = Asked(int(obj["metadata"]["generation"]), word, time.monotonic(), waiting)
+        left = stops(obj)
+        asked = Asked(int(obj["metadata"]["generation"]), word, time.monotonic(), waiting, tuple(left))
         if output != "json":
             print(f"ClusterBoundary {BOUNDARY}, generation {asked.generation}: {_said(obj)}")
         if wish.changes.get("inference") == STOPPED and (open_way := past_the_gateways(obj)):
             _warn(open_way)
         code = await confirmed(client, asked, as_json=output == "json")
-        if wish.prove and output != "json":
-            print(f"Inference was not stopped in {wish.where}: that takes --stop.")
+        for sentence in _after(wish, left) if output != "json" else ():
+            print(sentence)
         return code
 
     return await _with_client(work)
+
+
+def _after(wish: Wish, left: list[Stop]) -> list[str]:
+    """What somebody could take for done, and is not. `left`: what stops inference now."""
+    mine = over(left, wish.namespace) if wish.namespace else left
+    if wish.changes.get("inference") == ALLOWED:
+        return [f"Inference STAYS stopped {stop.words}: `{stop.undo}` allows it there." for stop in mine]
+    if wish.prove and not mine:
+        return [f"Inference was not stopped in {wish.where}: that takes --stop."]
+    return []
 
 
 async def show(output: str, namespace: str) -> int:

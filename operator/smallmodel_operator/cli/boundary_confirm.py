@@ -11,6 +11,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from smallmodel_operator.api.names import BOUNDARY, GATEWAY, SYSTEM_NAMESPACE
+from smallmodel_operator.boundary.stops import Stop
 from smallmodel_operator.cli.boundary_limits import ways_out
 from smallmodel_operator.cluster.client import Client
 
@@ -32,12 +33,13 @@ class Waiting:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What gateways have to say: this generation is in force, and, with a word, a proof that answers it. `began`: when
-    it was written (monotonic)."""
+    it was written (monotonic). `stops`: what stops inference by it."""
 
     generation: int
     word: str
     began: float
     waiting: Waiting
+    stops: tuple[Stop, ...] = ()
 
 
 class State(Enum):
@@ -143,7 +145,8 @@ def _dump(asked: Asked, heard: _Heard) -> None:
         found.append(
             {"name": name, "state": word.state.value, **({"why": word.why} if word.why else {}), **after, **said}
         )
-    whole = {"generation": asked.generation, "confirmed": not heard.others, "gateways": found}
+    stopped = [stop.dump() for stop in asked.stops]
+    whole = {"generation": asked.generation, "confirmed": not heard.others, "stopped": stopped, "gateways": found}
     print(json.dumps(whole | ({"asked": asked.word} if asked.word else {}), indent=2))
 
 

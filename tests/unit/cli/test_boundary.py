@@ -268,15 +268,48 @@ async def test_the_undo_leaves_what_somebody_else_stopped(
         assert await change(sealing("", stop=True, reason="drill"), "", Waiting()) == 0
         capsys.readouterr()
         assert await change(unsealing("", reason="drill over"), "", Waiting()) == 0
-        assert "inference is stopped in namespace crm (leak)" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "inference is stopped in namespace crm (leak)" in said
+        assert said.splitlines()[-1] == (
+            "Inference STAYS stopped in namespace crm (leak): `slm boundary unseal --namespace crm` allows it there."
+        )
         assert await change(unsealing("crm", reason=""), "", Waiting()) == 0
-    assert "inference is allowed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "inference is allowed" in said
+    assert "STAYS" not in said
     assert boundary(cluster)["spec"] == {
         "namespaces": [{"name": "crm", "external": "Denied", "inference": "Allowed"}],
         "external": "Denied",
         "inference": "Allowed",
         "reason": "drill over",
     }
+
+
+async def test_the_undo_of_a_namespace_says_that_the_cluster_is_still_stopped(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.answers["/api/v1/namespaces/hr"] = {"kind": "Namespace"}
+    async with obeying(cluster, *GATEWAYS):
+        for where in ("crm", "hr", ""):
+            assert await change(sealing(where, stop=True, reason="drill"), "", Waiting()) == 0
+        capsys.readouterr()
+        assert await change(unsealing("crm", reason=""), "", Waiting()) == 0, "it did what it was asked for"
+        said = capsys.readouterr().out
+        assert said.splitlines()[-1] == (
+            "Inference STAYS stopped in the whole cluster (drill): `slm boundary unseal --all` allows it there."
+        )
+        assert said.count("STAYS") == 1, "hr is none of its business"
+        assert await change(unsealing("crm", reason=""), "json", Waiting()) == 0
+    assert [stop["namespace"] for stop in json.loads(capsys.readouterr().out)["stopped"]] == ["", "hr"]
+
+
+async def test_a_seal_of_what_is_stopped_already_does_not_say_that_it_is_not(
+    cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with obeying(cluster, *GATEWAYS):
+        assert await change(sealing("", stop=True, reason="drill"), "", Waiting()) == 0
+        assert await change(sealing("crm", stop=False, reason=""), "", Waiting()) == 0
+    assert "was not stopped" not in capsys.readouterr().out
 
 
 async def test_a_write_that_meets_another_is_made_again(cluster: FakeApiServer) -> None:
