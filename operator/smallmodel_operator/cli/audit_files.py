@@ -104,6 +104,14 @@ class Chain:
         except ValueError as error:
             return str(error)
 
+    @property
+    def gateway(self) -> str:
+        """Whose it is: as its head says, else after the folder it lies in."""
+        head = self.head()
+        if isinstance(head, Head) and head.gateway:
+            return head.gateway
+        return self.folder.resolve().parent.name if self.folder.name == "audit" else self.folder.resolve().name
+
     def again(self) -> tuple[Path, ...]:
         """The segments there are by now: a chain in use grows."""
         return _segments(self.folder, os.listdir(self.folder)) if self.searched else self.segments

@@ -1,4 +1,7 @@
-"""`slm audit tail`: the last answers of chains, and those that come."""
+"""`slm audit tail`: the last answers of chains, and those that come.
+
+What concerns all gateways is told by each of them, in its own chain; so every line names its gateway.
+"""
 
 import json
 import sys
@@ -23,6 +26,10 @@ _ALL: Final = sys.maxsize
 """Index behind the end of every list."""
 
 
+Told = tuple[str, Record]
+"""A record and the gateway whose chain it is in."""
+
+
 def tail(names: list[str], number: int, follow: bool, output: str) -> int:
     """Print the last answers, and with `follow` those that come, until interrupted."""
     read_up_to: dict[Path, int] = {}
@@ -38,18 +45,19 @@ def tail(names: list[str], number: int, follow: bool, output: str) -> int:
     return 0
 
 
-def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Record]:
+def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Told]:
     """Answers, and notes with a sentence of their own, in the newest segments of each chain that were not read yet, by
     time."""
-    found = []
+    found: list[Told] = []
     for chain in chains(names):
+        gateway = chain.gateway
         for path in _newest(chain.segments):
             lines, read_up_to[path] = _more(path, read_up_to.get(path, 0))
             for line in lines:
                 with suppress(ValueError):
-                    found.append(read(line))
-    shown = (record for record in found if record.kind == Kind.ANSWER or str(record.body.get("event")) in SAID)
-    return sorted(shown, key=lambda record: str(record.body.get("time")))
+                    found.append((gateway, read(line)))
+    shown = (told for told in found if told[1].kind == Kind.ANSWER or str(told[1].body.get("event")) in SAID)
+    return sorted(shown, key=lambda told: str(told[1].body.get("time")))
 
 
 def _newest(paths: Sequence[Path]) -> list[Path]:
@@ -79,22 +87,24 @@ def _more(path: Path, since: int) -> tuple[list[bytes], int]:
     return data[:end].split(b"\n")[:-1], at + end
 
 
-def _print(records: list[Record], output: str) -> None:
-    for record in records:
+def _print(told: list[Told], output: str) -> None:
+    for gateway, record in told:
         body = record.body
+        value = {**body, "gateway": gateway, "hash": record.hash, "intact": record.intact}
         if output == "json":
-            print(json.dumps({**body, "hash": record.hash, "intact": record.intact}), flush=True)
+            print(json.dumps(value), flush=True)
             continue
         if output == "yaml":
-            print(yaml.safe_dump([{**body, "hash": record.hash, "intact": record.intact}]), end="", flush=True)
+            print(yaml.safe_dump([value]), end="", flush=True)
             continue
         edited = "" if record.intact else "  IS NOT what was written"
         if record.kind == Kind.NOTE:
-            print(plain(f"{body.get('time')}  {SAID[body['event']](body)}{edited}"), flush=True)
+            print(plain(f"{body.get('time')}  {gateway}  {SAID[body['event']](body)}{edited}"), flush=True)
             continue
         tokens = f"{body.get('gen_ai.usage.input_tokens', '-')}/{body.get('gen_ai.usage.output_tokens', '-')}"
         words = (
             str(body.get("time")),
+            gateway,
             str(body.get("http.response.status_code")),
             str(body.get("slm.target", "-")),
             str(body.get("slm.caller", "-")),

@@ -184,6 +184,26 @@ def test_tail_and_verify_say_when_inference_was_stopped(made: Fixture, tmp_path:
     assert run("verify", tmp_path).exit_code == 0
 
 
+def test_tail_names_the_gateway_of_each_line(made: Fixture, tmp_path: Path) -> None:
+    """What concerns all of them is told by each: without a name it looks like one thing that happened twice."""
+    (tmp_path / "gateway-1").mkdir()
+    other = Fixture(tmp_path / "gateway-1", gateway="pod-1")
+    other.answer(1)
+    other.read()
+    made.start()
+    for chain in (made, other):
+        chain.recorder.note("boundary", generation=3, inference="Allowed", reason="", namespaces={}, since="", cut=0)
+        chain.recorder.commit()
+        chain.stop()
+    lines = run("tail", "-n", "99", tmp_path).output.splitlines()
+    assert sorted(line.split()[1] for line in lines if "generation 3" in line) == ["gateway-0", "pod-1"]
+    assert [line.split()[1] for line in lines if line.endswith("request-1")] == ["gateway-0", "pod-1"]
+    values = [json.loads(line) for line in run("tail", "-n", "99", "-o", "json", tmp_path).output.splitlines()]
+    assert {value["gateway"] for value in values} == {"gateway-0", "pod-1"}
+    (other.audit / "head.json").unlink()
+    assert "gateway-1  ClusterBoundary" in run("tail", "-n", "99", tmp_path).output, "its folder is all that is left"
+
+
 def test_a_finding_of_an_earlier_release_does_not_end_before_it_begins(made: Fixture, tmp_path: Path) -> None:
     made.start()
     times = {"since": "2026-11-21T03:58:00Z", "until": "2026-11-21T03:53:00Z"}
