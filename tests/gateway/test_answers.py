@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from smallmodel_operator.core.keys import engine_key
 from smallmodel_operator.gateway.activate.queue import Outcome
 from smallmodel_operator.gateway.activate.refusal import refusal
 
+ROOT = Path(__file__).parents[2]
 CHAT = "/v1/chat/completions"
 ASK = {"model": "bot", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -149,7 +151,9 @@ def test_a_partners_key_opens_its_model_only(gateway: Gateway) -> None:
 
 def test_401_names_the_command(gateway: Gateway) -> None:
     answer = gateway.post(CHAT, ASK, host="bot.support.svc")
-    assert "kubectl -n support set env deployment/<app> --from=secret/bot-client" in answer.error["message"]
+    keys = "--keys=OPENAI_BASE_URL,OPENAI_API_KEY,MODEL"  # else kubectl brings in TYPE, HOST and the like, too
+    assert f"kubectl -n support set env deployment/<app> --from=secret/bot-client {keys} (or" in answer.error["message"]
+    assert keys in (ROOT / "docs/how-to/call-a-model.md").read_text()
     assert answer.headers["www-authenticate"] == "Bearer"
 
 

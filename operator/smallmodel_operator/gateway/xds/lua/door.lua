@@ -54,7 +54,7 @@ local function unauthorized(handle, cause, problem, namespace, name)
     cause = cause,
     code = "invalid_api_key",
     message = problem .. " Give the app the model's key: kubectl -n " .. where
-      .. " set env deployment/<app> --from=secret/" .. model .. "-client"
+      .. " set env deployment/<app> --from=secret/" .. model .. "-client --keys=OPENAI_BASE_URL,OPENAI_API_KEY,MODEL"
       .. " (or send a ServiceAccount token with audience smallmodel-gateway).",
     headers = { ["www-authenticate"] = "Bearer" },
   })
