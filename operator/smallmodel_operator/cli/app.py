@@ -23,6 +23,21 @@ Output = Annotated[str, typer.Option("--output", "-o", help="table, json or yaml
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def slm(
+    wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """What holds for all commands."""
+
+
 @app.command()
 def run() -> None:
     """Run the operator (in the cluster, or here with your KUBECONFIG). Settings: SLM_… variables."""

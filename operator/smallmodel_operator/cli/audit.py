@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from rich.console import Console
 
 from smallmodel_operator.audit.head import Head
 from smallmodel_operator.audit.part import Part
@@ -17,6 +16,7 @@ from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.verify import Verifier
 from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains, lines_of, opened, progress, why
 from smallmodel_operator.cli.audit_words import counted, plain, words
+from smallmodel_operator.cli.console import stderr
 
 FAULTY, UNUSABLE = 1, 2
 _KEY: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -145,5 +145,5 @@ def _noted(name: str) -> Noted:
 
 
 def failed(message: str, code: int = UNUSABLE) -> int:
-    Console(stderr=True).print(plain(message), style="red", markup=False, soft_wrap=True)
+    stderr().print(plain(message), style="red", markup=False, soft_wrap=True)
     return code

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from rich.console import Console
 
 from smallmodel_operator.api.names import GATEWAY_KEYS
 from smallmodel_operator.audit.record import Record
@@ -18,6 +17,7 @@ from smallmodel_operator.cli.audit import failed
 from smallmodel_operator.cli.audit_files import NoRecords, opened, why
 from smallmodel_operator.cli.audit_show import NotOne, Shown, one_request
 from smallmodel_operator.cli.audit_words import plain
+from smallmodel_operator.cli.console import stderr
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.keys import ENGINE_MASTER
@@ -153,7 +153,7 @@ async def export_key(namespace: str, generation: int, system: str) -> int:
     except NoKey as error:
         return failed(str(error))
     print(key.dump(), end="")
-    Console(stderr=True).print(
+    stderr().print(
         f"Key {key.name} of namespace {namespace}. Who has it and the records can try guesses of what was asked: "
         "keep it as you would keep the prompts.",
         markup=False,

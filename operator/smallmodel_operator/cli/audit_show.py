@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from smallmodel_operator.audit.record import Kind, Record
 from smallmodel_operator.cli.audit import FAULTY, failed
 from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains, progress
 from smallmodel_operator.cli.audit_words import plain
+from smallmodel_operator.cli.console import stdout
 
 MOST: Final = 10
 """Requests that are listed when several may be meant."""
@@ -117,7 +117,7 @@ def _table(values: Mapping[str, Any]) -> None:
     for name, value in sorted(values.items()):
         # No markup: what callers chose is among them.
         table.add_row(Text(plain(name)), Text(plain(json.dumps(value) if isinstance(value, dict) else str(value))))
-    Console().print(table)
+    stdout().print(table)
 
 
 def _value(item: Shown) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import aiohttp
 import yaml
-from rich.console import Console
 
 from smallmodel_operator.api.names import ANNOTATION_PROVE, API_VERSION, BOUNDARY
 from smallmodel_operator.boundary import enforcement
@@ -29,6 +28,7 @@ from smallmodel_operator.cli.boundary_confirm import (
     proven,
 )
 from smallmodel_operator.cli.boundary_limits import past_the_gateways
+from smallmodel_operator.cli.console import stderr
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 
@@ -244,4 +244,4 @@ def _words(error: Exception) -> str:
 
 
 def _warn(message: str) -> None:
-    Console(stderr=True).print(message, markup=False)
+    stderr().print(message, markup=False)

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from rich.console import Console
-
 from smallmodel_operator.api.names import BOUNDARY, GATEWAY, SYSTEM_NAMESPACE
 from smallmodel_operator.boundary.stops import Stop
 from smallmodel_operator.cli.boundary_limits import ways_out
+from smallmodel_operator.cli.console import stderr
 from smallmodel_operator.cluster.client import Client
 
 KIND: Final = "ClusterBoundary"
@@ -186,5 +185,5 @@ async def gateways(client: Client, namespace: str) -> list[str]:
 
 def failed(message: str) -> int:
     """Say what went wrong; exit code 1."""
-    Console(stderr=True).print(message, style="red", markup=False)
+    stderr().print(message, style="red", markup=False)
     return 1

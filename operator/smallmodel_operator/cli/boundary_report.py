@@ -27,6 +27,7 @@ from smallmodel_operator.boundary.controls import CONTROLS
 from smallmodel_operator.cli.audit import failed, public_keys, through
 from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains
 from smallmodel_operator.cli.audit_words import plain
+from smallmodel_operator.cli.console import stdout
 
 WRONG = 1
 SHARES: Final = (("proven", "proven"), ("not_proven", "not enforced"), ("unknown", "unknown"))
@@ -126,7 +127,7 @@ def _signer(path: Path) -> Signer:
 
 def _show(value: dict[str, Any]) -> None:
     good, sentence = summary.verdict(value)
-    console = Console()
+    console = stdout()
     console.print(sentence, style="green" if good else "red", markup=False)
     period, left = value["period"], value["left"]
     print(f"{period['since']} to before {period['until']} (UTC): {value['total']['requests']} requests")

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import aiohttp
 import yaml
-from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from smallmodel_operator.api.names import BOUNDARY
 from smallmodel_operator.boundary.stops import Stop, over, refused, stops
+from smallmodel_operator.cli.console import stderr, stdout
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.units import human
@@ -80,7 +80,7 @@ async def show(name: str, namespace: str | None, output: str, wait: int, *, watc
     elif output == "yaml":
         print(yaml.safe_dump(models, sort_keys=False), end="")
     elif models and not watch:
-        Console().print(_table(shown, everywhere=namespace is None))
+        stdout().print(_table(shown, everywhere=namespace is None))
     if output in ("json", "yaml"):  # the objects are as the API server has them: what stops them is in none
         _tell({why for why in map(shown.refused, models) if why})
     if shown.unknown:
@@ -94,11 +94,11 @@ async def show(name: str, namespace: str | None, output: str, wait: int, *, watc
 
 def _tell(sentences: Iterable[str]) -> None:
     for sentence in sorted(sentences):
-        Console(stderr=True).print(sentence, markup=False)
+        stderr().print(sentence, markup=False)
 
 
 def _failed(message: str) -> int:
-    Console(stderr=True).print(message, style="red", markup=False)
+    stderr().print(message, style="red", markup=False)
     return 1
 
 
@@ -111,7 +111,7 @@ async def _wait(client: Client, name: str, namespace: str | None, seconds: int) 
             return shown
         said = "; ".join(f"{m['metadata']['name']}: {shown.sentence(m)}" for m in open_models)
         if said != told:
-            Console(stderr=True).print(said, markup=False)
+            stderr().print(said, markup=False)
             told = said
         await asyncio.sleep(POLL_SECONDS)
 
@@ -119,7 +119,7 @@ async def _wait(client: Client, name: str, namespace: str | None, seconds: int) 
 async def _watch(client: Client, name: str, namespace: str | None, seconds: int) -> Shown:
     """On a terminal in place; elsewhere each state once, below the one before."""
     end = time.monotonic() + seconds if seconds else float("inf")
-    console, told = Console(), ""
+    console, told = stdout(), ""
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:
             shown = await _read(client, name, namespace)

@@ -17,6 +17,8 @@ def invoke(*arguments: str) -> tuple[int, str]:
 
 def test_version() -> None:
     assert invoke("version") == (0, f"{__version__}\n")
+    assert invoke("--version") == (0, f"{__version__}\n")
+    assert invoke("--version", "status") == (0, f"{__version__}\n"), "and nothing else is done"
 
 
 def test_help_names_every_command() -> None:

@@ -1,0 +1,21 @@
+"""Where commands write for people: folded to the width of a terminal, and as it is into a file or a pipe, where the
+next program searches, counts and compares lines.
+"""
+
+import sys
+from typing import Final
+
+from rich.console import Console
+
+UNFOLDED: Final = 100_000
+"""Columns that nothing we print has."""
+
+
+def stdout() -> Console:
+    """Of results."""
+    return Console(width=None if sys.stdout.isatty() else UNFOLDED)
+
+
+def stderr() -> Console:
+    """Of what is the matter."""
+    return Console(stderr=True, width=None if sys.stderr.isatty() else UNFOLDED)
