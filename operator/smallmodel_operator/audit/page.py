@@ -85,7 +85,7 @@ def _left(left: Mapping[str, Any]) -> list[str]:
             *found,
             f"<p>{_count(left['sent'])} requests went on, each to a model of this cluster. The addresses "
             "they went to were not compared with the cluster's networks: make the report with <code>--inside</code> "
-            "to have that.</p>",
+            "to have that (<code>slm boundary networks</code> prints it).</p>",
         ]
     sent, networks = _count(left["sent"]), f"<code>{_text(', '.join(left['inside']))}</code>"
     if not left["requests"]:

@@ -98,7 +98,7 @@ async def change(wish: Wish, output: str, waiting: Waiting) -> int:
             print(sentence)
         return code
 
-    return await _with_client(work)
+    return await with_client(work)
 
 
 def _after(wish: Wish, left: list[Stop]) -> list[str]:
@@ -129,7 +129,7 @@ async def show(output: str, namespace: str) -> int:
             _describe(obj, names, late, entries, generation)
         return 1 if late or not names else 0
 
-    return await _with_client(work)
+    return await with_client(work)
 
 
 def _describe(
@@ -216,7 +216,8 @@ def _object(spec: Mapping[str, Any], marks: Mapping[str, str] | None = None) -> 
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": meta, "spec": dict(spec)}
 
 
-async def _with_client(work: "Callable[[Client], Any]") -> int:
+async def with_client(work: "Callable[[Client], Any]") -> int:
+    """What it gives; 1, and why, where the cluster does not answer."""
     try:
         client = await Client.connect()
     except NoCluster as error:

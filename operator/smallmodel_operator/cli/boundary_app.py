@@ -91,7 +91,11 @@ def boundary_report(
         str, typer.Option(help="A time (UTC): 2026, 2026-Q4, 2026-11, 2026-11-21, or 2026-11-01..2026-11-15.")
     ],
     inside: Annotated[
-        list[str] | None, typer.Option(help="A network of the cluster's pods, like 10.244.0.0/16; as often as needed.")
+        list[str] | None,
+        typer.Option(
+            help="A network of the cluster's pods, like 10.244.0.0/16; as often as needed. "
+            "`slm boundary networks` prints them."
+        ),
     ] = None,
     key: Annotated[
         list[str] | None, typer.Option(help="Public key of a gateway, known from elsewhere; as often as needed.")
@@ -106,6 +110,14 @@ def boundary_report(
     from smallmodel_operator.cli.boundary_report import report
 
     raise typer.Exit(report(files, period, inside or [], key or [], sign_with, output))
+
+
+@boundary.command(name="networks")
+def boundary_networks() -> None:
+    """Print the networks of this cluster's pods as options for `report`. Exit code 1: the cluster does not say them."""
+    from smallmodel_operator.cli.boundary_networks import show
+
+    raise typer.Exit(asyncio.run(show()))
 
 
 @boundary.command(name="check-report")

@@ -87,7 +87,9 @@ def _json(path: Path) -> Any:
 
 def _network(text: str) -> IPv4Network | IPv6Network:
     if "/" not in text:
-        raise ValueError(f"--inside {text!r} is no network: give one like 10.244.0.0/16")
+        raise ValueError(
+            f"--inside {text!r} is no network: give one like 10.244.0.0/16, or what `slm boundary networks` prints"
+        )
     return ip_network(text)
 
 
@@ -131,8 +133,10 @@ def _show(value: dict[str, Any]) -> None:
     console.print(sentence, style="green" if good else "red", markup=False)
     period, left = value["period"], value["left"]
     print(f"{period['since']} to before {period['until']} (UTC): {value['total']['requests']} requests")
-    print(f"left the cluster: {left['requests']} requests, {left['bytes']} bytes" if left["judged"] else
-          "addresses not compared with the cluster's networks: give --inside")  # fmt: skip
+    if left["judged"]:
+        print(f"left the cluster: {left['requests']} requests, {left['bytes']} bytes")
+    else:
+        print("addresses not compared with the cluster's networks: give --inside (`slm boundary networks` prints it)")
     for item in left["destinations"]:
         print(f"  {item['address']}: {item['requests']} requests, {item['bytes']} bytes")
     _show_network(value)
