@@ -282,4 +282,7 @@ class Node:
             if time.monotonic() > end or process.pid_of("kubelet", self.folder) is None:
                 raise NotReady(f"the node did not become ready:\n{process.log_tail('kubelet', self.folder)}")
             time.sleep(0.2)
+        # As where Kubernetes hands the networks of pods out: `slm boundary networks` reads it. It can be set once.
+        pods = json.dumps({"spec": {"podCIDR": self.addresses.pods, "podCIDRs": [self.addresses.pods]}})
+        plane.kubectl("patch", "node", node_config.NODE, "--type=merge", "-p", pods)
         plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "default", "--timeout=30s")

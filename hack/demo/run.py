@@ -10,12 +10,13 @@ from typing import Any
 
 from hack.demo.ticker import working
 from hack.demo_model.questions import Question, twenty
-from hack.install.steps import Access, InstallError, say
+from hack.install.steps import ROOT, Access, InstallError, say
 
 NAMESPACE, MODEL, CLIENT = "support", "support", "demo-client"
 RIGHT = 18
 WAIT_SECONDS = 300
 ASK = Path(__file__).with_name("ask.py")
+BOUNDARY = ROOT / "examples" / "06-stop-inference" / "boundary.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,19 @@ def judge(questions: list[Question], answers: list[str]) -> int:
     return right
 
 
+def declare_boundary(access: Access) -> None:
+    """The cluster's boundary, as Git would own it: without one no record says whether the network enforces policies.
+
+    One that is there stays as it is: somebody who tries the kill switch may have stopped inference with it.
+    """
+    if not access.kubectl("get", "clusterboundary", "cluster", "--ignore-not-found", "-o=name").strip():
+        access.kubectl("apply", "--server-side", "-f", "-", stdin=BOUNDARY.read_text())
+
+
 def demo(access: Access, client_image: str, apply: Any) -> int:
     """Everything after the operator is installed; 0 when enough answers are right."""
-    say("[4/6] applying examples/01-first-model")
+    say("[4/6] applying examples/06-stop-inference/boundary.yaml, if there is no boundary, and examples/01-first-model")
+    declare_boundary(access)
     started = time.monotonic()
     apply()
     model = wait_ready(access, started)

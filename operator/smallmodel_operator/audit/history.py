@@ -16,7 +16,10 @@ from smallmodel_operator.audit.record import ENFORCEMENT, Kind, Record
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 MOST_FINDINGS: Final = 100
 """Findings of a chain that are listed, the newest."""
-NOTHING: Final = "No record says what the network did in this time."
+NOTHING: Final = (
+    "No record says what the network did in this time: none is made without a ClusterBoundary (`slm boundary seal "
+    "--all` makes one), nor before the canary's first run."
+)
 
 
 @dataclass(frozen=True, slots=True)

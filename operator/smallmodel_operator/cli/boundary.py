@@ -136,7 +136,10 @@ def _describe(
     obj: dict[str, Any] | None, names: list[str], late: list[str], entries: dict[str, Any], generation: int
 ) -> None:
     if obj is None:
-        print("There is no ClusterBoundary: inference is allowed everywhere.")
+        print(
+            "There is no ClusterBoundary: inference is allowed everywhere, and no record says whether the network "
+            "enforces policies. `slm boundary seal --all` makes one, or apply examples/06-stop-inference/boundary.yaml."
+        )
         return
     print(f"ClusterBoundary {BOUNDARY}, generation {generation}: {_said(obj)}")
     print(f"  network: {enforcement.sentence(obj)}")

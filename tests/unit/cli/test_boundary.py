@@ -370,7 +370,9 @@ async def test_a_refusal_says_what_helps(
 
 async def test_status_as_json(cluster: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert await show("table", "smallmodel-system") == 0
-    assert "inference is allowed everywhere" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "inference is allowed everywhere, and no record says whether the network enforces policies" in said
+    assert "`slm boundary seal --all` makes one" in said
     async with obeying(cluster, *GATEWAYS):
         assert await change(sealing("crm", stop=True, reason="leak"), "", Waiting()) == 0
     capsys.readouterr()

@@ -5,8 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
-from hack.demo.run import beginning
+import yaml
+from hack.demo.run import BOUNDARY, beginning, declare_boundary
 from hack.demo.ticker import working
+from hack.install.steps import Access
+
+from smallmodel_operator.boundary.stops import stops
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -41,6 +45,26 @@ def test_the_demo_counts_from_the_moment_make_began(monkeypatch: pytest.MonkeyPa
     assert beginning() == 1700000000
     monkeypatch.delenv("DEMO_BEGAN")
     assert abs(beginning() - time.time()) < 5
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_demo_declares_a_boundary_that_stops_nothing_and_leaves_one_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Who tries the kill switch on the demo's cluster and runs the demo again does not find it lifted."""
+    asked: list[tuple[tuple[str, ...], str]] = []
+
+    def kubectl(_: Access, *words: str, stdin: str = "") -> str:
+        asked.append((words, stdin))
+        return "clusterboundary.smallmodel.dev/cluster\n" if there and words[0] == "get" else ""
+
+    monkeypatch.setattr(Access, "kubectl", kubectl)
+    declare_boundary(Access())
+    assert [words[0] for words, _ in asked] == (["get"] if there else ["get", "apply"])
+    (boundary,) = yaml.safe_load_all(BOUNDARY.read_text())
+    assert boundary["kind"] == "ClusterBoundary"
+    assert stops(boundary) == []
+    assert there or yaml.safe_load(asked[-1][1]) == boundary
 
 
 def test_make_says_when_it_began(tmp_path: Path) -> None:
