@@ -194,7 +194,8 @@ def main() -> int:
             return code
         demo(access(), image, apply)
         say(f"\ndone in {time.time() - began:.0f} s. The cluster stays up: `eval $(make -s cluster-env)`, then "
-            "`kubectl get slm -A`. `make cluster-down` removes it.")  # fmt: skip
+            "`kubectl get slm -A`. Ask it with curl: docs/how-to/call-a-model.md. "
+            "`make cluster-down` removes it.")  # fmt: skip
     except InstallError as error:
         return fail(error)
     except RuntimeError as error:

@@ -47,6 +47,7 @@ def test_passes_the_body_unchanged_with_the_engines_key_and_no_word_of_the_calle
         ("10.1.2.3", CHAT),
         ("[fd00::1]:10080", "/support" + CHAT),
         ("localhost:8080", CHAT),
+        ("127.0.0.1:8080", "/support" + CHAT),  # through kubectl port-forward, as the how-to says
         ("llm.example.com", "/support" + CHAT),
         ("bot", CHAT),
         ("bot.support", CHAT),
