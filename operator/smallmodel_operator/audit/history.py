@@ -17,8 +17,8 @@ TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 MOST_FINDINGS: Final = 100
 """Findings of a chain that are listed, the newest."""
 NOTHING: Final = (
-    "No record says what the network did in this time: none is made without a ClusterBoundary (`slm boundary seal "
-    "--all` makes one), nor before the canary's first run."
+    "No record of this time says what the network did. With a ClusterBoundary (`slm boundary seal --all` makes one) it "
+    "is recorded at each change, and once a day."
 )
 
 

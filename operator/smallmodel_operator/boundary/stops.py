@@ -13,14 +13,13 @@ from smallmodel_operator.boundary.seal import STOPPED, Object
 class Stop:
     """One entry that stops inference: of the whole cluster (`namespace` empty) or of one namespace.
 
-    `manager`: the field manager that wrote it (a program, not a person), `at`: when that one last wrote; empty: the
-    API server does not say.
+    `manager`: the field manager that wrote it (a program, not a person); empty: the API server does not say. When it
+    was written is not known: the API server has one time for all that a manager wrote.
     """
 
     namespace: str
     reason: str = ""
     manager: str = ""
-    at: str = ""
 
     @property
     def where(self) -> str:
@@ -36,11 +35,11 @@ class Stop:
         """Where, why and by whom."""
         why = self.reason or "no reason was given"
         by = f", by {self.manager}" if self.manager else ""
-        return f"{self.where} ({why}{by}{f' at {self.at}' if self.at else ''})"
+        return f"{self.where} ({why}{by})"
 
     def dump(self) -> dict[str, str]:
         """As JSON."""
-        return {"namespace": self.namespace, "reason": self.reason, "by": self.manager, "at": self.at}
+        return {"namespace": self.namespace, "reason": self.reason, "by": self.manager}
 
 
 def stops(declared: Object) -> list[Stop]:
@@ -49,7 +48,7 @@ def stops(declared: Object) -> list[Stop]:
     entries: list[Mapping[str, Any]] = [{**spec, "name": ""}, *(spec.get("namespaces") or ())]
     found = [entry for entry in entries if entry.get("inference") == STOPPED]
     return [
-        Stop(str(e["name"]), str(e.get("reason", "")), *_writer(declared.get("metadata") or {}, str(e["name"])))
+        Stop(str(e["name"]), str(e.get("reason", "")), _writer(declared.get("metadata") or {}, str(e["name"])))
         for e in found
     ]
 
@@ -68,8 +67,8 @@ def refused(found: list[Stop]) -> str:
     return f"inference is stopped {where}: the gateways answer 503; {undo} {allows} it again"
 
 
-def _writer(meta: Mapping[str, Any], namespace: str) -> tuple[str, str]:
-    """Manager and time of the entry's field `inference`."""
+def _writer(meta: Mapping[str, Any], namespace: str) -> str:
+    """Manager of the entry's field `inference`."""
     path = ["f:spec"]
     if namespace:
         path += ["f:namespaces", "k:" + json.dumps({"name": namespace}, separators=(",", ":"))]
@@ -78,5 +77,5 @@ def _writer(meta: Mapping[str, Any], namespace: str) -> tuple[str, str]:
         for key in path:
             fields = fields.get(key) or {}
         if "f:inference" in fields:
-            return str(entry.get("manager", "")), str(entry.get("time", ""))
-    return "", ""
+            return str(entry.get("manager", ""))
+    return ""

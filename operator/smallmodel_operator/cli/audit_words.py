@@ -53,7 +53,8 @@ def words(place: Path, report: Report, part: Part | None, *, pinned: bool) -> It
             yield f"  record {note.get('seq')} of {note.get('time')}: {SAID[event](note)}"
         elif event not in _USUAL or (event == BEGAN and said):
             yield f"  note in record {note.get('seq')} of {note.get('time')}: {event} {json.dumps(said)}"
-    yield from (f"  warning: {text}" for text in report.warnings)
+    perhaps = " (it may stand in a record that is not here)" if holes else ""
+    yield from (f"  warning: {text}{perhaps}" for text in report.warnings)
 
 
 def _listed(faults: Sequence[Fault]) -> Iterator[str]:
@@ -74,10 +75,11 @@ def _with_gaps(holes: Sequence[Fault], part: Part) -> Iterator[str]:
         if part.proven
         else "  proven: of no record that a gateway wrote it: none is signed, or joined without a gap to a signed one"
     )
-    yield (
-        f"  not proven: that none was left out; and that the other {part.records - part.proven} are a gateway's: they "
-        "fit the hash they give themselves, which anybody can compute"
+    alone = part.records - part.proven
+    others = (
+        f"; and that a gateway wrote the remaining {alone}: they fit the hash they give themselves, which anybody can"
     )
+    yield f"  not proven: that none was left out{f'{others} compute' if alone else ''}"
     yield (
         "  the proof is in the whole chain: check it without --part, make the same export from it again, and compare "
         "the two files byte for byte (cmp)"

@@ -144,7 +144,7 @@ def test_what_the_canary_found_and_when_nobody_looked(records: Path, later: None
         "policies enforced by the network: proven 75.0 %, not enforced 12.5 %, unknown 12.5 %",
         "recorded by gateway-0: proven 75.0 %",
         f"2026-11-21T12:00:00Z to 2026-11-21T15:00:00Z: NOT ENFORCED: {LEAK}",
-        "2026-11-21T11:00:00Z to 2026-11-21T12:00:00Z: unknown: No record says",
+        "2026-11-21T11:00:00Z to 2026-11-21T12:00:00Z: unknown: No record of this time says",
         "recorded by gateway-1: proven 0.0 %, not enforced 0.0 %, unknown 100.0 %",
     ):
         assert text in words(done)
