@@ -84,8 +84,8 @@ class Recorder:
             known = "it was gone"
         if not self.seq:
             self.note("chain-began", gateway=self._gateway)
-        if not self.seq and known is None:
-            self._write_head()  # from now on there is always one: without, what is cut off is not seen
+            if known is None:
+                self._write_head()  # from now on there is always one: without, what is cut off is not seen
         said: dict[str, Any] = {"key": self._signer.public}
         if found.dropped_bytes:
             said |= {"dropped_bytes": found.dropped_bytes, "dropped_records": found.dropped_records}
@@ -100,9 +100,8 @@ class Recorder:
             logger.error("records of %s are damaged or lost: %s is %s", self.folder, name, said[name])
 
     def _known_head(self) -> Head | str | None:
-        path = self.folder / HEAD
         try:
-            return Head.load(path.read_bytes())
+            return Head.load((self.folder / HEAD).read_bytes())
         except FileNotFoundError:
             return None
         except ValueError as error:
