@@ -56,10 +56,21 @@ class Shown:
     def all_ready(self) -> bool:
         return bool(self.models) and all(map(self.ready, self.models))
 
+    def settled(self, model: dict[str, Any]) -> bool:
+        """Is it Ready as its newest spec says, with nothing under way and nothing wrong? What serves may be older."""
+        newest = (model.get("status") or {}).get("observedGeneration") == model["metadata"].get("generation")
+        busy = [kind for kind in ("Reconciling", "Stalled") if _condition(model, kind).get("status") == "True"]
+        return self.ready(model) and newest and not busy
+
+    @property
+    def all_settled(self) -> bool:
+        return bool(self.models) and all(map(self.settled, self.models))
+
 
 async def show(name: str, namespace: str | None, output: str, wait: int, *, watch: bool = False) -> int:
     """Print; 0 when there are models and every one shown is Ready. Without a namespace: those of all.
 
+    With `wait`, 0 only when each is Ready as its newest spec says: a version before it that still serves is not enough.
     `watch` draws the table anew as it changes, until all are Ready or `wait` seconds (0: no bound) have passed.
     """
     try:
@@ -89,7 +100,7 @@ async def show(name: str, namespace: str | None, output: str, wait: int, *, watc
         where = "this cluster" if namespace is None else f"namespace {namespace!r}"
         hint = "apply one (examples/01-first-model)" if namespace is None else "`-n NAMESPACE` names another, `-A` all"
         return _failed(f"There is no SmallModel in {where}: {hint}.")
-    return 0 if shown.all_ready else 1
+    return 0 if (shown.all_settled if wait else shown.all_ready) else 1
 
 
 def _tell(sentences: Iterable[str]) -> None:
@@ -106,7 +117,7 @@ async def _wait(client: Client, name: str, namespace: str | None, seconds: int) 
     end, told = time.monotonic() + seconds, ""
     while True:
         shown = await _read(client, name, namespace)
-        open_models = [m for m in shown.models if not shown.ready(m)]
+        open_models = [m for m in shown.models if not shown.settled(m)] if seconds else []
         if not open_models or time.monotonic() >= end:
             return shown
         said = "; ".join(f"{m['metadata']['name']}: {shown.sentence(m)}" for m in open_models)
@@ -130,7 +141,7 @@ async def _watch(client: Client, name: str, namespace: str | None, seconds: int)
                     live.update(table, refresh=True)
                 else:
                     console.print(table)
-            if shown.all_ready or time.monotonic() >= end:
+            if shown.all_settled or time.monotonic() >= end:
                 return shown
             await asyncio.sleep(POLL_SECONDS)
 

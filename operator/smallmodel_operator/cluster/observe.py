@@ -127,6 +127,7 @@ class Observer:
         now = datetime.now(UTC)
         inspected = self._inspected(meta["namespace"], previous, artifact)
         children = self.children.of(model, meta["uid"])
+        inspecting = {} if _checked(inspected.get(artifact)) else self._inspecting(model, artifact, now)
         undecided = node_selector is not None and _undecided(body, previous, children)
         largest = await self._nodes.largest(node_selector or {}) if undecided else free.largest
         return Snapshot(
@@ -137,7 +138,8 @@ class Observer:
             pods=pods,
             claims={name: claim for name, claim in found.items() if claim is not None},
             inspected=inspected,
-            inspecting={} if _checked(inspected.get(artifact)) else self._inspecting(model, artifact, now),
+            inspecting=inspecting,
+            peer_pods=tuple(p for name in inspecting.values() for p in self.children.pods((meta["namespace"], name))),
             largest_node_memory=largest,
             freest_node_memory=free.freest,
             previous_status=previous,

@@ -158,6 +158,8 @@ class Snapshot:
     """Facts already known in this namespace, by artifact, from this model's or a peer's status."""
     inspecting: Mapping[str, str] = field(default_factory=dict)
     """artifact -> name of a peer that inspects it right now."""
+    peer_pods: tuple[Object, ...] = ()
+    """Pods of that peer: what keeps its Job from reading keeps whoever waits for it, too."""
     largest_node_memory: int | None = None
     """Allocatable bytes of the largest node; None when nodes may not be read, or nothing depends on it now."""
     freest_node_memory: int | None = None

@@ -36,6 +36,12 @@ def pods(snapshot: Snapshot, role: str, job: Object) -> list[Object]:
     return sorted(mine, key=lambda p: str(p["metadata"].get("creationTimestamp", "")), reverse=True)
 
 
+def of_peer(snapshot: Snapshot, role: str, wanted: str) -> list[Object]:
+    """Pods in which another model does this work."""
+    marks = {LABEL_ROLE: role, LABEL_ARTIFACT: short_hash(wanted)}
+    return [p for p in snapshot.peer_pods if marks.items() <= (p["metadata"].get("labels") or {}).items()]
+
+
 def said(snapshot: Snapshot, role: str, job: Object) -> result.Said | None:
     """What the youngest pod that said something said."""
     found = (obstacles.last_words(pod) for pod in pods(snapshot, role, job))

@@ -50,9 +50,9 @@ def work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> W
     if live is None:
         peer = snapshot.inspecting.get(where.artifact)
         if peer is not None:
-            return Work(
-                (), None, NotYet(Reason.INSPECTING, f"SmallModel {peer!r} inspects the same weights.", after_seconds=5)
-            )
+            pods = seen.of_peer(snapshot, role, jobs.work(request, where))
+            waits = NotYet(Reason.INSPECTING, f"SmallModel {peer!r} inspects the same weights.", after_seconds=5)
+            return Work((), None, obstacles.find(where, pods, snapshot.now) or waits)
         return Work((_build(request, where, snapshot, 0),), None, under_way)
     attempt = seen.attempt(live)
     ended = seen.ended(live)

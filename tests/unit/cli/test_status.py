@@ -17,7 +17,7 @@ def place(api: FakeApiServer, name: str, ready: str, message: str = "", **status
     conditions = [{"type": "Ready", "status": ready, "reason": "R", "message": message}]
     if ready == "False":
         conditions.append({"type": "Stalled", "status": "True", "reason": "X", "message": message})
-    body["status"] = {"conditions": conditions, **status}
+    body["status"] = {"conditions": conditions, "observedGeneration": body["metadata"]["generation"], **status}
     body["metadata"]["uid"] = name
     api.put(body)
 
@@ -96,6 +96,29 @@ async def test_waiting_ends_when_it_is_ready(connected: FakeApiServer, monkeypat
     place(connected, "a", "True")
     async with asyncio.timeout(5):
         assert await waiting == 0
+
+
+@pytest.mark.parametrize("left", ["Reconciling", "Stalled", "observedGeneration"])
+async def test_waiting_is_for_the_newest_spec_not_for_what_serves_meanwhile(
+    connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """A rollout was called done while its first pod was starting."""
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    conditions = [
+        {"type": "Ready", "status": "True", "reason": "Serving", "message": "1 of 1"},
+        {"type": left, "status": "True", "reason": "RollingOut", "message": "0 of 1"},
+    ]
+    older = {"observedGeneration": 0} if left == "observedGeneration" else {}
+    place(connected, "a", "True", **{"conditions": conditions, **older})
+    assert await show("a", "support", "json", 0) == 0, "a request sent now is answered"
+    waiting = asyncio.create_task(show("a", "support", "json", 10))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    place(connected, "a", "True")
+    async with asyncio.timeout(5):
+        assert await waiting == 0
+    place(connected, "a", "True", **{"conditions": conditions, **older})
+    assert await show("a", "support", "json", 1) == 1
 
 
 async def test_waiting_has_an_end(connected: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:

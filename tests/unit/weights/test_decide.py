@@ -10,7 +10,7 @@ from tests.unit.weights.test_jobs import HTTPS, OCI, request
 from tests.unit.weights.test_result import FACTS
 
 from smallmodel_operator.api.conditions import Condition, Reason
-from smallmodel_operator.api.names import WEIGHTS_CLAIM
+from smallmodel_operator.api.names import LABEL_ARTIFACT, WEIGHTS_CLAIM
 from smallmodel_operator.core.facts import Capabilities, Object, Progress, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
@@ -112,6 +112,23 @@ def test_a_peer_that_inspects_the_same_is_waited_for() -> None:
     assert verdict.part.objects == ()
     assert isinstance(verdict.problem, NotYet)
     assert "'aaa'" in str(verdict.problem)
+
+
+def test_what_keeps_a_peer_from_inspecting_is_said_of_all_that_wait_for_it() -> None:
+    """The second model with a wrong digest was told that nothing needs the user."""
+    wish = request()
+    first = World(wish)
+    first.step()
+    labels = first.job["spec"]["template"]["metadata"]["labels"]
+    refused = waiting(f'Back-off pulling image "registry.test/m@sha256:{"b" * 64}": not found')
+    pods = ({"metadata": {"name": "aaa-inspect", "labels": labels}, "status": refused},)
+    verdict = World(wish, inspecting={artifact(wish): "aaa"}, peer_pods=pods).step()
+    assert isinstance(verdict.problem, Refused)
+    assert verdict.problem.reason is Reason.SOURCE_NOT_FOUND
+    other = (
+        {"metadata": {"name": "aaa-inspect", "labels": {**labels, LABEL_ARTIFACT: "00000000"}}, "status": refused},
+    )
+    assert isinstance(World(wish, inspecting={artifact(wish): "aaa"}, peer_pods=other).step().problem, NotYet)
 
 
 def test_bad_weights_of_an_image_are_final() -> None:
