@@ -1,7 +1,7 @@
 export CLUSTER_NAME ?= slm
 .PHONY: cluster-up cluster-down cluster-status cluster-env tools
 
-cluster-up: ## Bring up the test bed: a real Kubernetes node in a network namespace (CLUSTER=kind|current: that cluster)
+cluster-up: ## Bring up the test bed: a real Kubernetes node in a network namespace (CLUSTER=kind|current: that cluster; CLUSTER_NAME=other: one beside it)
 	@$(PYTHON) -m hack.cluster.choose up
 
 cluster-down: ## Remove the test bed; only its cache folder stays

@@ -174,6 +174,15 @@ def beginning() -> float:
     return float(os.environ.get("DEMO_BEGAN") or time.time())
 
 
+def what_stays(name: str) -> str:
+    """What to do with the cluster now. Without its name these would be about another one."""
+    make = "make" if name in ("", "slm") else f"CLUSTER_NAME={name} make"
+    return (
+        f"The cluster stays up: `eval $({make} -s cluster-env)`, then `kubectl get slm -A`. Ask it with curl: "
+        f"docs/how-to/call-a-model.md. `{make} cluster-down` removes it."
+    )
+
+
 def main() -> int:
     """Run the demo on the cluster CLUSTER names."""
     from hack.install.__main__ import main as install
@@ -193,9 +202,7 @@ def main() -> int:
         if code := install():
             return code
         demo(access(), image, apply)
-        say(f"\ndone in {time.time() - began:.0f} s. The cluster stays up: `eval $(make -s cluster-env)`, then "
-            "`kubectl get slm -A`. Ask it with curl: docs/how-to/call-a-model.md. "
-            "`make cluster-down` removes it.")  # fmt: skip
+        say(f"\ndone in {time.time() - began:.0f} s. {what_stays(os.environ.get('CLUSTER_NAME', ''))}")
     except InstallError as error:
         return fail(error)
     except RuntimeError as error:

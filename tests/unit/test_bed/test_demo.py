@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hack.demo.run import BOUNDARY, beginning, declare_boundary
+from hack.demo.run import BOUNDARY, beginning, declare_boundary, what_stays
 from hack.demo.ticker import working
 from hack.install.steps import Access
 
@@ -77,3 +77,9 @@ def test_make_says_when_it_began(tmp_path: Path) -> None:
     command = ["make", "-s", "demo", f"VENV={tmp_path}"]
     out = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert abs(int(out.strip().rpartition("began=")[2]) - time.time()) < 30
+
+
+@pytest.mark.parametrize(("name", "make"), [("", "make"), ("slm", "make"), ("two", "CLUSTER_NAME=two make")])
+def test_what_removes_the_demo_names_its_own_cluster(name: str, make: str) -> None:
+    assert f"`{make} cluster-down`" in what_stays(name)
+    assert f"$({make} -s cluster-env)" in what_stays(name)
