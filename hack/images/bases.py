@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hack.images import layers
@@ -18,15 +18,27 @@ EXCLUDE = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/var/
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A Debian suite and the packages on top of its smallest variant."""
+    """A Debian suite and the packages on top of its smallest variant.
+
+    `include`: files of them that would be left out.
+    """
 
     suite: str
     packages: tuple[str, ...]
+    include: tuple[str, ...] = field(default=(), repr=False)
 
 
 PYTHON = Base("bookworm", ("python3-minimal", "python3-venv", "python3-pip", "ca-certificates"))
 ENGINE = Base("forky", ("llama.cpp-tools",))
 QUANTIZER = Base("forky", ("llama.cpp-tools", "llama.cpp-tools-extra"))
+CONVERTER = Base(
+    "forky",
+    (
+        *QUANTIZER.packages, "python3-gguf", "python3-safetensors", "python3-sentencepiece", "python3-torch",
+        "python3-transformers",
+    ),
+    include=("/usr/share/doc/llama.cpp-tools/*",),
+)  # fmt: skip
 NODE = Base("forky", ("nodejs", "curl"))
 STATIC = Base("bookworm", ("busybox-static",))
 BROWSER = Base("bookworm", ("chromium", "fonts-liberation2", "poppler-utils"))
@@ -42,7 +54,7 @@ def layer(base: Base) -> layers.Layer:
 
 def tree(base: Base) -> Path:
     """The base's folder, made once."""
-    made = layers.folder() / f"base-{hashlib.sha256(f'{base}{EXCLUDE}'.encode()).hexdigest()[:24]}"
+    made = layers.folder() / f"base-{hashlib.sha256(f'{base}{EXCLUDE}{_named(base)}'.encode()).hexdigest()[:24]}"
     with _locked(made):
         if not made.exists():
             _make(base, made)
@@ -56,6 +68,11 @@ def _locked(made: Path) -> Iterator[None]:
         yield
 
 
+def _named(base: Base) -> str:
+    """Nothing for a base without such files, so that what was made before there were any stays."""
+    return str(base.include) if base.include else ""
+
+
 def _make(base: Base, tree: Path) -> None:
     scratch = tree.with_name(f".{tree.name}")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -64,7 +81,8 @@ def _make(base: Base, tree: Path) -> None:
     command = [
         "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(base.packages)}",
         "--aptopt=Acquire::Check-Valid-Until \"false\"", "--aptopt=APT::Install-Recommends \"false\"",
-        *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDE), base.suite, str(scratch), *_mirror(base.suite),
+        *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDE),
+        *(f"--dpkgopt=path-include={path}" for path in base.include), base.suite, str(scratch), *_mirror(base.suite),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

@@ -16,12 +16,12 @@ REGISTRY = "slm.test"
 
 
 def build_image(name: str) -> oci.Image:
-    """pause, operator, gateway, llamacpp, quantizer, toolbox or clients."""
+    """pause, operator, gateway, llamacpp, quantizer, converter, toolbox or clients."""
     (cache() / "images").mkdir(parents=True, exist_ok=True)
     with (cache() / "images" / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = {"pause": _pause, "operator": _operator, "gateway": _gateway, "llamacpp": _llamacpp, "toolbox": _toolbox,
-                "clients": _clients, "quantizer": _quantizer}  # fmt: skip
+                "clients": _clients, "quantizer": _quantizer, "converter": _converter}  # fmt: skip
         return made[name]()
 
 
@@ -73,6 +73,11 @@ def _llamacpp() -> oci.Image:
 def _quantizer() -> oci.Image:
     folder = REPOSITORY / "hack" / "images" / "quantizer"
     return _from_file("quantizer", folder / "Containerfile", folder, bases.QUANTIZER, skip=("apt-get",))
+
+
+def _converter() -> oci.Image:
+    folder = REPOSITORY / "hack" / "images" / "converter"
+    return _from_file("converter", folder / "Containerfile", folder, bases.CONVERTER, skip=("apt-get",))
 
 
 def _toolbox() -> oci.Image:

@@ -153,15 +153,16 @@ def weights(name: str, artifact: str) -> WeightsFacts:
 
 
 def ended(children: dict[ObjectKey, Object], said: dict[str, Any], artifact: str) -> Object:
-    """The pod of the one Job, ended with a message; the Job is marked as the Job controller marks it."""
-    (key,) = [k for k in children if k[0] == "Job"]
+    """The pod of the one Job that runs, ended with a message; the Job is marked as the Job controller marks it."""
+    (key,) = [k for k, o in children.items() if k[0] == "Job" and not o.get("status")]
     job = children[key]
     found: result.Said
     if "facts" in said:
         found = weights(said["facts"], artifact)
     elif "survey" in said:
         held, makes = (tuple(Variant(*v) for v in said.get(name, ())) for name in ("variants", "makes"))
-        parent = {"parent": held[0].file, "digest": "b" * 64} if makes else {}
+        named = said.get("parent", held[0].file if makes else "")
+        parent = {"parent": named, "digest": "b" * 64} if named else {}
         found = Survey(weights(said["survey"], artifact), held, makes, **parent)
     else:
         found = result.Failure(Reason(said["failure"]["reason"]), said["failure"]["message"])

@@ -130,7 +130,10 @@ def _only(repository: Repository, entries: dict[str, dict[str, Any]]) -> str:
         return files[0]
     if not files:
         text = f"{repository.name} has no *.gguf file at commit {repository.revision[:12]}{_others(entries)}."
-        raise _failed(Reason.WEIGHTS_NOT_FOUND, f"{text} Name another repository.")
+        way = "Name another repository."
+        if any(path.endswith(".safetensors") for path in entries):
+            way = "Name another one, or copy its folder into a claim: of pvc://CLAIM/FOLDER a GGUF file can be made."
+        raise _failed(Reason.WEIGHTS_NOT_FOUND, f"{text} {way}")
     names = ", ".join(files[:8])
     raise _failed(
         Reason.WEIGHTS_AMBIGUOUS,

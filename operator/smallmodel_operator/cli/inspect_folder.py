@@ -51,16 +51,20 @@ def read(folder: Path, artifact: str, name: str) -> WeightsFacts:
     Raises:
         BadWeights: a file is damaged, cut or missing, or the model cannot be served.
     """
-    shards = [_shard(file) for file in _files(folder)]
-    return safetensors.facts(_json(folder / CONFIG), shards, _templates(folder), artifact, name)
+    shards = [_shard(file) for file in files(folder)]
+    return safetensors.facts(json_of(folder / CONFIG), shards, _templates(folder), artifact, name)
 
 
-def _files(folder: Path) -> list[Path]:
-    """Those the index names, all of them; without an index those there are."""
+def files(folder: Path) -> list[Path]:
+    """Those the index names, all of them; without an index those there are.
+
+    Raises:
+        BadWeights: one that is named is missing, or the index is damaged.
+    """
     index = folder / INDEX
     if not index.is_file():
         return sorted(folder.glob("*.safetensors"))
-    named = _json(index).get("weight_map")
+    named = json_of(index).get("weight_map")
     names = sorted(set(named.values())) if isinstance(named, dict) and named else []
     if not names or any(not isinstance(n, str) or "/" in n or not n.endswith(".safetensors") for n in names):
         raise invalid(f"`{INDEX}` is damaged: it names no safetensors files of its folder. {safetensors.AGAIN}")
@@ -81,7 +85,12 @@ def _shard(file: Path) -> safetensors.Shard:
         raise BadWeights(bad.reason, f"`{file.name[-120:]}`: {bad.message}") from None
 
 
-def _json(file: Path) -> dict[str, Any]:
+def json_of(file: Path) -> dict[str, Any]:
+    """A JSON object in a file.
+
+    Raises:
+        BadWeights: it is none, or too large.
+    """
     if file.stat().st_size > MAX_JSON:
         raise invalid(f"`{file.name}` is larger than {MAX_JSON // 2**20} MiB.")
     try:
@@ -104,7 +113,7 @@ def _templates(folder: Path) -> dict[str, str]:
                 raise invalid(f"`{file.name}` is larger than {MAX_JSON // 2**20} MiB.")
             found[file.name] = file.read_text(encoding="utf-8", errors="replace")
             continue
-        entry = _json(file).get("chat_template")
+        entry = json_of(file).get("chat_template")
         several = entry if isinstance(entry, list) else [{"name": "", "template": entry}]
         for one in several:
             text = one.get("template") if isinstance(one, dict) else None

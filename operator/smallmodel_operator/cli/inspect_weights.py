@@ -114,6 +114,8 @@ def nothing(root: Path, base: Path) -> gguf.BadWeights:
     """
     _unsafe(root, base)
     said = f"There is no *.gguf file in the source{_others(root)}. Name the file in `spec.source.path`."
+    if base.is_dir() and any(base.glob("*.safetensors")):
+        said += " To have one made of the safetensors, set `spec.quantization` (method GGUF, `accept: [Q8_0, Q4_K_M]`)."
     return gguf.BadWeights(Reason.WEIGHTS_NOT_FOUND, said)
 
 
@@ -124,6 +126,16 @@ def _unsafe(root: Path, base: Path) -> None:
             bad = foreign.refusal(stream.read(gguf.PEEK), file.stat().st_size, file.name)
         if bad.reason is Reason.UNSAFE_FORMAT:
             raise gguf.BadWeights(bad.reason, f"`{str(file.relative_to(root))[-120:]}`: {bad.message}")
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file."""
+    state = hashlib.sha256()
+    print(f"reading {file.name}, {file.stat().st_size} bytes", flush=True)
+    with file.open("rb") as stream:
+        while block := stream.read(CHUNK):
+            state.update(block)
+    return state.hexdigest()
 
 
 def check(file: Path, sha256: str) -> None:

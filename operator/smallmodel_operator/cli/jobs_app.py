@@ -89,6 +89,42 @@ def judge_weights(
 
 
 @jobs.command(hidden=True)
+def prepare_conversion(
+    folder: Folder,
+    kind: Type,
+    digest: Annotated[str, typer.Option(help="SHA-256 of all that is read of the source")],
+    work: Work,
+    source: Annotated[str, typer.Option(help="folder of safetensors files")],
+    disk: Annotated[int, typer.Option(help="bytes the work takes in the claim")],
+) -> None:
+    """Inside a conversion Job, first: is it there already, is the folder the right one, is there room."""
+    from smallmodel_operator.cli.convert_weights import prepare
+    from smallmodel_operator.cli.make_weights import Made
+
+    raise typer.Exit(prepare(Made(Path(folder), kind, digest, work), Path(source), disk))
+
+
+@jobs.command(hidden=True)
+def accept_conversion(
+    folder: Folder,
+    kind: Type,
+    digest: Annotated[str, typer.Option(help="SHA-256 of all that is read of the source")],
+    work: Work,
+    artifact: Annotated[str, typer.Option()],
+    claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
+    tools: Annotated[str, typer.Option(help="image of the tools, for the provenance")] = "",
+    survey: Annotated[bool, typer.Option("--survey", help="tell of types, too, instead of the file alone")] = False,
+    accept: Annotated[list[str] | None, typer.Option(help="types to tell of how they would come out")] = None,
+) -> None:
+    """Inside a conversion Job, last: read what was made and put it into its place."""
+    from smallmodel_operator.cli.convert_weights import accept as accept_made
+    from smallmodel_operator.cli.make_weights import Made
+
+    kinds = tuple(accept or ()) if survey else None
+    raise typer.Exit(accept_made(Made(Path(folder), kind, digest, work), artifact, claim, tools, kinds))
+
+
+@jobs.command(hidden=True)
 def fetch_weights(
     folder: Annotated[str, typer.Option()],
     artifact: Annotated[str, typer.Option()],

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.fetch_weights import alone
-from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
-from smallmodel_operator.cli.survey_weights import IMAGE, digest_of
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, digest_of, read, write
+from smallmodel_operator.cli.survey_weights import IMAGE
 from smallmodel_operator.cli.transfer import KEEP_FREE, disk_failure
 from smallmodel_operator.quantization import gate
 from smallmodel_operator.weights import download, gguf, result
@@ -66,7 +67,7 @@ def prepare(
 
 
 def _prepared(wish: Made, parent: Path, disk: int, sample: bytes) -> result.Failure | None:
-    _sweep(wish)
+    sweep(wish)
     wish.work.mkdir(parents=True, exist_ok=True)
     if _cached(wish, sample):
         print(f"{wish.target} is there already", flush=True)
@@ -97,7 +98,7 @@ def judge(
     return write(said, message_file)
 
 
-def _sweep(wish: Made) -> None:
+def sweep(wish: Made) -> None:
     """Remove what work under other limits left behind; its Jobs have ended long ago."""
     for folder in wish.folder.glob(f"{WORK}*"):
         if folder != wish.work and time.time() - folder.stat().st_mtime > 2 * SECONDS:
@@ -138,20 +139,22 @@ def _judged(wish: Made, limits: gate.Limits, artifact: str, claim: str, tools: s
     if facts.quantization != wish.type:
         raise gguf.invalid(f"llama-quantize made {facts.quantization} in place of {wish.type}.")
     if not done:
-        _place(wish, made, figures, tools)
+        put(wish, made, _provenance(wish, figures, tools))
     shutil.rmtree(wish.work)
-    return replace(facts, claim=claim, sha256=str(_note(wish).get("sha256", "")))
+    return replace(facts, claim=claim, sha256=str(note_of(wish).get("sha256", "")))
 
 
-def _place(wish: Made, made: Path, figures: gate.Figures, tools: str) -> None:
-    """First what is said of the file, then the file: one without the other is made anew."""
+def _provenance(wish: Made, figures: gate.Figures, tools: str) -> dict[str, Any]:
+    text = hashlib.sha256((wish.work / TEXT).read_bytes()).hexdigest()
+    said = {"version": VERSION, "type": wish.type, "parent": wish.digest, "tools": tools, "text": text}
+    return {**said, "figures": gate.as_text(figures)}
+
+
+def put(wish: Made, made: Path, provenance: Mapping[str, Any]) -> None:
+    """Into its place: first what is said of the file, then the file; one without the other is made anew."""
     with made.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    said = {
-        "version": VERSION, "type": wish.type, "parent": wish.digest, "tools": tools, "sha256": sha256,
-        "bytes": made.stat().st_size, "text": hashlib.sha256((wish.work / TEXT).read_bytes()).hexdigest(),
-        "figures": gate.as_text(figures),
-    }  # fmt: skip
+    said = {**provenance, "sha256": sha256, "bytes": made.stat().st_size}
     wish.target.unlink(missing_ok=True)
     part = wish.provenance.with_suffix(".part")
     part.write_text(json.dumps(said, indent=2) + "\n")
@@ -162,7 +165,7 @@ def _place(wish: Made, made: Path, figures: gate.Figures, tools: str) -> None:
 
 def _cached(wish: Made, sample: bytes) -> bool:
     """Whether the file is there, made from this parent and measured on this text."""
-    note = _note(wish)
+    note = note_of(wish)
     return (
         wish.target.exists()
         and note.get("version") == VERSION
@@ -172,7 +175,8 @@ def _cached(wish: Made, sample: bytes) -> bool:
     )
 
 
-def _note(wish: Made) -> dict[str, Any]:
+def note_of(wish: Made) -> dict[str, Any]:
+    """What is said beside the file that was made; empty when there is nothing."""
     try:
         said = json.loads(wish.provenance.read_text())
         return said if isinstance(said, dict) else {}
@@ -192,7 +196,7 @@ def _measured(wish: Made) -> gate.Figures | None:
 
 
 def _noted(wish: Made) -> gate.Figures | None:
-    return gate.from_text(_note(wish).get("figures"))
+    return gate.from_text(note_of(wish).get("figures"))
 
 
 def _sample(text: Path | None, config_map: str) -> bytes:

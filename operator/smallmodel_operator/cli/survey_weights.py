@@ -1,15 +1,16 @@
 """`slm inspect-weights --survey`: in which types a source holds a model, and what can be made of them."""
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.cli.inspect_weights import CHUNK, MESSAGE_FILE, find, nothing, read, write
+from smallmodel_operator.cli.convertible_folder import look, sums
+from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, digest_of, find, nothing, read, write
 from smallmodel_operator.cli.verify_weights import Wish, verify
 from smallmodel_operator.core.facts import Survey, Variant, WeightsFacts
-from smallmodel_operator.weights import gguf, predict, result
+from smallmodel_operator.weights import convertible, gguf, predict, result
 from smallmodel_operator.weights.gguf_types import UNQUANTIZED
 
 MAX_FILES: Final = 16
@@ -37,6 +38,10 @@ class Place:
     def named(self, file: Path) -> str:
         return str(file.relative_to(self.root))
 
+    def image(self, name: str) -> str:
+        """Stands for the digest of what lies in an image."""
+        return f"{IMAGE}{self.artifact.partition('/')[0]}/{name}"
+
 
 def survey(place: Place, signed: Wish | None = None, message_file: Path = MESSAGE_FILE) -> int:
     """Look at every file of the model; the exit code says whether trying again may help.
@@ -58,41 +63,51 @@ def survey(place: Place, signed: Wish | None = None, message_file: Path = MESSAG
 
 
 def _surveyed(place: Place, signed: Wish | None) -> Survey:
+    if _holds_safetensors(place.base):
+        return _of_folder(place, signed)
     files = _files(place)
     fingerprint = verify(files[0], Path(place.root), signed) if signed else ""
-    found = _of_files(place, files)
+    found = _told(place, _of_files(place, files), signed, fingerprint)
+    parent = next((v for v in found.variants if v.type in UNQUANTIZED), None)
+    if parent is None:
+        return found
+    file = Path(place.root) / parent.file
+    # An image cannot change under its name; what lies in a claim is read once.
+    return with_makes(found, file, place.accept, lambda: digest_of(file) if place.claim else place.image(parent.file))
+
+
+def _told(place: Place, found: Survey, signed: Wish | None, fingerprint: str) -> Survey:
     key = signed.reference if signed else ""
     facts = replace(found.facts, claim=place.claim, verified_with=key, key_fingerprint=fingerprint)
-    return _with_makes(place, replace(found, facts=facts))
+    return replace(found, facts=facts)
 
 
-def _with_makes(place: Place, found: Survey) -> Survey:
-    """The survey, with what the types that are wanted and not there would come to, if there is a parent for them.
+def with_makes(found: Survey, file: Path, accept: tuple[str, ...], digest: Callable[[], str]) -> Survey:
+    """The survey, with what the types that are wanted and not there would come to, made from its unquantized file.
 
-    A file that was quantized is none: what it lost once would be lost twice.
+    A file that was quantized is no parent: what it lost once would be lost twice.
     """
-    lacking = [kind for kind in place.accept if kind not in {v.type for v in found.variants}]
+    lacking = [kind for kind in accept if kind not in {v.type for v in found.variants}]
     parent = next((v for v in found.variants if v.type in UNQUANTIZED), None)
     if parent is None or not lacking:
         return found
-    file = Path(place.root) / parent.file
     with file.open("rb") as stream:
         shapes = gguf.read_header(stream, file.stat().st_size, file.name).shapes
     makes = tuple(Variant(kind, "", *predict.size(kind, shapes.items())) for kind in lacking)
-    # An image cannot change under its name; what lies in a claim is read once.
-    image = f"{IMAGE}{place.artifact.partition('/')[0]}/{parent.file}"
-    digest = digest_of(file) if place.claim else image
-    return replace(found, makes=makes, parent=parent.file, digest=digest)
+    return replace(found, makes=makes, parent=parent.file, digest=digest())
 
 
-def digest_of(file: Path) -> str:
-    """SHA-256 of a file."""
-    state = hashlib.sha256()
-    print(f"reading {file.name}, {file.stat().st_size} bytes", flush=True)
-    with file.open("rb") as stream:
-        while block := stream.read(CHUNK):
-            state.update(block)
-    return state.hexdigest()
+def _holds_safetensors(base: Path) -> bool:
+    return base.is_dir() and any(base.glob("*.safetensors")) and not any(base.rglob("*.gguf"))
+
+
+def _of_folder(place: Place, signed: Wish | None) -> Survey:
+    """Of safetensors there is a GGUF file to be made before anything can be said of types."""
+    name = place.path
+    facts = look(place.base, place.artifact, name)
+    fingerprint = verify(place.base / convertible.CONFIG, Path(place.root), signed) if signed else ""
+    digest = convertible.digest(sums(place.base)) if place.claim else place.image(name)
+    return _told(place, Survey(facts, (), parent=name, digest=digest), signed, fingerprint)
 
 
 def _files(place: Place) -> list[Path]:

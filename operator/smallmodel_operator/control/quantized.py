@@ -1,20 +1,21 @@
 """spec.quantization: which file of the source serves, decided once and kept in the status. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import WEIGHTS_CLAIM, digest
-from smallmodel_operator.core.engine import weights_format
+from smallmodel_operator.control import converted
+from smallmodel_operator.core.engine import GGUF, weights_format
 from smallmodel_operator.core.facts import Snapshot, Survey, Variant
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import to_bytes
 from smallmodel_operator.quantization import gate, ladder
 from smallmodel_operator.resolve import Resolved
+from smallmodel_operator.weights import checks, make
 from smallmodel_operator.weights import decide as weights
-from smallmodel_operator.weights import make
 from smallmodel_operator.weights.recipe import Recipe
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 
@@ -76,32 +77,87 @@ def weigh(resolved: Resolved, snapshot: Snapshot) -> tuple[WeightsVerdict, Part]
         return _one_file(resolved, asked, snapshot)
     inputs = _inputs(resolved, asked, snapshot)
     known = snapshot.previous_status.get("quantization") or {}
-    if known.get("decidedOn") == inputs and known.get("type") in resolved.accept:
-        made = known.get("made") or {}
-        # Of what is not made the API server may keep a shell with nothing but defaults.
-        making = bool(made.get("parent"))
-        choice = ladder.Choice(known["type"], known.get("file", ""), known.get("why", ""), making)
+    known = known if known.get("decidedOn") == inputs else {}
+    # Of what is not made the API server may keep a shell with nothing but defaults.
+    made, kept = (dict(known.get(name) or {}) for name in ("made", "converted"))
+    made, kept = made if made.get("parent") else {}, kept if kept.get("digest") else {}
+    if known.get("type") in resolved.accept:
+        choice = ladder.Choice(known["type"], known.get("file", ""), known.get("why", ""), bool(made))
     else:
-        verdict, survey = weights.survey(replace(asked, accept=resolved.accept), snapshot)
-        if survey is None:
-            return verdict, Part()
+        look = _look(resolved, asked, kept, snapshot)
+        if look.survey is None:
+            return look.verdict, _waiting(look, inputs)
+        kept = look.kept
         try:
-            choice = _choose(resolved, survey, snapshot)
+            choice = _choose(resolved, look.survey, snapshot)
         except Refused as refused:
-            return replace(verdict, problem=refused, part=replace(verdict.part, reports=())), Part()
-        made = _made(choice, survey)
-    chosen = {"decidedOn": inputs, "type": choice.type, "file": choice.file, "why": choice.why}
+            return _held(look.verdict, refused), _waiting(replace(look, verdict=_held(look.verdict, refused)), inputs)
+        made = _made(choice, look.survey)
+        choice = replace(choice, why=f"{choice.why}{converted.told(kept)}")
+    chosen: dict[str, Any] = {"decidedOn": inputs, "type": choice.type, "file": choice.file, "why": choice.why}
+    if kept:
+        asked = _of_converted(resolved, asked, kept)
+        chosen["converted"] = kept
     if not choice.make:
         verdict = weights.decide(replace(asked, file=choice.file), snapshot)
         return verdict, Part(reports=(_report(choice),), status={"quantization": chosen})
     # What it is made from was verified when it was looked at; a signature of the result there is none.
-    recipe = _recipe(resolved, choice, made)
+    recipe = _recipe(resolved, choice, made, f"{asked.conversion.into}/" if asked.conversion else "")
     verdict = weights.decide(replace(asked, recipe=recipe, verification=""), snapshot)
-    report = _report(choice)
-    if verdict.problem is not None:
-        status = False if isinstance(verdict.problem, Refused) else None
-        report = Report(Condition.QUANTIZED, status, verdict.problem.reason, str(verdict.problem))
+    report = _problem(verdict) or _report(choice)
     return verdict, Part(reports=(report,), status={"quantization": {**chosen, "made": made}})
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a Job found out about the source's types, or why there is nothing yet. `kept`: of the safetensors."""
+
+    verdict: WeightsVerdict
+    survey: Survey | None
+    kept: dict[str, Any]
+
+
+def _look(resolved: Resolved, asked: WeightsRequest, kept: dict[str, Any], snapshot: Snapshot) -> _Look:
+    """A survey of the source; where it holds safetensors, of the GGUF file that is made of them first."""
+    asked = replace(asked, accept=resolved.accept)
+    if not kept:
+        verdict, survey = weights.survey(asked, snapshot)
+        if survey is None or survey.facts.format == GGUF:
+            return _Look(verdict, survey, {})
+        try:
+            kept = converted.plan(resolved, survey)
+        except Refused as refused:
+            return _Look(_held(verdict, refused), None, {})
+    verdict, survey = weights.survey(_of_converted(resolved, asked, kept), snapshot)
+    bad = checks.refusal(asked, survey.facts) if survey else None
+    return _Look(verdict, survey, kept) if bad is None else _Look(_held(verdict, bad), None, kept)
+
+
+def _of_converted(resolved: Resolved, asked: WeightsRequest, kept: dict[str, Any]) -> WeightsRequest:
+    """The same of the file that is made; what it is made of was verified when it was looked at."""
+    return replace(asked, conversion=converted.conversion(resolved, kept), verification="")
+
+
+def _held(verdict: WeightsVerdict, refused: Refused) -> WeightsVerdict:
+    return replace(verdict, problem=refused, part=replace(verdict.part, reports=()))
+
+
+def _waiting(look: _Look, inputs: str) -> Part:
+    """What is said and kept while no type is chosen."""
+    if not look.kept:
+        return Part()
+    report = _problem(look.verdict) if look.verdict.part.reports else None
+    status = {"quantization": {"decidedOn": inputs, "converted": look.kept}}
+    return Part(reports=(report,) if report else (), status=status)
+
+
+def _problem(verdict: WeightsVerdict) -> Report | None:
+    """What keeps the file from being made, or what is under way; None when it is there."""
+    problem = verdict.problem
+    if problem is None:
+        return None
+    status = False if isinstance(problem, Refused) else None
+    return Report(Condition.QUANTIZED, status, problem.reason, str(problem))
 
 
 def _made(choice: ladder.Choice, survey: Survey) -> dict[str, Any]:
@@ -117,12 +173,13 @@ def _made(choice: ladder.Choice, survey: Survey) -> dict[str, Any]:
     }
 
 
-def _recipe(resolved: Resolved, choice: ladder.Choice, made: Mapping[str, Any]) -> Recipe:
+def _recipe(resolved: Resolved, choice: ladder.Choice, made: Mapping[str, Any], folder: str) -> Recipe:
+    """`folder`: where in the claim the parent lies that was made itself; else empty."""
     wish = resolved.quantizing
     limits = gate.as_text(gate.limits(choice.type, wish.limits))
     return Recipe(
         type=choice.type,
-        parent=made["parent"],
+        parent=f"{folder}{made['parent']}",
         digest=made["digest"],
         memory=made["memory"],
         disk=made["disk"],

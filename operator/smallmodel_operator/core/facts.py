@@ -99,14 +99,17 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a source holds: the model's shape (`facts` are those of its largest file), and in which types."""
+    """What a source holds: the model's shape (`facts` are those of its largest file), and in which types.
+
+    Where it holds safetensors in place of GGUF files, the facts are theirs, and there are no types.
+    """
 
     facts: WeightsFacts
     variants: tuple[Variant, ...]
     makes: tuple[Variant, ...] = ()
     """Accepted types it lacks, as they would come out; `file` is empty."""
     parent: str = ""
-    """What they would be made from: an unquantized GGUF file in the source."""
+    """What they would be made from: an unquantized GGUF file in the source, or a folder of safetensors."""
     digest: str = ""
     """Of the parent."""
     left_out: str = ""

@@ -11,7 +11,7 @@ from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import checks, jobs, moving, result, source
-from smallmodel_operator.weights.recipe import QuantizedSource
+from smallmodel_operator.weights.recipe import ConvertedSource, QuantizedSource
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 from smallmodel_operator.weights.work import Work, lies, uid, work
 
@@ -83,14 +83,17 @@ def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict,
     _require(where, snapshot)
     asked = replace(request, survey=True)
     found = work(asked, where, snapshot)
-    verdict = replace(_unknown(asked, where, found, Part()), blocking=True)
+    kept = (jobs.claim(request),) if isinstance(where, source.Kept) else ()
+    verdict = replace(_unknown(asked, where, found, Part(kept=kept)), blocking=True)
     return verdict, found.found if isinstance(found.found, Survey) else None
 
 
 def _where(request: WeightsRequest) -> source.Source:
     found = moving.place(request.wish, request.name)
     if request.recipe is not None:
-        return QuantizedSource(request.recipe, source.volume(found)[0])
+        return QuantizedSource(request.recipe, {} if request.conversion else source.volume(found)[0])
+    if request.conversion is not None:
+        return ConvertedSource(request.conversion, source.volume(found)[0], request.name)
     if request.file and isinstance(found, source.OciSource | source.ClaimSource):
         return replace(found, path=request.file)
     return found

@@ -13,7 +13,7 @@ from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import jobs, moving, result, seen, source
-from smallmodel_operator.weights.recipe import QuantizedSource, quantized_folder
+from smallmodel_operator.weights.recipe import Made, quantized_folder
 from smallmodel_operator.weights.types import WeightsRequest
 
 EVENT: Final = "WeightsEvicted"
@@ -136,7 +136,7 @@ def room(
         job = jobs.evict(request, where, attempt, said.needed_bytes, keep, seen.began(download) - FRESH_SECONDS)
         return Room(job, NotYet(Reason.MAKING_ROOM, "The claim is full: unused weights make room.", after_seconds=30))
     # What it found stays known until the download is tried again.
-    under_way = Reason.QUANTIZING if isinstance(where, QuantizedSource) else Reason.DOWNLOADING
+    under_way = Reason.QUANTIZING if isinstance(where, Made) else Reason.DOWNLOADING
     return _after(seen.freed(snapshot, live), str(ended.get("message", "")), seen.planned(live), under_way)
 
 

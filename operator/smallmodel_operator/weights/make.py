@@ -12,7 +12,7 @@ from smallmodel_operator.api.names import ROLE_QUANTIZE, WEIGHTS_CLAIM
 from smallmodel_operator.core.pod import USER_ID, container_security, pod_security
 from smallmodel_operator.core.units import MIB, mebibytes
 from smallmodel_operator.weights import jobs, source
-from smallmodel_operator.weights.recipe import SOURCE_PATH, QuantizedSource, Recipe
+from smallmodel_operator.weights.recipe import SOURCE_PATH, Made, QuantizedSource, Recipe
 from smallmodel_operator.weights.types import WeightsRequest
 
 SECONDS: Final = 12 * 3600
@@ -31,21 +31,21 @@ STEPS: Final = {
 """In their order, and what is said of each."""
 TOOLS: Final = ("quantize", "measure")
 """Those that run llama.cpp's tools."""
-_PATHS: Final = "/app:/opt/llama.cpp:/usr/local/bin:/usr/bin:/bin"
+PATHS: Final = "/app:/opt/llama.cpp:/usr/local/bin:/usr/bin:/bin"
 """Where images have the tools: upstream's in /app, Debian's in /usr/bin."""
 
 # A tool that refuses will refuse again; one that was killed or broke down may do better in another pod.
-_BEGIN: Final = (
+BEGIN: Final = (
     'cd "$WORK"; if [ -e done ]; then exit 0; fi; '
     'failed() { [ ! -e "$2" ] || tail -n 5 "$2"; [ "$1" -le 128 ] || exit 1; exit 3; }; '
 )
 _QUANTIZE: Final = (
-    _BEGIN + "if [ -s made.gguf ]; then exit 0; fi; "
+    BEGIN + "if [ -s made.gguf ]; then exit 0; fi; "
     'llama-quantize "$PARENT" made.part "$TYPE" "$THREADS" || failed $? -; mv made.part made.gguf'
 )
 # The tool's exit code says little: what it printed is judged, and shown where there is nothing to judge.
 _MEASURE: Final = (
-    _BEGIN + "if [ -s measured.log ]; then exit 0; fi; "
+    BEGIN + "if [ -s measured.log ]; then exit 0; fi; "
     "if [ ! -s base.kld ]; then "
     'llama-perplexity -m "$PARENT" -f text.txt -c "$CONTEXT" --chunks "$CHUNKS" -t "$THREADS" '
     "--kl-divergence-base base.part >base.log 2>&1 || failed $? base.log; mv base.part base.kld; fi; "
@@ -68,9 +68,9 @@ def build(request: WeightsRequest, where: QuantizedSource, attempt: int, claim_u
     """The Job."""
     recipe = where.recipe
     folder = f"{source.MOUNT_PATH}/{where.folder}"
-    parent = f"{SOURCE_PATH}/{recipe.parent}".rstrip("/")
+    parent = f"{SOURCE_PATH if where.volume else source.MOUNT_PATH}/{recipe.parent}".rstrip("/")
     environment = {
-        "WORK": f"{folder}/{where.work}", "HOME": SCRATCH, "PATH": _PATHS, "TYPE": recipe.type,
+        "WORK": f"{folder}/{where.work}", "HOME": SCRATCH, "PATH": PATHS, "TYPE": recipe.type,
         "THREADS": str(recipe.threads),
         "CONTEXT": str(min(CONTEXT, recipe.context)), "CHUNKS": str(CHUNKS),
         "PARENT": parent,
@@ -81,19 +81,24 @@ def build(request: WeightsRequest, where: QuantizedSource, attempt: int, claim_u
     judge = ["judge-weights", *ours, "--artifact", where.artifact, "--claim", claim_uid, "--tools", recipe.image]
     for name, number in sorted(recipe.limits.items()):
         judge += [f"--{name.replace('_', '-')}", number]
-    pod = jobs.pod(request, judge, _security(), _volumes(where), _mounts(recipe))
+    volumes, mounts = _with_text(recipe, *volumes_and_mounts(where))
+    pod = jobs.pod(request, judge, security(), volumes, mounts)
     own = pod["containers"][0]
     steps = [{**own, "name": "prepare", "args": prepare}]
-    steps += [_step("quantize", recipe, _QUANTIZE, environment), _step("measure", recipe, _MEASURE, environment)]
+    for name, script in (("quantize", _QUANTIZE), ("measure", _MEASURE)):
+        steps.append(step(name, recipe.image, recipe.memory, script, environment, mounts))
     pod["initContainers"] = steps
     return jobs.job(request, where, ROLE_QUANTIZE, attempt, pod, {"activeDeadlineSeconds": SECONDS})
 
 
-def _step(name: str, recipe: Recipe, script: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    size = mebibytes(recipe.memory)
+def step(
+    name: str, image: str, memory: int, script: str, environment: Mapping[str, str], mounts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """A step that runs tools of llama.cpp's. `memory`: bytes it is given."""
+    size = mebibytes(memory)
     return {
         "name": name,
-        "image": recipe.image,
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-ec", script],
         "env": [{"name": key, "value": value.replace("$(", "$$(")} for key, value in environment.items()],
@@ -101,32 +106,38 @@ def _step(name: str, recipe: Recipe, script: str, environment: Mapping[str, str]
         "securityContext": container_security(),
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": _mounts(recipe),
+        "volumeMounts": mounts,
     }
 
 
-def _security() -> dict[str, Any]:
+def security() -> dict[str, Any]:
+    """Of the pod: a new file system belongs to root, and the steps write to it."""
     return {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
-def _volumes(where: QuantizedSource) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = [
+def volumes_and_mounts(where: Made) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The claim, what is read, and room for what tools leave behind."""
+    volumes: list[dict[str, Any]] = [
         {"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}},
-        {**where.volume, "name": "source"},
         {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
     ]
-    if where.recipe.text:
-        name, _, key = where.recipe.text.partition("/")
-        # Optional, so that the pod starts without it and says what is missing.
-        items = [{"key": key, "path": TEXT_FILE}]
-        made.append({"name": "text", "configMap": {"name": name, "optional": True, "items": items}})
-    return made
-
-
-def _mounts(recipe: Recipe) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = [
+    mounts: list[dict[str, Any]] = [
         {"name": source.VOLUME, "mountPath": source.MOUNT_PATH},
-        {"name": "source", "mountPath": SOURCE_PATH, "readOnly": True},
         {"name": "tmp", "mountPath": SCRATCH},
     ]
-    return [*made, {"name": "text", "mountPath": TEXT_PATH, "readOnly": True}] if recipe.text else made
+    if where.volume:
+        volumes.insert(1, {**where.volume, "name": "source"})
+        mounts.insert(1, {"name": "source", "mountPath": SOURCE_PATH, "readOnly": True})
+    return volumes, mounts
+
+
+def _with_text(
+    recipe: Recipe, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    if not recipe.text:
+        return volumes, mounts
+    name, _, key = recipe.text.partition("/")
+    # Optional, so that the pod starts without it and says what is missing.
+    text = {"name": name, "optional": True, "items": [{"key": key, "path": TEXT_FILE}]}
+    mount = {"name": "text", "mountPath": TEXT_PATH, "readOnly": True}
+    return [*volumes, {"name": "text", "configMap": text}], [*mounts, mount]

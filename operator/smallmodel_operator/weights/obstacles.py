@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import NotYet, Refused
-from smallmodel_operator.weights import make, pull, result, source
+from smallmodel_operator.weights import convert, make, pull, result, source
 
 PATIENCE: Final = timedelta(seconds=60)
 """A pod that is still being set up after this long is worth a word."""
@@ -40,8 +40,8 @@ def last_words(pod: Object) -> result.Said | None:
         ended = state.get("state", {}).get("terminated") or {}
         if said := result.decode(ended.get("message", "")):
             return said
-        if ended.get("exitCode") and state.get("name") in make.TOOLS:
-            return _broken_step(str(state["name"]), ended)
+        if ended.get("exitCode") and state.get("name") in (*make.TOOLS, *convert.TOOLS):
+            return _broken_step(str(state["name"]), ended, _given(pod, str(state["name"])))
     return None
 
 
@@ -57,10 +57,17 @@ def _states(pod: Object) -> list[Any]:
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
-def _broken_step(name: str, ended: Mapping[str, Any]) -> result.Failure:
+def _given(pod: Object, step: str) -> str:
+    """Memory a step of a pod has, as Kubernetes writes it."""
+    steps = pod.get("spec", {}).get("initContainers", [])
+    limits = [s.get("resources", {}).get("limits", {}) for s in steps if s.get("name") == step]
+    return str(limits[0].get("memory", "")) if limits else ""
+
+
+def _broken_step(name: str, ended: Mapping[str, Any], given: str) -> result.Failure:
     """A tool of llama.cpp's failed; the kubelet kept the end of what it printed."""
     if ended.get("reason") == "OOMKilled":
-        message = f"Step {name} was killed: it took more memory than it was given."
+        message = f"Step {name} was killed: it took more memory than it was given{f' ({given})' if given else ''}."
         return result.Failure(Reason.QUANTIZATION_FAILED, message, passing=True)
     lines = [line.strip() for line in str(ended.get("message", "")).splitlines() if line.strip()]
     last = "".join(c for c in (lines[-1] if lines else "") if c.isprintable())[-300:]

@@ -1,4 +1,4 @@
-"""Weights that are made here: from which parent, of which type, and what is asked of the result."""
+"""Weights that are made here: from what, of which type, and what is asked of the result."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ WORK: Final = ".work-"
 """How the folders begin that work is done in."""
 VERSION: Final = 1
 """Of the steps; what an older one made is made anew."""
+CONVERSION: Final = 1
+"""The same of the steps of a conversion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,10 @@ def quantized_folder(artifact: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class QuantizedSource:
-    """A file of another type, made once into the claim `smallmodel-weights`. `volume`: the one its parent lies in."""
+    """A file of another type, made once into the claim `smallmodel-weights`.
+
+    `volume`: the one its parent lies in; empty: it lies in that claim, too.
+    """
 
     recipe: Recipe
     volume: Mapping[str, Any]
@@ -82,3 +87,69 @@ class QuantizedSource:
     @property
     def mutable(self) -> str:
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How a GGUF file is made of a folder of safetensors files, in the type its weights are stored in.
+
+    `folder`: in the source. `digest`: of all that is read of it. `memory`, `disk`: bytes the work takes.
+    """
+
+    type: str
+    folder: str
+    digest: str
+    memory: int
+    disk: int
+    threads: int
+    image: str
+
+    @property
+    def name(self) -> str:
+        """Of the result: the same folder and steps make the same file."""
+        return hashlib.sha256(f"{CONVERSION} {self.digest} {self.type}".encode()).hexdigest()
+
+    @property
+    def into(self) -> str:
+        """Folder inside the claim."""
+        return f"converted-{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedSource:
+    """A GGUF file made of safetensors, once, in the claim `smallmodel-weights`.
+
+    `volume`: the one the safetensors lie in. `model`: for whom; each has a folder of its own for the work.
+    """
+
+    conversion: Conversion
+    volume: Mapping[str, Any]
+    model: str
+
+    path = "model.gguf"
+
+    @property
+    def artifact(self) -> str:
+        return f"gguf:{self.conversion.type}:{self.conversion.name}"
+
+    @property
+    def digest(self) -> str:
+        return ""
+
+    @property
+    def folder(self) -> str:
+        """Folder inside the claim."""
+        return self.conversion.into
+
+    @property
+    def work(self) -> str:
+        """Folder in that folder."""
+        return f"{WORK}{digest(self.model)[:16]}"
+
+    @property
+    def mutable(self) -> str:
+        return ""
+
+
+Made = QuantizedSource | ConvertedSource
+"""What a Job makes."""

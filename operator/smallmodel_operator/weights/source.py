@@ -10,7 +10,7 @@ from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import WEIGHTS_CLAIM
 from smallmodel_operator.core.engine import Adapter
 from smallmodel_operator.core.outcome import Refused
-from smallmodel_operator.weights.recipe import QuantizedSource
+from smallmodel_operator.weights.recipe import Made
 
 MOUNT_PATH: Final = "/weights"
 VOLUME: Final = "weights"
@@ -181,7 +181,7 @@ class AdapterSet:
 
 Fetched = Downloaded | MovingSource
 """What a Job with a way out asks for."""
-Kept = Fetched | QuantizedSource
+Kept = Fetched | Made
 """In that claim, whoever put it there."""
 Source = OciSource | ClaimSource | Kept | AdapterSet
 

@@ -9,7 +9,7 @@ from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.weights.moving import Wish
-from smallmodel_operator.weights.recipe import Recipe
+from smallmodel_operator.weights.recipe import Conversion, Recipe
 
 HUB: Final = "https://huggingface.co"
 
@@ -27,6 +27,7 @@ class WeightsRequest:
     address downloads go through, but for hosts that `no_proxy` names (as in the environment variable of that name).
     `survey`: find out in which types the source holds the model; `file`: the one of them to serve, in place of `path`.
     `accept`: types a survey says of how they would come out; `recipe`: the file is made, from what the source holds.
+    `conversion`: what is meant is not the source itself but the GGUF file that is made of it.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     `eviction`: WhenFull or Never, whether unused weights in it make room.
     `allow_mutable`: the source may be one that moves; `frozen` is then what it held when it was resolved
@@ -65,6 +66,7 @@ class WeightsRequest:
     allow_mutable: bool = False
     resolve_generation: int = 1
     frozen: Mapping[str, Any] = field(default_factory=dict)
+    conversion: Conversion | None = None
     format: str = GGUF
     """What the engine serves: one GGUF file, or a folder of safetensors files."""
 

@@ -1,5 +1,6 @@
 """The Job that finds something out about weights: begun, under way, ended, tried again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -9,8 +10,20 @@ from smallmodel_operator.api.names import ROLE_DOWNLOAD, ROLE_INSPECT, ROLE_QUAN
 from smallmodel_operator.core.facts import Object, Snapshot, Survey, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note
-from smallmodel_operator.weights import checks, download, evict, jobs, make, obstacles, progress, result, seen, source
-from smallmodel_operator.weights.recipe import QuantizedSource
+from smallmodel_operator.weights import (
+    checks,
+    convert,
+    download,
+    evict,
+    jobs,
+    make,
+    obstacles,
+    progress,
+    result,
+    seen,
+    source,
+)
+from smallmodel_operator.weights.recipe import ConvertedSource, Made, QuantizedSource
 from smallmodel_operator.weights.types import WeightsRequest
 
 RECHECK_SECONDS: Final = 600.0
@@ -118,7 +131,7 @@ def _ended(
             return Work((again,) if room.made else these, None, room.problem, notes=room.notes)
         return _refused(where, said.reason, f"{said.message} {room.why_not}".rstrip(), passed, these, again)
     why = str(ended.get("message") or "its pod left no result")
-    reason = Reason.QUANTIZATION_FAILED if isinstance(where, QuantizedSource) else Reason.INSPECTION_FAILED
+    reason = Reason.QUANTIZATION_FAILED if isinstance(where, Made) else Reason.INSPECTION_FAILED
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempt, 16)).total_seconds()
     if isinstance(said, result.Failure):
         why, reason, pause = said.message, said.reason, max(pause, said.after_seconds)
@@ -170,6 +183,8 @@ def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, at
         return jobs.inspect_adapters(request, where, attempt)
     if isinstance(where, source.MovingSource):
         return jobs.resolve(request, where, attempt)
+    if isinstance(where, ConvertedSource):
+        return convert.build(request, where, attempt, uid(snapshot, WEIGHTS_CLAIM))
     if isinstance(where, source.Downloaded):
         # What the hub said once is what is asked for when the file has to be fetched again.
         known = snapshot.inspected.get(where.artifact)
@@ -180,20 +195,27 @@ def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, at
 
 
 def _role(where: source.Source) -> str:
-    if isinstance(where, QuantizedSource):
+    if isinstance(where, Made):
         return ROLE_QUANTIZE
     return ROLE_DOWNLOAD if isinstance(where, source.Fetched) else ROLE_INSPECT
 
 
 def _under_way(where: source.Source, step: str = "") -> NotYet:
     if isinstance(where, QuantizedSource):
-        steps = list(make.STEPS)
-        far = f" Step {steps.index(step) + 1} of {len(steps)}: {make.STEPS[step]}." if step in steps else ""
-        text = f"{where.recipe.type} is made from `{where.recipe.parent}`.{far}"
-        return NotYet(Reason.QUANTIZING, text, after_seconds=15)
+        text = f"{where.recipe.type} is made from `{where.recipe.parent}`."
+        return NotYet(Reason.QUANTIZING, f"{text}{_far(make.STEPS, step)}", after_seconds=15)
+    if isinstance(where, ConvertedSource):
+        wish = where.conversion
+        text = f"A GGUF file in {wish.type} is made of the safetensors in `{wish.folder or '/'}`."
+        return NotYet(Reason.QUANTIZING, f"{text}{_far(convert.STEPS, step)}", after_seconds=15)
     if isinstance(where, source.MovingSource):
         return NotYet(Reason.DOWNLOADING, "A Job finds out what the source holds now.", after_seconds=30)
     if isinstance(where, source.Downloaded):
         return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
     whose = "adapters' headers" if isinstance(where, source.AdapterSet) else "weights' header"
     return NotYet(Reason.INSPECTING, f"A Job reads the {whose}.", after_seconds=30)
+
+
+def _far(steps: Mapping[str, str], step: str) -> str:
+    names = list(steps)
+    return f" Step {names.index(step) + 1} of {len(names)}: {steps[step]}." if step in names else ""

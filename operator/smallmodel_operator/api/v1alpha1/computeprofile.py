@@ -35,7 +35,12 @@ class PerReplica(ApiModel):
 class Quantizer(ApiModel):
     """What makes files of other types."""
 
-    image: ImageReference = Field(description="Image with llama.cpp's `llama-quantize` and `llama-perplexity`.")
+    image: ImageReference = Field(
+        description=(
+            "Image with llama.cpp's `llama-quantize` and `llama-perplexity`, and, where GGUF files are to be made of "
+            "safetensors, `convert_hf_to_gguf.py` with its Python packages."
+        )
+    )
 
 
 ResourceName = Annotated[

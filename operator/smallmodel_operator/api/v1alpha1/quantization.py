@@ -1,4 +1,4 @@
-"""spec.quantization: of which type the weights may be."""
+"""spec.quantization: of which type the weights may be; status.quantization: of which they are."""
 
 from typing import Annotated, Literal
 
@@ -64,3 +64,36 @@ class Quantization(ApiModel):
         ),
     )
     gate: Gate = Field(default_factory=Gate, description="What a made file must hold before it serves.")
+
+
+class MadeStatus(ApiModel):
+    """What a type is made from, as it was seen when it was chosen."""
+
+    parent: str = Field(default="", max_length=512, description="The parent, in the source.")
+    digest: str = Field(default="", max_length=640, description="SHA-256 of the parent.")
+    memory: int = Field(default=0, ge=0, description="Memory the work is given, in bytes.")
+    disk: int = Field(default=0, ge=0, description="Room it needs in the claim, in bytes.")
+    context: int = Field(default=0, ge=0, description="Context the parent was trained for, in tokens.")
+
+
+class ConvertedStatus(ApiModel):
+    """Of which safetensors a GGUF file is made, as they were seen."""
+
+    folder: str = Field(default="", max_length=512, description="Their folder in the source.")
+    digest: str = Field(default="", max_length=640, description="SHA-256 of all that is read of it.")
+    type: str = Field(default="", max_length=32, description="Type of the file that is made: as they are stored.")
+    memory: int = Field(default=0, ge=0, description="Memory the work is given, in bytes.")
+    disk: int = Field(default=0, ge=0, description="Room it needs in the claim, in bytes.")
+
+
+class QuantizationStatus(ApiModel):
+    """The type that was chosen, which stays until spec or source change."""
+
+    decided_on: str = Field(default="", max_length=64, description="Hash of what the choice was made from.")
+    type: str = Field(default="", max_length=32, description="The type.")
+    file: str = Field(default="", max_length=512, description="The file of the source that has it.")
+    why: str = Field(default="", max_length=1024, description="Why this one, with the numbers.")
+    made: MadeStatus | None = Field(default=None, description="What it is made from, where the source lacks it.")
+    converted: ConvertedStatus | None = Field(
+        default=None, description="Of what a GGUF file is made first, where the source holds safetensors."
+    )

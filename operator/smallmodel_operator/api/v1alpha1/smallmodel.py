@@ -43,7 +43,8 @@ class Source(ApiModel):
         max_length=512,
         description=(
             "The GGUF file inside the image, claim or repository; needed unless it holds one `*.gguf` only. With VLLM "
-            "and TGI: the folder with `config.json` and the safetensors files; needed unless that is all of it."
+            "and TGI, and where a GGUF file is to be made: the folder with `config.json` and the safetensors files; "
+            "needed unless that is all of it."
         ),
     )
     sha256: str = Field(

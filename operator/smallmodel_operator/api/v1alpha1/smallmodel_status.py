@@ -11,6 +11,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     StatusCondition,
     list_map,
 )
+from smallmodel_operator.api.v1alpha1.quantization import QuantizationStatus
 from smallmodel_operator.api.v1alpha1.source_status import DownloadStatus, SourceStatus
 
 PromptId = Annotated[str, StringConstraints(min_length=1, max_length=63)]
@@ -85,26 +86,6 @@ class WeightsStatus(ApiModel):
     key_fingerprint: str = Field(default="", max_length=64, description="SHA-256 of that public key (DER).")
     licence: str = Field(default="", max_length=256, description="Licence named in the header.")
     name: str = Field(default="", max_length=256, description="Name in the header.")
-
-
-class MadeStatus(ApiModel):
-    """What a type is made from, as it was seen when it was chosen."""
-
-    parent: str = Field(default="", max_length=512, description="The parent, in the source.")
-    digest: str = Field(default="", max_length=640, description="SHA-256 of the parent.")
-    memory: int = Field(default=0, ge=0, description="Memory the work is given, in bytes.")
-    disk: int = Field(default=0, ge=0, description="Room it needs in the claim, in bytes.")
-    context: int = Field(default=0, ge=0, description="Context the parent was trained for, in tokens.")
-
-
-class QuantizationStatus(ApiModel):
-    """The type that was chosen, which stays until spec or source change."""
-
-    decided_on: str = Field(default="", max_length=64, description="Hash of what the choice was made from.")
-    type: str = Field(default="", max_length=32, description="The type.")
-    file: str = Field(default="", max_length=512, description="The file of the source that has it.")
-    why: str = Field(default="", max_length=1024, description="Why this one, with the numbers.")
-    made: MadeStatus | None = Field(default=None, description="What it is made from, where the source lacks it.")
 
 
 class AccessStatus(ApiModel):
