@@ -8,7 +8,7 @@ local function unknown(handle, call, wanted, namespace)
     code = "model_not_found",
     param = "model",
     message = "There is no model '" .. shown(wanted) .. "' in namespace " .. namespace .. ". GET /v1/models lists those"
-      .. " you may use; those of another namespace are at /<namespace>/v1.",
+      .. " you may use; the gateway's own address has those of another namespace at /<namespace>/v1.",
   })
 end
 
