@@ -60,8 +60,9 @@ def capacity(version: str, figures: Figures, cold_start: int) -> dict[str, Any]:
             {"concurrency": at_once, "tokensPerSecond": text(speed)} for at_once, speed in figures.decode
         ],
         "timeToFirstTokenMilliseconds": max(1, round(figures.first_token * 1000)),
-        "usefulConcurrency": useful(figures.decode),
     }
+    if figures.decode:
+        made["usefulConcurrency"] = useful(figures.decode)
     return made | ({"coldStartSeconds": cold_start} if cold_start else {})
 
 
@@ -79,11 +80,16 @@ def text(value: float) -> str:
 
 
 def _measured(known: Mapping[str, Any]) -> Report:
-    one = known["decodeTokensPerSecond"][0]["tokensPerSecond"]
-    said = (
-        f"A replica reads {known['prefillTokensPerSecond']} and writes {one} tokens a second for one caller; "
-        f"up to {known['usefulConcurrency']} at once make more of it."
-    )
+    if points := known.get("decodeTokensPerSecond"):
+        said = (
+            f"A replica reads {known['prefillTokensPerSecond']} and writes {points[0]['tokensPerSecond']} tokens a "
+            f"second for one caller; up to {known['usefulConcurrency']} at once make more of it."
+        )
+    else:
+        said = (
+            f"A replica reads {known['prefillTokensPerSecond']} tokens a second; what it writes within its context is "
+            "too short to measure."
+        )
     return Report(Condition.CALIBRATED, True, Reason.MEASURED, said)
 
 

@@ -63,7 +63,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How fast a replica is: tokens and seconds. `decode` is all requests together, by how many there were at once."""
+    """How fast a replica is: tokens and seconds. `decode` is all requests together, by how many there were at once.
+
+    It is empty where an answer is over before its speed can be told.
+    """
 
     prefill: float
     decode: tuple[tuple[int, float], ...]

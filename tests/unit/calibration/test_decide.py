@@ -88,6 +88,18 @@ def test_what_was_measured_is_said_and_kept() -> None:
     assert again == part, "a restarted operator measures nothing again"
 
 
+def test_what_is_too_short_to_measure_is_said_instead_of_a_figure() -> None:
+    part = decide(REQUEST, world(trials={KEY: replace(FIGURES, decode=())}))
+    assert known(part)["decodeTokensPerSecond"] == []
+    assert "usefulConcurrency" not in known(part)
+    (report,) = part.reports
+    assert (report.status, report.reason) == (True, Reason.MEASURED)
+    assert "1234 tokens a second" in report.message
+    assert "too short to measure" in report.message
+    kept = {k: v for k, v in known(part).items() if v != []}
+    assert decide(REQUEST, world(previous_status={"capacity": kept})).reports == part.reports, "an empty list may go"
+
+
 def test_a_cold_start_that_gateways_saw_counts_for_more_than_a_pods_times() -> None:
     seen = Traffic((GatewayReport("g", 0.1, True, cold_starts=(ColdStart(1.0, 2.0, 3.6),)),))
     assert known(decide(REQUEST, world(traffic=seen, trials={KEY: FIGURES})))["coldStartSeconds"] == 7

@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from smallmodel_operator.cluster import speed
-from smallmodel_operator.cluster.engines import NoAnswer, Timing
 from smallmodel_operator.cluster.trials import Trials
 from smallmodel_operator.core.keys import Masters, engine_key
 from smallmodel_operator.core.trial import Answers, Failure, Figures, Trial
@@ -19,6 +18,11 @@ from smallmodel_operator.quality.golden import parse
 MODEL = ("support", "bot")
 MASTERS = Masters(b"c" * 32, b"e" * 32)
 TRIAL = Trial("calibration/v1", "127.0.0.1", "bot", slots=2, context=512)
+
+
+@pytest.fixture(autouse=True)
+def little_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "ENOUGH_SECONDS", 0.005)
 
 
 class FakeEngine:
@@ -158,51 +162,3 @@ async def test_what_is_not_wanted_any_more_ends() -> None:
         asked = engine.asked
         await asyncio.sleep(0.2)
         assert engine.asked == asked
-
-
-class Slow:
-    """An engine of a given speed, by its own clock; one that is asked for too much fails the test."""
-
-    def __init__(self, read: float, write: float, context: int) -> None:
-        self.read, self.write, self.context, self.now = read, write, context, 0.0
-
-    async def complete(self, prompt: str, tokens: int) -> Timing:
-        length = len(prompt.split()) * 3
-        assert length + tokens <= self.context
-        asked, first = self.now, length / self.read
-        self.now += first + (tokens - 1) / self.write
-        return Timing(length, tokens, first, self.now - asked, asked)
-
-
-@pytest.mark.parametrize("context", [128, 512, 4096])
-@pytest.mark.parametrize("write", [0.5, 4.0, 300.0])
-async def test_a_slow_replica_is_measured_in_little_time_and_within_its_context(write: float, context: int) -> None:
-    engine = Slow(write * 10, write, context)
-    figures = await speed.measure(engine, Trial("k", "a", "bot", slots=1, context=context))
-    assert figures.prefill == pytest.approx(write * 10)
-    assert figures.decode == ((1, pytest.approx(write)),)
-    assert engine.now < 500 / write
-
-
-async def test_an_engine_that_stops_ends_the_measurement() -> None:
-    class Gone:
-        async def complete(self, prompt: str, tokens: int) -> Timing:
-            raise NoAnswer("gone")
-
-    with pytest.raises(NoAnswer):
-        await speed.measure(Gone(), TRIAL)
-
-
-@pytest.mark.parametrize(
-    ("slots", "tried"),
-    [
-        (1, [1]),
-        (4, [1, 2, 3, 4]),
-        (8, [1, 2, 3, 4, 5, 6, 7, 8]),
-        (9, [1, 2, 3, 4, 5, 6, 7, 8, 9]),
-        (32, [1, 2, 3, 4, 5, 6, 7, 8, 16, 32]),
-        (256, [1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64, 128, 256]),
-    ],
-)
-def test_every_number_is_tried_up_to_eight_then_doublings(slots: int, tried: list[int]) -> None:
-    assert speed.levels(slots) == tried

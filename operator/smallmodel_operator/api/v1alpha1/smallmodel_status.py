@@ -167,7 +167,8 @@ class CapacityStatus(ApiModel):
         default_factory=list,
         max_length=32,
         json_schema_extra=list_map("concurrency"),
-        description="Tokens it writes a second, by the number of requests at once, up to `parallelSlots`.",
+        description="Tokens it writes a second, by the number of requests at once, up to `parallelSlots`; none where "
+        "answers are too short to measure.",
     )
     time_to_first_token_milliseconds: int = Field(
         default=0, ge=0, description="Until the first token of an answer to about 64 tokens, alone, past the gateway."
