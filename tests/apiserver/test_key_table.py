@@ -2,14 +2,15 @@
 
 import base64
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hack.cluster.controlplane import ControlPlane
 from tests.apiserver.conftest import Operator, apply, eventually, kubectl
-from tests.apiserver.objects import model
+from tests.apiserver.objects import model, stands
 
 from smallmodel_operator.api.names import GATEWAY_KEYS
-from smallmodel_operator.cluster import key_table
+from smallmodel_operator.cluster import key_table, secrets
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.core.keys import TABLE, Identity, hashed, load
 
@@ -102,3 +103,29 @@ async def test_rotation_never_publishes_a_key_that_opens_nothing(
         assert body is not None
         access = body["status"]["access"]
         assert (access["keyGeneration"], access["previousKeyGeneration"]) == (3, 1)
+
+
+async def test_a_deleted_client_secret_of_a_settled_model_comes_back_with_the_same_key(
+    api: Client, plane: ControlPlane, namespace: str, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else wakes the model: no watch tells of Secrets."""
+    monkeypatch.setattr(secrets, "READ_SECONDS", 3)
+
+    async def there() -> dict[str, Any]:
+        stands(await api.get("SmallModel", "bot", namespace), Ready="Serving", Reconciling="Settled")
+        found = await api.get("Secret", "bot-client", namespace)
+        assert found is not None
+        return found
+
+    async def told() -> None:
+        found = await api.list("Event", namespace)
+        assert [e["type"] for e in found if e["reason"] == "SecretRestored"] == ["Normal"]
+
+    async with operator():
+        await apply(api, model(namespace))
+        before = await eventually(there)
+        await kubectl(plane, "delete", "secret", "bot-client", "-n", namespace)
+        after = await eventually(there, timeout=15)
+        assert after["data"] == before["data"]
+        assert after["metadata"]["uid"] != before["metadata"]["uid"]
+        await eventually(told)

@@ -86,9 +86,11 @@ class Reconciler:
         hold: status.Hold = decision.hold
         model = (meta["namespace"], meta["name"])
         nothing_removed = False
+        restored: tuple[Note, ...] = ()
         try:
             # Before the pods, which mount one of them.
-            await self._secrets.publish(model, meta["uid"], decision.plan.secrets, fresh=not snapshot.children)
+            fresh = not snapshot.children
+            restored = await self._secrets.publish(model, meta["uid"], decision.plan.secrets, fresh=fresh)
             if wish.resolved is not None:
                 self._keys.offer(model, decision.plan.keys)
             after = await self._applier.apply(model, meta["uid"], decision.plan, snapshot.children)
@@ -106,7 +108,7 @@ class Reconciler:
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
         await self._report(body, snapshot.previous_status, seen.status)
-        for note in plan.notes:
+        for note in (*restored, *plan.notes):
             said = {"reason": note.reason, "action": "Reconcile", "note": note.message}
             if await self._events.send(body, warning=False, **said):
                 self.noted(note)

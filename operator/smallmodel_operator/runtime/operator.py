@@ -166,6 +166,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     watch = _boundary(settings, client, observer, events, loop)
     register(registry, loop, observer, client, len(settings.watch_namespaces), watch.wake.set)
     table, boundary = asyncio.create_task(keys.run()), asyncio.create_task(watch.run())
+    ours = asyncio.create_task(secrets.watch(loop.pokes.poke))
     gc.collect()
     gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
     try:
@@ -173,6 +174,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     finally:
         table.cancel()  # first of all: a model whose daemon ends now is not gone
         boundary.cancel()
+        ours.cancel()
         await asyncio.wait({boundary}, timeout=CANARY_END_SECONDS)
         await signals.close()
         await downloads.close()

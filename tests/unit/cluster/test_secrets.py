@@ -1,5 +1,6 @@
 """Secrets are written on a difference only, never a stranger's, and read by name."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from typing import Any
@@ -30,7 +31,25 @@ def secret(value: str = "one") -> dict[str, Any]:
 class World:
     def __init__(self, api: FakeApiServer, clock: Clock) -> None:
         self.api, self.clock = api, clock
-        self.secrets = Secrets(api.client(), clock)
+        self.secrets = Secrets(api.client(), clock, self.sleep)
+        self.poked: list[tuple[str, str]] = []
+        self.slept = 0
+
+    async def sleep(self, seconds: float) -> None:
+        """Time passes as fast as it can; the watch ends after a while."""
+        self.slept += 1
+        if self.slept > READ_SECONDS:
+            raise asyncio.CancelledError
+        self.clock.forward(seconds)
+
+    async def a_minute(self) -> list[str]:
+        """Watch for a minute; the names that were read."""
+        self.api.sent.clear()
+        self.slept = 0
+        with pytest.raises(asyncio.CancelledError):
+            await self.secrets.watch(self.poked.append)
+        assert not self.api.writes, "looking writes nothing"
+        return [sent.path.rpartition("/")[2] for sent in self.api.sent]
 
     async def publish(self, value: str = "one", *, fresh: bool = False) -> list[str]:
         """Publish, and say which methods that took."""
@@ -77,6 +96,61 @@ async def test_a_deleted_one_comes_back(world: World) -> None:
     del world.api.objects[("Secret", "support", "bot-client")]
     world.clock.forward(READ_SECONDS + 1)
     assert await world.publish() == ["GET", "POST"]
+
+
+async def test_a_deleted_one_of_a_settled_model_is_noticed_in_a_minute_and_made_again_the_same(world: World) -> None:
+    await world.publish(fresh=True)
+    before = world.live()
+    del world.api.objects[("Secret", "support", "bot-client")]
+    assert set(await world.a_minute()) == {"bot-client"}
+    assert world.poked[0] == MODEL
+    world.api.sent.clear()
+    (note,) = await world.secrets.publish(MODEL, objects.UID, [secret()], fresh=False)
+    assert [sent.method for sent in world.api.sent] == ["GET", "POST"], "the pass it woke waits for nothing"
+    assert (note.reason, "'bot-client'" in note.message) == ("SecretRestored", True)
+    assert world.live()["data"] == before["data"]
+    assert secret()["data"]["OPENAI_API_KEY"] not in note.message
+    world.poked.clear()
+    await world.a_minute()
+    assert world.poked == []
+
+
+async def test_an_edited_one_of_a_settled_model_is_noticed_in_a_minute(world: World) -> None:
+    await world.publish(fresh=True)
+    world.api.put({**world.live(), "data": {"OPENAI_API_KEY": "eA=="}})
+    await world.a_minute()
+    assert world.poked[0] == MODEL
+    assert await world.publish() == ["GET", "PATCH"]
+
+
+async def test_watching_costs_one_read_a_minute_and_saves_passes_theirs(world: World) -> None:
+    await world.publish(fresh=True)
+    assert await world.a_minute() == ["bot-client"]
+    assert await world.publish() == []
+    assert world.poked == []
+
+
+async def test_an_outage_wakes_nobody_and_ends_no_watch(world: World) -> None:
+    await world.publish(fresh=True)
+    world.api.refuse("GET", "secrets", 500, "InternalError", "etcd")
+    assert await world.a_minute() == ["bot-client"]
+    assert world.poked == []
+
+
+async def test_one_that_is_forgotten_is_watched_no_more(world: World) -> None:
+    await world.publish(fresh=True)
+    world.secrets.forget(MODEL)
+    assert await world.a_minute() == []
+
+
+async def test_reads_are_spread_over_the_minute(world: World) -> None:
+    for number in range(300):
+        named = secret()
+        named["metadata"]["name"] = f"bot-{number}"
+        await world.secrets.publish(MODEL, objects.UID, [named], fresh=True)
+    seconds = [len(world.secrets.due(second)) for second in range(READ_SECONDS)]
+    assert sum(seconds) == 300, "each once"
+    assert max(seconds) < 20, "and never many at once"
 
 
 @pytest.mark.parametrize("fresh", [True, False])

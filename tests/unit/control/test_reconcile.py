@@ -40,7 +40,7 @@ class World:
         writer = StatusWriter(client)
         self.children = Children()
         self.signals = FakeSignals()
-        secrets = Secrets(client)
+        secrets = self.secrets = Secrets(client)
         self.observer = Observer(client, self.children, writer, Capabilities(), secrets, cast(Signals, self.signals))
         self.keys = KeyTable(client, "smallmodel-system")
         self.observer.profiles = {"default": [objects.profile()]}
@@ -121,6 +121,21 @@ async def test_from_apply_to_ready_and_to_rest(world: World) -> None:
     assert world.condition("Ready") == ("True", "Serving")
     assert await world.step() == []
     assert world.api.sent == [], "at rest a pass sends nothing at all"
+
+
+async def test_a_deleted_client_secret_is_made_again_the_same_and_said(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    await world.step()
+    before = world.api.objects.pop(("Secret", "support", "bot-client"))
+    assert not await world.secrets.holds(("support", "bot"), "bot-client")
+    assert await world.step() == ["Secret", "Event"]
+    after = world.api.get("Secret", "bot-client")
+    assert after is not None
+    assert after["data"] == before["data"]
+    assert ("Normal", "SecretRestored") in world.events()
+    assert await world.step() == []
 
 
 async def test_what_a_branch_was_is_known_before_the_watch_tells_it(world: World) -> None:
