@@ -155,7 +155,7 @@ class Secrets:
                 recheck_seconds=15,
             )
         if live.get("data") != wanted["data"] or not _labelled(live, wanted):
-            live = await self._correct(wanted, live)
+            return await self._correct(wanted, live), False
         return live, False
 
     async def _correct(self, wanted: Object, live: Object) -> Object:

@@ -58,7 +58,7 @@ async def measure(engine: Completes, trial: Trial) -> Figures:
     longest = min(LONG_TOKENS, SECONDS * short.prompt_tokens / short.first)
     read = [short, *[await engine.complete(prompt(longest), 1) for _ in range(2)]]
     plan = await _Plan.make(engine, prompt, trial.context)
-    decode = []
+    decode: list[tuple[int, float]] = []
     for at_once in levels(trial.slots):
         if (written := await _written(engine, prompt, at_once, plan)) is None:
             decode = []  # of some of the points nobody can say which is best
