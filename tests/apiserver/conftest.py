@@ -164,10 +164,13 @@ def gateway(plane: ControlPlane, minor: str, _gateways: dict[str, FakeGateway]) 
 
 @pytest.fixture
 def operator(plane: ControlPlane, namespace: str, tmp_path: Path, gateway: FakeGateway) -> Operator:
-    """`async with operator():` runs our operator in process, for the test's namespace."""
+    """`async with operator():` runs our operator in process, for the test's namespace. `gateways`: their URLs; none:
+    they are found as in a cluster."""
 
     @asynccontextmanager
-    async def running(identity: str = "in-process") -> AsyncIterator[Running]:
+    async def running(
+        identity: str = "in-process", gateways: tuple[str, ...] = (gateway.url,)
+    ) -> AsyncIterator[Running]:
         client = await connect(as_operator(plane, namespace, tmp_path / "operator.kubeconfig"), Fence())
         stop = asyncio.Event()
         settings = Settings(
@@ -176,7 +179,7 @@ def operator(plane: ControlPlane, namespace: str, tmp_path: Path, gateway: FakeG
             http_port=0,
             identity=identity,
             log_level="info",
-            gateway_urls=(gateway.url,),
+            gateway_urls=gateways,
         )
         task = asyncio.create_task(run(settings, client, stop))
         try:

@@ -72,6 +72,18 @@ class Signals:
         self._silent: set[str] = set()
         """Those that did not answer the last question."""
         self._session: aiohttp.ClientSession | None = None
+        self._finding = asyncio.Lock()
+        self.turned: Callable[[], None] = lambda: None
+        """Called when the last ready gateway goes, and when the first one is there again."""
+
+    async def follow(self) -> None:
+        """Until cancelled: a model at rest is asked about by nobody, and would not hear that no gateway is left."""
+        while True:
+            await asyncio.sleep(WHO_SECONDS)
+            try:
+                await self._find()
+            except Exception:
+                logger.exception("gateways cannot be looked for, trying again")
 
     async def traffic(self, model: ModelKey) -> Traffic:
         """Every gateway's word on a model, at most about a second old where the gateway answers."""
@@ -112,17 +124,27 @@ class Signals:
         self._asked_at = self._clock()
 
     async def _find(self) -> None:
-        if self._fixed is not None or self._clock() - self._who_at <= WHO_SECONDS:
+        if self._fixed is not None:
             return
-        try:
-            selector = f"kubernetes.io/service-name={GATEWAY}-pods"
-            slices = await self._client.list("EndpointSlice", self._namespace, labelSelector=selector)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            logger.debug("gateways cannot be listed, those known are kept: %s", error)
-            return
-        self._who, self._who_at = _pods(slices), self._clock()
-        ending = [name for name, pod in self._who.items() if pod.terminating]
+        async with self._finding:  # an answer that comes late must not undo a newer one
+            if self._clock() - self._who_at <= WHO_SECONDS:
+                return
+            try:
+                selector = f"kubernetes.io/service-name={GATEWAY}-pods"
+                slices = await self._client.list("EndpointSlice", self._namespace, labelSelector=selector)
+            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                logger.debug("gateways cannot be listed, those known are kept: %s", error)
+                return
+            self._found(_pods(slices))
+
+    def _found(self, who: dict[str, _Pod]) -> None:
+        first, before = self._who_at == NEVER, _any_ready(self._who)
+        self._who, self._who_at = who, self._clock()
+        ending = [name for name, pod in who.items() if pod.terminating]
         self._ending = {name: self._ending.get(name, self._who_at) for name in ending}
+        if not first and _any_ready(who) != before:
+            self._asked_at = NEVER  # a gateway that is new was not asked yet
+            self.turned()
 
     def _gone(self, name: str, now: float) -> bool:
         """A dead node's pod stays in the slices until somebody removes it: it must not keep models awake for ever."""
@@ -139,6 +161,10 @@ class Signals:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._silent.add(name)
             logger.debug("gateway %s does not say how it stands: %s", name, error)
+
+
+def _any_ready(who: Mapping[str, _Pod]) -> bool:
+    return any(pod.ready for pod in who.values())
 
 
 def _pods(slices: list[dict[str, Any]]) -> dict[str, _Pod]:

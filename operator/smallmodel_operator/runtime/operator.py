@@ -47,6 +47,9 @@ START_RETRY_SECONDS = 5.0
 CANARY_END_SECONDS = 3.0
 """For the canary to remove its Jobs; without it they end by themselves."""
 
+Poke = Callable[[Callable[[str], bool]], None]
+"""Wakes the models whose namespace passes a test."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -163,10 +166,13 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     loop = Loop(reconciler, metrics.reconciled)
     trials = Trials(lambda: start.masters, loop.pokes.poke)
     observer.trials, reconciler.want_trials = trials.known, trials.want
-    watch = _boundary(settings, client, observer, events, loop)
+    poke = _poker(observer, loop)
+    signals.turned = lambda: poke(lambda _: True)
+    watch = _boundary(settings, client, observer, events, poke)
     register(registry, loop, observer, client, len(settings.watch_namespaces), watch.wake.set)
     table, boundary = asyncio.create_task(keys.run()), asyncio.create_task(watch.run())
     ours = asyncio.create_task(secrets.watch(loop.pokes.poke))
+    gateways = asyncio.create_task(signals.follow())
     gc.collect()
     gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
     try:
@@ -175,22 +181,26 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
         table.cancel()  # first of all: a model whose daemon ends now is not gone
         boundary.cancel()
         ours.cancel()
+        gateways.cancel()
         await asyncio.wait({boundary}, timeout=CANARY_END_SECONDS)
         await signals.close()
         await downloads.close()
         await trials.close()
 
 
-def _boundary(settings: Settings, client: Client, observer: Observer, events: Events, loop: Loop) -> BoundaryWatch:
-    """What watches the boundary, and what models are told of it."""
-    where = Where(settings.namespace, settings.image, settings.cluster_domain)
-    pods = CanaryPods(client, where, observer.tolerations) if settings.canary_seconds else None
-
+def _poker(observer: Observer, loop: Loop) -> Poke:
     def poke(concerned: Callable[[str], bool]) -> None:
         for model in observer.model_names() or ():
             if concerned(model[0]):
                 loop.pokes.poke(model)
 
+    return poke
+
+
+def _boundary(settings: Settings, client: Client, observer: Observer, events: Events, poke: Poke) -> BoundaryWatch:
+    """What watches the boundary, and what models are told of it."""
+    where = Where(settings.namespace, settings.image, settings.cluster_domain)
+    pods = CanaryPods(client, where, observer.tolerations) if settings.canary_seconds else None
     interval = timedelta(seconds=settings.canary_seconds)
     watch = BoundaryWatch(pods, interval, BoundaryStatus(client), events, observer.cluster_boundary, poke)
     observer.boundary = watch.of

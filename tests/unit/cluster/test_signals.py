@@ -11,9 +11,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from tests.fakes.apiserver import FakeApiServer
-from tests.fakes.clock import Clock
+from tests.fakes.clock import Clock, until
 
 from smallmodel_operator.cluster import signals as module
+from smallmodel_operator.cluster.client import ApiError
 from smallmodel_operator.cluster.signals import ASK_SECONDS, GONE_SECONDS, Signals
 
 MODEL = ("support", "bot")
@@ -214,3 +215,67 @@ async def test_a_gateway_that_is_gone_is_asked_no_more(clock: Clock, monkeypatch
                 assert not (await signals.traffic(MODEL)).leaving
             assert asked() == 0
             await signals.close()
+
+
+async def test_the_last_gateway_that_goes_and_the_first_that_comes_are_told_though_nobody_asks(
+    gateway: tuple[Gateway, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models at rest ask for minutes not; each change between none and some is told once, and no other one is."""
+    _, url = gateway
+    monkeypatch.setattr(module, "SIGNALS_PORT", int(url.rsplit(":", 1)[1]))
+    monkeypatch.setattr(module, "WHO_SECONDS", 0.01)
+    one, two = endpoint("g-0", "127.0.0.1", ready=True), endpoint("g-1", "127.0.0.1", ready=True)
+    gone = endpoint("g-0", "127.0.0.1", ready=False, serving=True, terminating=True)
+    told: list[bool] = []
+    async with FakeApiServer() as api:
+        api.put(slice_of(one))
+        signals = Signals(api.client(), "smallmodel-system", None)
+        signals.turned = lambda: told.append(True)
+
+        async def lists(number: int) -> None:
+            seen = len(api.sent)
+            await until(lambda: len(api.sent) >= seen + number)
+
+        task = asyncio.create_task(signals.follow())
+        await lists(2)
+        api.put(slice_of(one, two))
+        await lists(2)
+        assert told == [], "neither the first look nor one gateway more is news to a model"
+        api.put(slice_of(gone))
+        await until(lambda: len(told) == 1)
+        assert not (await signals.traffic(MODEL)).reports, "and what is told then is what was seen"
+        await lists(2)
+        api.put(slice_of(one))
+        await until(lambda: len(told) == 2)
+        assert (await signals.traffic(MODEL)).complete, "who is there again is asked at once"
+        await lists(2)
+        task.cancel()
+        await signals.close()
+    assert len(told) == 2
+
+
+async def test_an_api_server_that_is_away_turns_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WHO_SECONDS", 0.01)
+    told: list[bool] = []
+    async with FakeApiServer() as api:
+        api.put(slice_of(endpoint("g-0", "127.0.0.1", ready=True)))
+        signals = Signals(api.client(), "smallmodel-system", None)
+        signals.turned = lambda: told.append(True)
+        task = asyncio.create_task(signals.follow())
+        await until(lambda: api.sent)
+        real = signals._client.list
+        asked = 0
+
+        async def away(*_: Any, **__: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            raise ApiError(503, "ServiceUnavailable", "away") if asked % 2 else RuntimeError("a bug")
+
+        monkeypatch.setattr(signals._client, "list", away)
+        await until(lambda: asked >= 4)
+        assert told == [], "nobody knows that they are gone"
+        monkeypatch.setattr(signals._client, "list", real)
+        api.put(slice_of())
+        await until(lambda: told)
+        task.cancel()
+        await signals.close()
