@@ -66,7 +66,7 @@ def test_every_state_has_a_health(case: str) -> None:
     health = _run(HERE / "health.lua", obj)
     if conditions["Stalled"]["status"] == "True":
         assert health["status"] == "Degraded"
-    elif conditions["Ready"]["reason"] in ("Suspended", "ScaledToZero"):
+    elif conditions["Ready"]["reason"] in ("Suspended", "ScaledToZero", "InferenceStopped"):
         assert health["status"] == "Suspended"
     elif conditions["Reconciling"]["status"] == "True":
         assert health["status"] == "Progressing"

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     # off by the user's wish
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
+    INFERENCE_STOPPED = "InferenceStopped"  # by an administrator; the pods stay
     # under way
     PROGRESSING = "Progressing"
     INSPECTING = "Inspecting"
@@ -157,6 +158,10 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GOLDEN_PASSED: (_NOBODY, "The golden prompts are answered as expected, or as was accepted."),
     Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
     Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
+    Reason.INFERENCE_STOPPED: (
+        _PLATFORM,
+        "The ClusterBoundary stops inference there: the gateways answer 503, and what runs stays.",
+    ),
     Reason.PROGRESSING: (_OPERATOR, "Objects are being written or pods started."),
     Reason.INSPECTING: (_OPERATOR, "A Job reads the weights' header."),
     Reason.DOWNLOADING: (_OPERATOR, "A Job downloads the weights and checks them."),

@@ -1,6 +1,7 @@
 """`slm status`: how models stand, in one table, with the sentence that says what to do.
 
-A model whose pods are well answers nobody while a ClusterBoundary stops inference, so both are read.
+A model whose pods are well answers nobody while a ClusterBoundary stops inference, so both are read: its condition says
+so too, a moment later, and not at all while the operator is away.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import BOUNDARY
 from smallmodel_operator.boundary.stops import Stop, over, refused, stops
 from smallmodel_operator.cli.console import stderr, stdout
@@ -47,10 +49,11 @@ class Shown:
 
     def sentence(self, model: dict[str, Any]) -> str:
         """What to do about it."""
-        why = self.refused(model)
-        if why and _condition(model, "Ready").get("status") == "True":
+        why, own, ready = self.refused(model), _sentence(model), _condition(model, "Ready")
+        same = ready.get("reason") == Reason.INFERENCE_STOPPED and own == ready.get("message")
+        if why and (same or ready.get("status") == "True"):
             return why
-        return "; ".join(text for text in (_sentence(model), why) if text)
+        return "; ".join(text for text in (own, why) if text)
 
     @property
     def all_ready(self) -> bool:
@@ -213,7 +216,7 @@ def _table(shown: Shown, *, everywhere: bool) -> Table:
         status = model.get("status") or {}
         ready = _condition(model, "Ready")
         if ready.get("status") == "True" and shown.refused(model):
-            ready = {"status": "False", "reason": "InferenceStopped"}
+            ready = {"status": "False", "reason": Reason.INFERENCE_STOPPED}
         memory = (status.get("memory") or {}).get("requestedBytes", 0)
         table.add_row(
             *([model["metadata"]["namespace"]] if everywhere else []),

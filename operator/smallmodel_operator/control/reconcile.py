@@ -22,8 +22,8 @@ from smallmodel_operator.core.trial import Trial
 from smallmodel_operator.resolve import Site
 
 _EXPECTED = {
-    Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.STARTING, Reason.PROGRESSING, Reason.INSPECTING,
-    Reason.DOWNLOADING, Reason.MAKING_ROOM, Reason.ROLLING_OUT, Reason.PROBE_PENDING,
+    Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.INFERENCE_STOPPED, Reason.STARTING, Reason.PROGRESSING,
+    Reason.INSPECTING, Reason.DOWNLOADING, Reason.MAKING_ROOM, Reason.ROLLING_OUT, Reason.PROBE_PENDING,
 }  # fmt: skip
 """Why a model may be not Ready without anything being wrong."""
 

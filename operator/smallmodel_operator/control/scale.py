@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from smallmodel_operator.api.conditions import Condition
+from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.core.facts import Snapshot
 
@@ -21,6 +21,8 @@ def up_seconds(snapshot: Snapshot) -> float:
     """For how long the model has answered, by its own conditions: Ready alone stays True through a sleep."""
     known = {c["type"]: c for c in snapshot.previous_status.get("conditions") or []}
     since = [known.get(kind, {}) for kind in (Condition.READY, Condition.AVAILABLE)]
+    if since[0].get("reason") == Reason.INFERENCE_STOPPED:
+        since = since[1:]  # a stop keeps nobody awake
     if any(c.get("status") != "True" or not c.get("lastTransitionTime") for c in since):
         return 0.0
     latest = max(datetime.fromisoformat(c["lastTransitionTime"].replace("Z", "+00:00")) for c in since)

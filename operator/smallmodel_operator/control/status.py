@@ -39,6 +39,8 @@ class Outcome:
     fields: Mapping[str, Any] | None = None
     asleep: bool = False
     waking: bool = False
+    stopped: str = ""
+    """Why an administrator's stop refuses requests; empty: there is none."""
 
     @property
     def starts(self) -> bool:
@@ -48,8 +50,8 @@ class Outcome:
     @property
     def unreachable(self) -> Report | None:
         """Replicas answer, or would after a wake, and no gateway lets a request through."""
-        if not (self.count.available or self.asleep):
-            return None
+        if self.stopped or not (self.count.available or self.asleep):
+            return None  # a stop is as somebody wants it: nothing is under way
         return next((r for r in self.reports if r.condition is Condition.ROUTABLE and r.status is False), None)
 
 
@@ -78,11 +80,13 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
     }
 
 
-def routable(off: Reason | None, traffic: Traffic) -> Report:
+def routable(off: Reason | None, traffic: Traffic, stopped: str = "") -> Report:
     """Do the gateways take requests for the model? Unknown while none of them speaks: Envoy goes on by itself."""
     condition = Condition.ROUTABLE
     if off is not None:
         return Report(condition, False, off, "Switched off: the gateways answer 503 at once.")
+    if stopped:
+        return Report(condition, False, Reason.INFERENCE_STOPPED, _sentence(stopped))
     if not traffic.reports:
         return Report(
             condition,
@@ -99,6 +103,14 @@ def routable(off: Reason | None, traffic: Traffic) -> Report:
 
 
 def _ready(o: Outcome, was_ready: bool) -> Report:
+    """What keeps a model from answering by itself is said first: a stop that ends does not mend it."""
+    found = _able(o, was_ready)
+    if found.status and o.stopped:
+        return Report(Condition.READY, False, Reason.INFERENCE_STOPPED, _sentence(o.stopped) + _pending(o))
+    return found
+
+
+def _able(o: Outcome, was_ready: bool) -> Report:
     if o.off is not None:
         field = "`spec.suspend` is true" if o.off is Reason.SUSPENDED else "`spec.replicas` is 0"
         return Report(Condition.READY, False, o.off, f"Switched off: {field}.")
@@ -126,6 +138,10 @@ def _answering(o: Outcome) -> Report:
         reason = Reason.ASLEEP
         text = "Asleep: the next request wakes the model and is held until a replica answers."
     return Report(Condition.READY, True, reason, text + _pending(o))
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _pending(o: Outcome) -> str:

@@ -90,7 +90,8 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
     now = scale.count(name, request, snapshot)
     why_none = Reason.ASLEEP if now.asleep else off
     part, replicas, trouble = serving.observe(name, now.replicas, why_none, snapshot)
-    routable = status.routable(off, snapshot.traffic)
+    stopped = snapshot.boundary.stopped
+    routable = status.routable(off, snapshot.traffic, stopped)
     outcome = status.Outcome(
         name=name,
         generation=body["metadata"].get("generation", 0),
@@ -99,6 +100,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
         reports=(*plan.reports, *part.reports, routable),
         asleep=now.asleep,
         waking=now.waking,
+        stopped=stopped,
         hold=hold,
         problem=next(iter(plan.problems), None),
         trouble=trouble,
@@ -106,7 +108,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
         fields=plan.status,
     )
     looks = [RESYNC_SECONDS, plan.look_again_seconds, part.look_again_seconds]
-    if routable.status is not True and off is None and (replicas.available or now.asleep):
+    if routable.status is not True and off is None and not stopped and (replicas.available or now.asleep):
         looks.append(GATEWAY_LOOK_SECONDS if routable.reason is Reason.GATEWAY_SYNCING else NO_GATEWAY_LOOK_SECONDS)
     if isinstance(hold, NotYet):
         looks.append(hold.after_seconds)

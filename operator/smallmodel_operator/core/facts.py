@@ -142,6 +142,8 @@ class Boundary:
     probed: bool = False
     """A run of the canary has ended since this process leads."""
     message: str = ""
+    stopped: str = ""
+    """Why gateways refuse what is asked there, and what undoes it; empty: inference is allowed."""
 
 
 @dataclass(frozen=True, slots=True)

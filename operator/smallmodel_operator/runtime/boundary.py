@@ -15,6 +15,7 @@ from smallmodel_operator.boundary import canary, enforcement
 from smallmodel_operator.boundary.canary import Finding
 from smallmodel_operator.boundary.enforcement import Enforcement, Run
 from smallmodel_operator.boundary.nodes import Nodes
+from smallmodel_operator.boundary.stops import over, refused, stops
 from smallmodel_operator.cluster.boundary_status import BoundaryStatus
 from smallmodel_operator.cluster.canary import CannotProbe
 from smallmodel_operator.cluster.client import ApiError
@@ -80,7 +81,13 @@ class BoundaryWatch:
         spec = (self._declared() or {}).get("spec") or {}
         verdict = self.known.verdict
         required = enforcement.required(spec, namespace)
-        return Boundary(required, verdict.status, self.known.runs > 0, verdict.message)
+        stopped = refused(over(stops(self._declared() or {}), namespace))
+        return Boundary(required, verdict.status, self.known.runs > 0, verdict.message, stopped)
+
+    def heard(self) -> None:
+        """The ClusterBoundary changed: models hear it at once, though a run of the canary may take a minute yet."""
+        self._tell_models()
+        self.wake.set()
 
     async def run(self) -> None:
         """Until cancelled; no failure ends it."""
@@ -128,11 +135,16 @@ class BoundaryWatch:
                 self._changed(lambda namespace: enforcement.required(self._spec, namespace))
 
     def _tell_models(self) -> None:
-        """Of a requirement that is new or gone."""
+        """Of a requirement, or a stop, that is new or gone."""
         before, self._spec = self._spec, dict((self._declared() or {}).get("spec") or {})
         if before != self._spec:
             old, new = before, self._spec
-            self._changed(lambda one: enforcement.required(old, one) or enforcement.required(new, one))
+            was, now = stops({"spec": old}), stops({"spec": new})
+            self._changed(
+                lambda one: (
+                    enforcement.required(old, one) or enforcement.required(new, one) or over(was, one) != over(now, one)
+                )
+            )
 
     def _show(self) -> None:
         verdict, at = self.known.verdict, self.known.at

@@ -169,7 +169,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     poke = _poker(observer, loop)
     signals.turned = lambda: poke(lambda _: True)
     watch = _boundary(settings, client, observer, events, poke)
-    register(registry, loop, observer, client, len(settings.watch_namespaces), watch.wake.set)
+    register(registry, loop, observer, client, len(settings.watch_namespaces), watch.heard)
     table, boundary = asyncio.create_task(keys.run()), asyncio.create_task(watch.run())
     ours = asyncio.create_task(secrets.watch(loop.pokes.poke))
     gateways = asyncio.create_task(signals.follow())

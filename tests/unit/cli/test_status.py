@@ -12,10 +12,10 @@ from smallmodel_operator.cli import status as module
 from smallmodel_operator.cli.status import show
 
 
-def place(api: FakeApiServer, name: str, ready: str, message: str = "", **status: Any) -> None:
+def place(api: FakeApiServer, name: str, ready: str, message: str = "", reason: str = "R", **status: Any) -> None:
     body = objects.model(name)
-    conditions = [{"type": "Ready", "status": ready, "reason": "R", "message": message}]
-    if ready == "False":
+    conditions = [{"type": "Ready", "status": ready, "reason": reason, "message": message}]
+    if ready == "False" and reason == "R":
         conditions.append({"type": "Stalled", "status": "True", "reason": "X", "message": message})
     body["status"] = {"conditions": conditions, "observedGeneration": body["metadata"]["generation"], **status}
     body["metadata"]["uid"] = name
@@ -200,7 +200,7 @@ def stop(api: FakeApiServer, **spec: Any) -> None:
 async def test_a_model_whose_inference_is_stopped_is_not_ready_and_says_by_whom_and_the_undo(
     connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its pods are well, so its own status says Ready; whoever asks it gets 503."""
+    """Its pods are well, and the operator may not have told it yet; whoever asks it gets 503."""
     monkeypatch.setenv("COLUMNS", "300")
     place(connected, "a", "True", "1 of 1 replicas ready", readyReplicas=1)
     stop(connected, inference="Stopped", reason="ticket 7, j.doe")
@@ -210,6 +210,21 @@ async def test_a_model_whose_inference_is_stopped_is_not_ready_and_says_by_whom_
     assert "inference is stopped in the whole cluster (ticket 7, j.doe)" in out
     assert "`slm boundary unseal --all` allows it again" in out
     assert "1 of 1 replicas ready" not in out
+
+
+async def test_a_stop_that_the_condition_tells_is_told_once(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    place(connected, "a", "False", "Inference is stopped in the whole cluster (old words).", "InferenceStopped")
+    stop(connected, inference="Stopped", reason="ticket 7, j.doe")
+    assert await show("", "support", "table", 0) == 1
+    out = capsys.readouterr().out
+    assert out.count("nference is stopped") == 1
+    assert "ticket 7, j.doe" in out
+    stop(connected)
+    assert await show("", "support", "table", 0) == 1, "the condition counts where nothing stops it any more"
+    assert "old words" in capsys.readouterr().out
 
 
 async def test_a_stop_of_another_namespace_is_none_of_its_business(

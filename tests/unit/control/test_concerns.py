@@ -168,6 +168,15 @@ def test_up_seconds_are_those_it_has_answered_for(
     assert scale.up_seconds(snapshot()) == 0
 
 
+def test_a_stop_keeps_no_model_from_falling_asleep() -> None:
+    """Its Ready is False for no fault of its own: it has answered for as long as it is Available."""
+    since = (objects.NOW - timedelta(seconds=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stopped = {"type": "Ready", "status": "False", "reason": "InferenceStopped", "lastTransitionTime": since}
+    answers = {"type": "Available", "status": "True", "reason": "Serving", "lastTransitionTime": since}
+    assert scale.up_seconds(snapshot(previous_status={"conditions": [stopped, answers]})) == pytest.approx(90, abs=1)
+    assert scale.up_seconds(snapshot(previous_status={"conditions": [stopped]})) == 0
+
+
 def ctx_size(decision: concerns.Decision) -> int:
     (deployment,) = (o for o in decision.plan.objects if o["kind"] == "Deployment")
     args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]

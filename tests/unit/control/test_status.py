@@ -13,6 +13,7 @@ from smallmodel_operator.api.v1alpha1.smallmodel_status import SmallModelStatus
 from smallmodel_operator.control import status
 from smallmodel_operator.control.status import Hold, Outcome
 from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.traffic import GatewayReport, Traffic
 from smallmodel_operator.serving.decide import Replicas
 from smallmodel_operator.serving.trouble import Trouble
 
@@ -26,6 +27,7 @@ OLD = Replicas(1, 1, 0, 0, True, deployed=True)
 
 REFUSED = Refused(Reason.PROFILE_NOT_FOUND, "no such profile")
 NOT_YET = NotYet(Reason.INSPECTING, "reading the header")
+STOP = "inference is stopped in the whole cluster (ticket 7): `slm boundary unseal --all` allows it again"
 STUCK = Trouble(Reason.CRASH_LOOP, "it crashes", stuck=True)
 PASSING = Trouble(Reason.UNSCHEDULABLE, "no room yet", stuck=False)
 
@@ -47,6 +49,18 @@ def summary(o: Outcome) -> dict[str, tuple[str, str]]:
         (DONE, {}, ("True", "Serving"), ("False", "Settled"), ("False", "Settled")),
         (OFF, {"off": Reason.SUSPENDED}, ("False", "Suspended"), ("False", "Settled"), ("False", "Settled")),
         (OFF, {"off": Reason.SCALED_TO_ZERO}, ("False", "ScaledToZero"), ("False", "Settled"), ("False", "Settled")),
+        # stopped by an administrator: told where it would answer otherwise, and nothing is under way for it
+        (DONE, {"stopped": STOP}, ("False", "InferenceStopped"), ("False", "Settled"), ("False", "Settled")),
+        (OFF, {"stopped": STOP, "asleep": True},
+         ("False", "InferenceStopped"), ("False", "Settled"), ("False", "Settled")),
+        (OFF, {"stopped": STOP, "off": Reason.SUSPENDED},
+         ("False", "Suspended"), ("False", "Settled"), ("False", "Settled")),
+        (ROLLING, {"stopped": STOP}, ("False", "InferenceStopped"), ("True", "RollingOut"), ("False", "Settled")),
+        (STARTING, {"stopped": STOP}, ("False", "Starting"), ("True", "Progressing"), ("False", "Settled")),
+        (DONE, {"stopped": STOP, "hold": REFUSED},
+         ("False", "InferenceStopped"), ("False", "Settled"), ("True", "ProfileNotFound")),
+        (NOTHING, {"stopped": STOP, "hold": REFUSED},
+         ("False", "ProfileNotFound"), ("False", "Settled"), ("True", "ProfileNotFound")),
         # under way
         (NOTHING, {}, ("False", "Starting"), ("True", "Progressing"), ("False", "Settled")),
         (STARTING, {}, ("False", "Starting"), ("True", "Progressing"), ("False", "Settled")),
@@ -217,3 +231,26 @@ def test_a_refused_edit_keeps_no_sleeping_model_from_waking() -> None:
     assert (ready["status"], ready["reason"]) == ("True", "Waking")
     assert "no such profile" in ready["message"]
     assert (stalled["status"], stalled["reason"]) == ("True", "ProfileNotFound")
+
+
+def test_a_stop_is_told_with_its_undo_and_beside_what_else_the_user_has_to_mend() -> None:
+    made = status.summarise(outcome(DONE, stopped=STOP, hold=REFUSED), {}, NOW)
+    message = status.find(made, Condition.READY)["message"]
+    assert message.startswith("Inference is stopped in the whole cluster (ticket 7): `slm boundary unseal --all`")
+    assert message.endswith("allows it again. Not all that is declared is in effect yet: no such profile")
+
+
+def test_a_stop_closes_the_door_whatever_the_gateways_say_but_not_what_is_off() -> None:
+    gateway = GatewayReport("g-0", 0.5, routes=True)
+    for traffic in (Traffic((gateway,)), Traffic()):
+        said = status.routable(None, traffic, STOP)
+        assert (said.status, said.reason) == (False, Reason.INFERENCE_STOPPED)
+        assert "unseal --all" in said.message
+    assert status.routable(Reason.SUSPENDED, Traffic(), STOP).reason is Reason.SUSPENDED
+    assert status.routable(None, Traffic((gateway,))).status is True
+
+
+def test_a_model_that_wakes_when_the_stop_comes_is_not_ready() -> None:
+    asleep = status.summarise(outcome(OFF, asleep=True), {}, NOW)
+    woken = status.summarise(outcome(OLD, waking=True, stopped=STOP), asleep, NOW)
+    assert status.find(woken, Condition.READY)["reason"] == "InferenceStopped"

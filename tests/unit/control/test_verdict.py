@@ -1,5 +1,6 @@
 """The pure half of a pass; the golden cases hold the rest of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from tests.fakes import objects
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.control import verdict
-from smallmodel_operator.core.facts import Snapshot
+from smallmodel_operator.core.facts import Boundary, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan, key_of
 from smallmodel_operator.resolve import Site
@@ -91,6 +92,20 @@ def test_the_earliest_look_counts() -> None:
     snapshot = Snapshot(now=objects.NOW, children={("Deployment", "bot"): live}, pods=(objects.unschedulable(50),))
     hold = NotYet(Reason.INSPECTING, "x", after_seconds=30)
     assert verdict.judge(objects.model(), snapshot, NOTHING, hold).look_again_seconds == 10
+
+
+def test_a_stop_changes_no_plan_and_nobody_looks_again_for_it() -> None:
+    """What runs stays; whoever sees the boundary change pokes."""
+    body = objects.model()
+    live = {**objects.deployment(), "status": {"availableReplicas": 1}}
+    free = replace(EMPTY, children={("Deployment", "bot"): live})
+    stopped = replace(free, boundary=Boundary(stopped="inference is stopped in the whole cluster"))
+    assert understand(body, objects.profile()).resolved is not None
+    plans = [verdict.decide(body, understand(body, objects.profile()), seen, SITE).plan for seen in (free, stopped)]
+    assert plans[0].objects == plans[1].objects
+    assert plans[0].objects
+    looks = [verdict.judge(body, seen, NOTHING, None).look_again_seconds for seen in (free, stopped)]
+    assert looks == [verdict.NO_GATEWAY_LOOK_SECONDS, verdict.RESYNC_SECONDS]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class World:
                 "status": (self.declared() or {}).get("status", {}),
             }
         )
-        self.watch.wake.set()
+        self.watch.heard()
 
     def declared(self) -> Object | None:
         return self.api.get("ClusterBoundary", "cluster", "")
@@ -242,6 +242,27 @@ async def test_a_new_requirement_and_one_that_goes_poke(api: FakeApiServer) -> N
         world.declare()
         await until(lambda: len(world.poked) == 2, 30)
     assert [poke("any") for poke in world.poked] == [True, True]
+
+
+async def test_a_stop_pokes_those_it_is_for_at_once_and_its_end_too(api: FakeApiServer) -> None:
+    """Though the run of the canary has not ended: nothing of this waits for it."""
+    world = World(api, GOOD)
+    stop = {"name": "support", "inference": "Stopped", "reason": "ticket 7"}
+    world.declare(namespaces=[stop])
+    [poke] = world.poked
+    assert (poke("support"), poke("legal")) == (True, False)
+    said = world.watch.of("support").stopped
+    assert "in namespace support (ticket 7" in said
+    assert "`slm boundary unseal --namespace support` allows it again" in said
+    assert world.watch.of("legal").stopped == ""
+    world.declare(namespaces=[stop], inference="Stopped")
+    assert (world.poked[1]("support"), world.poked[1]("legal")) == (True, True)
+    assert "unseal --all" in world.watch.of("legal").stopped
+    world.declare(namespaces=[stop], inference="Stopped")
+    assert len(world.poked) == 2, "the same again is no news"
+    world.declare()
+    assert (world.poked[2]("support"), world.poked[2]("legal")) == (True, True)
+    assert world.watch.of("support").stopped == ""
 
 
 async def test_a_new_cluster_boundary_is_told_at_once(api: FakeApiServer) -> None:

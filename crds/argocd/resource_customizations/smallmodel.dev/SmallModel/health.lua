@@ -22,7 +22,8 @@ if stalled ~= nil and stalled.status == "True" then
   hs.message = stalled.message
   return hs
 end
-if ready ~= nil and (ready.reason == "Suspended" or ready.reason == "ScaledToZero") then
+if ready ~= nil and (ready.reason == "Suspended" or ready.reason == "ScaledToZero"
+    or ready.reason == "InferenceStopped") then
   hs.status = "Suspended"
   return hs
 end
