@@ -10,7 +10,7 @@ from tests.apiserver.conftest import Operator, apply, eventually, kubectl
 from tests.apiserver.objects import model, stands
 
 from smallmodel_operator.api.names import GATEWAY_KEYS
-from smallmodel_operator.cluster import key_table, secrets
+from smallmodel_operator.cluster import key_table, secrets, trials
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.core.keys import TABLE, Identity, hashed, load
 
@@ -110,6 +110,7 @@ async def test_a_deleted_client_secret_of_a_settled_model_comes_back_with_the_sa
 ) -> None:
     """Nothing else wakes the model: no watch tells of Secrets."""
     monkeypatch.setattr(secrets, "READ_SECONDS", 3)
+    monkeypatch.setattr(trials, "FIRST_PAUSE", trials.LAST_PAUSE)  # a trial that fails wakes it too
 
     async def there() -> dict[str, Any]:
         stands(await api.get("SmallModel", "bot", namespace), Ready="Serving", Reconciling="Settled")
