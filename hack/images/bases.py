@@ -39,6 +39,8 @@ CONVERTER = Base(
     ),
     include=("/usr/share/doc/llama.cpp-tools/*",),
 )  # fmt: skip
+TRAINING = Base("forky", ("python3-torch", "python3-transformers", "python3-sentencepiece", "libopenblas0-pthread"))
+"""For no image: a model for the tests is trained in it. Without OpenBLAS that takes minutes (reference BLAS)."""
 NODE = Base("forky", ("nodejs", "curl"))
 STATIC = Base("bookworm", ("busybox-static",))
 BROWSER = Base("bookworm", ("chromium", "fonts-liberation2", "poppler-utils"))

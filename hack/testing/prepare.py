@@ -1,6 +1,7 @@
 """Everything the real tiers need before they start, with progress: packages, programs, images. Fast when cached.
 
-`--long`: what the long tests need besides, a browser, a real network plugin and an S3 store.
+`--long`: what the long tests need besides: a browser, a real network plugin, an S3 store, and a trained model in
+safetensors with the image that converts it.
 """
 
 import os
@@ -10,10 +11,12 @@ from hack.browser import root
 from hack.cluster import calico, packages
 from hack.cluster.binaries import BuildFailed, ensure
 from hack.images.build import build_image
+from hack.safetensors_model import made
 
 LONG_PROGRAMS = ("calico", "versitygw")
 """Minutes to build, and only for the long tests."""
 PROGRAMS = ("kube", "etcd", "containerd", "coredns", "helm", "kwok", "registry", "kube-1.34")
+LONG_IMAGES = ("converter",)
 IMAGES = ("pause", "llamacpp", "toolbox", "clients", "operator", "gateway")
 
 
@@ -26,10 +29,11 @@ def main() -> int:
         packages.ensure({**packages.NEEDED, **packages.FOR_TESTS, **(calico.NEEDED if long else {})})
         for name in (*PROGRAMS, *(LONG_PROGRAMS if long else ())):
             ensure(name)
-        for name in IMAGES:
+        for name in (*IMAGES, *(LONG_IMAGES if long else ())):
             build_image(name)
         if long:
             root.ensure()
+            made.folder()
     except (packages.Missing, BuildFailed, root.NotHere) as error:
         print(f"test: {error}", file=sys.stderr)
         return 2
