@@ -64,6 +64,7 @@ def run(tier: Tier) -> Count:
         "-m",
         tier.markers,
         *said,
+        *(f"--ignore={path}" for path in tier.left_out),
         *tier.paths,
     ]
     with log.open("w") as out:

@@ -11,7 +11,8 @@ class Tier:
 
     `nice`: the cluster tier takes longest and waits for real pods, so it goes first where processors are short.
     After `limit_seconds` it is taken to hang and ended. `each_path` says that the markers select tests in every one of
-    the paths; otherwise one test in any of them is enough. `environment` is added to that of the run.
+    the paths; otherwise one test in any of them is enough. `environment` is added to that of the run. `left_out` are
+    files below the paths that another tier runs.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Tier:
     nice: int = 5
     needs: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 MINUTE = 60.0
@@ -34,6 +36,13 @@ CALICO = (
     ("SLM_TEST_CLUSTER", "slm-calico"),
     ("SLM_TEST_SCRATCH", "build/test-weights-calico"),
 )
+
+WEIGHTS = tuple(
+    f"tests/cluster/test_{name}.py"
+    for name in ("adapters", "convert", "download", "integrity", "ladder", "registry_faults")
+)
+"""Long ones about where weights come from; on a node of their own they take none of the others' time."""
+OWN_NODE = (("SLM_TEST_CLUSTER", "slm-weights"), ("SLM_TEST_SCRATCH", "build/test-weights-own"))
 
 FAST = (
     "tests/unit",
@@ -56,11 +65,14 @@ def tiers(long: bool) -> tuple[Tier, ...]:
     """The tiers of `make test`, or those of `make test-long`."""
     root = () if os.geteuid() == 0 else ("it must run as root",)
     go = _missing("go")
-    marker = "long" if long else "not long"
+    marker, minutes = ("long", 40) if long else ("not long", 30)
     real = (
-        Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, (40 if long else 25) * MINUTE, needs=go),
-        Tier("cluster", ("tests/cluster",), marker, 1, (40 if long else 30) * MINUTE, nice=0, needs=(*go, *root)),
-    )
+        Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, minutes * MINUTE, needs=go),
+        Tier(
+            "cluster", ("tests/cluster",), marker, 1, minutes * MINUTE, nice=0, needs=(*go, *root),
+            left_out=WEIGHTS if long else (),
+        ),
+    )  # fmt: skip
     if long:
         chart = (
             "tests/argocd",
@@ -74,6 +86,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         return (
             *real,
             Tier("argocd", chart, marker, 1, 40 * MINUTE, each_path=False, needs=(*go, *root)),
+            Tier("weights", WEIGHTS, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=OWN_NODE),
             Tier("calico", BOUNDARY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=CALICO),
         )
     return (Tier("fast", FAST, "not long and not apiserver and not cluster", 2, 25 * MINUTE), *real)

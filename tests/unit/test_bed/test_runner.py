@@ -102,6 +102,16 @@ def test_every_tier_has_a_limit_and_paths_that_exist(long: bool) -> None:
         assert all(Path(p).is_file() or any(Path(p).rglob("test_*.py")) for p in each.paths)
 
 
+def test_what_a_tier_leaves_out_another_one_runs(place: Path) -> None:
+    for each in tiers(long=True):
+        others = {path for other in tiers(long=True) if other is not each for path in other.paths}
+        assert set(each.left_out) <= others
+    left = Tier("t", ("tests",), "not long", 1, 60, each_path=False, left_out=("tests/one/test_it.py",))
+    (place / "tests/one/test_it.py").write_text("def test_x(): assert False\n")
+    (place / "tests/two/test_it.py").write_text("def test_y(): pass\n")
+    assert (run(left).passed, run(left).failed) == (1, 0)
+
+
 @pytest.mark.usefixtures("place")
 def test_a_tier_of_files_counts_each_of_them_and_has_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLM_OTHER", "kept")
