@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from smallmodel_operator.audit.record import COMMIT
 from smallmodel_operator.gateway.accesslog.counted import LOG, Counted
-from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
+from smallmodel_operator.gateway.accesslog.metrics import REQUESTS
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record.part import record
@@ -28,7 +28,7 @@ CAUGHT_UP_SECONDS: Final = 60
 
 async def main(folder: Path, what: str) -> None:
     """Until killed; log, records and Envoy's admin socket are in one folder."""
-    counted = Counted(folder, RequestMetrics(), position=_position(what))
+    counted = Counted(folder, REQUESTS, position=_position(what))
     if what == METRICS:
         await counted.run()
         return

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from smallmodel_operator.cluster.access import NoCluster
 from smallmodel_operator.gateway import agent, config
 from smallmodel_operator.gateway.accesslog.counted import Counted
-from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
+from smallmodel_operator.gateway.accesslog.metrics import REQUESTS
 from smallmodel_operator.gateway.accesslog.part import read_log
 from smallmodel_operator.gateway.activate.part import activate
 from smallmodel_operator.gateway.boundary import cut
@@ -50,7 +50,7 @@ def _with_settings(work: Callable[[GatewaySettings], int]) -> int:
 
 
 def _run(settings: GatewaySettings) -> int:
-    counted = Counted(settings.gateway_data_dir, RequestMetrics())
+    counted = Counted(settings.gateway_data_dir, REQUESTS)
     parts = (activate, partial(read_log, counted=counted), partial(record, counted=counted), enforce)
     return asyncio.run(agent.run(settings, _renderer(settings), parts))
 

@@ -129,6 +129,8 @@ class RequestMetrics:
         return (*counters, *tokens, self.first_token, self.inter_token, self.end_to_end, self.left_early, self.left)
 
 
+REQUESTS: Final = RequestMetrics()
+"""Of this process: a registry takes each name once."""
 LINES: Final = Counter("smallmodel_gateway_log_lines", "Lines of the access log read.")
 GARBAGE: Final = Counter(
     "smallmodel_gateway_log_garbage", "What in the access log was no line: torn, too long, unreadable, truncated.",

@@ -13,11 +13,10 @@ from tests.fakes.clock import until
 
 from smallmodel_operator.gateway.accesslog import part, rotate
 from smallmodel_operator.gateway.accesslog.counted import Counted
-from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
+from smallmodel_operator.gateway.accesslog.metrics import REQUESTS
 from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 
-REQUESTS = RequestMetrics()
 LINE = {
     "http.response.status_code": 200,
     "http.response.content_type": "application/json",
