@@ -26,6 +26,7 @@ LOOSE = {"mean_divergence": "1", "tail_divergence": "9", "same_top_percent": "50
 """For a model of two million parameters, whose weights have nothing to spare."""
 PODS = 3
 """As many as a Job starts; llama-perplexity breaks down now and then."""
+SOURCE = {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}
 REQUEST = WeightsRequest("bot", "team", "pvc://models/bot", "", "", "operator:1", memory_declared=False)
 
 
@@ -69,7 +70,7 @@ class Node:
             type=kind, parent=seen.parent, digest=seen.digest, memory=2**30, disk=2**20,
             context=seen.facts.context_length, threads=2, image="tools", text="", limits=gate.as_text(limits),
         )  # fmt: skip
-        where = QuantizedSource(recipe, {})
+        where = QuantizedSource(recipe, SOURCE)
         wish = Made(self.root / "weights" / where.folder, kind, seen.digest, where.work)
         assert prepare(wish, self.parent, recipe.disk, None, "", self.message) == result.EXIT_FOUND
         for step in steps(make.build(REQUEST, where, 0, "u2")):
@@ -132,7 +133,7 @@ def test_the_lower_the_type_the_more_it_diverges_and_the_defaults_refuse_so_smal
 
 def test_a_parent_the_tools_cannot_read_fails_the_step_and_not_the_judge(node: Node) -> None:
     recipe = Recipe("Q8_0", "gone.gguf", "d", 2**30, 2**20, 1024, 2, "tools", "", LOOSE)
-    (quantize, _) = steps(make.build(REQUEST, QuantizedSource(recipe, {}), 0, "u2"))
+    (quantize, _) = steps(make.build(REQUEST, QuantizedSource(recipe, SOURCE), 0, "u2"))
     environment = node.environment(quantize)
     Path(environment["WORK"]).mkdir(parents=True)
     done = subprocess.run(
@@ -152,7 +153,7 @@ def test_a_tool_that_was_killed_is_run_again_and_one_that_refuses_is_not(tmp_pat
     tool.write_text(f'#!/bin/sh\necho "what it says last"\n: >base.part\n{ends}\n')
     tool.chmod(0o755)
     recipe = Recipe("Q8_0", "gone.gguf", "d", 2**30, 2**20, 1024, 2, "tools", "", LOOSE)
-    (_, measure) = steps(make.build(REQUEST, QuantizedSource(recipe, {}), 0, "u2"))
+    (_, measure) = steps(make.build(REQUEST, QuantizedSource(recipe, SOURCE), 0, "u2"))
     environment = {e["name"]: e["value"] for e in measure["env"]} | {"WORK": str(tmp_path)}
     environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
     done = subprocess.run(
