@@ -17,7 +17,7 @@ from hack.cluster.paths import cache
 from hack.cluster.plugins import Plugin, plugin
 from hack.images import oci
 
-VOLUMES = 10
+VOLUMES = 40
 TOOLS = ("kube", "etcd", "containerd", "coredns")
 
 
