@@ -43,6 +43,7 @@ Secret = Annotated[str, typer.Option(help="name of the Secret that is mounted")]
 Authorities = Annotated[str, typer.Option(help="authorities to trust besides the public ones")]
 Port = Annotated[int, typer.Option(help="where to say how far it is")]
 Work = Annotated[str, typer.Option(help="name of the folder in it that the work is done in")]
+SourceDigest = Annotated[str, typer.Option("--digest", help="SHA-256 of all that is read of the source")]
 
 
 @jobs.command(hidden=True)
@@ -92,7 +93,7 @@ def judge_weights(
 def prepare_conversion(
     folder: Folder,
     kind: Type,
-    digest: Annotated[str, typer.Option(help="SHA-256 of all that is read of the source")],
+    digest: SourceDigest,
     work: Work,
     source: Annotated[str, typer.Option(help="folder of safetensors files")],
     disk: Annotated[int, typer.Option(help="bytes the work takes in the claim")],
@@ -108,7 +109,7 @@ def prepare_conversion(
 def accept_conversion(
     folder: Folder,
     kind: Type,
-    digest: Annotated[str, typer.Option(help="SHA-256 of all that is read of the source")],
+    digest: SourceDigest,
     work: Work,
     artifact: Annotated[str, typer.Option()],
     claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",

@@ -21,6 +21,11 @@ def seen(made: Fixture) -> int:
     return int(made.metrics.get_sample_value("smallmodel_gateway_requests_total", labels) or 0)
 
 
+def full(*_: object) -> None:
+    """In the place of what writes."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def alone(made: Fixture) -> None:
     """The metrics' own reader has its turn, when nobody was seen reading for a while."""
     made.now += FOLLOW_SECONDS + 1
@@ -59,9 +64,6 @@ def test_metrics_go_on_when_recording_does_not(tmp_path: Path, monkeypatch: pyte
     made.answer(2)
     alone(made)
     made.read()
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
         broken.setattr(Segments, "append", full)
@@ -138,9 +140,6 @@ def test_a_position_that_cannot_be_saved_is_told_and_saved_later(
     made.answer(1)
     alone(made)
     made.read()
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
         broken.setattr(position, "save", full)
