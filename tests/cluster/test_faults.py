@@ -139,10 +139,17 @@ def test_api_server_away_for_a_minute(bed: Bed, namespace: str, weights: dict[st
         time.sleep(60)
         plane.start()
         bed.until(lambda: "ok" in bed.kubectl("get", "--raw=/readyz", check=False), 60, "API server")
+        # Where the node itself goes on and off is Kubernetes' affair; from then on it is ours.
+        bed.until(lambda: _gateway_ready(bed), 180, "a gateway that Kubernetes finds ready")
         bed.apply(model("after", namespace, weights["first"]))
-        bed.ready("after", namespace, 180)
+        bed.ready("after", namespace, 120)
     load.check()
     assert [p for p in _pods(bed, namespace) if p.startswith("bot-")] == before
+
+
+def _gateway_ready(bed: Bed) -> bool:
+    slices = bed.items("endpointslices", "smallmodel-system", "kubernetes.io/service-name=smallmodel-gateway-pods")
+    return any(e.get("conditions", {}).get("ready") for s in slices for e in s.get("endpoints") or ())
 
 
 def test_namespace_is_left_clean(bed: Bed, namespace: str, weights: dict[str, str]) -> None:

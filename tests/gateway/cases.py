@@ -5,6 +5,7 @@ from typing import Final
 
 from tests.gateway.states import model, state_of
 
+from smallmodel_operator.gateway.paths import TGI_LACKS
 from smallmodel_operator.gateway.state import Endpoint, Issuer, State
 
 _POD: Final = {"support/bot": 8080}
@@ -31,7 +32,7 @@ CASES: Final[Mapping[str, State]] = {
         {},
         endpoints={"support/bot": (Endpoint("10.0.1.4", 8080), Endpoint("10.0.1.5", 8080), Endpoint("fd00::5", 8080))},
     ),
-    "engine-without-embeddings": state_of((model("support/bot", engine="TGI", digest=""),), _POD),
+    "engine-without-embeddings": state_of((model("support/bot", engine="TGI", lacks=TGI_LACKS, digest=""),), _POD),
     "tokens": state_of((model("support/bot"),), _POD, issuer=Issuer("https://kubernetes.default.svc", _JWKS)),
     "tls": state_of((model("support/bot"),), _POD, tls=True),
     "other-domain": state_of((model("support/bot"),), _POD, cluster_domain="corp.internal"),

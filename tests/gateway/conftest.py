@@ -8,6 +8,8 @@ from tests.fakes.upstream import Engine
 from tests.gateway.running import Gateway
 from tests.gateway.states import model, state_of
 
+from smallmodel_operator.gateway.paths import TGI_LACKS
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -39,7 +41,7 @@ def gateway(folder: Path, bot: Engine, notes: Engine) -> Iterator[Gateway]:
         model("crm/notes", max_body_bytes=2048),
         model("support/off", off=True),
         model("support/broken", stalled="NotGguf"),
-        model("support/old", engine="TGI"),
+        model("support/old", engine="TGI", lacks=TGI_LACKS),
         model("support/tight", requests_per_minute=2),
     )
     ports = {"support/bot": bot.port, "support/old": bot.port, "support/tight": bot.port, "crm/notes": notes.port}

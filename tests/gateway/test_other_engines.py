@@ -11,6 +11,7 @@ from tests.gateway.running import Gateway
 from tests.gateway.states import MASTER, SUPPORT, model, state_of
 
 from smallmodel_operator.core.keys import engine_key
+from smallmodel_operator.gateway.paths import TGI_LACKS
 from smallmodel_operator.serving.engines import ENGINES
 
 SAID = "".join(WORDS)
@@ -36,7 +37,7 @@ def tgi() -> Iterator[FakeTgi]:
 @pytest.fixture(scope="module")
 def both(folder: Path, vllm: FakeVllm, tgi: FakeTgi) -> Iterator[Gateway]:
     """support/bot (VLLM) and support/tgi (TGI, whose client names every model so)."""
-    models = (model("support/bot", engine="VLLM"), model("support/tgi", engine="TGI"))
+    models = (model("support/bot", engine="VLLM"), model("support/tgi", engine="TGI", lacks=TGI_LACKS))
     with Gateway(folder, state_of(models, {"support/bot": vllm.port, "support/tgi": tgi.port})) as running:
         yield running
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.core.keys import Identity
+from smallmodel_operator.gateway.paths import lacks
 from smallmodel_operator.gateway.pods import found_by_kubernetes, is_pod
 
 Object = Mapping[str, Any]
@@ -35,6 +36,8 @@ class Model:
     digest: str = ""
     """Digest of the weights, or the artifact's name; empty until it is known."""
     engine: str = "LlamaCpp"
+    lacks: tuple[str, ...] = ()
+    """Paths its engine does not serve."""
     engine_image: str = ""
     """Image in its pods' template, which the builder `template_revision` made; empty until it is known."""
     template_revision: int = 0
@@ -48,7 +51,7 @@ class Model:
     stopped: bool = False
     """An administrator has stopped inference there: refused and never woken."""
     stalled: str = ""
-    """Why it cannot start until its owner acts, in one word, for callers of other namespaces read it; empty while it
+    """Why it cannot start until somebody acts, in one word, for callers of other namespaces read it; empty while it
     can, or while a replica answers all the same."""
     may_sleep: bool = False
     replicas: int = 1
@@ -86,6 +89,7 @@ class Model:
             access=_access(meta["namespace"], meta["name"], spec.get("access", {})),
             digest=str(weights.get("digest") or weights.get("artifact") or ""),
             engine=spec.get("engine", {}).get("name", "LlamaCpp"),
+            lacks=lacks(spec.get("engine", {})),
             engine_image=str(status.get("engineImage") or ""),
             template_revision=int(status.get("engineRevision") or 0),
             chat_template=_chat_template(spec.get("engine", {}), weights),

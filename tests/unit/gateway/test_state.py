@@ -69,6 +69,7 @@ OTHER = {
     "access": Access(frozenset({"ns:crm"}), 60, 1024),
     "digest": "sha256:1",
     "engine": "TGI",
+    "lacks": ("/v1/responses",),
     "engine_image": "registry/engine@sha256:2",
     "template_revision": 2,
     "chat_template": "c" * 64,
@@ -85,8 +86,8 @@ OTHER = {
     "max_wait": 7.0,
     "max_queued": 9,
 }
-"""For each field of a Model another value than it has without a word."""
-PLAIN = Model("support", "bot", "u", Access(frozenset({"ns:support"})))
+"""For each field of a Model another value than PLAIN has."""
+PLAIN = Model("support", "bot", "u", Access(frozenset({"ns:support"})), engine_image="registry/engine@sha256:1")
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Model)])

@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     """An administrator has stopped inference."""
     OFF = "off"
     STALLED = "stalled"
-    """It cannot start until its owner acts."""
+    """It cannot start until somebody acts."""
     ENDING = "engine-ends"
     """Each engine that got this request ended before it answered."""
     QUEUE_FULL = "queue-full"

@@ -42,7 +42,7 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
             "it) or has no replicas (spec.replicas: 1 starts it)."
         ),
         Outcome.STALLED: (
-            f"model {target!r} cannot start until its owner acts{f' ({why})' if why else ''}; what is wrong says "
+            f"model {target!r} cannot start until somebody acts{f' ({why})' if why else ''}; what is wrong says "
             f"kubectl -n {namespace} describe smallmodel {name}"
         ),
         Outcome.ENDING: (
@@ -72,6 +72,6 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
     headers = {"Content-Type": "application/json", "x-slm-cause": outcome.value}
     if status == 503 and outcome not in OWNERS:
         headers["Retry-After"] = str(retry_after)
-    if outcome is Outcome.ENDING:
+    elif status >= 500:
         headers["x-should-retry"] = "false"  # OpenAI's clients would send it twice more
     return Refusal(status, headers, json.dumps({"error": error}).encode())

@@ -25,8 +25,6 @@ PARTS: Final = {
     HMAC: ("answers", "sha256", "hmac", "stamped"),
     TARGET_HMAC: ("data", "sha256", "hmac", "answers", "model", "target"),
 }
-LACKS: Final = {"TGI": ("/v1/responses", "/v1/rerank", "/v1/embeddings")}
-"""Paths an engine does not have at all. Where it depends on the model the engine says so itself."""
 
 
 @cache
@@ -88,7 +86,7 @@ def stamp(state: State, model: Model) -> dict[str, Any]:
 
 
 def _model(model: Model) -> str:
-    lacks = ",".join(LACKS.get(model.engine, ())) or "-"
+    lacks = ",".join(model.lacks) or "-"
     allow = ",".join(sorted(model.access.allow)) or "-"
     closed = 2 if model.stopped else int(model.off)
     limited = int(bool(model.access.requests_per_minute))

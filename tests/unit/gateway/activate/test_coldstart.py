@@ -70,6 +70,6 @@ def test_refusals_are_openai_errors_with_their_cause(
 def test_who_may_not_read_a_model_learns_one_word_of_why_it_stalls() -> None:
     message = json.loads(refusal(Outcome.STALLED, "support/bot", 7, why="ImagePullFailed").body)["error"]["message"]
     assert message == (
-        "model 'support/bot' cannot start until its owner acts (ImagePullFailed); what is wrong says "
+        "model 'support/bot' cannot start until somebody acts (ImagePullFailed); what is wrong says "
         "kubectl -n support describe smallmodel bot"
     )

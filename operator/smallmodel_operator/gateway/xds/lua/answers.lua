@@ -51,6 +51,9 @@ function refuse(handle, call, error)
   for name, value in pairs(error.headers or {}) do
     headers[name] = value
   end
+  if error.status >= 500 and not headers["retry-after"] then
+    headers["x-should-retry"] = "false" -- OpenAI's clients would send it twice more
+  end
   local param = error.param and quoted(error.param) or "null"
   local code = error.code and quoted(error.code) or "null"
   handle:respond(

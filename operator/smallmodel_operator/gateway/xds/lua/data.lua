@@ -37,7 +37,7 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
     end
     MODELS[target] = model
     local namespace, name = target:match("^([^/]+)/(.+)$")
-    for identity in pairs(model.allow) do
+    for identity in pairs(model.off and {} or model.allow) do
       listed(namespace, identity, name)
     end
   end

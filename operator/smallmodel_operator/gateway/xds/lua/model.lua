@@ -59,7 +59,7 @@ function suits(handle, call, target, model, path, bytes)
       status = 501,
       cause = "engine-lacks-it",
       code = "not_implemented",
-      message = "The engine of model " .. target .. " has no " .. path .. ".",
+      message = "The engine of model " .. target .. " does not serve " .. path .. " (spec.engine says what it serves).",
     })
     return false
   end
