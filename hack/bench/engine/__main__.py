@@ -1,9 +1,10 @@
 """llama.cpp alone and through the gateway, with our flags and its defaults, on models of true size.
 
-Three tables: tokens a second through the gateway beside the engine alone (in turns, in one run); our flags beside
-llama-server's own defaults and the roofline of this machine's memory; and which prompts and outputs are answered within
-150 ms. Progress goes to standard error; the last line is JSON. The exit code is 1 when less than 97 % passes the
-gateway. Needs root, the engine image and the models (`make true-size-models MODELS="0.5b:Q4_K_M 3b:Q4_K_M"`).
+Four tables: tokens a second through the gateway beside the engine alone (in turns, in one run); our flags beside
+llama-server's own defaults and the roofline of this machine's memory; how long a start takes with the file cached and
+not; and which prompts and outputs are answered within 150 ms (with one token of output: the time to the first).
+Progress goes to standard error; the last line is JSON. The exit code is 1 when less than 97 % passes the gateway.
+Needs root, the engine image and the models (`make true-size-models MODELS="0.5b:Q4_K_M 3b:Q4_K_M 8b:Q4_K_M"`).
 """
 
 import argparse
@@ -22,14 +23,16 @@ from hack.bench.engine.asking import Target, ask, speed
 from hack.bench.engine.roofline import bandwidth, bytes_a_token, facts_of
 from hack.bench.gateway.subjects import gateway
 from hack.true_size import write
+from hack.true_size.limited import forget
 from hack.true_size.measure import SMALLEST_WEIGHTS
 from hack.true_size.server import serving, started
 from hack.true_size.shapes import FILE_TYPE, SHAPES
 
-MODELS = ("0.5b:Q4_K_M", "3b:Q4_K_M")
+MODELS = ("0.5b:Q4_K_M", "3b:Q4_K_M", "8b:Q4_K_M")
 SLOTS, CONTEXT = 2, 1024
 LIMIT = 0.97
 QUICK_MS = 150
+STARTS = 3
 PROMPTS, OUTPUTS = (16, 64, 256), (1, 4, 16, 64)
 READ_TOKENS, WRITTEN_TOKENS = 64, 32
 """Of the requests whose speed is compared."""
@@ -105,6 +108,24 @@ def flags(file: Path, cores: int, rounds: int, tied: bool) -> list[dict[str, Any
     return made
 
 
+def starts(file: Path, cores: int, rounds: int) -> list[dict[str, Any]]:
+    """From the process' start to ready, and to the first token of 16, with the file read from disk and cached."""
+    rows = []
+    for cached in (False, True):
+        taken: list[tuple[float, float]] = []
+        for turn in range(rounds):
+            if not cached:
+                forget(file)
+            with serving(file, CONTEXT, SLOTS, threads=cores) as server:
+                ready = server.wait()
+                first = ask(Target("start", server.port), 16, 1).seconds
+            say(f"  {'cached' if cached else 'from disk'}, start {turn + 1} of {rounds}: {ready:.1f} s")
+            taken.append((ready, ready + first))
+        ready, first = (round(statistics.median(t[n] for t in taken), 2) for n in (0, 1))
+        rows.append({"cached": cached, "ready_seconds": ready, "first_token_seconds": first})
+    return rows
+
+
 def quick(file: Path, cores: int) -> list[dict[str, Any]]:
     """What is answered within QUICK_MS. What is larger than something that was not is not tried: it takes longer."""
     rows: list[dict[str, Any]] = []
@@ -134,12 +155,15 @@ def measure(model: str, args: argparse.Namespace) -> dict[str, Any]:
         rows = through(target, args.rounds)
     say(f"{model}: our flags and the defaults")
     compared = flags(file, cores, args.rounds, SHAPES[name].tied)
+    say(f"{model}: starts")
+    started_in = starts(file, cores, STARTS)
     say(f"{model}: within {QUICK_MS} ms")
     within = [row for n in sorted({1, cores}) for row in quick(file, n)]
     named = {"model": model, "weights_bytes": facts.tensor_bytes}
     return {
         "rows": [{**named, **r} for r in rows],
         "flags": [{**named, **r} for r in compared],
+        "starts": [{**named, **r} for r in started_in],
         "quick": [{**named, **r} for r in within],
     }
 
@@ -163,6 +187,7 @@ def report(found: dict[str, list[dict[str, Any]]]) -> str:
         [
             table("Through the gateway", found["rows"], ("model", "concurrency", *speeds)),
             table("Our flags, the defaults, the roofline", found["flags"], ("model", "flags", *roof)),
+            table("Starts", found["starts"], ("model", "cached", "ready_seconds", "first_token_seconds")),
             table(
                 f"Within {QUICK_MS} ms", found["quick"],
                 ("model", "cores", "prompt", "output", "milliseconds", "answers"),
@@ -183,7 +208,7 @@ def main() -> int:
     if os.geteuid() != 0:
         parser.error("needs root for its chroot (try: sudo -E make bench-engine)")
     began, before = time.monotonic(), os.getloadavg()[0]
-    found: dict[str, list[dict[str, Any]]] = {"rows": [], "flags": [], "quick": []}
+    found: dict[str, list[dict[str, Any]]] = {"rows": [], "flags": [], "starts": [], "quick": []}
     for model in args.models:
         for key, rows in measure(model, args).items():
             found[key] += rows

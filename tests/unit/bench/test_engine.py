@@ -15,6 +15,7 @@ def test_tables_say_yes_no_and_what_was_not_tried() -> None:
     found: dict[str, list[dict[str, Any]]] = {
         "rows": [{"model": "3b:Q4_K_M", "concurrency": 1, **speeds}],
         "flags": [{"model": "3b:Q4_K_M", "flags": "defaults", **roof, "share_of_roofline": 0.75}],
+        "starts": [{"model": "3b:Q4_K_M", "cached": False, "ready_seconds": 9.1, "first_token_seconds": 9.7}],
         "quick": [
             {**size, "output": 1, "milliseconds": 120.0, "answers": True},
             {**size, "output": 16, "milliseconds": 900.0, "answers": False},
@@ -24,6 +25,7 @@ def test_tables_say_yes_no_and_what_was_not_tried() -> None:
     text = report(found)
     assert "| 3b:Q4_K_M | 1 | 10.0 | 9.9 | 0.99 |" in text
     assert "| 3b:Q4_K_M | defaults | 90.0 | 9.0 | 12.0 | 0.75 |" in text
+    assert "| 3b:Q4_K_M | no | 9.1 | 9.7 |" in text
     assert "| 3b:Q4_K_M | 2 | 16 | 1 | 120.0 | yes |" in text
     assert "| 3b:Q4_K_M | 2 | 16 | 64 | longer | no |" in text
 
