@@ -23,6 +23,7 @@ from typing import Any
 from hack.true_size import write
 from hack.true_size.server import Server, serving
 from hack.true_size.shapes import FILE_TYPE, SHAPES
+from smallmodel_operator.cli.cpu import has_amx
 from smallmodel_operator.quantization.decide import fit
 from smallmodel_operator.quantization.memory import estimate
 from smallmodel_operator.weights import describe, gguf
@@ -42,7 +43,7 @@ CASES = (
     "8b:Q4_K_M:512:1",
 )
 """size : block types : contextSize : parallelSlots"""
-PARTS = ("weights", "repacked", "kv_cache", "checkpoints", "compute", "process")
+PARTS = ("weights", "repacked", "growth", "kv_cache", "checkpoints", "compute", "process")
 GENERATED = 8
 FIRST_TOKEN, TOKENS = 1000, 20_000
 """Prompts are made of these token numbers; every vocabulary here has them."""
@@ -106,7 +107,7 @@ def measure(case: str, threads: int = 0) -> dict[str, Any]:
     context_size, parallel_slots = int(context), int(slots)
     file = write.ensure(name, kind)
     with file.open("rb") as stream:
-        facts = describe.facts(gguf.read_header(stream, file.stat().st_size), "", file.name)
+        facts = describe.facts(gguf.read_header(stream, file.stat().st_size), "", file.name, amx=has_amx())
     if facts.tensor_bytes < SMALLEST_WEIGHTS:
         raise SystemExit(f"{case}: {facts.tensor_bytes} bytes of weights are too few to say anything")
     settings: dict[str, Any] = {"context_size": context_size, "parallel_slots": parallel_slots}
@@ -140,9 +141,8 @@ def measure(case: str, threads: int = 0) -> dict[str, Any]:
         "weights_bytes": facts.tensor_bytes,
         "anonymous_bytes": server.peak_anonymous,
         "loaded_bytes": loaded,
-        "parts": {
-            k: getattr(expected, k) for k in ("weights", "repacked", "kv_cache", "checkpoints", "compute", "process")
-        },
+        "parts": {k: getattr(expected, k) for k in PARTS},
+        "amx": has_amx(),
         "ready_seconds": round(ready, 1),
         "fill_seconds": round(filled, 1),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smallmodel_operator.cli.cpu import has_amx
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import describe, gguf
 
@@ -28,7 +29,7 @@ def bandwidth(threads: int) -> float:
 
 def facts_of(file: Path) -> WeightsFacts:
     with file.open("rb") as stream:
-        return describe.facts(gguf.read_header(stream, file.stat().st_size), "", file.name)
+        return describe.facts(gguf.read_header(stream, file.stat().st_size), "", file.name, amx=has_amx())
 
 
 def bytes_a_token(facts: WeightsFacts, *, tied: bool) -> int:

@@ -112,7 +112,7 @@ def _compare(source: WeightsFacts, made: WeightsFacts) -> None:
 
 
 def _surveyed(wish: Made, facts: WeightsFacts, kinds: tuple[str, ...]) -> Survey:
-    only = Variant(facts.quantization, DOWNLOADED, facts.tensor_bytes, facts.repacked_bytes)
+    only = Variant.of(facts, DOWNLOADED)
     return with_makes(Survey(facts, (only,)), wish.target, kinds, lambda: facts.sha256)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import inspect_folder
+from smallmodel_operator.cli.cpu import has_amx
 from smallmodel_operator.cli.verify_weights import Wish, verify
 from smallmodel_operator.core.engine import GGUF, SAFETENSORS
 from smallmodel_operator.core.facts import WeightsFacts
@@ -76,7 +77,7 @@ def read(file: Path, artifact: str, name: str) -> WeightsFacts:
     try:
         with file.open("rb") as stream:
             header = gguf.read_header(stream, os.fstat(stream.fileno()).st_size, name)
-            return describe.facts(header, artifact, name)
+            return describe.facts(header, artifact, name, amx=has_amx())
     except gguf.BadWeights as bad:
         raise gguf.BadWeights(bad.reason, f"`{name[-120:]}`: {bad.message}") from None
 

@@ -1,12 +1,13 @@
 """`slm inspect-weights --survey`: in which types a source holds a model, and what can be made of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.convertible_folder import look, sums
+from smallmodel_operator.cli.cpu import has_amx
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, digest_of, find, nothing, read, write
 from smallmodel_operator.cli.verify_weights import Wish, verify
 from smallmodel_operator.core.facts import Survey, Variant, WeightsFacts
@@ -93,8 +94,13 @@ def with_makes(found: Survey, file: Path, accept: tuple[str, ...], digest: Calla
         return found
     with file.open("rb") as stream:
         shapes = gguf.read_header(stream, file.stat().st_size, file.name).shapes
-    makes = tuple(Variant(kind, "", *predict.size(kind, shapes.items())) for kind in lacking)
+    makes = tuple(_predicted(kind, shapes) for kind in lacking)
     return replace(found, makes=makes, parent=parent.file, digest=digest())
+
+
+def _predicted(kind: str, shapes: Mapping[str, tuple[int, ...]]) -> Variant:
+    stored, copies = predict.size(kind, shapes.items())
+    return Variant(kind, "", stored, copies.amx if has_amx() else copies.plain, copies.growth)
 
 
 def _holds_safetensors(base: Path) -> bool:
@@ -144,7 +150,7 @@ def _of_files(place: Place, files: list[Path]) -> Survey:
             raise _ambiguous(f"different models (`{first.file}`, `{facts.file}`)")
         if twin is not facts:
             raise _ambiguous(f"{facts.quantization} twice (`{twin.file}`, `{facts.file}`)")
-    variants = tuple(Variant(f.quantization, f.file, f.tensor_bytes, f.repacked_bytes) for f in good)
+    variants = tuple(Variant.of(f, f.file) for f in good)
     return Survey(first, variants, left_out=bad[0].message[:200] if bad else "")
 
 

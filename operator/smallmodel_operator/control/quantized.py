@@ -197,7 +197,7 @@ def _one_file(resolved: Resolved, asked: WeightsRequest, snapshot: Snapshot) -> 
     facts = verdict.facts
     if facts is None:
         return verdict, Part()
-    only = Variant(facts.quantization, facts.file, facts.tensor_bytes, facts.repacked_bytes)
+    only = Variant.of(facts, facts.file)
     try:
         choice = _choose(resolved, Survey(facts, (only,)), snapshot)
     except Refused as refused:

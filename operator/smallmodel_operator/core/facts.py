@@ -61,7 +61,9 @@ class WeightsFacts:
     active_feed_forward: int = 0
     """Width of all the feed-forward networks a token passes in one layer, where a layer has several (experts)."""
     repacked_bytes: int = 0
-    """Tensors of which llama.cpp makes a copy in the layout of x86-64's vector units."""
+    """Copies llama.cpp makes of tensors in a layout of the processor's own, on the node where the header was read."""
+    copy_growth_bytes: int = 0
+    """By how much copies for Intel's matrix unit (AMX) are larger than the tensors, wherever the header was read."""
     tokenizer_bytes: int = 0
     """What the engine's tokenizer takes in memory for this vocabulary."""
     sliding_window: int = 0
@@ -95,6 +97,12 @@ class Variant:
     file: str
     tensor_bytes: int
     repacked_bytes: int
+    copy_growth_bytes: int = 0
+
+    @classmethod
+    def of(cls, facts: WeightsFacts, file: str) -> "Variant":
+        """A file whose facts are known."""
+        return cls(facts.quantization, file, facts.tensor_bytes, facts.repacked_bytes, facts.copy_growth_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ def fit(
         raise ValueError("without facts and without a declared request nothing can be decided")
     detail = (
         f"{human(parts.lasting)} estimated (weights {human(parts.weights)}, "
+        f"{f'growth of copies for AMX {human(parts.growth)}, ' if parts.growth else ''}"
         f"{f'adapters {human(parts.adapters)}, ' if parts.adapters else ''}context {human(parts.context)}, "
         f"computing {human(parts.compute)}, process {human(parts.process)})"
     )

@@ -104,5 +104,10 @@ def _missing(accept: tuple[str, ...], held: list[str], possible: bool, left_out:
 
 def _needed(survey: Survey, variant: Variant, context_size: int, parallel_slots: int) -> int:
     """Memory to request for a replica that serves this variant, in bytes."""
-    facts = replace(survey.facts, tensor_bytes=variant.tensor_bytes, repacked_bytes=variant.repacked_bytes)
+    facts = replace(
+        survey.facts,
+        tensor_bytes=variant.tensor_bytes,
+        repacked_bytes=variant.repacked_bytes,
+        copy_growth_bytes=variant.copy_growth_bytes,
+    )
     return request_for(estimate(facts, min(context_size, facts.context_length), parallel_slots))

@@ -33,6 +33,7 @@ class MemoryEstimate:
 
     weights: int
     repacked: int
+    growth: int
     kv_cache: int
     checkpoints: int
     compute: int
@@ -42,11 +43,19 @@ class MemoryEstimate:
     @property
     def peak(self) -> int:
         """Highest resident memory of the engine, where there is room for it."""
-        return self.lasting + self.repacked
+        return self.kept + self.repacked
 
     @property
     def lasting(self) -> int:
-        """What it must keep: where memory is short, the kernel drops the file's pages of which there is a copy."""
+        """What it must keep: where memory is short, the kernel drops the file's pages of which there is a copy.
+
+        A pod may go to a node whose processor has AMX, where copies are larger than what they were copied from.
+        """
+        return self.kept + self.growth
+
+    @property
+    def kept(self) -> int:
+        """The same where copies are as large as what they were copied from."""
         return self.weights + self.adapters + self.context + self.compute + self.process
 
     @property
@@ -76,6 +85,7 @@ def estimate(facts: WeightsFacts, context_size: int, parallel_slots: int, adapte
     return MemoryEstimate(
         weights=facts.tensor_bytes,
         repacked=facts.repacked_bytes,
+        growth=facts.copy_growth_bytes,
         kv_cache=slot * parallel_slots,
         checkpoints=CONTEXT_CHECKPOINTS * parallel_slots * layer_token * facts.sliding_layers * kept,
         compute=activations + mask + logits,

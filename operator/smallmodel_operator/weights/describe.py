@@ -19,8 +19,8 @@ _MERGE_BYTES: Final = 90
 """Tables of llama.cpp's tokenizer for each token and each merge rule: measured, see docs/explanation/memory.md."""
 
 
-def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
-    """What the operator needs to know about these weights.
+def facts(header: Header, artifact: str, file: str, *, amx: bool = False) -> WeightsFacts:
+    """What the operator needs to know about these weights; `amx`: the processor has Intel's matrix unit.
 
     Raises:
         BadWeights: a key is missing or senseless, or the file is a part, an adapter or a projector.
@@ -57,7 +57,8 @@ def facts(header: Header, artifact: str, file: str) -> WeightsFacts:
         checks=CHECKS,
         token_embedding_bytes=header.tensor_sizes.get(EMBEDDING, 0),
         active_feed_forward=_active_feed_forward(number),
-        repacked_bytes=header.repacked_bytes,
+        repacked_bytes=header.copies.amx if amx else header.copies.plain,
+        copy_growth_bytes=header.copies.growth,
         tokenizer_bytes=tokenizer_bytes(
             header.lengths.get("tokenizer.ggml.tokens", 0), header.lengths.get("tokenizer.ggml.merges", 0)
         ),

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from smallmodel_operator.weights import foreign
+from smallmodel_operator.weights.copies import Copies, of_tensor
 from smallmodel_operator.weights.foreign import AGAIN, BIG_ENDIAN, MAGIC
-from smallmodel_operator.weights.gguf_types import ARRAY, BLOCKS, EMBEDDING, SCALARS, STRING, is_repacked
+from smallmodel_operator.weights.gguf_types import ARRAY, BLOCKS, EMBEDDING, SCALARS, STRING
 from smallmodel_operator.weights.refusal import BadWeights as BadWeights
 from smallmodel_operator.weights.refusal import invalid as invalid
 from smallmodel_operator.weights.stream import HeaderReader, Readable
@@ -58,8 +59,8 @@ class Header:
     """A header that was read to its end.
 
     `values` holds scalars, shortened strings (of the chat template its SHA-256) and short arrays of numbers; `lengths`
-    the length of every array; `bytes_by_type` the stored size of the tensors by block type; `repacked_bytes` that of
-    those llama.cpp copies.
+    the length of every array; `bytes_by_type` the stored size of the tensors by block type; `copies` what
+    llama.cpp copies of them.
     """
 
     version: int
@@ -69,7 +70,7 @@ class Header:
     parameters: int
     bytes_by_type: Mapping[str, int]
     tensor_sizes: Mapping[str, int]
-    repacked_bytes: int
+    copies: Copies
     data_offset: int
     data_bytes: int
     file_bytes: int
@@ -183,7 +184,7 @@ def _tensors(reader: HeaderReader, count: int, alignment: int, version: int, key
     sizes: dict[str, int] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     parameters = end = 0
-    copied = {True: 0, False: 0}  # the token embedding, everything else
+    copied = {True: Copies(), False: Copies()}  # the token embedding, everything else
     for _ in range(count):
         name = _name(reader.string(MAX_TENSOR_NAME, "a tensor's name"), "a tensor's name")
         if name in shapes:
@@ -197,8 +198,7 @@ def _tensors(reader: HeaderReader, count: int, alignment: int, version: int, key
         last = offset + size
         parameters += math.prod(shape)
         by_type[block] = by_type.get(block, 0) + size
-        if is_repacked(name, block, shape):
-            copied[name == EMBEDDING] += size
+        copied[name == EMBEDDING] += of_tensor(name, block, shape)
         if name in (EMBEDDING, "output.weight"):
             sizes[name] = size
     data = _aligned(reader.position, alignment)
@@ -209,8 +209,8 @@ def _tensors(reader: HeaderReader, count: int, alignment: int, version: int, key
             "Copy or download it again, to its end."
         )
     # Without a tensor of its own the output is the token embedding, which is looked up in as well: it has both forms.
-    repacked = copied[False] + (0 if "output.weight" in sizes else copied[True])
-    described = (version, keys.values, keys.lengths, count, parameters, by_type, sizes, repacked, data, last, size)
+    copies = copied[False] + (Copies() if "output.weight" in sizes else copied[True])
+    described = (version, keys.values, keys.lengths, count, parameters, by_type, sizes, copies, data, last, size)
     return Header(*described, templates=tuple(keys.templates), shapes=shapes)
 
 

@@ -51,18 +51,7 @@ BLOCKS: Final[dict[int, tuple[str, int, int]]] = {
 }
 """Tensor type -> (name, elements in a block, bytes of a block)."""
 
-REPACKED: Final = {"Q4_0", "Q4_K", "Q2_K", "IQ4_NL", "MXFP4"}
-"""llama.cpp's CPU backend copies tensors of these types at load, on x86-64 with AVX2 (Q2_K: AVX-512)."""
-REPACKED_ROWS: Final = 8
-"""It interleaves so many rows."""
 EMBEDDING: Final = "token_embd.weight"
-
-
-def is_repacked(name: str, block: str, shape: tuple[int, ...]) -> bool:
-    """Whether llama.cpp copies this tensor into another layout, if it is multiplied with."""
-    rows = shape[1] if len(shape) > 1 else 0
-    return block in REPACKED and rows > 0 and rows % REPACKED_ROWS == 0 and name != f"per_layer_{EMBEDDING}"
-
 
 FILE_TYPES: Final[dict[int, str]] = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from math import prod
 from typing import Final
 
-from smallmodel_operator.weights.gguf_types import BLOCKS, EMBEDDING, is_repacked
+from smallmodel_operator.weights.copies import Copies, of_tensor
+from smallmodel_operator.weights.gguf_types import BLOCKS, EMBEDDING
 
 OUTPUT: Final = "output.weight"
 _SIZES: Final = {name: (elements, size) for name, elements, size in BLOCKS.values()}
@@ -21,19 +22,19 @@ Tensor = tuple[str, tuple[int, ...]]
 """Name as GGUF has it, and dimensions as GGUF counts them: the length of a row first."""
 
 
-def size(kind: str, tensors: Iterable[Tensor]) -> tuple[int, int]:
-    """Bytes of all tensors as they will be stored, and of those the engine copies into another layout."""
+def size(kind: str, tensors: Iterable[Tensor]) -> tuple[int, Copies]:
+    """Bytes of all tensors as they will be stored, and what the engine copies of them."""
     found = list(tensors)
     names = {name for name, _ in found}
     layers = 1 + max((int(m[1]) for name, _ in found if (m := _LAYER.match(name))), default=-1)
-    stored, copied = 0, 0
+    stored, copied = 0, Copies()
     for name, shape in found:
         block = _block(kind, name, shape, layers, tied=OUTPUT not in names)
         elements, length = _SIZES[block]
         count = prod(shape) // elements * length
         stored += count
         looked_up_only = name == EMBEDDING and OUTPUT in names
-        copied += count if is_repacked(name, block, shape) and not looked_up_only else 0
+        copied += Copies() if looked_up_only else of_tensor(name, block, shape)
     return stored, copied
 
 

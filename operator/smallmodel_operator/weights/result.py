@@ -163,12 +163,12 @@ def _survey(data: dict[str, Any]) -> Survey:
 
 def _variants(data: list[Any]) -> tuple[Variant, ...]:
     found = []
-    for kind, file, size, repacked in data:
+    for kind, file, *sizes in data:
         if not (isinstance(kind, str) and isinstance(file, str) and len(kind) <= 32 and len(file) <= MAX_TEXT):
             raise ValueError("variants")
-        if not all(type(n) is int and 0 <= n < MAX_NUMBER for n in (size, repacked)):
+        if not (2 <= len(sizes) <= 3 and all(type(n) is int and 0 <= n < MAX_NUMBER for n in sizes)):
             raise ValueError("variants")
-        found.append(Variant(kind, file, size, repacked))
+        found.append(Variant(kind, file, *sizes))
     return tuple(found)
 
 

@@ -22,7 +22,7 @@ def verdict_of(size: str, types: str) -> Any:
 
 
 def test_without_a_limit_the_estimate_is_requested_with_headroom() -> None:
-    found = verdict_of("1b", "Q8_0")
+    found = verdict_of("1b", "F16")
     assert found.estimated_bytes < found.request_bytes < found.estimated_bytes * 1.07
     assert found.request_bytes % ROUND_TO == 0
     (report,) = found.part.reports
@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_refused_with_numbers_and_ways_out() -> None:
     assert refused.reason is Reason.DOES_NOT_FIT
     assert refused.condition is Condition.FITS_MEMORY
     for said in (
-        "6.1 GiB",
+        "6.2 GiB",
         "weights 4.6 GiB",
         "limit is 4.0 GiB",
         "smaller quantization",
@@ -84,6 +84,14 @@ def test_what_was_copied_at_load_is_said_and_not_requested() -> None:
     assert "more stay" not in verdict_of("1b", "Q8_0").part.reports[0].message
 
 
+def test_what_copies_for_amx_take_more_is_requested_wherever_the_header_was_read() -> None:
+    found = verdict_of("1b", "Q8_0")
+    grown = facts("1b", "Q8_0").copy_growth_bytes
+    assert grown == pytest.approx(facts("1b", "Q8_0").tensor_bytes * 4 / 34, rel=0.01)
+    assert found.request_bytes > (found.estimated_bytes + grown) * 1.04
+    assert f"growth of copies for AMX {human(grown)}" in found.part.reports[0].message
+
+
 def test_a_declared_request_counts_and_needs_no_facts() -> None:
     found = verdict("", declared_request=3 * GIB)
     assert (found.request_bytes, found.estimated_bytes) == (3 * GIB, 0)
@@ -94,7 +102,7 @@ def test_a_declared_request_is_shown_beside_the_estimate() -> None:
     found = verdict(declared_request=3 * GIB, limit=4 * GIB)
     assert found.request_bytes == 3 * GIB
     assert "3.0 GiB requested" in found.part.reports[0].message
-    assert "The estimate is 5.8 GiB" in found.part.reports[0].message
+    assert "The estimate is 5.9 GiB" in found.part.reports[0].message
 
 
 def test_a_few_bytes_more_make_the_same_request() -> None:

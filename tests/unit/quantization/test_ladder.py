@@ -17,7 +17,7 @@ LADDER = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 
 def variant(kind: str) -> Variant:
     found = facts("3b", kind)
-    return Variant(kind, f"m-{kind}.gguf", found.tensor_bytes, found.repacked_bytes)
+    return Variant.of(found, f"m-{kind}.gguf")
 
 
 def survey(*kinds: str, left_out: str = "") -> Survey:
@@ -44,7 +44,7 @@ def test_the_best_that_fits_is_taken_to_the_byte(kind: str) -> None:
 
 def test_why_has_the_numbers() -> None:
     why = taken(3 * GIB, "Q8_0", "Q5_K_M", "Q4_K_M").why
-    assert why.startswith("Q8_0 needs 4.0 GiB, more than the limit; Q5_K_M needs 2.9 GiB and fits the limit")
+    assert why.startswith("Q8_0 needs 4.4 GiB, more than the limit; Q5_K_M needs 2.9 GiB and fits the limit")
 
 
 def test_the_users_order_counts_and_not_ours() -> None:
@@ -68,7 +68,7 @@ def test_nothing_fits_says_every_number_and_the_ways_out() -> None:
     with pytest.raises(Refused) as caught:
         taken(GIB, "Q8_0", "Q4_K_M")
     assert (caught.value.reason, caught.value.condition) == (Reason.DOES_NOT_FIT, Condition.QUANTIZED)
-    for said in ("Q8_0 needs 4.0 GiB", "Q4_K_M needs", "contextSize", "limits.memory"):
+    for said in ("Q8_0 needs 4.4 GiB", "Q4_K_M needs", "contextSize", "limits.memory"):
         assert said in caught.value.message
     assert caught.value.recheck_seconds is None
     with pytest.raises(Refused) as caught:
@@ -113,7 +113,7 @@ def test_what_the_source_lacks_is_made_where_there_is_an_image_for_it() -> None:
     wish = (lacking("Q8_0", "Q5_K_M"), ("Q8_0", "Q5_K_M"), 4096, 1, Budget(3 * GIB, "the limit"))
     found = choose(*wish, "tools")
     assert (found.type, found.file, found.make) == ("Q5_K_M", "", True)
-    assert found.why.startswith("Q8_0 needs 4.0 GiB, more than the limit; Q5_K_M needs 2.9 GiB and fits the limit.")
+    assert found.why.startswith("Q8_0 needs 4.4 GiB, more than the limit; Q5_K_M needs 2.9 GiB and fits the limit.")
     assert found.why.endswith("It is made from `m-F16.gguf`.")
     with pytest.raises(Refused) as caught:
         choose(*wish)

@@ -20,7 +20,7 @@ def written(name: str, kind: str) -> gguf.Header:
 def test_the_size_is_predicted_to_the_byte(name: str, kind: str) -> None:
     made = written(name, kind)
     tensors = list(written(name, "F16").shapes.items()) if kind != "F16" else list(made.shapes.items())
-    assert size(kind, tensors) == (sum(made.bytes_by_type.values()), made.repacked_bytes)
+    assert size(kind, tensors) == (sum(made.bytes_by_type.values()), made.copies)
 
 
 def test_an_own_output_is_no_embedding() -> None:

@@ -61,7 +61,10 @@ class WeightsStatus(ApiModel):
         default=0, ge=0, description="Width of all feed-forward networks a token passes in one layer; 0 if it is one."
     )
     repacked_bytes: int = Field(
-        default=0, ge=0, description="Size of the tensors that the engine copies into another layout, in bytes."
+        default=0, ge=0, description="Copies the engine makes of tensors in a layout of the processor, in bytes."
+    )
+    copy_growth_bytes: int = Field(
+        default=0, ge=0, description="By how much such copies are larger than the tensors on processors with AMX."
     )
     tokenizer_bytes: int = Field(default=0, ge=0, description="Memory of the engine's tokenizer tables, in bytes.")
     sliding_window: int = Field(default=0, ge=0, description="Tokens that a layer of sliding-window attention keeps.")
