@@ -64,7 +64,8 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         known, frozen = status.get("weights") or {}, dict(status.get("source") or {})
         folders = {key: known[key] for key in ("artifact", "folder", "previous") if key in known}
         wanted = dict(body["spec"].get("source") or {})
-        return {namespace or "": {"source": wanted, "frozen": frozen, "weights": folders}}
+        converted = dict((status.get("quantization") or {}).get("converted") or {})
+        return {namespace or "": {"source": wanted, "frozen": frozen, "weights": folders, "converted": converted}}
 
     @kopf.index(*PROFILES, id="profiles", registry=registry)
     async def profiles(name: str, body: kopf.Body, **_: Any) -> Any:

@@ -4,7 +4,9 @@ What stands here was written from the API's documentation and its Python client;
 `org/bot`, one commit, files by path; `gated` and `private` behave as the hub does to strangers.
 """
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -82,3 +84,58 @@ class Hub(Site):
 
     def _file(self, how: str, wanted: str) -> None:
         super()._file(how.removeprefix("cdn/"), wanted)
+
+
+LARGE_SUFFIXES = (".safetensors", ".bin", ".gguf", "tokenizer.model")
+"""Kept as large files, as the hub's `.gitattributes` says; the rest lies in Git."""
+
+
+class FolderHub(Hub):
+    """The same with the files of a real folder, each sent with its own content."""
+
+    root: ClassVar[Path]
+    listed: ClassVar[dict[str, dict[str, Any]]] = {}
+    """path -> what the list says otherwise than it should; with the type `gone` nothing."""
+
+    @classmethod
+    def entry(cls, file: Path) -> dict[str, Any]:
+        """As the hub lists it: of a large file `oid` is of the pointer that Git keeps."""
+        data = file.read_bytes()
+        made = {"type": "file", "oid": blob(data), "size": len(data), "path": str(file.relative_to(cls.root))}
+        if not file.name.endswith(LARGE_SUFFIXES):
+            return made
+        sha256 = hashlib.sha256(data).hexdigest()
+        return {**made, "oid": blob(sha256.encode()), "lfs": {"oid": sha256, "size": len(data), "pointerSize": 134}}
+
+    @classmethod
+    def entries(cls) -> list[dict[str, Any]]:
+        made = [cls.entry(file) for file in sorted(cls.root.rglob("*")) if file.is_file()]
+        there = [{**e, **cls.listed.get(e["path"], {})} for e in made]
+        return [e for e in there if e["type"] != "gone"]
+
+    def _tree(self) -> None:
+        entries = self.entries()
+        begin = int(urlsplit(self.path).query.partition("cursor=")[2] or 0)
+        address = f"https://{self.headers['Host']}/api/models/org/bot/tree/{COMMIT}"
+        link = {"Link": f'<{address}?recursive=true&cursor={begin + PAGE}>; rel="next"'}
+        self._json(entries[begin : begin + PAGE], link if begin + PAGE < len(entries) else {})
+
+    def _resolve(self, path: str) -> None:
+        """Large files come from another host, small ones from a cache of the same, by a relative address."""
+        file = self.root / path
+        if not file.is_file():
+            return self._refuse(404, "EntryNotFound")
+        port = self.headers["Host"].rpartition(":")[2]
+        if "lfs" in self.entry(file):
+            return self._status(302, {"Location": f"https://localhost:{port}/cdn/{path}?Signature=abc"})
+        return self._status(307, {"Location": f"/cdn/{path}"})
+
+    def _file(self, how: str, wanted: str) -> None:
+        file = self.root / unquote(urlsplit(self.path).path).removeprefix("/cdn/")
+        self.held.file, self.held.tag = file, f'"{blob(file.read_bytes())}"'
+        Site._file(self, "", wanted)
+
+
+def blob(data: bytes) -> str:
+    """Git's name of a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from smallmodel_operator.weights.evict import Stored, choose, in_use
 
-KINDS = ("sha256", "hf", "moving", "quantized")
-FOLDERS = st.integers(0, 15).map(lambda n: f"{KINDS[n % 4]}-{n:064x}")
+KINDS = ("sha256", "hf", "moving", "quantized", "converted")
+FOLDERS = st.integers(0, 15).map(lambda n: f"{KINDS[n % 5]}-{n:064x}")
 NAMES = FOLDERS | st.sampled_from(["lost+found", "sha256-short", "..", ".evicted-x", ""])
 STORED = st.lists(
     st.builds(Stored, NAMES, st.integers(0, 100), st.integers(0, 50).map(float)),

@@ -35,11 +35,11 @@ ENGINE_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
         "spec",
-        f"{_OTHER} || self.source.uri.startsWith('oci://') || self.source.uri.startsWith('pvc://')",
+        f"{_OTHER} || ['oci://', 'pvc://', 'hf://'].exists(s, self.source.uri.startsWith(s))",
         "spec.source.uri",
-        "`spec.source.uri` must begin with oci:// or pvc:// with VLLM and TGI: they serve a folder of safetensors "
-        "files, and elsewhere one GGUF file is fetched.",
-        lambda s: not _on_gpu(s) or str(s["source"]["uri"]).startswith(("oci://", "pvc://")),
+        "`spec.source.uri` must begin with oci://, pvc:// or hf:// with VLLM and TGI: they serve a folder of "
+        "safetensors files, and from https:// and s3:// one GGUF file is fetched.",
+        lambda s: not _on_gpu(s) or str(s["source"]["uri"]).startswith(("oci://", "pvc://", "hf://")),
     ),
     Rule(
         "SmallModel",
@@ -47,7 +47,7 @@ ENGINE_RULES: Final[tuple[Rule, ...]] = (
         f"{_OTHER} || !has(self.source.sha256) || self.source.sha256 == ''",
         "spec.source.sha256",
         "`spec.source.sha256` must be empty with VLLM and TGI: it is the sum of one file, and they serve a folder; "
-        "oci:// pins it by its digest, and `spec.source.verification` checks a signed one.",
+        "oci:// pins it by its digest, hf:// by its commit, and `spec.source.verification` checks a signed one.",
         lambda s: not _on_gpu(s) or not s["source"].get("sha256"),
     ),
     Rule(

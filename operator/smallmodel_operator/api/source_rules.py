@@ -12,6 +12,9 @@ _MOVING: Final = f"hf://{_PART}/{_PART}@[A-Za-z0-9][-A-Za-z0-9_.]{{0,127}}(/[ -~
 _HUB_FILE: Final = "hf://[^@]*@[^/]+/.+"
 _ALLOWS: Final = "(has(self.allowMutable) && self.allowMutable)"
 _OR_ALLOW: Final = "or set `spec.source.allowMutable: true`: what it holds then is frozen in `status.source`"
+_MANY: Final = "safetensors|safetensors[.]index[.]json|zip|7z|tar|tgz|tar[.](gz|bz2|xz|zst)"
+MANY: Final = f"^[^?#]*(/|[.]({_MANY}))([?#].*)?$"
+"""How an address ends that is of a folder, an archive, or one file of a folder."""
 _OUT: Final = "(^|/)[.][.](/|$)"
 _FOLDED: Final = "/[.][.]?(/|$)"
 
@@ -82,6 +85,15 @@ SOURCE_RULES: Final[tuple[Rule, ...]] = (
         "spec.source.sha256",
         f"`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it), {_OR_ALLOW}.",
         lambda s: not _uri(s).startswith("https://") or _has_sum(s) or allows(s),
+    ),
+    Rule(
+        "SmallModel",
+        "spec.source",
+        f"!(self.uri.startsWith('https://') || self.uri.startsWith('s3://')) || !self.uri.matches('{MANY}')",
+        "spec.source.uri",
+        "`spec.source.uri` must name one GGUF file with https:// and s3://: no folder, no archive and no safetensors "
+        "are fetched from there. A folder comes from hf://, from a claim (pvc://) or from an image (oci://).",
+        lambda s: not _uri(s).startswith(("https://", "s3://")) or re.search(MANY, _uri(s)) is None,
     ),
     Rule(
         "SmallModel",

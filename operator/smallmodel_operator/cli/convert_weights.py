@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.convertible_folder import lay_out, look, sums
+from smallmodel_operator.cli.fetch_weights import alone
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.make_weights import DONE, Made, note_of, put, sweep
 from smallmodel_operator.cli.survey_weights import IMAGE, with_makes
@@ -26,6 +27,7 @@ CODE: Final = "convert.code"
 VERSIONS: Final = "converter.txt"
 """What the step left of the converter: its script's SHA-256 and its packages' versions."""
 SUMS: Final = "sums.json"
+FROM: Final = "from"
 MAX_LOG: Final = 2**20
 MAX_VERSIONS: Final = 1024
 
@@ -35,28 +37,42 @@ def prepare(wish: Made, folder: Path, disk: int, message_file: Path = MESSAGE_FI
     what the converter may read.
     """
     try:
-        sweep(wish)
-        wish.work.mkdir(parents=True, exist_ok=True)
-        if _cached(wish):
-            print(f"{wish.target} is there already", flush=True)
-            (wish.work / DONE).touch()
-            return result.EXIT_FOUND
-        (wish.work / DONE).unlink(missing_ok=True)
-        look(folder, "", folder.name)
-        found = {} if wish.digest.startswith(IMAGE) else sums(folder)
-        if found and convertible.digest(found) != wish.digest:
-            return write(_changed(folder), message_file)
-        there = sum(f.stat().st_size for f in wish.work.iterdir() if f.is_file())
-        free = shutil.disk_usage(wish.folder).free - KEEP_FREE
-        if disk > free + there:
-            return write(download.no_room(disk - there, free + KEEP_FREE, KEEP_FREE), message_file)
-        (wish.work / SUMS).write_text(json.dumps(found))
-        lay_out(wish.work / SHOWN, folder, found)
-        return result.EXIT_FOUND
+        with alone(wish.folder):
+            failure = _prepared(wish, folder, disk)
+        return write(failure, message_file) if failure else result.EXIT_FOUND
     except BadWeights as bad:
         return write(result.Failure(bad.reason, bad.message), message_file)
     except OSError as error:
         return write(disk_failure(error, Reason.QUANTIZATION_FAILED, "read or written"), message_file)
+
+
+def _prepared(wish: Made, folder: Path, disk: int) -> result.Failure | None:
+    sweep(wish)
+    wish.work.mkdir(parents=True, exist_ok=True)
+    if _cached(wish):
+        print(f"{wish.target} is there already", flush=True)
+        (wish.work / DONE).touch()
+        return None
+    (wish.work / DONE).unlink(missing_ok=True)
+    look(folder, "", folder.name)
+    found = {} if wish.digest.startswith(IMAGE) else sums(folder)
+    if found and convertible.digest(found) != wish.digest:
+        return _changed(folder)
+    there = sum(f.stat().st_size for f in wish.work.iterdir() if f.is_file())
+    free = shutil.disk_usage(wish.folder).free - KEEP_FREE
+    if disk > free + there:
+        return download.no_room(disk - there, free + KEEP_FREE, KEEP_FREE)
+    (wish.work / SUMS).write_text(json.dumps(found))
+    (wish.work / FROM).write_text(_beside(wish, folder))
+    lay_out(wish.work / SHOWN, folder, found)
+    return None
+
+
+def _beside(wish: Made, folder: Path) -> str:
+    """Folder of the same claim that the safetensors lie in: it stays as long as what is made of it. Empty for any
+    other."""
+    claim = wish.folder.parent
+    return folder.relative_to(claim).parts[0] if folder.is_relative_to(claim) and folder != claim else ""
 
 
 def accept(
@@ -72,9 +88,10 @@ def accept(
     `kinds`: types to tell of how they would come out, made from it; None: the file alone is described.
     """
     try:
-        said = _accepted(wish, artifact, claim, tools)
-        if kinds is not None and isinstance(said, WeightsFacts):
-            said = _surveyed(wish, said, kinds)
+        with alone(wish.folder):
+            said = _accepted(wish, artifact, claim, tools)
+            if kinds is not None and isinstance(said, WeightsFacts):
+                said = _surveyed(wish, said, kinds)
     except BadWeights as bad:
         shutil.rmtree(wish.work, ignore_errors=True)
         said = result.Failure(bad.reason, bad.message)
@@ -135,6 +152,8 @@ def _provenance(wish: Made, tools: str) -> dict[str, Any]:
     text = versions.read_text(errors="replace")[:MAX_VERSIONS] if versions.exists() else ""
     files = json.loads((wish.work / SUMS).read_text())
     said = {"version": CONVERSION, "type": wish.type, "source": wish.digest, "tools": tools}
+    beside = (wish.work / FROM).read_text() if (wish.work / FROM).exists() else ""
+    said |= {"from": beside} if beside else {}
     return {**said, "converter": text.splitlines(), "files": files}
 
 

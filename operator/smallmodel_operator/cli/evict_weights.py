@@ -1,6 +1,7 @@
 """`slm evict-weights`: the Job that removes unused weights from the claim, so that new ones find room."""
 
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -12,11 +13,14 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, write
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import result
-from smallmodel_operator.weights.evict import FOLDER, Stored, choose
+from smallmodel_operator.weights.evict import FOLDER, Stored, choose, with_parents
+from smallmodel_operator.weights.source import DOWNLOADED
 
 GOING: Final = ".evicted-"
 """What a folder is called while it is taken apart: a pod that ends in the middle leaves nothing that looks whole."""
 LOCK: Final = ".lock"
+NOTE: Final = f"{DOWNLOADED}.json"
+"""Beside a file that was made: of what."""
 
 
 def evict(
@@ -30,6 +34,7 @@ def evict(
     """Remove what is unused until `needed` bytes are free; see `weights.evict.choose`. The exit code is the Job's."""
     try:
         _leftovers(root)
+        keep = with_parents(stored(root), keep)
         gone = _make_room(root, keep, needed, before, free)
         unused = [s.size for s in stored(root) if s.folder not in keep and s.touched < before]
         said: result.Evicted | result.Failure = result.Evicted(
@@ -56,9 +61,18 @@ def _make_room(
 
 
 def stored(root: Path) -> list[Stored]:
-    """The folders of downloads and of made types in the claim."""
+    """The folders of downloads, of made types and of conversions in the claim."""
     folders = [p for p in root.iterdir() if FOLDER.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
-    return [Stored(p.name, _size(p), _touched(p)) for p in folders]
+    return [Stored(p.name, _size(p), _touched(p), *_provenance(p)) for p in folders]
+
+
+def _provenance(folder: Path) -> tuple[str, str]:
+    """SHA-256 of what was made there, and of what or in which folder its parent is; empty where nothing is said."""
+    try:
+        said = json.loads((folder / NOTE).read_text())
+        return str(said.get("sha256") or ""), str(said.get("from") or said.get("parent") or "")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return "", ""
 
 
 def _size(folder: Path) -> int:

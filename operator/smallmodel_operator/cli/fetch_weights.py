@@ -1,24 +1,27 @@
-"""`slm fetch-weights`: the download Job. One HTTPS file into the claim, checked, then described."""
+"""`slm fetch-weights`: the download Job. One HTTPS file, or a hub's folder, into the claim, checked, then described."""
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.cli import hub, login
+from smallmodel_operator.cli import fetch_folder, hub, login
 from smallmodel_operator.cli.evict_weights import LOCK
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.request import Show, Trouble, Wanted, nothing
-from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently
+from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently, sync
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights.download import mismatch
 from smallmodel_operator.weights.jobs import CREDENTIALS_PATH
-from smallmodel_operator.weights.source import DOWNLOADED
+from smallmodel_operator.weights.source import DOWNLOADED, EITHER
 
 REAL: Final = Edge()
 
@@ -42,6 +45,8 @@ class Download:
     s3_region: str = ""
     frozen: bool = False
     """The SHA-256 is one that was found, not one that the user wrote."""
+    layout: str = GGUF
+    """GGUF: one file; Safetensors: a hub's folder; Either: the one, and where there is none the other."""
 
     @property
     def target(self) -> Path:
@@ -57,14 +62,10 @@ def answer_and_fetch(wish: Download, port: int) -> int:
 
 def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, board: Board | None = None) -> int:
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
-    target = wish.target
     try:
-        with alone(target.parent):
-            if not target.exists():
-                _download(wish, edge, board or Board())
-            sha256 = wish.sha256 or _summed(target)
-            facts = read(target, wish.artifact, DOWNLOADED)
-        said: WeightsFacts | result.Failure = replace(facts, claim=wish.claim, sha256=sha256)
+        with alone(wish.target.parent):
+            facts = _brought(wish, edge, board or Board())
+        said: WeightsFacts | result.Failure = replace(facts, claim=wish.claim)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
     except Trouble as trouble:
@@ -72,6 +73,38 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
     except OSError as error:
         said = disk_failure(error, Reason.DOWNLOAD_FAILED, "written")
     return write(said, message_file)
+
+
+def _brought(wish: Download, edge: Edge, board: Board) -> WeightsFacts:
+    """What is there, fetched if it was not. Where either will do, the folder that is there already is taken."""
+    folder = folder_of(wish)
+    if folder is None or (wish.layout == EITHER and wish.target.exists()):
+        return _file(wish, edge, board)
+    if not folder.whole.is_dir():
+        if wish.layout == EITHER and (one := _one_file(folder, edge, board)):
+            return _file(replace(wish, where=one), edge, board)
+        fetch_folder.fetch(folder, edge, board)
+    return fetch_folder.facts(folder, wish.artifact)
+
+
+def _file(wish: Download, edge: Edge, board: Board) -> WeightsFacts:
+    if not wish.target.exists():
+        _download(wish, edge, board)
+    return replace(read(wish.target, wish.artifact, DOWNLOADED), sha256=wish.sha256 or _summed(wish.target))
+
+
+def _one_file(folder: fetch_folder.Folder, edge: Edge, board: Board) -> hub.Repository | None:
+    ask = Wanted(folder.where.endpoint, folder.ca_file, folder.show)
+    return patiently(lambda: hub.one_file(folder.where, ask, edge.stall), edge, board)
+
+
+def folder_of(wish: Download) -> fetch_folder.Folder | None:
+    """The folder that may be meant; None where it can only be one file."""
+    if wish.layout == GGUF or isinstance(wish.where, str):
+        return None
+    home, convert = wish.target.parent, wish.layout == EITHER
+    # The Secret is looked at when there is something to ask.
+    return fetch_folder.Folder(wish.where, home, lambda url: show_for(wish)(url), wish.ca_file, wish.sha256, convert)
 
 
 @contextmanager
@@ -112,7 +145,8 @@ def _download(wish: Download, edge: Edge, board: Board) -> None:
     part = wish.target.with_suffix(".part")
     show = show_for(wish)
     found = patiently(lambda: ask_hub(wish, show, edge.stall), edge, board)
-    Transfer(Wanted(found.url, wish.ca_file, show), found.sha256, part, edge, board, frozen=wish.frozen).run()
+    wrong = partial(mismatch, frozen=wish.frozen)
+    Transfer(Wanted(found.url, wish.ca_file, show), found.sha256, part, edge, board, wrong=wrong).run()
     put(part, wish.target, found.sha256)
 
 
@@ -121,7 +155,7 @@ def put(part: Path, target: Path, sha256: str) -> None:
     _sums(target).write_text(f"{sha256}  {DOWNLOADED}\n")
     part.chmod(0o644)
     part.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def show_for(wish: Download) -> Show:
@@ -155,11 +189,3 @@ def _sums(target: Path) -> Path:
 def _summed(target: Path) -> str:
     """What the file was checked against when it came."""
     return _sums(target).read_text().partition(" ")[0]
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +10,7 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import request
 from smallmodel_operator.cli.request import Trouble, Wanted
 from smallmodel_operator.weights.download import mismatch
+from smallmodel_operator.weights.repository import below, is_folder
 from smallmodel_operator.weights.result import Failure
 
 PAGES: Final = 20
@@ -22,7 +23,10 @@ _SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """One commit of a repository, and the file in it; an empty one is the only `*.gguf`."""
+    """One commit of a repository, and the file in it; an empty one is the only `*.gguf`.
+
+    Where a folder is meant, `file` names it; an empty one is the repository.
+    """
 
     endpoint: str
     name: str
@@ -56,7 +60,7 @@ def find(repository: Repository, sha256: str, ask: Wanted, timeout: float) -> Fo
     """
     if repository.file and sha256:
         return Found(repository.address(repository.file), sha256, repository.file)
-    entries = _entries(repository, ask, timeout)
+    entries = list_files(repository, ask, timeout)
     file = repository.file or _only(repository, entries)
     if file not in entries:
         raise _failed(
@@ -90,8 +94,24 @@ def commit(repository: Repository, ask: Wanted, timeout: float) -> str:
     raise _strange(Wanted(url).host)
 
 
-def _entries(repository: Repository, ask: Wanted, timeout: float) -> dict[str, dict[str, Any]]:
-    """Files of the commit by path."""
+def one_file(repository: Repository, ask: Wanted, timeout: float) -> Repository | None:
+    """Where `file` names a folder: the repository with the one GGUF file in it, None where safetensors are meant.
+
+    Raises:
+        Trouble: it holds neither, or several GGUF files, or the hub does not answer.
+    """
+    entries, folder = list_files(repository, ask, timeout), repository.file
+    if is_folder(entries, folder):
+        return None
+    return replace(repository, file=_only(repository, {path: entries[path] for path in below(entries, folder)}))
+
+
+def list_files(repository: Repository, ask: Wanted, timeout: float) -> dict[str, dict[str, Any]]:
+    """Files of the commit by path, as the hub tells them.
+
+    Raises:
+        Trouble: it does not, or tells of a file twice.
+    """
     url = f"{repository.endpoint}/api/models/{repository.name}/tree/{repository.revision}?recursive=true"
     found: dict[str, dict[str, Any]] = {}
     for _ in range(PAGES):
@@ -99,7 +119,11 @@ def _entries(repository: Repository, ask: Wanted, timeout: float) -> dict[str, d
         said, url = _page(wanted, timeout)
         if not (isinstance(said, list) and all(isinstance(e, dict) and isinstance(e.get("path"), str) for e in said)):
             raise _strange(wanted.host)
-        found |= {str(entry["path"]): entry for entry in said if entry.get("type") == "file"}
+        files = [entry for entry in said if entry.get("type") == "file"]
+        before = len(found)
+        found |= {str(entry["path"]): entry for entry in files}
+        if len(found) < before + len(files):
+            raise _failed(Reason.DOWNLOAD_FAILED, f"{wanted.host} lists a file of {repository.name} twice.")
         if not url:
             return found
         if _server(url) != _server(repository.endpoint):
@@ -132,7 +156,10 @@ def _only(repository: Repository, entries: dict[str, dict[str, Any]]) -> str:
         text = f"{repository.name} has no *.gguf file at commit {repository.revision[:12]}{_others(entries)}."
         way = "Name another repository."
         if any(path.endswith(".safetensors") for path in entries):
-            way = "Name another one, or copy its folder into a claim: of pvc://CLAIM/FOLDER a GGUF file can be made."
+            way = (
+                "To have one made of its safetensors, set `spec.quantization` (method GGUF, `accept: [Q8_0, Q4_K_M]`) "
+                "with an image of the quantizer, and leave `spec.source.sha256` out."
+            )
         raise _failed(Reason.WEIGHTS_NOT_FOUND, f"{text} {way}")
     names = ", ".join(files[:8])
     raise _failed(

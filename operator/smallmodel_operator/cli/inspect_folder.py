@@ -64,15 +64,26 @@ def files(folder: Path) -> list[Path]:
     index = folder / INDEX
     if not index.is_file():
         return sorted(folder.glob("*.safetensors"))
-    named = json_of(index).get("weight_map")
-    names = sorted(set(named.values())) if isinstance(named, dict) and named else []
-    if not names or any(not isinstance(n, str) or "/" in n or not n.endswith(".safetensors") for n in names):
-        raise invalid(f"`{INDEX}` is damaged: it names no safetensors files of its folder. {safetensors.AGAIN}")
+    names = indexed(index)
     missing = [n for n in names if not (folder / n).is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise invalid(f"`{missing[0][-120:]}`{more}, named by `{INDEX}`, is missing. {safetensors.AGAIN}")
     return [folder / n for n in names]
+
+
+def indexed(index: Path) -> list[str]:
+    """Names of the files that the index names.
+
+    Raises:
+        BadWeights: it is damaged.
+    """
+    named = json_of(index).get("weight_map")
+    values = list(named.values()) if isinstance(named, dict) else []
+    good = all(isinstance(n, str) and "/" not in n and n.endswith(".safetensors") for n in values)
+    if not values or not good:
+        raise invalid(f"`{INDEX}` is damaged: it names no safetensors files of its folder. {safetensors.AGAIN}")
+    return sorted(set(values))
 
 
 def _shard(file: Path) -> safetensors.Shard:

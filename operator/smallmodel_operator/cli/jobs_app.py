@@ -41,6 +41,8 @@ Parent = Annotated[str, typer.Option(help="SHA-256 of the parent")]
 Region = Annotated[str, typer.Option(help="the address is of an S3 store of this region")]
 Secret = Annotated[str, typer.Option(help="name of the Secret that is mounted")]
 Authorities = Annotated[str, typer.Option(help="authorities to trust besides the public ones")]
+HubFile = Annotated[str, typer.Option(help="file in it, or folder")]
+Layout = Annotated[str, typer.Option("--format", help="GGUF: one file; Safetensors: a folder; Either: what there is")]
 Port = Annotated[int, typer.Option(help="where to say how far it is")]
 Work = Annotated[str, typer.Option(help="name of the folder in it that the work is done in")]
 SourceDigest = Annotated[str, typer.Option("--digest", help="SHA-256 of all that is read of the source")]
@@ -133,7 +135,8 @@ def fetch_weights(
     hub: Annotated[str, typer.Option(help="the endpoint of a hub that holds it")] = "",
     repository: Annotated[str, typer.Option()] = "",
     revision: Annotated[str, typer.Option()] = "",
-    file: Annotated[str, typer.Option()] = "",
+    file: HubFile = "",
+    layout: Layout = GGUF,
     sha256: Annotated[str, typer.Option()] = "",
     frozen: Annotated[bool, typer.Option("--frozen", help="the SHA-256 was found, not given")] = False,
     s3_region: Region = "",
@@ -142,12 +145,14 @@ def fetch_weights(
     ca_file: Authorities = "",
     port: Port = 0,
 ) -> None:
-    """Inside a download Job: fetch one file over https and check it."""
+    """Inside a download Job: fetch one file over https, or a hub's folder, and check it."""
     from smallmodel_operator.cli.fetch_weights import Download, answer_and_fetch
     from smallmodel_operator.cli.hub import Repository
 
     where = Repository(hub, repository, revision, file) if hub else url
-    wish = Download(where, sha256, folder, artifact, claim, ca_file, secret, s3_region=s3_region, frozen=frozen)
+    wish = Download(
+        where, sha256, folder, artifact, claim, ca_file, secret, s3_region=s3_region, frozen=frozen, layout=layout
+    )
     raise typer.Exit(answer_and_fetch(wish, port))
 
 
@@ -159,7 +164,8 @@ def resolve_weights(
     hub: Annotated[str, typer.Option(help="the endpoint of a hub that holds it")] = "",
     repository: Annotated[str, typer.Option()] = "",
     revision: Annotated[str, typer.Option(help="a branch or a tag")] = "",
-    file: Annotated[str, typer.Option()] = "",
+    file: HubFile = "",
+    layout: Layout = GGUF,
     sha256: Annotated[str, typer.Option()] = "",
     s3_region: Region = "",
     secret: Secret = "",
@@ -172,7 +178,7 @@ def resolve_weights(
     from smallmodel_operator.cli.resolve_weights import answer_and_resolve
 
     where = Repository(hub, repository, revision, file) if hub else url
-    wish = Download(where, sha256, folder, "", "", ca_file, secret, s3_region=s3_region)
+    wish = Download(where, sha256, folder, "", "", ca_file, secret, s3_region=s3_region, layout=layout)
     raise typer.Exit(answer_and_resolve(wish, uri, port))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli.evict_weights import NOTE
 from smallmodel_operator.cli.fetch_weights import alone
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, digest_of, read, write
 from smallmodel_operator.cli.survey_weights import IMAGE
@@ -48,7 +49,7 @@ class Made:
 
     @property
     def provenance(self) -> Path:
-        return self.folder / f"{DOWNLOADED}.json"
+        return self.folder / NOTE
 
 
 def prepare(

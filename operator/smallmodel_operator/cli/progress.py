@@ -2,13 +2,14 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Final
 
 from smallmodel_operator.core.facts import Progress
 from smallmodel_operator.weights import progress
+from smallmodel_operator.weights.meter import Meter
 
 PATIENCE_SECONDS: Final = 5.0
 """For a question to arrive; a connection that says nothing is closed."""
@@ -19,6 +20,32 @@ class Board:
 
     def __init__(self) -> None:
         self.progress = Progress(0, 0, None)
+
+    def tell(self, progress: Progress) -> None:
+        """What is said from now on."""
+        self.progress = progress
+
+
+class Together(Board):
+    """For several files after each other: each says how far it is, and what is said is how far all of them are."""
+
+    def __init__(self, board: Board, total: int, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._board, self._total, self._clock = board, total, clock
+        self._before = 0
+        self._meter: Meter | None = None
+
+    def there(self, size: int) -> None:
+        """A file of so many bytes is whole."""
+        self._before += size
+
+    def tell(self, progress: Progress) -> None:
+        done, now = min(self._total, self._before + progress.done), self._clock()
+        self._meter = self._meter or Meter(now, done)  # what an earlier pod fetched is no speed of ours
+        self._meter.at(done, self._total, now)
+        left = self._meter.seconds_left(now)
+        self.progress = Progress(done, self._total, left, progress.reason, progress.message)
+        self._board.tell(self.progress)
 
 
 class _Handler(BaseHTTPRequestHandler):

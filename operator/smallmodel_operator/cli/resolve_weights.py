@@ -11,10 +11,11 @@ from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.request import Trouble, Wanted
 from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently
+from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.weights import gguf, result
 from smallmodel_operator.weights.parse import parse
-from smallmodel_operator.weights.source import DOWNLOADED
+from smallmodel_operator.weights.source import DOWNLOADED, EITHER
 
 
 def answer_and_resolve(wish: Download, uri: str, port: int) -> int:
@@ -27,10 +28,10 @@ def answer_and_resolve(wish: Download, uri: str, port: int) -> int:
 def resolve(
     wish: Download, uri: str, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, board: Board | None = None
 ) -> int:
-    """Say which file it is now; the exit code says whether trying again may help.
+    """Say which file, or which folder, it is now; the exit code says whether trying again may help.
 
-    A hub is asked for commit and SHA-256. Of any other file only its bytes tell: it is fetched, read as far as its
-    header, and put where a download by that SHA-256 looks for it.
+    A hub is asked for commit and SHA-256, or for the commit alone, which says all of a folder. Of any other file only
+    its bytes tell: it is fetched, read as far as its header, and put where a download by that SHA-256 looks for it.
     """
     board = board or Board()
     try:
@@ -55,9 +56,15 @@ def _of_hub(wish: Download, repository: hub.Repository, edge: Edge, board: Board
     show = show_for(wish)
     ask = Wanted(repository.endpoint, wish.ca_file, show)
     commit = patiently(lambda: hub.commit(repository, ask, edge.stall), edge, board)
-    at_commit = replace(wish, where=replace(repository, revision=commit))
-    found = patiently(lambda: ask_hub(at_commit, show, edge.stall), edge, board)
     print(f"{repository.revision} is commit {commit} now", flush=True)
+    pinned = replace(repository, revision=commit)
+    one: hub.Repository | None = pinned if wish.layout == GGUF else None
+    if wish.layout == EITHER:
+        one = patiently(lambda: hub.one_file(pinned, ask, edge.stall), edge, board)
+    if one is None:
+        return result.Pinned(f"hf://{repository.name}@{commit}{f'/{pinned.file}' if pinned.file else ''}", "")
+    at_commit = replace(wish, where=one)
+    found = patiently(lambda: ask_hub(at_commit, show, edge.stall), edge, board)
     return result.Pinned(f"hf://{repository.name}@{commit}/{found.file}", found.sha256)
 
 

@@ -44,12 +44,24 @@ class Edge:
 
 
 class Transfer:
-    """The file `part`, from what an earlier pod left of it to the whole."""
+    """The file `part`, from what an earlier pod left of it to the whole.
+
+    `size`: bytes it has, where a list tells; 0 where none does. `wrong`: what it means that its SHA-256 is another one,
+    of the host, the one that came and the one that is meant.
+    """
 
     def __init__(
-        self, wanted: request.Wanted, sha256: str, part: Path, edge: Edge, board: Board, *, frozen: bool = False
+        self,
+        wanted: request.Wanted,
+        sha256: str,
+        part: Path,
+        edge: Edge,
+        board: Board,
+        *,
+        size: int = 0,
+        wrong: Callable[[str, str, str], Failure] = download.mismatch,
     ) -> None:
-        self._board, self._frozen = board, frozen
+        self._board, self._size, self._wrong = board, size, wrong
         self._wanted, self._sha256, self._part, self._edge = wanted, sha256, part, edge
         self._note = part.with_suffix(".part.json")
         self._have, self._hash = _hashed(part)
@@ -89,7 +101,7 @@ class Transfer:
         self._note.unlink(missing_ok=True)
         if not self._right():
             self._part.unlink(missing_ok=True)
-            raise Trouble(download.mismatch(self._wanted.host, self.sha256, self._sha256, frozen=self._frozen))
+            raise Trouble(self._wrong(self._wanted.host, self.sha256, self._sha256))
 
     def _right(self) -> bool:
         return self.sha256 == self._sha256
@@ -147,6 +159,8 @@ class Transfer:
         self._known = known
         if known.total > MAX_BYTES:
             raise Trouble(_too_large())
+        if self._size and known.total not in (0, self._size):
+            raise Trouble(download.unlike(self._wanted.host, known.total, self._size))
         self._note.write_text(json.dumps(asdict(known)))
 
     def _begin_anew(self) -> None:
@@ -183,6 +197,8 @@ class Transfer:
                 self._best = max(self._best, self._have)
                 if self._have > MAX_BYTES:
                     raise Trouble(_too_large())
+                if self._size and self._have > self._size:
+                    raise Trouble(download.unlike(self._wanted.host, self._have, self._size))
                 now = self._edge.clock()
                 self._meter.at(self._have, self._known.total, now)
                 self._tell(now)
@@ -195,7 +211,7 @@ class Transfer:
         """What the operator hears when it asks."""
         left = self._meter.seconds_left(self._edge.clock())
         reason, message = (trouble.reason.value, trouble.message) if trouble else ("", "")
-        self._board.progress = Progress(self._have, self._known.total, left, reason, message)
+        self._board.tell(Progress(self._have, self._known.total, left, reason, message))
 
     def _tell(self, now: float) -> None:
         self._say()
@@ -221,7 +237,7 @@ def patiently(ask: Callable[[], T], edge: Edge, board: Board) -> T:
             wait = download.pause(tries, waited, trouble.failure.after_seconds, edge.chance())
             if wait is None or not trouble.failure.passing:
                 raise
-            board.progress = Progress(0, 0, None, trouble.failure.reason.value, trouble.failure.message)
+            board.tell(Progress(0, 0, None, trouble.failure.reason.value, trouble.failure.message))
             print(f"{trouble.failure.message} Asking again in {wait:.1f} s.", flush=True)
             edge.sleep(wait)
             waited += wait
@@ -258,6 +274,15 @@ def _hashed(part: Path) -> tuple[int, Any]:
             state.update(block)
             size += len(block)
     return size, state
+
+
+def sync(folder: Path) -> None:
+    """What was renamed in it stays so when the machine loses power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read_note(note: Path) -> Known:

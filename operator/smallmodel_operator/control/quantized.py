@@ -53,6 +53,7 @@ def request(resolved: Resolved) -> WeightsRequest:
         allowed_templates=tuple(resolved.checks.allowed_chat_templates),
         allowed_architectures=tuple(resolved.checks.allowed_architectures),
         format=weights_format(resolved.engine),
+        convertible=bool(resolved.accept and resolved.quantizing.image),
     )
 
 

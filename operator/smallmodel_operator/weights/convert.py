@@ -81,7 +81,7 @@ def build(request: WeightsRequest, where: ConvertedSource, attempt: int, claim_u
     }  # fmt: skip
     ours = ["--folder", folder, "--work", where.work, "--type", wish.type, "--digest", wish.digest]
     prepare = ["prepare-conversion", *ours, "--disk", str(wish.disk)]
-    prepare += ["--source", f"{SOURCE_PATH}/{wish.folder}".rstrip("/")]
+    prepare += ["--source", f"{SOURCE_PATH if where.volume else source.MOUNT_PATH}/{wish.folder}".rstrip("/")]
     accept = ["accept-conversion", *ours, "--artifact", where.artifact, "--claim", claim_uid, "--tools", wish.image]
     if request.survey:
         accept += ["--survey", *(word for kind in request.accept for word in ("--accept", kind))]

@@ -1,12 +1,13 @@
 """Are the weights there and what are they: the weights part of the plan."""
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # what the pod itself asks
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
-from smallmodel_operator.core.facts import Snapshot, Survey, WeightsFacts
+from smallmodel_operator.core.engine import GGUF, SAFETENSORS
+from smallmodel_operator.core.facts import Snapshot, Survey, Variant, WeightsFacts
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
@@ -40,7 +41,8 @@ def goes_to(request: WeightsRequest) -> str:
 
 def downloaded(request: WeightsRequest) -> bool:
     """Whether the source is one file that a Job fetches."""
-    return isinstance(_where(request), source.Fetched)
+    where = _where(request)
+    return isinstance(where, source.Fetched) and jobs.layout(request, where) == GGUF
 
 
 def moves(request: WeightsRequest) -> bool:
@@ -64,13 +66,9 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
         if request.verification in ("", facts.verified_with) and _runs(request, where, snapshot):
             return _looked_at_again(request, where, _bound(where, facts, snapshot), Part(kept=kept), snapshot)
     found = work(request, where, snapshot)
-    if isinstance(found.found, result.Pinned):
-        unknown, pinned = _unknown(request, where, found, Part(kept=kept)), found.found
-        status = {**unknown.part.status, "source": moving.status(request.wish, pinned, snapshot.now)}
-        return replace(unknown, part=replace(unknown.part, status=status, notes=(moving.news(pinned),)))
     if found.facts is not None:
         return _known(request, where, _bound(where, found.facts, snapshot), Part(objects=found.objects, kept=kept))
-    return _unknown(request, where, found, Part(kept=kept))
+    return _unknown(request, where, found, Part(kept=kept), snapshot)
 
 
 def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict, Survey | None]:
@@ -82,10 +80,24 @@ def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict,
     where = _where(request)
     _require(where, snapshot)
     asked = replace(request, survey=True)
-    found = work(asked, where, snapshot)
     kept = (jobs.claim(request),) if isinstance(where, source.Kept) else ()
-    verdict = replace(_unknown(asked, where, found, Part(kept=kept)), blocking=True)
+    if isinstance(where, source.Fetched):
+        known = snapshot.inspected.get(where.artifact)
+        if known is not None and lies(where, known, snapshot) and checks.satisfy(asked, known):
+            verdict = _known(request, where, _bound(where, known, snapshot), Part(kept=kept))
+            return replace(verdict, blocking=True), _of_download(where, known)
+    found = work(asked, where, snapshot)
+    verdict = replace(_unknown(asked, where, found, Part(kept=kept), snapshot), blocking=True)
+    if isinstance(found.found, WeightsFacts) and isinstance(where, source.Fetched):
+        return verdict, _of_download(where, found.found)
     return verdict, found.found if isinstance(found.found, Survey) else None
+
+
+def _of_download(where: source.Fetched, facts: WeightsFacts) -> Survey:
+    """What a download holds: one GGUF file, or a folder of safetensors that one can be made of."""
+    if facts.format == SAFETENSORS:
+        return Survey(facts, (), parent=f"{where.folder}/{facts.file}", digest=facts.sha256)
+    return Survey(facts, (Variant(facts.quantization, facts.file, facts.tensor_bytes, facts.repacked_bytes),))
 
 
 def _where(request: WeightsRequest) -> source.Source:
@@ -93,14 +105,23 @@ def _where(request: WeightsRequest) -> source.Source:
     if request.recipe is not None:
         return QuantizedSource(request.recipe, {} if request.conversion else source.volume(found)[0])
     if request.conversion is not None:
-        return ConvertedSource(request.conversion, source.volume(found)[0], request.name)
+        # What was downloaded lies in the claim that it is made into; a claim is mounted once.
+        volume = {} if isinstance(found, source.Fetched) else source.volume(found)[0]
+        return ConvertedSource(request.conversion, volume, request.name)
     if request.file and isinstance(found, source.OciSource | source.ClaimSource):
         return replace(found, path=request.file)
     return found
 
 
-def _unknown(request: WeightsRequest, where: source.Source, found: Work, part: Part) -> WeightsVerdict:
-    """What is said and planned while the weights are not known."""
+def _unknown(
+    request: WeightsRequest, where: source.Source, found: Work, part: Part, snapshot: Snapshot
+) -> WeightsVerdict:
+    """What is said and planned while the weights are not known. What a source was resolved to is kept."""
+    status: dict[str, Any] = {"download": found.far} if found.far else {}
+    notes = found.notes
+    if isinstance(found.found, result.Pinned):
+        status |= {"source": moving.status(request.wish, found.found, snapshot.now)}
+        notes = (moving.news(found.found),)
     volume, mount, path = source.volume(where)
     problem = found.problem
     report = Report(
@@ -112,9 +133,9 @@ def _unknown(request: WeightsRequest, where: source.Source, found: Work, part: P
         part,
         objects=found.objects,
         reports=(report,),
-        status={"download": found.far} if found.far else {},
+        status=status,
         look_again_seconds=found.look_again_seconds,
-        notes=found.notes,
+        notes=notes,
     )
     return WeightsVerdict(part, None, volume, mount, path, where.artifact, blocking, problem)
 

@@ -139,6 +139,14 @@ def refused(host: str, status: int, phrase: str, wait: int, code: str = "") -> F
     if code == "GatedRepo":
         way = "Accept its terms on its page with the account whose token is in `spec.source.credentialsSecretRef`."
         return Failure(Reason.SOURCE_FORBIDDEN, f"{said}: the repository is gated. {way}")
+    if code == "RevisionNotFound":
+        return Failure(
+            Reason.SOURCE_NOT_FOUND,
+            f"{said}: the repository has no such commit (or branch). Correct `spec.source.uri`; `git ls-remote` prints "
+            "the commits of its branches.",
+        )
+    if code == "RepoNotFound" and status == 404:
+        return Failure(Reason.SOURCE_NOT_FOUND, f"{said}: there is no such repository. Correct `spec.source.uri`.")
     if status == 401:
         what = "there is no such repository, or it is private" if code == "RepoNotFound" else "it wants credentials"
         way = "Name a Secret with `token`, or `username` and `password`, in `spec.source.credentialsSecretRef`"
@@ -167,6 +175,15 @@ def mismatch(host: str, found: str, wanted: str, *, frozen: bool = False) -> Fai
             "whichever is wrong."
         )
     return Failure(Reason.DIGEST_MISMATCH, f"{host} sends a file whose SHA-256 is {found}; {said}")
+
+
+def unlike(host: str, sent: int, listed: int) -> Failure:
+    """A hub's list and whoever holds its files do not agree on a file's length."""
+    return Failure(
+        Reason.DOWNLOAD_FAILED,
+        f"{host} sends {sent} bytes of a file that has {listed} by the hub's list. Whoever runs the hub or its mirror "
+        "has to mend it.",
+    )
 
 
 def no_room(needed: int, free: int, kept: int) -> Failure:

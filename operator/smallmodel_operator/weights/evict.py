@@ -13,23 +13,40 @@ from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import jobs, moving, result, seen, source
-from smallmodel_operator.weights.recipe import Made, quantized_folder
+from smallmodel_operator.weights.recipe import Made, converted_folder, quantized_folder
 from smallmodel_operator.weights.types import WeightsRequest
 
 EVENT: Final = "WeightsEvicted"
 FRESH_SECONDS: Final = 600
 """What was put or found there by then stays, whoever wanted it: clocks of nodes differ, and pods start late."""
-FOLDER: Final = re.compile(r"(sha256|hf|moving|quantized)-[0-9a-f]{64}")
-"""What downloads and quantizations make. Nothing else in the claim is ever touched."""
+FOLDER: Final = re.compile(r"(sha256|hf|moving|quantized|converted)-[0-9a-f]{64}")
+"""What downloads, quantizations and conversions make. Nothing else in the claim is ever touched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A folder of the claim. `touched`: when a Job last put or found it there, in seconds since 1970."""
+    """A folder of the claim. `touched`: when a Job last put or found it there, in seconds since 1970.
+
+    `sha256`: of the file in it that was made, where one was. `made_of`: that of its parent, or the parent's folder.
+    """
 
     folder: str
     size: int
     touched: float
+    sha256: str = ""
+    made_of: str = ""
+
+
+def with_parents(stored: Iterable[Stored], keep: frozenset[str]) -> frozenset[str]:
+    """What stays, and what it was made of: without it, an edit back would begin with a download or a conversion."""
+    known = tuple(stored)
+    named = {name: s.folder for s in known for name in (s.folder, s.sha256) if name}
+    parents = {s.folder: named[s.made_of] for s in known if s.made_of in named}
+    kept = set(keep)
+    for folder in keep:
+        while (folder := parents.get(folder, "")) not in kept | {""}:
+            kept.add(folder)
+    return frozenset(kept)
 
 
 def choose(stored: Iterable[Stored], keep: frozenset[str], needed: int, free: int, before: float) -> tuple[Stored, ...]:
@@ -56,13 +73,16 @@ def in_use(models: Iterable[Object], mounting: Iterable[Object]) -> frozenset[st
     """Folders that stay; None when every one does.
 
     Args:
-        models: `spec.source`, `status.source` and the folders in `status.weights` of each SmallModel of the namespace.
+        models: `spec.source`, `status.source`, the folders in `status.weights` and what `status.quantization` says of
+            a conversion, of each SmallModel of the namespace.
         mounting: specs of their pods and of the templates these are made from, Jobs' included.
     """
     folders: set[str] = set()
     for model in models:
         weights = model.get("weights") or {}
         folders |= {_described(weights), _described(weights.get("previous") or {})}
+        if (made := model.get("converted") or {}).get("digest"):
+            folders.add(converted_folder(str(made["digest"]), str(made.get("type", ""))))
         wanted = _wanted(model.get("source") or {}, model.get("frozen") or {})
         if wanted is None:
             return None
@@ -76,7 +96,7 @@ def in_use(models: Iterable[Object], mounting: Iterable[Object]) -> frozenset[st
         for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
             mounts = [m for m in container.get("volumeMounts") or () if m["name"] in claims]
             folders |= {str(mount.get("subPath", "")).partition("/")[0] for mount in mounts}
-            folders.add(_worked_in(container) if mounts else "")
+            folders |= _worked_with(container) if mounts else set()
     return frozenset(folders - {""})
 
 
@@ -85,11 +105,12 @@ def _described(known: Mapping[str, Any]) -> str:
     return str(known.get("folder") or quantized_folder(str(known.get("artifact") or "")))
 
 
-def _worked_in(container: Mapping[str, Any]) -> str:
-    """The folder a Job fills: it mounts all of the claim."""
-    args = list(container.get("args") or ())
-    named = args[args.index("--folder") + 1 :][:1] if "--folder" in args else []
-    return posixpath.basename(str(named[0])) if named else ""
+def _worked_with(container: Mapping[str, Any]) -> set[str]:
+    """The folder a Job fills, and the one it reads: it mounts all of the claim."""
+    args = [str(word) for word in container.get("args") or ()]
+    named = [args[n + 1] for n, word in enumerate(args[:-1]) if word in ("--folder", "--parent", "--source")]
+    within = [posixpath.relpath(path, source.MOUNT_PATH) for path in named if path.startswith(f"{source.MOUNT_PATH}/")]
+    return {path.partition("/")[0] for path in within}
 
 
 def _wanted(spec: Mapping[str, Any], frozen: Mapping[str, Any]) -> str | None:

@@ -54,9 +54,20 @@ def reading_seconds(request: WeightsRequest, where: source.Source) -> int:
 def work(request: WeightsRequest, where: source.Source) -> str:
     """Name of the work on an artifact: what was found without a signature, by another key or as another format is other
     work."""
-    name = where.artifact if request.format == GGUF else f"{where.artifact}!{request.format}"
-    name = f"{name}?{','.join(request.accept)}" if request.survey else name
+    kind = layout(request, where)
+    name = where.artifact if kind == GGUF else f"{where.artifact}!{kind}"
+    # A download finds the same whatever is asked of it.
+    asked = request.survey and not isinstance(where, source.Fetched)
+    name = f"{name}?{','.join(request.accept)}" if asked else name
     return f"{name}!{request.verification}" if request.verification else name
+
+
+def layout(request: WeightsRequest, where: source.Source) -> str:
+    """As what the weights are looked for: GGUF, Safetensors, or Either."""
+    hub = where.origin if isinstance(where, source.MovingSource) else where
+    if request.format != GGUF or not isinstance(hub, source.HubSource):
+        return request.format
+    return source.EITHER if request.convertible and not hub.sha256 and not hub.file.endswith(".gguf") else GGUF
 
 
 def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_uid: str) -> dict[str, Any]:
@@ -103,7 +114,7 @@ def inspect_adapters(request: WeightsRequest, where: source.AdapterSet, attempt:
 def download(
     request: WeightsRequest, where: source.Downloaded, attempt: int, claim_uid: str, sha256: str
 ) -> dict[str, Any]:
-    """The Job that fetches one file into the claim, checks it and reads its header."""
+    """The Job that fetches one file, or a hub's folder, into the claim, checks it and reads its header."""
     args = ["fetch-weights", *_wanted(request, where)]
     args += ["--sha256", sha256] if sha256 else []
     args += ["--frozen"] if is_frozen(request.wish) else []
@@ -162,7 +173,9 @@ def _wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:
         address = source.address(where, request.hub, request.store)
         return ["--url", address, "--s3-region", request.store_region]
     words = ["--hub", request.hub, "--repository", where.repository, "--revision", where.revision]
-    return [*words, "--file", where.file] if where.file else words
+    words += ["--file", where.file] if where.file else []
+    kind = layout(request, where)
+    return words if kind == GGUF else [*words, "--format", kind]
 
 
 def claim(request: WeightsRequest) -> dict[str, Any]:

@@ -99,4 +99,4 @@ def said(wish: Wish) -> str:
 
 def _name(uri: str, sha256: str) -> str:
     commit = uri.partition("@")[2].partition("/")[0] if uri.startswith("hf://") else ""
-    return f"{f'commit {commit}, ' if commit else ''}SHA-256 {sha256}"
+    return ", ".join(filter(None, (f"commit {commit}" if commit else "", f"SHA-256 {sha256}" if sha256 else "")))

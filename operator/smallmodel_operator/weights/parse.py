@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.api.source_rules import MANY
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.weights.source import (
     BucketSource,
@@ -45,6 +46,8 @@ def parse(uri: str, path: str, sha256: str, allow_mutable: bool = False) -> Sour
         return _oci(rest, path)
     if scheme == "pvc":
         return _claim(rest, path, sha256)
+    if scheme in ("https", "s3"):
+        _one_file(uri)
     if scheme == "https":
         return _https(uri, path, sha256, allow_mutable)
     if scheme == "hf":
@@ -102,6 +105,15 @@ def _hub(rest: str, path: str, sha256: str, allow_mutable: bool) -> HubSource | 
         raise _refused("`spec.source.path` must be empty where `spec.source.uri` names the file already.")
     found = HubSource(match["repository"], match["revision"], file or _relative(path), sha256)
     return found if pinned else MovingSource(found)
+
+
+def _one_file(uri: str) -> None:
+    if re.search(MANY, uri):
+        raise _refused(
+            f"`spec.source.uri` {uri[:80]!r} must name one GGUF file with https:// and s3://: no folder, no archive "
+            "and no safetensors are fetched from there. A folder comes from hf://, from a claim (pvc://) or from an "
+            "image (oci://)."
+        )
 
 
 def _https(uri: str, path: str, sha256: str, allow_mutable: bool) -> HttpsSource | MovingSource:

@@ -15,6 +15,7 @@ VERSION: Final = 1
 """Of the steps; what an older one made is made anew."""
 CONVERSION: Final = 1
 """The same of the steps of a conversion."""
+_CONVERTED: Final = "converted-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ def quantized_folder(artifact: str) -> str:
     """Folder of a made type inside the claim, from the artifact's name; empty where that is of something else."""
     kind, _, name = artifact.partition("/")[0].rpartition(":")
     return f"quantized-{name}" if kind.startswith("gguf:") else ""
+
+
+def converted_folder(digest: str, kind: str) -> str:
+    """Folder inside the claim of what is made of the safetensors with this digest, in this type."""
+    return f"{_CONVERTED}{hashlib.sha256(f'{CONVERSION} {digest} {kind}'.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +113,20 @@ class Conversion:
     @property
     def name(self) -> str:
         """Of the result: the same folder and steps make the same file."""
-        return hashlib.sha256(f"{CONVERSION} {self.digest} {self.type}".encode()).hexdigest()
+        return self.into.removeprefix(_CONVERTED)
 
     @property
     def into(self) -> str:
         """Folder inside the claim."""
-        return f"converted-{self.name}"
+        return converted_folder(self.digest, self.type)
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertedSource:
     """A GGUF file made of safetensors, once, in the claim `smallmodel-weights`.
 
-    `volume`: the one the safetensors lie in. `model`: for whom; each has a folder of its own for the work.
+    `volume`: the one the safetensors lie in; empty: they lie in that claim, too. `model`: for whom; each has a folder
+    of its own for the work.
     """
 
     conversion: Conversion

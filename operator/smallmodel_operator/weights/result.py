@@ -55,7 +55,10 @@ class Evicted:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What a source that may move holds now, as a user would write it: `spec.source.uri` and `sha256`."""
+    """What a source that may move holds now, as a user would write it: `spec.source.uri` and `sha256`.
+
+    Of a hub's folder the commit in the URI says all; its SHA-256 is empty.
+    """
 
     uri: str
     sha256: str
@@ -136,7 +139,9 @@ def _adapters(data: dict[str, Any]) -> AdapterSizes:
 
 def _pinned(data: dict[str, Any]) -> Pinned:
     uri, sha256 = data["uri"], data["sha256"]
-    if not (isinstance(uri, str) and 0 < len(uri) <= MAX_URI and isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+    if not (isinstance(uri, str) and 0 < len(uri) <= MAX_URI and isinstance(sha256, str)):
+        raise ValueError("pinned")
+    if not _SHA256.fullmatch(sha256) and (sha256 or not uri.startswith("hf://")):
         raise ValueError("pinned")
     return Pinned(uri, sha256)
 

@@ -106,6 +106,19 @@ def _tensor(name: str, value: Any) -> _Tensor:
     return _Tensor(dtype, elements, end - begin, end, packed)
 
 
+def refuse_code(config: Mapping[str, Any]) -> None:
+    """Look whether config.json asks for the model's own code.
+
+    Raises:
+        BadWeights: it does.
+    """
+    if config.get("auto_map"):
+        raise invalid(
+            "`config.json` asks for Python code of the model's own (`auto_map`), which is never run. Take a model "
+            "whose architecture the engine knows itself."
+        )
+
+
 def facts(
     config: Mapping[str, Any], shards: Sequence[Shard], templates: Mapping[str, str], artifact: str, folder: str
 ) -> WeightsFacts:
@@ -121,11 +134,7 @@ def facts(
     Raises:
         BadWeights: the configuration lacks something, or asks for the model's own code.
     """
-    if config.get("auto_map"):
-        raise invalid(
-            "`config.json` asks for Python code of the model's own (`auto_map`), which is never run. Take a model "
-            "whose architecture the engine knows itself."
-        )
+    refuse_code(config)
     text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
     number = _numbers(text or config)
     heads, embedding = number("num_attention_heads"), number("hidden_size")

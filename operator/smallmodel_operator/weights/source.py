@@ -16,6 +16,10 @@ MOUNT_PATH: Final = "/weights"
 VOLUME: Final = "weights"
 DOWNLOADED: Final = "model.gguf"
 """Name of a downloaded file inside its folder `sha256-<hash>` of the claim."""
+FOLDER: Final = "safetensors"
+"""The same of a downloaded folder of safetensors files."""
+EITHER: Final = "Either"
+"""Beside `GGUF` and `Safetensors`: a GGUF file, and where there is none, the folder that one can be made of."""
 MAX_ARTIFACT: Final = 128
 
 
@@ -104,7 +108,10 @@ class BucketSource(_Summed):
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """One GGUF file of a commit in a model hub, downloaded once. `file` is empty where it is the only one."""
+    """One GGUF file of a commit in a model hub, or a folder of safetensors files, downloaded once.
+
+    `file` is empty where the GGUF file is the only one, or the folder is the repository.
+    """
 
     repository: str
     revision: str

@@ -27,7 +27,8 @@ class WeightsRequest:
     address downloads go through, but for hosts that `no_proxy` names (as in the environment variable of that name).
     `survey`: find out in which types the source holds the model; `file`: the one of them to serve, in place of `path`.
     `accept`: types a survey says of how they would come out; `recipe`: the file is made, from what the source holds.
-    `conversion`: what is meant is not the source itself but the GGUF file that is made of it.
+    `conversion`: what is meant is not the source itself but the GGUF file that is made of it. `convertible`: where a
+    hub's repository holds no GGUF file, its folder of safetensors is fetched, for one can be made of it.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     `eviction`: WhenFull or Never, whether unused weights in it make room.
     `allow_mutable`: the source may be one that moves; `frozen` is then what it held when it was resolved
@@ -67,6 +68,7 @@ class WeightsRequest:
     resolve_generation: int = 1
     frozen: Mapping[str, Any] = field(default_factory=dict)
     conversion: Conversion | None = None
+    convertible: bool = False
     format: str = GGUF
     """What the engine serves: one GGUF file, or a folder of safetensors files."""
 

@@ -120,7 +120,8 @@ def _ended(
         facts = said.facts if isinstance(said, Survey) else said
         if not lies(where, facts, snapshot):
             return Work((again,), None, _under_way(where))
-        if request.survey == isinstance(said, Survey) and checks.satisfy(request, facts):
+        asked = isinstance(where, source.Fetched) or request.survey == isinstance(said, Survey)
+        if asked and checks.satisfy(request, facts):
             return Work((this,), said, _under_way(where))
     if isinstance(said, result.Pinned | result.AdapterSizes) and _answers(where, said):
         return Work((this,), said, NotYet(under_way.reason, under_way.message, after_seconds=0.2))
@@ -188,7 +189,7 @@ def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, at
     if isinstance(where, source.Downloaded):
         # What the hub said once is what is asked for when the file has to be fetched again.
         known = snapshot.inspected.get(where.artifact)
-        sha256 = where.sha256 or (known.sha256 if known else "")
+        sha256 = where.sha256 or (known.sha256 if known and known.format == request.format else "")
         return jobs.download(request, where, attempt, uid(snapshot, WEIGHTS_CLAIM), sha256)
     claim_uid = uid(snapshot, where.claim) if isinstance(where, source.ClaimSource) else ""
     return jobs.inspect(request, where, attempt, claim_uid)

@@ -5,6 +5,7 @@ GGUF file, or fails as llama.cpp's does.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -160,6 +161,16 @@ def test_the_converter_is_shown_what_it_needs_and_no_code(node: Node) -> None:
     assert told["words"][:2] == ["--outtype", "bf16"]
     assert "--remote" not in told["words"]
     assert told["offline"] == "1"
+
+
+def test_a_folder_that_was_downloaded_into_the_claim_is_noted_so_that_it_stays(node: Node) -> None:
+    wish, _ = node.found()
+    home = wish.folder.parent / f"hf-{'a' * 64}"
+    shutil.copytree(node.folder, home / "safetensors")
+    node.folder = home / "safetensors"
+    node.run()
+    assert json.loads(wish.provenance.read_text())["from"] == home.name
+    assert (wish.folder / ".lock").exists(), "what is worked in is not evicted"
 
 
 def test_types_are_told_as_they_would_come_out(node: Node) -> None:

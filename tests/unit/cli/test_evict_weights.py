@@ -1,6 +1,7 @@
 """The Job that makes room, on real folders; what is free is what they leave of a claim of 100 bytes."""
 
 import fcntl
+import json
 import os
 from pathlib import Path
 
@@ -135,3 +136,34 @@ def test_a_made_type_that_is_found_there_again_stays(claim: Path) -> None:
     os.utime(folder, (OLD, OLD))
     assert evict(claim, 90) == result.Evicted((), 0, 0)
     assert folder.exists()
+
+
+def made(root: Path, kind: str, letter: str, **note: str) -> str:
+    """A folder with a file that was made a while ago, and what is said of it."""
+    folder = root / f"{kind}-{letter * 64}"
+    folder.mkdir()
+    (folder / "model.gguf").write_bytes(b"x" * 100)
+    if note:
+        (folder / "model.gguf.json").write_text(json.dumps(note))
+    os.utime(folder, (OLD, OLD))
+    return folder.name
+
+
+def test_what_was_converted_makes_room_and_the_parents_of_what_is_used_stay(claim: Path) -> None:
+    downloaded = made(claim, "hf", "1")
+    converted = made(claim, "converted", "2", sha256="c" * 64, source="f" * 64, **{"from": downloaded})
+    used = made(claim, "quantized", "3", sha256="d" * 64, parent="c" * 64)
+    unused = made(claim, "converted", "4", sha256="e" * 64)
+    damaged = made(claim, "converted", "5")
+    (claim / damaged / "model.gguf.json").write_text("[")
+    os.utime(claim / damaged, (OLD, OLD))
+    said = claim.parent / "message"
+    more = 5_000 - CLAIM_BYTES
+    evict_weights.evict(
+        claim, frozenset({used}), free(claim) + more + 200, 1_500.0, said, lambda root: free(root) + more
+    )
+    assert {p.name for p in claim.iterdir()} == {downloaded, converted, used}
+    gone = result.evicted(said.read_text())
+    assert gone is not None
+    assert set(gone.folders) == {unused, damaged}
+    assert gone.unused_bytes == 0

@@ -121,7 +121,7 @@ def test_a_sum_the_hub_does_not_confirm_is_refused_before_the_download(pod: Pod)
     [
         ({"a.gguf": LARGE, "b/c.gguf": LARGE}, "", Reason.WEIGHTS_AMBIGUOUS, "2 GGUF files (a.gguf, b/c.gguf)"),
         ({"model.safetensors": LARGE}, "", Reason.WEIGHTS_NOT_FOUND, "it has: model.safetensors"),
-        ({"model.safetensors": LARGE}, "", Reason.WEIGHTS_NOT_FOUND, "copy its folder into a claim"),
+        ({"model.safetensors": LARGE}, "", Reason.WEIGHTS_NOT_FOUND, "set `spec.quantization`"),
         ({}, "", Reason.WEIGHTS_NOT_FOUND, "it is empty"),
         ({"bot.gguf": LARGE}, "bott.gguf", Reason.WEIGHTS_NOT_FOUND, "no file 'bott.gguf'"),
         ({"bot.gguf": {"size": 9}}, "", Reason.DOWNLOAD_FAILED, "`spec.source.sha256`"),

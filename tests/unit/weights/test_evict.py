@@ -12,9 +12,9 @@ from smallmodel_operator.api.names import LABEL_ROLE, WEIGHTS_CLAIM
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
-from smallmodel_operator.weights import download, make, result
-from smallmodel_operator.weights.evict import in_use
-from smallmodel_operator.weights.recipe import QuantizedSource, Recipe
+from smallmodel_operator.weights import convert, download, make, result
+from smallmodel_operator.weights.evict import Stored, choose, in_use, with_parents
+from smallmodel_operator.weights.recipe import Conversion, ConvertedSource, QuantizedSource, Recipe
 from smallmodel_operator.weights.types import WeightsVerdict
 
 FULL = download.no_room(1000, 10, 64)
@@ -160,3 +160,38 @@ def test_what_serves_a_made_type_notes_its_folder() -> None:
     verdict = world.step()
     assert verdict.facts is not None
     assert verdict.facts.folder == FOLDER == verdict.mount["subPath"]
+
+
+WISH = Conversion("BF16", "bot", "f" * 64, 2**30, 2**20, 2, "tools:1")
+
+
+def test_what_was_converted_is_used_while_it_serves_is_laddered_gone_back_to_or_being_made() -> None:
+    def keeps(**model: object) -> frozenset[str] | None:
+        return in_use([{"source": {"uri": "pvc://models/bot"}, **model}], [])
+
+    assert keeps(weights={"folder": WISH.into}) == {WISH.into}
+    assert keeps(weights={"previous": {"folder": WISH.into}}) == {WISH.into}
+    assert keeps(converted={"digest": WISH.digest, "type": "BF16"}) == {WISH.into}
+    assert keeps(converted={"memory": 0, "disk": 0}) == frozenset(), "a shell of defaults"
+    where = ConvertedSource(WISH, {}, "bot")
+    job = convert.build(request(conversion=WISH), where, 0, "uid-1")
+    assert in_use([], [job["spec"]["template"]["spec"]]) == {WISH.into, "bot"}
+    of_converted = replace(RECIPE, parent=f"{WISH.into}/model.gguf")
+    making = make.build(request(recipe=of_converted), QuantizedSource(of_converted, {}), 0, "uid-1")
+    assert in_use([], [making["spec"]["template"]["spec"]]) == {FOLDER, WISH.into}, "what it is made of, too"
+
+
+def test_the_parents_of_what_stays_stay() -> None:
+    def of(kind: str, letter: str, sha256: str = "", made_of: str = "") -> Stored:
+        return Stored(f"{kind}-{letter * 64}", 10, 1.0, sha256, made_of)
+
+    hub, other = of("hf", "1"), of("hf", "2")
+    converted = of("converted", "3", "c" * 64, hub.folder)
+    quantized = of("quantized", "4", "d" * 64, converted.sha256)
+    unused = of("quantized", "5", "e" * 64, converted.sha256)
+    stored = [quantized, unused, other, converted, hub]
+    kept = with_parents(stored, frozenset({quantized.folder}))
+    assert kept == {quantized.folder, converted.folder, hub.folder}
+    assert {s.folder for s in choose(stored, kept, 20, 0, 9.0)} == {unused.folder, other.folder}
+    assert with_parents([of("converted", "6", "f" * 64, "f" * 64)], frozenset({f"converted-{'6' * 64}"}))
+    assert with_parents(stored, frozenset()) == frozenset()

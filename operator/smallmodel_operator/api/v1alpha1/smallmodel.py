@@ -32,7 +32,7 @@ class Source(ApiModel):
         description=(
             "`oci://registry/repository@sha256:…` (an image or artifact mounted as an image volume), "
             "`pvc://claim/path` (a path inside a PersistentVolumeClaim of this namespace), "
-            "`hf://organisation/repository@commit[/file]` (a file of a model hub, downloaded once), "
+            "`hf://organisation/repository@commit[/path]` (a file or a folder of a model hub, downloaded once), "
             "`s3://bucket/key` (a file of the S3 store the operator was told of; needs `sha256`), or "
             "`https://host/model.gguf` (one GGUF file, downloaded once; needs `sha256`). What may move needs "
             "`allowMutable`."
@@ -44,7 +44,7 @@ class Source(ApiModel):
         description=(
             "The GGUF file inside the image, claim or repository; needed unless it holds one `*.gguf` only. With VLLM "
             "and TGI, and where a GGUF file is to be made: the folder with `config.json` and the safetensors files; "
-            "needed unless that is all of it."
+            "needed unless that is all of it. With hf:// the same in the repository."
         ),
     )
     sha256: str = Field(
@@ -53,7 +53,8 @@ class Source(ApiModel):
         pattern=r"^([0-9a-f]{64})?$",
         description=(
             "SHA-256 of the file in hex. Required with https:// and s3://, unless `allowMutable` is true. With hf:// "
-            "the hub's own is taken when it is left out, and stands in `status.weights.sha256`. With pvc:// it is "
+            "the hub's own is taken when it is left out, and stands in `status.weights.sha256`; a hub's folder is "
+            "pinned by its commit, each file of it held to the hub's list. With pvc:// it is "
             "checked when the weights are inspected, once for each claim; not at every start of a pod."
         ),
     )

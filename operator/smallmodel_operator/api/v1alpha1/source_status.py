@@ -10,7 +10,9 @@ class SourceStatus(ApiModel):
 
     decided_on: str = Field(default="", max_length=64, description="Hash of the part of `spec.source` it is of.")
     uri: str = Field(default="", max_length=2048, description="The source as it is taken, with the commit of a branch.")
-    sha256: str = Field(default="", max_length=64, description="SHA-256 of the file.")
+    sha256: str = Field(
+        default="", max_length=64, description="SHA-256 of the file; empty where the commit names a hub's folder."
+    )
     resolved_at: str = Field(default="", max_length=32, description="When it was resolved.")
 
 
