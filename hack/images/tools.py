@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hack.images import bases
 
-TOOLS = ("llama-quantize", "llama-perplexity")
+TOOLS = ("llama-quantize", "llama-perplexity", "llama-imatrix")
 
 
 def commands(folder: Path) -> Path:

@@ -72,6 +72,8 @@ class Quantizing:
     text: str = ""
     """ConfigMap and entry (`NAME/KEY`) with the text it is measured on; empty: the text of this release."""
     limits: Mapping[str, str] = field(default_factory=dict)
+    matrix_text: str = ""
+    """The same of the text an importance matrix is built on; empty: none is wished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +237,12 @@ def _quantizing(spec: SmallModelSpec, hardware: Any) -> Quantizing:
         "perplexity_ratio": wish.gate.max_perplexity_ratio,
     }
     text = wish.gate.text_config_map_ref
+    matrix = wish.importance_matrix.text_config_map_ref if wish.importance_matrix else None
     return Quantizing(
         image=wish.image or (hardware.quantizer.image if hardware.quantizer else ""),
         text=f"{text.name}/{text.key}" if text else "",
         limits={name: number for name, number in said.items() if number is not None},
+        matrix_text=f"{matrix.name}/{matrix.key}" if matrix else "",
     )
 
 

@@ -72,6 +72,15 @@ def adapted(source: dict[str, Any] | None = None, *, memory: str = "2Gi", **spec
     return model(**{"adapters": [adapter], "compute": compute, **spec})
 
 
+_MATRIX_TEXT = {"name": "texts", "key": "built"}
+
+
+def with_matrix(*accept: str, **more: Any) -> dict[str, Any]:
+    """A ladder with an importance matrix."""
+    kinds = list(accept or ("Q4_K_M",))
+    return {"method": "GGUF", "accept": kinds, "importanceMatrix": {"textConfigMapRef": dict(_MATRIX_TEXT)}, **more}
+
+
 _GPU = {"resourceName": "nvidia.com/gpu", "memoryBytes": 24 * 2**30}
 _VLLM = [{"name": "VLLM", "image": "registry.internal/vllm:1"}]
 BAD = (
@@ -185,6 +194,13 @@ BAD = (
             ("on-no-text", {"method": "GGUF", "accept": ["Q8_0"], "gate": {"textConfigMapRef": {"name": "x"}}},
              "key"),
             ("without-a-method", {"accept": ["Q8_0"]}, "method"),
+            ("with-a-matrix-of-the-gates-text", with_matrix(gate={"textConfigMapRef": _MATRIX_TEXT}),
+             "looks better than it is"),
+            ("with-a-matrix-for-none", with_matrix("F16", "BF16", "Q8_0"), "makes a difference to Q6_K, Q5_K_M"),
+            ("with-a-matrix-as-it-is", with_matrix() | {"method": "None", "accept": []}, "`accept` names none of them"),
+            ("with-a-matrix-of-nothing", with_matrix() | {"importanceMatrix": {}}, "textConfigMapRef"),
+            ("with-a-matrix-without-an-entry",
+             with_matrix() | {"importanceMatrix": {"textConfigMapRef": {"name": "t"}}}, "key"),
         )
     ),
     Case("quantization-of-safetensors",
@@ -308,6 +324,15 @@ GOOD = (
     ),
     Case("ladder", model(quantization={"method": "GGUF", "accept": ["F16", "Q8_0", "Q4_K_M"]})),
     Case("as-it-is", model(quantization={"method": "None"})),
+    Case("ladder-with-a-matrix", model(quantization=with_matrix("Q8_0", "Q4_K_M"))),
+    Case(
+        "matrix-of-another-entry",
+        model(quantization=with_matrix(gate={"textConfigMapRef": {"name": "texts", "key": "measured"}})),
+    ),
+    Case(
+        "matrix-of-another-config-map",
+        model(quantization=with_matrix(gate={"textConfigMapRef": {"name": "others", "key": "built"}})),
+    ),
     Case("off", model(replicas=0)),
     Case("tolerates-all", model(compute={"tolerations": [{"operator": "Exists"}]})),
     Case("evicted-late", model(compute={"tolerations": [{"key": "k", "effect": "NoExecute", "tolerationSeconds": 1}]})),

@@ -91,7 +91,7 @@ def test_a_spoiled_adapter_does_not_serve(
     load.check()
     message = bed.condition("bot", namespace, "Stalled")["message"]
     assert "`legal-closing` (adapter `legal`)" in message
-    assert "Take another file for adapter `legal`" in message
+    assert "Take another file for adapter `legal` (`legal.gguf`)" in message
     assert "`closing`" not in message, "the model itself answers as it did"
     [after] = bed.items("pods", namespace, "smallmodel.dev/role=server")
     assert after["metadata"]["uid"] == pod["metadata"]["uid"], "the version before serves on"

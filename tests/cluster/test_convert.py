@@ -96,7 +96,8 @@ def test_safetensors_become_the_type_that_fits_pass_and_answer(bed: Bed, namespa
     with bed.load("bot", namespace, clients=1) as load:
         bed.apply(wish(namespace, "pvc://models/bot", "Q4_K_M", gate={}))
         bad = bed.until(lambda: refused(bed, namespace, "QualityTooLow"), MAKING_SECONDS, "too strict defaults")
-        assert "Q4_K_M is worse than the parent by more than is allowed" in bad
+        assert "Q4_K_M is worse than the parent `" in bad
+        assert "/model.gguf` by more than is allowed" in bad
         assert serves(bed, namespace) == "Q4_K_M"
     assert load.answered
     assert load.failures == []

@@ -67,6 +67,7 @@ def test_good_serves_bad_does_not_and_a_probe_tells(
     load.check()
     stalled = bed.condition("bot", namespace, "Stalled")["message"]
     assert "`closing`" in stalled
+    assert "The new version (`model.gguf`) takes no traffic; the one before serves on" in stalled
     assert not any(prompt in stalled for prompt, _ in ASKED.values())
     [after] = bed.items("pods", namespace, "smallmodel.dev/role=server")
     assert after["metadata"]["uid"] == before["metadata"]["uid"], "the version before serves on"

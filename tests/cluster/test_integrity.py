@@ -1,8 +1,9 @@
 """Weights that are not what they should be never reach a running pod, and the version before them serves on."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class Bad:
     make: Callable[[Path, Path], None]
     reason: str
     says: str
+    source: dict[str, str] = field(default_factory=dict)
+    """Of who trusts no key: what stands beside the address."""
 
 
 def _released(folder: Path, key: Path, weights: bytes | None = None) -> None:
@@ -58,6 +61,7 @@ def _stranger(folder: Path, key: Path) -> None:
     _released(folder, write_key(key.parent, "stranger"))
 
 
+SUM = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
 BAD = {
     "flipped": Bad(_changed(lambda f: flip(f / "model.gguf")), "SignedFileChanged", "`model.gguf` is not the file"),
     "cut": Bad(_changed(_cut), "SignedFileChanged", "`model.gguf` is not the file"),
@@ -70,6 +74,15 @@ BAD = {
         _holding(build({"tokenizer.chat_template": POISON})),
         "UnsafeTemplate",
         "`poisoned/model.gguf` is not served: DecidesByWords in line 2",
+    ),
+    "flipped-unsigned": Bad(
+        _changed(lambda f: flip(f / "model.gguf")),
+        "DigestMismatch",
+        "`flipped-unsigned/model.gguf`: the file's SHA-256 is",
+        {"sha256": SUM},
+    ),
+    "cut-unsigned": Bad(
+        _changed(_cut), "WeightsInvalid", "`cut-unsigned/model.gguf`: The file is cut short", {"path": "model.gguf"}
     ),
     "strange": Bad(
         _holding(build({"general.architecture": "next-big-thing"} | {
@@ -140,7 +153,9 @@ def test_what_is_wrong_never_reaches_a_pod_and_the_old_version_serves_on(
         bad.make(folder / name, key)
     with bed.load("bot", namespace, clients=1) as load:
         for name, bad in BAD.items():
-            bed.apply(_model(namespace, f"pvc://models/{name}"))
+            uri = f"pvc://models/{name}"
+            unsigned = model("bot", namespace, uri, source={"uri": uri, **bad.source})
+            bed.apply(unsigned if bad.source else _model(namespace, uri))
             bed.until(lambda b=bad: _refused(bed, namespace, b.reason, b.says), 90, f"{name}: {bad.reason}")
             assert bed.condition("bot", namespace, "Ready")["status"] == "True", "the old version serves on"
             assert _server_pods(bed, namespace) == serving, name

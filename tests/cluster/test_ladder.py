@@ -1,10 +1,13 @@
 """One model in several types in a claim: the best accepted one that fits serves, and a change of the limit moves it."""
 
+import hashlib
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hack.demo_model.corpus import Generator
 from hack.images.bases import ENGINE, tree
 from hack.images.build import build_image
 from tests.cluster.conftest import WEIGHTS, Bed, model
@@ -64,10 +67,25 @@ LOOSE = {"maxMeanDivergence": "1", "maxTailDivergence": "9", "minSameTopPercent"
 """For a model of two million parameters, whose weights have nothing to spare."""
 
 
-def making(bed: Bed, namespace: str, kind: str, gate: dict[str, str]) -> None:
+def making(bed: Bed, namespace: str, kind: str, gate: dict[str, str], matrix: str = "") -> None:
+    """`matrix`: entry of the ConfigMap `texts` an importance matrix is built on; empty: none is."""
     wish = ladder(namespace, kind)
-    wish["spec"]["quantization"] |= {"image": build_image("quantizer").reference, "gate": gate}
+    quantization = wish["spec"]["quantization"]
+    quantization |= {"image": build_image("quantizer").reference, "gate": gate}
+    if matrix:
+        quantization["importanceMatrix"] = {"textConfigMapRef": {"name": "texts", "key": matrix}}
     bed.apply(wish)
+
+
+def texts(bed: Bed, namespace: str) -> str:
+    """SHA-256 of the text in the ConfigMap `texts`: what the model is asked. Of the other entry it takes too few tokens
+    for a piece, though it has the bytes.
+    """
+    questions = "\n".join(Generator(7).draw().question for _ in range(600))
+    meta = {"name": "texts", "namespace": namespace}
+    data = {"questions": questions, "spaces": "Where is my order?" + " " * 9000}
+    bed.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+    return hashlib.sha256(questions.encode()).hexdigest()
 
 
 def test_types_are_made_measured_and_served_and_what_is_too_bad_never_is(bed: Bed, namespace: str) -> None:
@@ -81,15 +99,34 @@ def test_types_are_made_measured_and_served_and_what_is_too_bad_never_is(bed: Be
     with bed.load("bot", namespace, clients=1) as load:
         making(bed, namespace, "Q4_K_M", {})
         said = bed.until(lambda: _refused(bed, namespace, "QualityTooLow"), 240, "the defaults are too strict for it")
+        assert "Q4_K_M is worse than the parent `bot/F16.gguf` by more than is allowed" in said["message"]
         assert "mean divergence" in said["message"]
         assert bed.get("smallmodel", "bot", namespace)["status"]["weights"]["quantization"] == "Q8_0"
-        making(bed, namespace, "Q4_K_M", LOOSE)
+        making(bed, namespace, "Q4_K_M", LOOSE, "questions")
+        said = bed.until(lambda: _refused(bed, namespace, "ImportanceMatrixFailed"), 90, "a text that is not there")
+        assert "ConfigMap 'texts' does not exist" in said["message"]
+        digest = texts(bed, namespace)
+        making(bed, namespace, "Q4_K_M", LOOSE, "spaces")
+        said = bed.until(lambda: _refused(bed, namespace, "ImportanceMatrixFailed", "1024 tokens"), 90, "few tokens")
+        assert "Step importance-matrix failed" in said["message"]
+        assert bed.get("smallmodel", "bot", namespace)["status"]["weights"]["quantization"] == "Q8_0"
+        making(bed, namespace, "Q4_K_M", LOOSE, "questions")
         live = bed.ready("bot", namespace, 240)
         assert live["status"]["weights"]["quantization"] == "Q4_K_M"
+        kept = {"text": "texts/questions", "digest": digest}
+        assert live["status"]["quantization"]["made"]["importanceMatrix"] == kept
     assert load.answered
     assert load.failures == []
+    volume = bed.get("pvc", "smallmodel-weights", namespace)["spec"]["volumeName"]
+    notes = (bed.node.folder / "volumes" / volume.rpartition("-")[2]).glob("quantized-*/model.gguf.json")
+    built_on = [note["importanceMatrix"]["text"] for note in map(read, notes) if "importanceMatrix" in note]
+    assert built_on == [digest]
 
 
-def _refused(bed: Bed, namespace: str, reason: str) -> dict[str, Any] | None:
+def read(note: Path) -> dict[str, Any]:
+    return dict(json.loads(note.read_text()))
+
+
+def _refused(bed: Bed, namespace: str, reason: str, says: str = "") -> dict[str, Any] | None:
     found = [bed.condition("bot", namespace, kind) for kind in ("Stalled", "Quantized")]
-    return found[1] if all(c.get("reason") == reason for c in found) else None
+    return found[1] if all(c.get("reason") == reason and says in c.get("message", "") for c in found) else None

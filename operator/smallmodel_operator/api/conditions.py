@@ -96,6 +96,7 @@ class Reason(StrEnum):
     INSPECTION_FAILED = "InspectionFailed"
     TYPE_MISSING = "TypeMissing"
     QUANTIZATION_FAILED = "QuantizationFailed"
+    IMPORTANCE_MATRIX_FAILED = "ImportanceMatrixFailed"
     QUALITY_TOO_LOW = "QualityTooLow"
     DOES_NOT_FIT = "DoesNotFit"
     GATEWAY_MISSING = "GatewayMissing"
@@ -210,6 +211,11 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.INSPECTION_FAILED: (_OPERATOR, "The inspection ended without a result; it is tried again."),
     Reason.TYPE_MISSING: (_USER, "The source holds no accepted type, and none can be made from what it holds."),
     Reason.QUANTIZATION_FAILED: (_USER, "A step of the Job failed; the message names it and says how."),
+    Reason.IMPORTANCE_MATRIX_FAILED: (
+        _USER,
+        "The text of `spec.quantization.importanceMatrix` is missing, too short or the gate's own, or `llama-imatrix` "
+        "failed on it.",
+    ),
     Reason.QUALITY_TOO_LOW: (_USER, "The made file differs from its parent by more than is allowed; it is not served."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit, or than any node has."),
     Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),

@@ -5,6 +5,9 @@ from typing import Final
 from smallmodel_operator.api.rule import Rule
 
 _PLACE: Final = "spec.quantization"
+_MATRIX: Final = f"{_PLACE}.importanceMatrix"
+WITH_MATRIX: Final = ("Q6_K", "Q5_K_M", "Q4_K_M")
+"""Types that llama.cpp makes differently with an importance matrix."""
 QUANTIZATION_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
@@ -41,5 +44,30 @@ QUANTIZATION_RULES: Final[tuple[Rule, ...]] = (
         f"{_PLACE}.accept",
         "`spec.quantization.accept` must name each type once.",
         lambda q: len(set(q.get("accept") or [])) == len(q.get("accept") or []),
+    ),
+    Rule(
+        "SmallModel",
+        _PLACE,
+        "!has(self.importanceMatrix) || !has(self.gate) || !has(self.gate.textConfigMapRef) || "
+        "self.importanceMatrix.textConfigMapRef.name != self.gate.textConfigMapRef.name || "
+        "self.importanceMatrix.textConfigMapRef.key != self.gate.textConfigMapRef.key",
+        f"{_MATRIX}.textConfigMapRef",
+        f"`{_MATRIX}.textConfigMapRef` must name another text than `spec.quantization.gate.textConfigMapRef`: measured "
+        "on the text it was made for, a file looks better than it is. Split the text into two entries.",
+        lambda q: (
+            "importanceMatrix" not in q
+            or "textConfigMapRef" not in (q.get("gate") or {})
+            or q["importanceMatrix"]["textConfigMapRef"] != q["gate"]["textConfigMapRef"]
+        ),
+    ),
+    Rule(
+        "SmallModel",
+        _PLACE,
+        "!has(self.importanceMatrix) || (has(self.accept) && "
+        f"self.accept.exists(a, a in [{', '.join(repr(kind) for kind in WITH_MATRIX)}]))",
+        _MATRIX,
+        f"`{_MATRIX}` makes a difference to {', '.join(WITH_MATRIX)} alone, and `accept` names none of them: one must "
+        "be accepted, or the matrix left out.",
+        lambda q: "importanceMatrix" not in q or not set(WITH_MATRIX).isdisjoint(q.get("accept") or []),
     ),
 )

@@ -45,7 +45,7 @@ def inspect(
         else:
             file = find(Path(root), path)
             if sha256:
-                check(file, sha256)
+                check(file, sha256, str(file.relative_to(root)))
             fingerprint = verify(file, Path(root), signed) if signed else ""
             facts = read(file, artifact, str(file.relative_to(root)))
         facts = replace(facts, verified_with=signed.reference if signed else "", key_fingerprint=fingerprint)
@@ -139,8 +139,8 @@ def digest_of(file: Path) -> str:
     return state.hexdigest()
 
 
-def check(file: Path, sha256: str) -> None:
-    """Compare the file's SHA-256, with progress in the log.
+def check(file: Path, sha256: str, name: str) -> None:
+    """Compare the file's SHA-256, with progress in the log; `name` is what the file is called in the message.
 
     Raises:
         BadWeights: it differs.
@@ -156,8 +156,8 @@ def check(file: Path, sha256: str) -> None:
     if hasher.hexdigest() != sha256:
         raise gguf.BadWeights(
             Reason.DIGEST_MISMATCH,
-            f"The file's SHA-256 is {hasher.hexdigest()}, `spec.source.sha256` says {sha256}. The file was changed or "
-            "is another one; correct whichever is wrong.",
+            f"`{name[-120:]}`: the file's SHA-256 is {hasher.hexdigest()}, `spec.source.sha256` says {sha256}. The "
+            "file was changed or is another one; correct whichever is wrong.",
         )
 
 

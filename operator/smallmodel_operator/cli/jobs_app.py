@@ -45,6 +45,7 @@ HubFile = Annotated[str, typer.Option(help="file in it, or folder")]
 Layout = Annotated[str, typer.Option("--format", help="GGUF: one file; Safetensors: a folder; Either: what there is")]
 Port = Annotated[int, typer.Option(help="where to say how far it is")]
 Work = Annotated[str, typer.Option(help="name of the folder in it that the work is done in")]
+MatrixConfigMap = Annotated[str, typer.Option(help="ConfigMap and entry of the text of the importance matrix")]
 SourceDigest = Annotated[str, typer.Option("--digest", help="SHA-256 of all that is read of the source")]
 
 
@@ -58,12 +59,18 @@ def prepare_weights(
     disk: Annotated[int, typer.Option(help="bytes the work takes in the claim")],
     text: Annotated[str, typer.Option(help="where the text is mounted that it is measured on")] = "",
     config_map: Annotated[str, typer.Option(help="ConfigMap and entry it comes from")] = "",
+    matrix_text: Annotated[str, typer.Option(help="where the text of the importance matrix is mounted")] = "",
+    matrix_config_map: MatrixConfigMap = "",
+    matrix_digest: Annotated[str, typer.Option(help="SHA-256 of that text")] = "",
 ) -> None:
     """Inside a quantization Job, first: is it there already, is the parent the right one, is there room."""
     from smallmodel_operator.cli.make_weights import Made, prepare
+    from smallmodel_operator.cli.texts import Given, Texts
 
     wish = Made(Path(folder), kind, digest, work)
-    raise typer.Exit(prepare(wish, Path(parent), disk, Path(text) if text else None, config_map))
+    measured_on = Given(Path(text), config_map) if text else None
+    built_on = Given(Path(matrix_text), matrix_config_map) if matrix_text else None
+    raise typer.Exit(prepare(wish, Path(parent), disk, Texts(measured_on, built_on, matrix_digest)))
 
 
 @jobs.command(hidden=True)
@@ -79,16 +86,19 @@ def judge_weights(
     perplexity_ratio: Annotated[str, typer.Option()],
     claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
     tools: Annotated[str, typer.Option(help="image of the tools, for the provenance")] = "",
+    matrix_config_map: MatrixConfigMap = "",
+    parent: Annotated[str, typer.Option(help="what the parent is called, for messages")] = "",
 ) -> None:
     """Inside a quantization Job, last: hold what was measured against what is allowed."""
     from decimal import Decimal
 
-    from smallmodel_operator.cli.make_weights import Made, judge
+    from smallmodel_operator.cli.make_weights import Made, MadeBy, judge
     from smallmodel_operator.quantization.gate import Limits
 
     allowed = (mean_divergence, tail_divergence, same_top_percent, perplexity_ratio)
     wish = Made(Path(folder), kind, digest, work)
-    raise typer.Exit(judge(wish, Limits(*map(Decimal, allowed)), artifact, claim, tools))
+    by = MadeBy(tools, matrix_config_map, parent)
+    raise typer.Exit(judge(wish, Limits(*map(Decimal, allowed)), artifact, claim, by))
 
 
 @jobs.command(hidden=True)

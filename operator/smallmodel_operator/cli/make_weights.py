@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,19 @@ from smallmodel_operator.cli.evict_weights import NOTE
 from smallmodel_operator.cli.fetch_weights import alone
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, digest_of, read, write
 from smallmodel_operator.cli.survey_weights import IMAGE
+from smallmodel_operator.cli.texts import Changed, Texts
 from smallmodel_operator.cli.transfer import KEEP_FREE, disk_failure
 from smallmodel_operator.quantization import gate
 from smallmodel_operator.weights import download, gguf, result
 from smallmodel_operator.weights.make import SECONDS
-from smallmodel_operator.weights.recipe import VERSION, WORK
+from smallmodel_operator.weights.recipe import CONTEXT, MATRIX_CHUNKS, VERSION, WORK
 from smallmodel_operator.weights.source import DOWNLOADED
 
 TEXT = "text.txt"
+MATRIX_TEXT = "matrix.txt"
 DONE = "done"
 LOGS = ("base.log", "measured.log")
 """What the tool printed of the parent, and of what was made."""
-LEAST_TEXT = 8192
-"""Bytes of text without which nothing can be said of rare tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +51,22 @@ class Made:
         return self.folder / NOTE
 
 
-def prepare(
-    wish: Made, parent: Path, disk: int, text: Path | None, config_map: str, message_file: Path = MESSAGE_FILE
-) -> int:
+def prepare(wish: Made, parent: Path, disk: int, texts: Texts, message_file: Path = MESSAGE_FILE) -> int:
     """See what is there already, whether the parent is the one that was looked at, and whether there is room."""
     try:
-        sample = _sample(text, config_map)
+        sample, matrix_text = texts.read()
         with alone(wish.folder):
-            failure = _prepared(wish, parent, disk, sample)
+            failure = _prepared(wish, parent, disk, sample, matrix_text)
         return write(failure, message_file) if failure else result.EXIT_FOUND
     except gguf.BadWeights as bad:
         return write(result.Failure(bad.reason, bad.message), message_file)
+    except Changed as changed:
+        return write(result.Failure(Reason.IMPORTANCE_MATRIX_FAILED, str(changed), passing=True), message_file)
     except OSError as error:
         return write(disk_failure(error, Reason.QUANTIZATION_FAILED, "read or written"), message_file)
 
 
-def _prepared(wish: Made, parent: Path, disk: int, sample: bytes) -> result.Failure | None:
+def _prepared(wish: Made, parent: Path, disk: int, sample: bytes, matrix_text: bytes) -> result.Failure | None:
     sweep(wish)
     wish.work.mkdir(parents=True, exist_ok=True)
     if _cached(wish, sample):
@@ -82,16 +81,28 @@ def _prepared(wish: Made, parent: Path, disk: int, sample: bytes) -> result.Fail
     if disk > free + there:
         return download.no_room(disk - there, free + KEEP_FREE, KEEP_FREE)
     _lay_out(wish, sample)
+    if matrix_text:
+        (wish.work / MATRIX_TEXT).write_bytes(matrix_text)
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """What is said of how it was made: the tools' image, the ConfigMap with the text of the importance matrix, and what
+    the parent is called in the source."""
+
+    tools: str
+    matrix_text: str = ""
+    parent: str = ""
+
+
 def judge(
-    wish: Made, limits: gate.Limits, artifact: str, claim: str, tools: str, message_file: Path = MESSAGE_FILE
+    wish: Made, limits: gate.Limits, artifact: str, claim: str, by: MadeBy, message_file: Path = MESSAGE_FILE
 ) -> int:
     """Hold what was measured against the limits; put the file into its place, or throw it away."""
     try:
         with alone(wish.folder):
-            said = _judged(wish, limits, artifact, claim, tools)
+            said = _judged(wish, limits, artifact, claim, by)
     except gguf.BadWeights as bad:
         said = result.Failure(bad.reason, bad.message)
     except OSError as error:
@@ -119,7 +130,7 @@ def _forget_figures(wish: Made) -> None:
         (wish.work / name).unlink(missing_ok=True)
 
 
-def _judged(wish: Made, limits: gate.Limits, artifact: str, claim: str, tools: str) -> result.Said:
+def _judged(wish: Made, limits: gate.Limits, artifact: str, claim: str, by: MadeBy) -> result.Said:
     done = (wish.work / DONE).exists()
     made = wish.target if done else wish.work / "made.gguf"
     figures = _noted(wish) if done else _measured(wish)
@@ -133,22 +144,27 @@ def _judged(wish: Made, limits: gate.Limits, artifact: str, claim: str, tools: s
             shutil.rmtree(wish.work)
         return result.Failure(
             Reason.QUALITY_TOO_LOW,
-            f"{wish.type} is worse than the parent by more than is allowed: {'; '.join(worse)}. It is not served. "
-            "Accept a better type, or allow more in `spec.quantization.gate`.",
+            f"{wish.type} is worse than the parent `{by.parent}` by more than is allowed: {'; '.join(worse)}. It is "
+            "not served. Accept a better type, or allow more in `spec.quantization.gate`.",
         )
     facts = read(made, artifact, DOWNLOADED)
     if facts.quantization != wish.type:
         raise gguf.invalid(f"llama-quantize made {facts.quantization} in place of {wish.type}.")
     if not done:
-        put(wish, made, _provenance(wish, figures, tools))
+        put(wish, made, _provenance(wish, figures, by))
     shutil.rmtree(wish.work)
     return replace(facts, claim=claim, sha256=str(note_of(wish).get("sha256", "")))
 
 
-def _provenance(wish: Made, figures: gate.Figures, tools: str) -> dict[str, Any]:
+def _provenance(wish: Made, figures: gate.Figures, by: MadeBy) -> dict[str, Any]:
     text = hashlib.sha256((wish.work / TEXT).read_bytes()).hexdigest()
-    said = {"version": VERSION, "type": wish.type, "parent": wish.digest, "tools": tools, "text": text}
-    return {**said, "figures": gate.as_text(figures)}
+    said = {"version": VERSION, "type": wish.type, "parent": wish.digest, "tools": by.tools, "text": text}
+    matrix = {}
+    if by.matrix_text:
+        built_on = hashlib.sha256((wish.work / MATRIX_TEXT).read_bytes()).hexdigest()
+        words = {"configMap": by.matrix_text, "text": built_on, "chunks": MATRIX_CHUNKS, "context": CONTEXT}
+        matrix = {"importanceMatrix": words}
+    return {**said, **matrix, "figures": gate.as_text(figures)}
 
 
 def put(wish: Made, made: Path, provenance: Mapping[str, Any]) -> None:
@@ -198,28 +214,6 @@ def _measured(wish: Made) -> gate.Figures | None:
 
 def _noted(wish: Made) -> gate.Figures | None:
     return gate.from_text(note_of(wish).get("figures"))
-
-
-def _sample(text: Path | None, config_map: str) -> bytes:
-    """What it is measured on.
-
-    Raises:
-        BadWeights: the ConfigMap is not there, or holds too little.
-    """
-    if text is None:
-        return (resources.files("smallmodel_operator.quantization") / "gate.txt").read_bytes()
-    if not text.exists():
-        raise gguf.BadWeights(
-            Reason.QUANTIZATION_FAILED,
-            f"ConfigMap {config_map!r} (name/key) of `spec.quantization.gate.textConfigMapRef` does not exist.",
-        )
-    found = text.read_bytes()
-    if len(found) < LEAST_TEXT:
-        raise gguf.BadWeights(
-            Reason.QUANTIZATION_FAILED,
-            f"ConfigMap {config_map!r} holds {len(found)} bytes of text; at least {LEAST_TEXT} are needed.",
-        )
-    return found
 
 
 def _changed(parent: Path) -> result.Failure:

@@ -13,6 +13,7 @@ from smallmodel_operator.quality import decide as quality
 from smallmodel_operator.resolve import Resolved
 from smallmodel_operator.serving import adapters, build, candidate, revisions, trouble
 from smallmodel_operator.serving.types import ServingRequest
+from smallmodel_operator.weights.source import MOUNT_PATH
 
 VERSION_DIGITS: Final = 16
 """Of the hash of a wish, where it names a version."""
@@ -65,6 +66,7 @@ def passage(
         obstacle=_obstacle(snapshot, tried),
         adapters=request.adapter_order,
         running_adapters=adapters.recorded(live),
+        files={"": request.model_path.removeprefix(f"{MOUNT_PATH}/"), **{a.name: a.path for a in request.adapters}},
     )
     gate = quality.decide(asked, snapshot)
     parts = [gate.part]

@@ -6,7 +6,7 @@ from typing import Any
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import WEIGHTS_CLAIM, digest
-from smallmodel_operator.control import converted
+from smallmodel_operator.control import converted, importance
 from smallmodel_operator.core.engine import GGUF, weights_format
 from smallmodel_operator.core.facts import Snapshot, Survey, Variant
 from smallmodel_operator.core.outcome import Refused
@@ -101,12 +101,25 @@ def weigh(resolved: Resolved, snapshot: Snapshot) -> tuple[WeightsVerdict, Part]
         chosen["converted"] = kept
     if not choice.make:
         verdict = weights.decide(replace(asked, file=choice.file), snapshot)
-        return verdict, Part(reports=(_report(choice),), status={"quantization": chosen})
-    # What it is made from was verified when it was looked at; a signature of the result there is none.
-    recipe = _recipe(resolved, choice, made, f"{asked.conversion.into}/" if asked.conversion else "")
-    verdict = weights.decide(replace(asked, recipe=recipe, verification=""), snapshot)
-    report = _problem(verdict) or _report(choice)
+        return verdict, Part(reports=(_report(resolved, choice, None),), status={"quantization": chosen})
+    verdict, made = _make(resolved, asked, choice, made, snapshot)
+    report = _problem(verdict) or _report(resolved, choice, made)
     return verdict, Part(reports=(report,), status={"quantization": {**chosen, "made": made}})
+
+
+def _make(
+    resolved: Resolved, asked: WeightsRequest, choice: ladder.Choice, made: dict[str, Any], snapshot: Snapshot
+) -> tuple[WeightsVerdict, dict[str, Any]]:
+    """The verdict on the file that is made, and what the status keeps of it."""
+    try:
+        matrix = importance.matrix(resolved, choice.type, made, snapshot)
+    except Refused as refused:
+        return WeightsVerdict(Part(), None, {}, {}, "", "", blocking=True, problem=refused), made
+    recipe = _recipe(resolved, choice, made, f"{asked.conversion.into}/" if asked.conversion else "")
+    # What it is made from was verified when it was looked at; a signature of the result there is none.
+    verdict = weights.decide(replace(asked, recipe=replace(recipe, matrix=matrix), verification=""), snapshot)
+    rest = {name: said for name, said in made.items() if name != "importanceMatrix"}
+    return verdict, {**rest, **importance.kept(matrix)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +217,7 @@ def _one_file(resolved: Resolved, asked: WeightsRequest, snapshot: Snapshot) -> 
     except Refused as refused:
         return replace(verdict, problem=refused, blocking=True, facts=None), Part()
     chosen = {"type": choice.type, "file": choice.file, "why": choice.why}
-    return verdict, Part(reports=(_report(choice),), status={"quantization": chosen})
+    return verdict, Part(reports=(_report(resolved, choice, None),), status={"quantization": chosen})
 
 
 def _choose(resolved: Resolved, survey: Survey, snapshot: Snapshot) -> ladder.Choice:
@@ -232,5 +245,7 @@ def _inputs(resolved: Resolved, asked: WeightsRequest, snapshot: Snapshot) -> st
     return digest(inputs)[:16]
 
 
-def _report(choice: ladder.Choice) -> Report:
-    return Report(Condition.QUANTIZED, True, Reason.TYPE_CHOSEN, f"{choice.type} serves: {choice.why}")
+def _report(resolved: Resolved, choice: ladder.Choice, made: Mapping[str, Any] | None) -> Report:
+    """`made`: what the status keeps of a file that is made; None where the source holds it."""
+    text = f"{choice.type} serves: {choice.why}{importance.told(resolved, choice.type, made)}"
+    return Report(Condition.QUANTIZED, True, Reason.TYPE_CHOSEN, text)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import enforcement
-from smallmodel_operator.control import concerns, quantized, scale, status
+from smallmodel_operator.control import concerns, importance, quantized, scale, status
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
@@ -64,11 +64,17 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
             claims=quantized.claims(resolved),
             artifact=weights.artifact(request),
             secrets=tuple(key.secret_ref.name for key in resolved.access.api_keys),
-            config_maps=(resolved.checks.golden.config_map_ref.name,) if resolved.checks.golden else (),
+            config_maps=_config_maps(resolved),
             node_selector=None if resolved.memory_request or resolved.memory_limit else resolved.node_selector,
         )
     except Refused as hold:
         return Wish(None, profile, hold)
+
+
+def _config_maps(resolved: Resolved) -> tuple[str, ...]:
+    golden, text = resolved.checks.golden, importance.config_map(resolved)
+    named = (golden.config_map_ref.name if golden else "", text)
+    return tuple(dict.fromkeys(filter(None, named)))
 
 
 def decide(body: Object, wish: Wish, snapshot: Snapshot, site: Site) -> concerns.Decision:

@@ -45,6 +45,8 @@ class GoldenRequest:
     """Names of adapters by their number in pods of the wanted version; empty where a number is free."""
     running_adapters: tuple[str, ...] = ()
     """The same of the running version."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files of the wanted version: each adapter's by its name, the weights' own under no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,8 @@ def _gate(
         return _open(
             {**{k: judged[k] for k in kept if k in judged}, "accepted": list(judged.get("failed") or ())}, prompts
         )
-    hold = words.held(judged, request.config_map, prompts.adapters, beside=bool(request.running))
+    named = (request.config_map, prompts.adapters, request.files)
+    hold = words.held(judged, *named, beside=bool(request.running))
     quality = {**({"running": record} if record else {}), "candidate": judged}
     reports = probed.reports or (Report(Condition.QUALITY_MET, False, hold.reason, hold.message),)
     return Gate(_with(probed, status={"quality": quality}, reports=reports), hold=hold)

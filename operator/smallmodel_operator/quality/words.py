@@ -28,10 +28,17 @@ def serving(record: Mapping[str, Any], adapters: Mapping[str, str]) -> Report:
     return Report(Condition.QUALITY_MET, True, Reason.GOLDEN_PASSED, said)
 
 
-def held(judged: Mapping[str, Any], config_map: str, adapters: Mapping[str, str], *, beside: bool) -> Refused:
-    """Why a new version does not take traffic, and what a person can do. `adapters`: asked, by prompt id."""
+def held(
+    judged: Mapping[str, Any], config_map: str, adapters: Mapping[str, str], files: Mapping[str, str], *, beside: bool
+) -> Refused:
+    """Why a new version does not take traffic, and what a person can do.
+
+    `adapters`: asked, by prompt id. `files`: each adapter's by its name, the weights' own under no name.
+    """
     lost, gained = judged.get("lost") or [], judged.get("gained") or []
-    said = "The new version takes no traffic" + ("; the one before serves on" if beside else "") + "."
+    said = (
+        f"The new version{_of(files.get(''))} takes no traffic" + ("; the one before serves on" if beside else "") + "."
+    )
     if lost:
         said += f" It does not answer {ids(lost, adapters)} as expected"
         said += f", which that one does, and {len(gained)} others that one does not." if beside else "."
@@ -40,14 +47,19 @@ def held(judged: Mapping[str, Any], config_map: str, adapters: Mapping[str, str]
     way = (
         f"Take other weights, another quantization or engine, or correct what is expected in ConfigMap {config_map!r}."
     )
-    if named := sorted({adapters[name] for name in lost if name in adapters}):
-        way = f"Take another file for {', '.join(f'adapter `{name}`' for name in named)}. {way}"
+    named = sorted({adapters[name] for name in lost if name in adapters})
+    if others := [f"adapter `{name}`{_of(files.get(name))}" for name in named]:
+        way = f"Take another file for {', '.join(others)}. {way}"
     if judged["verdict"] == Verdict.FAIL:
         return Refused(Reason.GOLDEN_FAILED, f"{said} That is more than chance. {way}")
     release = f"`spec.checks.golden.release: {judged['id']!r}` lets this version serve as it is"
     return Refused(
         Reason.GOLDEN_INCONCLUSIVE, f"{said} Whether it is worse cannot be told from so few: {release}. Or: {way}"
     )
+
+
+def _of(file: str | None) -> str:
+    return f" (`{file}`)" if file else ""
 
 
 def undeclared(prompts: GoldenSet, adapters: Collection[str]) -> str:

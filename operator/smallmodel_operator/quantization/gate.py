@@ -6,6 +6,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from typing import Final
 
+LEAST_TEXT: Final = 8192
+"""Bytes of text without which nothing can be said of rare tokens."""
+PIECE: Final = 50
+"""Letters and digits that two texts have in common by chance only where one quotes the other."""
+SHARED_PERCENT: Final = 10
+"""So much of the text a file is measured on may stand in the text of its importance matrix."""
 _NUMBER: Final = r"\s*:?\s*(-?\d+\.\d+)"
 _LINES: Final = {
     "mean_divergence": re.compile(rf"^Mean\s+KLD{_NUMBER}", re.MULTILINE),
@@ -100,6 +106,17 @@ def failures(figures: Figures, limits: Limits) -> list[str]:
     if figures.perplexity_ratio > limits.perplexity_ratio:
         said.append(f"perplexity {figures.perplexity_ratio} times the parent's (at most {limits.perplexity_ratio})")
     return said
+
+
+def shared_percent(measured_on: str, built_on: str) -> int:
+    """How much of the text a file is measured on stands in the text its importance matrix is built on, in percent.
+
+    Case, spaces and punctuation do not count; nor does where in the text it stands.
+    """
+    first, second = ("".join(c for c in text.casefold() if c.isalnum()) for text in (measured_on, built_on))
+    pieces = {first[at : at + PIECE] for at in range(0, len(first), PIECE)} - {""}
+    met = {piece for at in range(len(second)) if (piece := second[at : at + PIECE]) in pieces}
+    return 100 * len(met) // max(1, len(pieces))
 
 
 def as_text(value: Figures | Limits) -> dict[str, str]:

@@ -66,13 +66,14 @@ def _given(pod: Object, step: str) -> str:
 
 def _broken_step(name: str, ended: Mapping[str, Any], given: str) -> result.Failure:
     """A tool of llama.cpp's failed; the kubelet kept the end of what it printed."""
+    reason = Reason.IMPORTANCE_MATRIX_FAILED if name == make.MATRIX else Reason.QUANTIZATION_FAILED
     if ended.get("reason") == "OOMKilled":
         message = f"Step {name} was killed: it took more memory than it was given{f' ({given})' if given else ''}."
-        return result.Failure(Reason.QUANTIZATION_FAILED, message, passing=True)
+        return result.Failure(reason, message, passing=True)
     lines = [line.strip() for line in str(ended.get("message", "")).splitlines() if line.strip()]
     last = "".join(c for c in (lines[-1] if lines else "") if c.isprintable())[-300:]
     text = f"Step {name} failed with exit code {ended['exitCode']}{f': {last}' if last else ''}."
-    return result.Failure(Reason.QUANTIZATION_FAILED, text, passing=ended["exitCode"] != result.EXIT_REFUSED)
+    return result.Failure(reason, text, passing=ended["exitCode"] != result.EXIT_REFUSED)
 
 
 def between_pods(pods: list[Object]) -> NotYet | None:
@@ -135,7 +136,7 @@ def overdue(pods: list[Object], now: datetime, seconds: int) -> bool:
 
 def refused(reason: Reason, message: str, recheck_seconds: float | None = None) -> Refused:
     """A refusal that `WeightsReady` or `Quantized` tells of."""
-    of_type = reason in (Reason.QUALITY_TOO_LOW, Reason.QUANTIZATION_FAILED)
+    of_type = reason in (Reason.QUALITY_TOO_LOW, Reason.QUANTIZATION_FAILED, Reason.IMPORTANCE_MATRIX_FAILED)
     condition = Condition.QUANTIZED if of_type else Condition.WEIGHTS_READY
     return Refused(reason, message, recheck_seconds=recheck_seconds, condition=condition)
 

@@ -16,6 +16,18 @@ VERSION: Final = 1
 CONVERSION: Final = 1
 """The same of the steps of a conversion."""
 _CONVERTED: Final = "converted-"
+MATRIX_CHUNKS: Final = 64
+"""So many pieces of the text an importance matrix is built on, at most. More hardly help, as llama.cpp found."""
+CONTEXT: Final = 512
+"""Tokens of a piece, where the model was trained for as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportanceMatrix:
+    """What one is built on: ConfigMap and entry (`NAME/KEY`) of a text, and the SHA-256 of the text."""
+
+    text: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,7 @@ class Recipe:
 
     `parent`: an unquantized GGUF file in the source. `digest`: its SHA-256. `memory`, `disk`: bytes the work takes.
     `context`: tokens the model was trained for. `text`: ConfigMap and entry (`NAME/KEY`) of what it is measured on;
-    empty: the text of this release. `limits`: what the result must hold, by name.
+    empty: the text of this release. `limits`: what the result must hold, by name. `matrix`: None: none is built.
     """
 
     type: str
@@ -37,11 +49,15 @@ class Recipe:
     image: str
     text: str
     limits: Mapping[str, str]
+    matrix: ImportanceMatrix | None = None
 
     @property
     def name(self) -> str:
-        """Of the result: the same parent, type and steps make the same file."""
-        return hashlib.sha256(f"{VERSION} {self.digest} {self.type} {self.text}".encode()).hexdigest()
+        """Of the result: the same parent, type, steps and importance matrix make the same file."""
+        said = f"{VERSION} {self.digest} {self.type} {self.text}"
+        # The words of a text's bytes, not of its place: who moves it to another ConfigMap does not wait again.
+        said += f" {self.matrix.digest} {MATRIX_CHUNKS} {CONTEXT}" if self.matrix else ""
+        return hashlib.sha256(said.encode()).hexdigest()
 
 
 def quantized_folder(artifact: str) -> str:

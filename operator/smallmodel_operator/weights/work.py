@@ -204,7 +204,7 @@ def _role(where: source.Source) -> str:
 def _under_way(where: source.Source, step: str = "") -> NotYet:
     if isinstance(where, QuantizedSource):
         text = f"{where.recipe.type} is made from `{where.recipe.parent}`."
-        return NotYet(Reason.QUANTIZING, f"{text}{_far(make.STEPS, step)}", after_seconds=15)
+        return NotYet(Reason.QUANTIZING, f"{text}{_far(make.steps(where.recipe), step)}", after_seconds=15)
     if isinstance(where, ConvertedSource):
         wish = where.conversion
         text = f"A GGUF file in {wish.type} is made of the safetensors in `{wish.folder or '/'}`."

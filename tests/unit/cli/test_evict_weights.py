@@ -10,6 +10,7 @@ from tests.fakes.gguf_file import build
 
 from smallmodel_operator.cli import evict_weights, fetch_weights
 from smallmodel_operator.cli.make_weights import Made, prepare
+from smallmodel_operator.cli.texts import Texts
 from smallmodel_operator.weights import result
 
 CLAIM_BYTES = 100
@@ -132,7 +133,7 @@ def test_a_made_type_that_is_found_there_again_stays(claim: Path) -> None:
     """Its model came after the list of what stays was made: the first step of its Job says that it is used."""
     folder = claim / f"quantized-{'a' * 64}"
     work = Made(folder, "Q8_0", "d" * 64, ".work-1")
-    assert prepare(work, claim / "gone", 0, None, "", claim.parent / "said") == result.EXIT_FOUND
+    assert prepare(work, claim / "gone", 0, Texts(), claim.parent / "said") == result.EXIT_FOUND
     os.utime(folder, (OLD, OLD))
     assert evict(claim, 90) == result.Evicted((), 0, 0)
     assert folder.exists()

@@ -89,6 +89,7 @@ def test_the_sum_is_checked(volume: Volume) -> None:
     assert volume.inspect("", hashlib.sha256(FILE).hexdigest())[0] == result.EXIT_FOUND
     said = volume.refused("", "0" * 64)
     assert said.reason is Reason.DIGEST_MISMATCH
+    assert said.message.startswith("`m.gguf`: the file's SHA-256 is ")
     assert hashlib.sha256(FILE).hexdigest() in said.message
 
 

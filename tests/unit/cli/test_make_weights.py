@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from tests.unit.cli.test_survey_weights import F16, Q8
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.cli.make_weights import Made, judge, prepare
+from smallmodel_operator.cli.make_weights import Made, MadeBy, judge, prepare
+from smallmodel_operator.cli.texts import Given, Texts
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.quantization import gate
 from smallmodel_operator.weights import result
@@ -48,12 +50,14 @@ class Claim:
         self.parent.write_bytes(F16)
         self.message = root / "termination-log"
         self.wish = Made(root / "quantized-x", "Q8_0", hashlib.sha256(F16).hexdigest(), ".work-1")
+        self.by = MadeBy("tools@sha256:1", parent="bot/F16.gguf")
 
     def said(self) -> Any:
         return result.decode(self.message.read_text())
 
-    def prepare(self, disk: int = 0, text: Path | None = None) -> int:
-        return prepare(self.wish, self.parent, disk, text, "texts/mine", self.message)
+    def prepare(self, disk: int = 0, text: Path | None = None, matrix: Given | None = None, digest: str = "") -> int:
+        texts = Texts(Given(text, "texts/mine") if text else None, matrix, digest)
+        return prepare(self.wish, self.parent, disk, texts, self.message)
 
     def tools(self, made: bytes = Q8, measured: str = MEASURED) -> None:
         """What llama.cpp's tools leave, or nothing where the work is done."""
@@ -64,7 +68,7 @@ class Claim:
             (self.wish.work / "measured.log").write_text(measured)
 
     def judge(self, limits: gate.Limits = LIMITS) -> Any:
-        judge(self.wish, limits, "gguf:Q8_0:x", "u1", "tools@sha256:1", self.message)
+        judge(self.wish, limits, "gguf:Q8_0:x", "u1", self.by, self.message)
         return self.said()
 
     def run(self, **made: Any) -> Any:
@@ -106,6 +110,7 @@ def test_what_is_worse_is_thrown_away_and_both_numbers_are_said(claim: Claim) ->
     assert refused.reason is Reason.QUALITY_TOO_LOW
     for said in ("0.204345 (at most 0.005)", "3.106789 (at most 0.125)", "81.000 % (at least 90 %)", "1.317472 times"):
         assert said in refused.message
+    assert "worse than the parent `bot/F16.gguf`" in refused.message
     assert not claim.wish.target.exists()
     assert not claim.wish.work.exists()
 
@@ -154,6 +159,57 @@ def test_the_users_text(claim: Claim, tmp_path: Path) -> None:
     text.write_text("Where is my order? It is on its way. " * 400)
     assert claim.prepare(text=text) == result.EXIT_FOUND
     assert (claim.wish.work / "text.txt").read_text() == text.read_text()
+
+
+def matrix_text(root: Path, text: str = "Which form do I need for a parcel to Norway? " * 300) -> tuple[Given, str]:
+    file = root / "matrix.txt"
+    file.write_text(text)
+    return Given(file, "texts/built"), hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_text_of_a_matrix_is_laid_out_and_stands_in_the_provenance(claim: Claim, tmp_path: Path) -> None:
+    given, digest = matrix_text(tmp_path)
+    claim.by = MadeBy("tools@sha256:1", "texts/built")
+    assert claim.prepare(matrix=given, digest=digest) == result.EXIT_FOUND
+    assert (claim.wish.work / "matrix.txt").read_bytes() == given.file.read_bytes()
+    claim.tools()
+    assert isinstance(claim.judge(), WeightsFacts)
+    note = json.loads(claim.wish.provenance.read_text())
+    assert note["importanceMatrix"] == {"configMap": "texts/built", "text": digest, "chunks": 64, "context": 512}
+
+
+def test_without_an_importance_matrix_the_provenance_names_none(claim: Claim) -> None:
+    claim.run()
+    assert "importanceMatrix" not in json.loads(claim.wish.provenance.read_text())
+
+
+@pytest.mark.parametrize("found", ["another text " * 1000, None])
+def test_a_matrix_is_built_on_no_other_text_than_was_planned(claim: Claim, tmp_path: Path, found: str | None) -> None:
+    given, digest = matrix_text(tmp_path)
+    if found is None:
+        given.file.unlink()
+    else:
+        given.file.write_text(found)
+    assert claim.prepare(matrix=given, digest=digest) == result.EXIT_PASSING
+    assert (claim.said().reason, claim.said().passing) == (Reason.IMPORTANCE_MATRIX_FAILED, True)
+    assert "'texts/built'" in claim.said().message
+
+
+def test_a_matrix_is_not_built_on_what_the_file_is_measured_on(claim: Claim, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"Order {n * 7919} came with parcel {n * 31} on day {n}. " for n in range(400)))
+    given, digest = matrix_text(tmp_path, f"Before. {text.read_text()}")
+    assert claim.prepare(text=text, matrix=given, digest=digest) == result.EXIT_REFUSED
+    assert claim.said().reason is Reason.IMPORTANCE_MATRIX_FAILED
+    for words in ("100 % of the text", "'texts/built'", "`spec.quantization.gate`"):
+        assert words in claim.said().message
+    assert not (claim.wish.work / "matrix.txt").exists()
+    ours, digest = matrix_text(tmp_path, gate_text())
+    assert claim.prepare(matrix=ours, digest=digest) == result.EXIT_REFUSED, "this release's own text, too"
+
+
+def gate_text() -> str:
+    return (resources.files("smallmodel_operator.quantization") / "gate.txt").read_text()
 
 
 def test_another_text_is_measured_anew(claim: Claim, tmp_path: Path) -> None:

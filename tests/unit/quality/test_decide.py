@@ -22,6 +22,7 @@ PROMPTS = parse(TEXT)
 REQUEST = GoldenRequest(
     name="bot", config_map="golden", entry="golden.jsonl", release="", probe_minutes=15, slots=2, context=512,
     wanted="new", running="old", deployed=True, off=False, address="10.0.0.1", candidate="10.0.0.2",
+    files={"": "bot/model.gguf"},
 )  # fmt: skip
 FIRST = replace(REQUEST, running="", deployed=False, address="")
 SERVING = replace(REQUEST, running="new", candidate="")
@@ -76,7 +77,7 @@ def test_a_failed_gate_never_serves_and_names_ids_only() -> None:
     assert isinstance(gate.hold, Refused)
     assert gate.hold.reason is Reason.GOLDEN_FAILED
     assert "`p0`" in gate.hold.message
-    assert "the one before serves on" in gate.hold.message
+    assert "The new version (`bot/model.gguf`) takes no traffic; the one before serves on" in gate.hold.message
     assert "SECRET" not in repr(gate)
     assert not gate.tried, "its pod goes: what it answered is known"
     candidate = gate.part.status["quality"]["candidate"]
@@ -263,10 +264,11 @@ def test_an_adapter_that_is_not_declared_is_named() -> None:
 
 def test_a_spoiled_adapter_is_named_beside_the_prompts_it_lost() -> None:
     lines = [json.dumps({**json.loads(LEGAL), "id": f"law{n}"}) for n in range(6)]
-    request = replace(REQUEST, adapters=("legal",), running_adapters=("legal",))
+    files = {"": "bot/model.gguf", "legal": "a/legal.gguf"}
+    request = replace(REQUEST, adapters=("legal",), running_adapters=("legal",), files=files)
     failed = Answers(tuple(f"law{n}" for n in range(6)), 100, 100)
     gate, _ = answered(request, "\n".join([TEXT, *lines]), gate=failed, probe=Answers(()))
     assert isinstance(gate.hold, Refused)
     assert gate.hold.reason is Reason.GOLDEN_FAILED
     assert "`law0` (adapter `legal`)" in gate.hold.message
-    assert "Take another file for adapter `legal`." in gate.hold.message
+    assert "Take another file for adapter `legal` (`a/legal.gguf`)." in gate.hold.message

@@ -1,10 +1,23 @@
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.cli.test_make_weights import MEASURED, OF_PARENT
 
 from smallmodel_operator.api.v1alpha1.quantization import QuantizationType
-from smallmodel_operator.quantization.gate import DEFAULTS, Figures, as_text, failures, from_text, limits, parse
+from smallmodel_operator.quantization.gate import (
+    DEFAULTS,
+    PIECE,
+    SHARED_PERCENT,
+    Figures,
+    as_text,
+    failures,
+    from_text,
+    limits,
+    parse,
+    shared_percent,
+)
 
 GOOD = Figures(Decimal("0.004345"), Decimal("0.106789"), Decimal("94.765"), Decimal("1.017472"))
 
@@ -71,3 +84,30 @@ def test_figures_survive_a_provenance_file() -> None:
     assert from_text(as_text(GOOD)) == GOOD
     for bad in (None, [], {}, {**as_text(GOOD), "same_top_percent": "many"}):
         assert from_text(bad) is None
+
+
+def told(*numbers: int) -> str:
+    """Sentences that are none of another number's."""
+    ships = (f"In the year {n} the {n * 7919}th ship of line {n * 31} came home with {n * 17} men." for n in numbers)
+    return " ".join(ships)
+
+
+def test_a_text_that_quotes_the_other_is_seen_however_it_is_set() -> None:
+    mine, other = told(*range(1, 200)), told(*range(1000, 1200))
+    assert shared_percent(mine, mine) == 100
+    assert shared_percent(mine, f"{other}\n{mine.upper()}") == 100
+    assert shared_percent(mine, mine.replace(" ", "\n").replace(".", " !")) == 100
+    assert shared_percent(mine, other) == 0
+    assert SHARED_PERCENT < shared_percent(mine, f"{other} {told(*range(1, 100))}") < 60
+
+
+words = st.text(st.characters(codec="utf-8"), max_size=400)
+
+
+@given(words, words, words)
+def test_what_is_in_the_other_text_counts_and_the_order_of_arguments_too(mine: str, before: str, after: str) -> None:
+    assert 0 <= shared_percent(mine, before) <= 100
+    letters = sum(c.isalnum() for c in mine.casefold())
+    if letters >= PIECE:
+        assert shared_percent(mine, before + mine + after) == 100
+    assert shared_percent(mine, "") == 0

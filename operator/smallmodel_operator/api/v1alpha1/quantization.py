@@ -41,6 +41,17 @@ class Gate(ApiModel):
     )
 
 
+class ImportanceMatrix(ApiModel):
+    """Which of the parent's weights matter most for a text, so that Q6_K, Q5_K_M and Q4_K_M round those the least."""
+
+    text_config_map_ref: ConfigMapKeyReference = Field(
+        description=(
+            "Text it is built on, at least 8 KiB, best of the model's own use, and none that the file is measured on. "
+            "Another text makes another file."
+        ),
+    )
+
+
 class Quantization(ApiModel):
     """Of which type the weights may be. Chosen once for each source, ladder and size of a replica."""
 
@@ -64,6 +75,17 @@ class Quantization(ApiModel):
         ),
     )
     gate: Gate = Field(default_factory=Gate, description="What a made file must hold before it serves.")
+    importance_matrix: ImportanceMatrix | None = Field(
+        default=None,
+        description="Built by `llama-imatrix` before a type is made that takes one: Q6_K, Q5_K_M, Q4_K_M. Unset: none.",
+    )
+
+
+class ImportanceMatrixStatus(ApiModel):
+    """On which text the importance matrix was built that a type is made with."""
+
+    text: str = Field(default="", max_length=512, description="ConfigMap and entry (`NAME/KEY`) of the text.")
+    digest: str = Field(default="", max_length=64, description="SHA-256 of the text.")
 
 
 class MadeStatus(ApiModel):
@@ -74,6 +96,9 @@ class MadeStatus(ApiModel):
     memory: int = Field(default=0, ge=0, description="Memory the work is given, in bytes.")
     disk: int = Field(default=0, ge=0, description="Room it needs in the claim, in bytes.")
     context: int = Field(default=0, ge=0, description="Context the parent was trained for, in tokens.")
+    importance_matrix: ImportanceMatrixStatus | None = Field(
+        default=None, description="The importance matrix it is made with, where one is wished and the type takes it."
+    )
 
 
 class ConvertedStatus(ApiModel):
