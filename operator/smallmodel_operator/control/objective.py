@@ -9,6 +9,7 @@ from smallmodel_operator.autoscaling import measured, objective
 from smallmodel_operator.autoscaling import tally as tallies
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.calibration import decide as calibration
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.plan import Note, Part
 from smallmodel_operator.core.scaling import Objective, Scaled
@@ -65,15 +66,16 @@ def subject(resolved: Resolved, snapshot: Snapshot) -> Subject | None:
     known = snapshot.previous_status
     capacity = known.get("capacity") or {}
     wake = ((known.get("scaling") or {}).get("coldStart") or {}).get("totalMilliseconds", 0) / 1000
+    start = wake or float(capacity.get("coldStartSeconds") or calibration.cold_start(snapshot))
     return Subject(
         uid=resolved.uid,
         objective=resolved.objective,
-        profile=measured.profile(capacity, resolved.parallel_slots, wake),
+        profile=measured.profile(capacity, resolved.parallel_slots, start),
         first_token=float(capacity.get("timeToFirstTokenMilliseconds") or 0) / 1000,
         slots=resolved.parallel_slots,
         replicas=replicas,
         ready=min(replicas, int(live.get("status", {}).get("availableReplicas") or 0)),
-        start_seconds=wake or None,
+        start_seconds=start or None,
     )
 
 

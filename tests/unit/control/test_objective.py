@@ -46,6 +46,15 @@ def snapshot(**more: Any) -> Snapshot:
     return Snapshot(now=objects.NOW, inspected={ARTIFACT: FACTS}, **more)
 
 
+def started(created: float, ready: float) -> dict[str, Any]:
+    """A server pod, by seconds ago."""
+    made = objects.ready()
+    made["metadata"]["creationTimestamp"] = objects.ago(created)
+    made["status"]["podIP"] = "10.0.0.7"
+    made["status"]["conditions"][0]["lastTransitionTime"] = objects.ago(ready)
+    return made
+
+
 class Gateways:
     """What one gateway says of a model that answers 30 tokens to 100, on as many replicas as are asked for."""
 
@@ -148,6 +157,13 @@ def test_the_subject_is_what_the_deployment_and_calibration_say() -> None:
     assert made is not None
     assert (made.objective, made.replicas, made.ready, made.slots) == (GOAL, 3, 2, 1)
     assert (made.profile, made.first_token) == (ONE_SLOT, 0.26)
+
+
+def test_before_it_is_measured_a_start_takes_as_long_as_the_pod_took() -> None:
+    """How long a need is remembered goes by it: a guess of half a minute would be remembered for ten."""
+    made = objective.subject(resolved(), snapshot(children=live(1, 1), pods=(started(30, 18),)))
+    assert made is not None
+    assert (made.start_seconds, made.profile.start_seconds) == (12, 12)
 
 
 @pytest.mark.parametrize(
