@@ -16,6 +16,7 @@ from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSp
 from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator, Adapter
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.core.scaling import Objective
 from smallmodel_operator.core.units import to_cores
 
 DEFAULT_IDLE_SECONDS: Final = 300
@@ -115,6 +116,8 @@ class Resolved:
     suspended: bool
     may_sleep: bool
     idle_seconds: float
+    objective: Objective | None
+    """What replicas follow; None: `replicas` says how many."""
     access: Access
     site: Site
 
@@ -196,9 +199,19 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         suspended=spec.suspend,
         may_sleep=spec.scaling.min_replicas == 0,
         idle_seconds=float(spec.scaling.idle_seconds or DEFAULT_IDLE_SECONDS),
+        objective=_objective(spec),
         access=spec.access,
         site=site,
     )
+
+
+def _objective(spec: SmallModelSpec) -> Objective | None:
+    scaling = spec.scaling
+    if scaling.mode != "Objective" or scaling.objectives is None or scaling.max_replicas is None:
+        return None
+    latency = scaling.objectives.latency
+    seconds, least = latency.time_to_first_token_milliseconds / 1000, max(1, scaling.min_replicas or 1)
+    return Objective(seconds, float(latency.percentile), least, scaling.max_replicas)
 
 
 def _profile(spec: SmallModelSpec, profile: Object | None) -> Any:

@@ -29,6 +29,17 @@ def model(name: str = "ok", **spec: Any) -> dict[str, Any]:
     }
 
 
+def latency(**changes: Any) -> dict[str, Any]:
+    """Objectives of a model."""
+    return {"latency": {"timeToFirstTokenMilliseconds": 500, **changes}}
+
+
+def objective(**changes: Any) -> dict[str, Any]:
+    """`spec.scaling` of a model whose replicas follow an objective; None leaves a field out."""
+    scaling = {"mode": "Objective", "maxReplicas": 4, "objectives": latency(), **changes}
+    return {name: value for name, value in scaling.items() if value is not None}
+
+
 def profile(**spec: Any) -> dict[str, Any]:
     engines = [{"name": "LlamaCpp", "image": "registry.internal/engine:1"}]
     return {
@@ -260,7 +271,32 @@ BAD = (
     Case("reason-of-two-lines", boundary(reason="a\nb"), "spec.reason", "reason"),
     Case("reason-of-a-novel", boundary(reason="a" * 513), "may not be more than 512", "reason"),
     Case("later-boundary", boundary(detectors=[]), 'unknown field "spec.detectors"', "detectors"),
-    Case("objective-mode", model(scaling={"mode": "Objective"}), "supported values: \"Manual\"", "scaling.mode"),
+    Case("mode-of-hpa", model(scaling={"mode": "External"}), 'supported values: "Manual", "Objective"', "scaling.mode"),
+    *(
+        Case(f"objective-{name}", model(**{"scaling": objective(**scaling), **more}), says, says)
+        for name, says, scaling, more in (
+            ("without-limit", "must be set in mode Objective", {"maxReplicas": None}, {}),
+            ("without-objective", "must be set in mode Objective", {"objectives": None}, {}),
+            ("in-manual", "must be unset in mode Manual", {"mode": "Manual"}, {}),
+            ("below-its-floor", "must not be less than `minReplicas`", {"minReplicas": 5}, {}),
+            ("beside-replicas", "must be 1 in mode Objective", {}, {"replicas": 2}),
+            ("beside-off", "must be 1 in mode Objective", {}, {"replicas": 0}),
+            ("that-sleeps-by-no-floor", "must be unset without `min", {"idleSeconds": 60, "minReplicas": 1}, {}),
+        )
+    ),
+    *(
+        Case(f"objective-{field}-{number}", model(scaling=objective(objectives=asked)), says, field)
+        for number, (field, says, asked) in enumerate((
+            ("percentile", "less than or equal to 99", latency(percentile=100)),
+            ("timeToFirstTokenMilliseconds", "or equal to 1", latency(timeToFirstTokenMilliseconds=0)),
+            ("timeToFirstTokenMilliseconds", "Required value", {"latency": {"percentile": 95}}),
+            ("interTokenMilliseconds", 'unknown field "spec.scaling.objectives.latency.interTokenMilliseconds"',
+             latency(interTokenMilliseconds=60)),
+            ("endToEndMilliseconds", 'unknown field "spec.scaling.objectives.latency.endToEndMilliseconds"',
+             latency(endToEndMilliseconds=4000)),
+            ("cost", 'unknown field "spec.scaling.objectives.cost"', {**latency(), "cost": {"monthlyBudget": "400"}}),
+        ))
+    ),
     Case("expanded-argument", model(engine={"args": ["$(KEY)"]}), "must not contain `$(`", "must not contain `$(`"),
     Case("escaped-argument", model(engine={"args": ["--x=$$(KEY)"]}), "must not contain `$(`", "must not contain `$(`"),
     Case("expanded-value", model(engine={"env": [{"name": "A", "value": "$(B)"}]}), "in a value", "in a value"),
@@ -334,6 +370,9 @@ GOOD = (
         model(quantization=with_matrix(gate={"textConfigMapRef": {"name": "others", "key": "built"}})),
     ),
     Case("off", model(replicas=0)),
+    Case("objective", model(scaling=objective(objectives=latency(percentile=99), minReplicas=2))),
+    Case("objective-that-sleeps", model(scaling=objective(minReplicas=0, idleSeconds=60))),
+    Case("objective-switched-off", model(scaling=objective(), suspend=True)),
     Case("tolerates-all", model(compute={"tolerations": [{"operator": "Exists"}]})),
     Case("evicted-late", model(compute={"tolerations": [{"key": "k", "effect": "NoExecute", "tolerationSeconds": 1}]})),
     Case(

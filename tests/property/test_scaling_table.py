@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from dataclasses import replace
+from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.autoscaling.prompts import BINS, LOWEST, bin_of, quantiles
 from smallmodel_operator.autoscaling.queueing import Work, capacity, miss
 from smallmodel_operator.autoscaling.table import Engine, price, table
+from smallmodel_operator.control.objective import Held, Subject, tick
+from smallmodel_operator.core.traffic import Counts, GatewayReport, Traffic
 
 PROFILE = EngineProfile(0.040, 0.008, 300, 0.6, 8, 12)
 WORK = Work(((60.0, 0.5), (200.0, 0.4), (500.0, 0.1)), 50.0)
@@ -120,3 +124,50 @@ def test_whatever_is_seen_the_guards_hold(
         count = decision.replicas
     turns = [b for (_, x), (b, y) in itertools.pairwise(moves) if x != y]
     assert all(b - a >= start for a, b in itertools.pairwise(turns))
+
+
+class _Words(NamedTuple):
+    """What one of two gateways says at a tick; `age` above 4 is silence."""
+
+    ended: int
+    in_flight: int
+    held: int
+    age: float
+    again: bool
+
+
+_words = st.builds(
+    _Words, st.integers(0, 30), st.integers(0, 20), st.integers(0, 5), st.sampled_from([0.1, 0.1, 0.1, 60.0]),
+    st.sampled_from([False, False, False, True]),
+)  # fmt: skip
+
+
+@FEW
+@given(st.lists(st.tuples(_words, _words), min_size=1, max_size=60), st.integers(1, 4), st.booleans())
+def test_live_a_silent_gateway_never_scales_down_and_counts_never_shrink(
+    looks: list[tuple[_Words, _Words]], ready: int, vanishes: bool
+) -> None:
+    asked, held, now = Objective(3.0, 95, 1, 4), Held(), 0.0
+    of = Subject("uid", asked, PROFILE, 0.2, 8, ready, ready)
+    ended, epochs = [0, 0], [0, 0]
+    for number, words in enumerate(looks):
+        now += 5
+        reports = []
+        for g, said in enumerate(words):
+            epochs[g] += said.again
+            ended[g] = 0 if said.again else ended[g] + said.ended
+            n = ended[g]
+            prompts = (*(0,) * 9, n, *(0,) * (BINS - 10))
+            counts = Counts(str(epochs[g]), 3.0, n, n, n, n, 40 * n, 30 * n, 0.3 * n, 29 * n, prompts)
+            reports.append(GatewayReport(f"g{g}", said.age, True, said.in_flight, said.held, counts=counts))
+        if vanishes and number % 7 == 6:
+            reports.pop()
+        before = held
+        held = tick(held, of, Traffic(tuple(reports)), now)
+        assert held.said is not None
+        assert asked.least <= held.said.replicas <= asked.most
+        for name in ("arrivals", "answered", "good", "ended", "prompt_tokens", "decode_seconds"):
+            assert getattr(held.tally.total, name) >= getattr(before.tally.total, name)
+        if any(r.age > 4 for r in reports):
+            assert held.said.replicas >= of.replicas
+        of = replace(of, replicas=held.said.replicas, ready=held.said.replicas)

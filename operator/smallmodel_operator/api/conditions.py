@@ -23,6 +23,8 @@ class Condition(StrEnum):
     NO_ROOM_FOR_SURGE = "NoRoomForSurge"
     CALIBRATED = "Calibrated"
     QUALITY_MET = "QualityMet"
+    SCALING_ACTIVE = "ScalingActive"
+    LATENCY_OBJECTIVE_MET = "LatencyObjectiveMet"
     BOUNDARY_ENFORCED = "BoundaryEnforced"
 
     @property
@@ -45,6 +47,8 @@ class Reason(StrEnum):
     ROUTED = "Routed"
     MEASURED = "Measured"
     GOLDEN_PASSED = "GoldenPassed"
+    FOLLOWING = "FollowingObjective"
+    OBJECTIVE_MET = "ObjectiveMet"
     # off by the user's wish
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -62,6 +66,9 @@ class Reason(StrEnum):
     REPLACING_IN_PLACE = "ReplacingInPlace"
     CALIBRATION_PENDING = "CalibrationPending"
     ASKING_GOLDEN = "AskingGolden"
+    SIGNALS_PENDING = "SignalsPending"
+    SIGNALS_MISSING = "SignalsMissing"
+    FEW_ANSWERS = "FewAnswers"
     RETRYING = "Retrying"  # an outage; the operator tries again by itself
     # the user must change something
     INVALID_SPEC = "InvalidSpec"
@@ -104,6 +111,7 @@ class Reason(StrEnum):
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     QUOTA_EXCEEDED = "QuotaExceeded"
     FORBIDDEN = "Forbidden"
+    CONFLICTING_SCALER = "ConflictingScaler"
     CALIBRATION_FAILED = "CalibrationFailed"
     GOLDEN_NOT_FOUND = "GoldenNotFound"
     GOLDEN_INVALID = "GoldenInvalid"
@@ -111,6 +119,9 @@ class Reason(StrEnum):
     GOLDEN_INCONCLUSIVE = "GoldenInconclusive"
     GOLDEN_UNANSWERED = "GoldenUnanswered"
     QUALITY_DEGRADED = "QualityDegraded"
+    REPLICAS_EXHAUSTED = "ReplicasExhausted"
+    OBJECTIVE_MISSED = "ObjectiveMissed"
+    OBJECTIVE_INFEASIBLE = "ObjectiveInfeasible"
     BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
     # does the network enforce what we declare?
     POLICIES_ENFORCED = "PoliciesEnforced"
@@ -139,6 +150,9 @@ MEANINGS: Final = {
     Condition.NO_ROOM_FOR_SURGE: "No node has room for a second replica, so the only one is replaced in place.",
     Condition.CALIBRATED: "The speed of a replica was measured, and `status.capacity` is of what serves.",
     Condition.QUALITY_MET: "The golden prompts are answered as they were when the version was let in, or better.",
+    Condition.SCALING_ACTIVE: "Replicas follow `spec.scaling.objectives`. Only there in mode Objective.",
+    Condition.LATENCY_OBJECTIVE_MET: "As many first tokens as asked were in time, over a day. Only there in mode "
+    "Objective.",
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
     "tried it. On a ClusterBoundary.",
 }
@@ -157,6 +171,8 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.ROUTED: (_NOBODY, "Gateways have the model in their configuration."),
     Reason.MEASURED: (_NOBODY, "The speed of a replica is known."),
     Reason.GOLDEN_PASSED: (_NOBODY, "The golden prompts are answered as expected, or as was accepted."),
+    Reason.FOLLOWING: (_NOBODY, "Replicas follow the objective."),
+    Reason.OBJECTIVE_MET: (_NOBODY, "As many first tokens as asked were in time."),
     Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
     Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
     Reason.INFERENCE_STOPPED: (
@@ -178,6 +194,9 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.REPLACING_IN_PLACE: (_OPERATOR, "The only replica is replaced; the gateway holds its callers meanwhile."),
     Reason.CALIBRATION_PENDING: (_OPERATOR, "The speed of this version is measured when it answers and nobody asks."),
     Reason.ASKING_GOLDEN: (_OPERATOR, "A new version answers the golden prompts before it takes traffic."),
+    Reason.SIGNALS_PENDING: (_OPERATOR, "The gateways are about to be asked; what runs is kept."),
+    Reason.SIGNALS_MISSING: (_PLATFORM, "Not every gateway says what comes: what runs is kept, never less."),
+    Reason.FEW_ANSWERS: (_NOBODY, "Too few first tokens were counted to say."),
     Reason.RETRYING: (_OPERATOR, "The API server or another part is not reachable; it is tried again."),
     Reason.INVALID_SPEC: (_USER, "A field has a value that cannot be served."),
     Reason.NAME_TAKEN: (_USER, "An object of this name belongs to somebody else; it is left untouched."),
@@ -226,6 +245,10 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
         "A ResourceQuota refuses the pods or objects, or the gateways' key table is full.",
     ),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
+    Reason.CONFLICTING_SCALER: (
+        _USER,
+        "Somebody else goes on writing the Deployment's replicas; the message names it. They are left to it.",
+    ),
     Reason.CALIBRATION_FAILED: (_PLATFORM, "The operator cannot measure a replica; the message says why."),
     Reason.GOLDEN_NOT_FOUND: (_USER, "The ConfigMap with the golden prompts, or its entry, does not exist."),
     Reason.GOLDEN_INVALID: (_USER, "The golden prompts cannot be read; the message has line and field."),
@@ -233,6 +256,9 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GOLDEN_INCONCLUSIVE: (_USER, "Golden prompts cannot tell whether a new version is worse: a person decides."),
     Reason.GOLDEN_UNANSWERED: (_PLATFORM, "The golden prompts cannot be asked; the message says why."),
     Reason.QUALITY_DEGRADED: (_USER, "What serves does not answer golden prompts any more that it did, by their ids."),
+    Reason.REPLICAS_EXHAUSTED: (_USER, "More replicas are needed than `spec.scaling.maxReplicas` allows."),
+    Reason.OBJECTIVE_MISSED: (_NOBODY, "Fewer first tokens than asked were in time; replicas follow."),
+    Reason.OBJECTIVE_INFEASIBLE: (_USER, "No number of replicas holds the objective; the message says what would."),
     Reason.BOUNDARY_NOT_ENFORCED: (
         _PLATFORM,
         "Its namespace requires an enforced boundary, and the canary does not see one: the model is not served.",

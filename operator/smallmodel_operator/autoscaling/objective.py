@@ -18,6 +18,7 @@ from smallmodel_operator.autoscaling.hold import Hold
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.autoscaling.table import Engine, Table, price, table
+from smallmodel_operator.core.scaling import Objective as Objective
 
 TICK_SECONDS: Final = 5.0
 SLACK: Final = 1.05
@@ -35,16 +36,6 @@ IDLE_SECONDS: Final = 300.0
 FEW_ANSWERS: Final = 10
 BUSY: Final = 0.75
 """Share of slots in use that a pool is given while nothing more is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """What is asked: `percentile` of first tokens within `seconds`, with `least` to `most` replicas."""
-
-    seconds: float
-    percentile: float
-    least: int
-    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +63,13 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The replicas to have, and why in one sentence."""
+    """The replicas to have, and why in one sentence. `known`: the gateways said what comes; `exhausted`: more are
+    needed than are allowed."""
 
     replicas: int
     why: str
+    known: bool = True
+    exhausted: bool = False
 
 
 def decide(state: State, look: Observation, objective: Objective, profile: EngineProfile) -> tuple[State, Decision]:
@@ -97,7 +91,8 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
     state, need, low, rate = _needs(state, look, engine, plan, profile, paid)
     wanted, bound = _moved(state, look, objective, profile, need, low)
     state = _turn(state, look.at, wanted - current)
-    return state, Decision(wanted, _why(state, objective, engine, wanted, current, rate, bound))
+    why = _why(state, objective, engine, wanted, current, rate, bound)
+    return state, Decision(wanted, why, exhausted=rate * budgets.trust(state.budget) > plan.carries[-1])
 
 
 def gains(state: State, objective: Objective, profile: EngineProfile) -> tuple[float, ...]:
@@ -119,7 +114,7 @@ def _resumed(state: State, at: float) -> State:
 
 def _unknown(state: State, current: int, objective: Objective) -> tuple[State, Decision]:
     kept = min(max(current, objective.least), objective.most)
-    return state, Decision(kept, f"{kept} kept: no gateway says what comes, and unknown never scales down")
+    return state, Decision(kept, f"{kept} kept: no gateway says what comes, and unknown never scales down", known=False)
 
 
 def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfile, percentile: float) -> State:

@@ -16,11 +16,15 @@ LEAST_LOOK_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SleepRequest:
-    """What a model wants: `replicas` when awake, sleep after `idle_seconds` if it `may_sleep`."""
+    """What a model wants: `replicas` when awake, sleep after `idle_seconds` if it `may_sleep`.
+
+    `limits`: the fewest and the most replicas when awake, where an objective says how many; None: its user does.
+    """
 
     replicas: int
     may_sleep: bool = False
     idle_seconds: float = 300.0
+    limits: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

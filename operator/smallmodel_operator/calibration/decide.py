@@ -39,7 +39,7 @@ def decide(request: CalibrationRequest, snapshot: Snapshot) -> Part:
     key = f"calibration/{request.version}"
     result = snapshot.trials.get(key)
     if isinstance(result, Figures):
-        made = capacity(request.version, result, _cold_start(snapshot))
+        made = capacity(request.version, result, cold_start(snapshot))
         return Part(reports=(_measured(made),), status={"capacity": made})
     reports = _not_yet(result, known)
     pod = _ready(snapshot.pods_of("server"))
@@ -113,7 +113,7 @@ def _ready(pods: Iterable[Object]) -> Object | None:
     return None
 
 
-def _cold_start(snapshot: Snapshot) -> int:
+def cold_start(snapshot: Snapshot) -> int:
     """Whole seconds from asleep to answering: as gateways saw it, else from the pod's creation; 0: not known."""
     if (seen := snapshot.traffic.cold_start) is not None:
         return max(1, round(seen.total))

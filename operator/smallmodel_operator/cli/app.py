@@ -100,6 +100,17 @@ def status(
 
 
 @app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="SmallModel.")],
+    namespace: Namespace = "default",
+) -> None:
+    """Show why a model has as many replicas as it has: its objective, how it stands, the last changes."""
+    from smallmodel_operator.cli.explain import explain as explain_model
+
+    raise typer.Exit(asyncio.run(explain_model(name, namespace)))
+
+
+@app.command()
 def release(
     namespace: Namespace = "smallmodel-system",
     deployment: Annotated[str, typer.Option(help="Deployment of the operator.")] = "smallmodel-operator",

@@ -32,6 +32,7 @@ class Applier:
         self._names: dict[tuple[str, str], asyncio.Task[frozenset[str]]] = {}
         self._settled: dict[ModelKey, dict[ObjectKey, tuple[str, str, str]]] = {}
         """What was sent last for a child, and what uid and version that made."""
+        self._replicas: dict[ModelKey, int] = {}
 
     async def apply(
         self, model: ModelKey, uid: str, plan: Plan, live: Mapping[ObjectKey, Object]
@@ -58,6 +59,10 @@ class Applier:
         for key in await self._prune(model, plan, live):
             after.pop(key, None)
         return after
+
+    def replicas(self, model: ModelKey) -> int | None:
+        """Those that were last written into its Deployment; None: none by this process."""
+        return self._replicas.get(model)
 
     async def _prune(self, model: ModelKey, plan: Plan, live: Mapping[ObjectKey, Object]) -> list[ObjectKey]:
         """Delete what is not planned. Jobs always: they serve nobody, and each try of a held model leaves one."""
@@ -102,6 +107,8 @@ class Applier:
         self._children.wrote(model, (kind, name), answer)
         meta = answer["metadata"]
         self._settled.setdefault(model, {})[kind, name] = (digest(wanted), meta["uid"], meta["resourceVersion"])
+        if kind == "Deployment":
+            self._replicas[model] = int(answer.get("spec", {}).get("replicas", 1))
         return answer
 
     @staticmethod
@@ -178,6 +185,7 @@ class Applier:
     def forget(self, model: ModelKey) -> None:
         """The model is gone."""
         self._settled.pop(model, None)
+        self._replicas.pop(model, None)
 
 
 def _refused(stranger: Mapping[str, Any], kind: str, name: str) -> Refused | NotYet:

@@ -32,6 +32,17 @@ def pack(obj: Mapping[str, Any]) -> bytes:
     return json.dumps(slim(obj), separators=(",", ":")).encode()
 
 
+def last_writer(obj: Object | None, field: str) -> str:
+    """The manager that wrote a field of an object's spec last, by `managedFields`; empty: none is named."""
+    entries = ((obj or {}).get("metadata") or {}).get("managedFields") or ()
+    owners = [
+        (str(entry.get("time") or ""), str(entry.get("manager") or ""))
+        for entry in entries
+        if f"f:{field}" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return max(owners, default=("", ""))[1][:128]
+
+
 def _open(obj: bytes | Object) -> Object:
     return cast(Object, json.loads(obj)) if isinstance(obj, bytes) else obj
 

@@ -11,7 +11,7 @@ import aiohttp
 
 from smallmodel_operator.api.conditions import Condition
 from smallmodel_operator.api.names import BOUNDARY, LABEL_ROLE, ROLE_DOWNLOAD, ROLE_QUANTIZE, short_hash
-from smallmodel_operator.cluster.children import Children, ModelKey
+from smallmodel_operator.cluster.children import Children, ModelKey, last_writer
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.config_maps import ConfigMaps
 from smallmodel_operator.cluster.nodes import Nodes
@@ -22,6 +22,7 @@ from smallmodel_operator.core.facts import CHECKS, Boundary, Capabilities, Objec
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.room import Room, room, taken_by
+from smallmodel_operator.core.scaling import Scaled
 from smallmodel_operator.core.trial import Result
 from smallmodel_operator.weights import evict
 
@@ -65,6 +66,8 @@ class Observer:
         """How far the download among these pods is; whoever can ask them sets this."""
         self.trials: Callable[[ModelKey], Mapping[str, Result]] = lambda _: {}
         """What trials of a model's pods came to; whoever runs them sets this."""
+        self.scaled: Callable[[ModelKey], Scaled | None] = lambda _: None
+        """What the controller of a model's objective last said; whoever runs it sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
         """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
@@ -95,6 +98,10 @@ class Observer:
         profiles = (p["spec"].get("tolerations") or () for found in self.profiles.values() for p in found)
         models = (own for found in self.tolerated.values() for own in found)
         return [one for some in (*profiles, *models) for one in some]
+
+    async def writer(self, namespace: str, name: str) -> str:
+        """The manager that wrote a Deployment's replicas last; empty: nobody is named."""
+        return last_writer(await self._client.get("Deployment", name, namespace), "replicas")
 
     async def snapshot(
         self,
@@ -151,6 +158,7 @@ class Observer:
             in_use=self._in_use(meta["namespace"]) if _fills_the_claim(children) else None,
             progress=await self.progress(pods),
             trials=self.trials(model),
+            scaled=self.scaled(model),
         )
 
     def _in_use(self, namespace: str) -> frozenset[str] | None:

@@ -10,9 +10,10 @@ from typing import Any, Final
 import aiohttp
 
 from smallmodel_operator.api.names import GATEWAY
+from smallmodel_operator.autoscaling.prompts import BINS
 from smallmodel_operator.cluster.children import ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
-from smallmodel_operator.core.traffic import ColdStart, GatewayReport, Traffic
+from smallmodel_operator.core.traffic import ColdStart, Counts, GatewayReport, Traffic
 
 SIGNALS_PORT: Final = 10091
 ASK_SECONDS: Final = 1.0
@@ -158,7 +159,7 @@ class Signals:
             models = {target: _numbers(said) for target, said in answer["models"].items()}
             self._gateways[name] = _Gateway(self._clock(), models)
             self._silent.discard(name)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (aiohttp.ClientError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
             self._silent.add(name)
             logger.debug("gateway %s does not say how it stands: %s", name, error)
 
@@ -196,4 +197,24 @@ def _numbers(said: Mapping[str, Any]) -> dict[str, Any]:
         "held": int(said["held"]),
         "idle": max(0.0, float(said["idleSeconds"])),
         "cold_starts": tuple(ColdStart(*stages) for stages in starts),
+        "counts": _counts(said["objective"]) if said.get("objective") else None,
     }
+
+
+def _counts(said: Mapping[str, Any]) -> Counts:
+    prompts = [0] * BINS
+    for number, count in said["prompts"].items():
+        prompts[int(number)] = int(count)
+    return Counts(
+        epoch=str(said["epoch"]),
+        bound=float(said["firstTokenSeconds"]),
+        ended=int(said["ended"]),
+        counted=int(said["counted"]),
+        good=int(said["good"]),
+        whole=int(said["whole"]),
+        prompt_tokens=int(said["promptTokens"]),
+        generated_tokens=int(said["generatedTokens"]),
+        decode_seconds=float(said["decodeSeconds"]),
+        decode_tokens=int(said["decodeTokens"]),
+        prompts=tuple(prompts),
+    )

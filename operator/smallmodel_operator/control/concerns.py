@@ -9,7 +9,7 @@ from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import gate as golden
-from smallmodel_operator.control import keys, quantized
+from smallmodel_operator.control import keys, objective, quantized
 from smallmodel_operator.control.scale import cold_start, count
 from smallmodel_operator.core.engine import LLAMA_CPP
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -130,9 +130,9 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         engine=resolved.engine, context_size=resolved.context_size, parallel_slots=resolved.parallel_slots,
         adapters=beside,
     )  # fmt: skip
-    wanted = count(
-        resolved.name, sleep.SleepRequest(resolved.replicas, resolved.may_sleep, resolved.idle_seconds), snapshot
-    )
+    limits = (resolved.objective.least, resolved.objective.most) if resolved.objective else None
+    asked = sleep.SleepRequest(resolved.replicas, resolved.may_sleep, resolved.idle_seconds, limits)
+    wanted = count(resolved.name, asked, snapshot)
     request = _serving_request(resolved, verdict, memory.request_bytes, wanted.replicas)
     request = replace(request, adapter_order=order)
     settled = wanted.replicas > 0 and serving.settled(live, wanted.replicas)
@@ -154,10 +154,14 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         },
     }
     status |= adapters.status(live, order, snapshot.previous_status, settled=serving.settled(live, wanted.replicas))
-    served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=resolved.replicas)
+    if resolved.objective:
+        status["scaling"]["decisions"] = objective.decisions(wanted.replicas, wanted.why, snapshot)
+    awake = limits[1] if limits else resolved.replicas
+    served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=awake)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
     speed = golden.speed(resolved, request, made and settled, snapshot)
-    return [memory.part, *passage.parts, served, rest, speed], None
+    follows = objective.part(resolved, wanted.asleep, snapshot)
+    return [memory.part, *passage.parts, served, rest, speed, follows], None
 
 
 def _adapters(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> adapter_set.Look:

@@ -13,7 +13,9 @@ from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.status_writer import StatusWriter
-from smallmodel_operator.control import status, verdict
+from smallmodel_operator.control import objective, status, verdict
+from smallmodel_operator.control.objective import Subject
+from smallmodel_operator.control.strangers import Strangers
 from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
@@ -53,12 +55,15 @@ class Reconciler:
         self._writer = writer
         self._events = events
         self._site = site
+        self.strangers = Strangers(observer.writer)
         self.busy: Callable[[], bool] = lambda: False
         """Are models waiting for their turn? The loop knows and sets it."""
         self.noted: Callable[[Note], None] = lambda _: None
         """Told of each thing that happened once, for metrics."""
         self.want_trials: Callable[[ModelKey, str, tuple[Trial, ...]], None] = lambda *_: None
         """Who runs trials sets it."""
+        self.follow: Callable[[ModelKey, Subject | None], None] = lambda *_: None
+        """Told how a model stands whose replicas follow an objective; who runs the controllers sets it."""
         self._unsaid: dict[ModelKey, datetime] = {}
         """New models, and since when nothing was said of them."""
 
@@ -70,6 +75,7 @@ class Reconciler:
             Exception: an outage or a bug; the loop backs off and retries.
         """
         meta = body["metadata"]
+        model = (meta["namespace"], meta["name"])
         # What was resolved a moment ago may not have come back from the watch yet, and is not resolved anew.
         known = {**body, "status": self._writer.latest(body)}
         wish = verdict.understand(known, self.observer.profile, self._site)
@@ -82,9 +88,11 @@ class Reconciler:
             config_maps=wish.config_maps,
             node_selector=wish.node_selector,
         )
+        live = snapshot.child("Deployment", meta["name"])
+        stranger, restores = await self.strangers.look(model, live, self._applier.replicas(model))
+        snapshot = replace(snapshot, stranger=stranger)
         decision = verdict.decide(body, wish, snapshot, self._site)
         hold: status.Hold = decision.hold
-        model = (meta["namespace"], meta["name"])
         nothing_removed = False
         restored: tuple[Note, ...] = ()
         try:
@@ -97,6 +105,8 @@ class Reconciler:
             # Nothing may be removed: a finished inspection's result lives only in the status about to be written.
             nothing_removed = set(snapshot.children) <= set(after)
             snapshot = replace(snapshot, children=after)
+            if wish.resolved is not None:
+                self.follow(model, objective.subject(wish.resolved, snapshot))
         except (Refused, NotYet) as error:
             hold = error
         plan = decision.plan
@@ -108,7 +118,7 @@ class Reconciler:
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
         await self._report(body, snapshot.previous_status, seen.status)
-        for note in (*restored, *plan.notes):
+        for note in (*restored, *plan.notes, *([restores] if restores else ())):
             said = {"reason": note.reason, "action": "Reconcile", "note": note.message}
             if await self._events.send(body, warning=False, **said):
                 self.noted(note)
@@ -144,6 +154,8 @@ class Reconciler:
         model = (meta["namespace"], meta["name"])
         self._unsaid.pop(model, None)
         self.want_trials(model, meta["uid"], ())
+        self.follow(model, None)
+        self.strangers.forget(model)
         self._applier.forget(model)
         self.observer.children.forget(model)
         self.observer.forget(model)

@@ -1,6 +1,6 @@
 """How many replicas are wanted now, and what a wake takes: from what is seen to what autoscaling asks. Pure."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +10,24 @@ from smallmodel_operator.core.facts import Snapshot
 
 
 def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.Count:
-    """How many replicas are wanted now: the user's number, or none while the model sleeps."""
+    """How many replicas are wanted now: the user's number, the objective's, or none while the model sleeps."""
     live = snapshot.child("Deployment", name)
     current = None if live is None else int(live.get("spec", {}).get("replicas", 1))
     available = 0 if live is None else int(live.get("status", {}).get("availableReplicas", 0))
-    return sleep.decide(request, current, available, snapshot.traffic, up_seconds(snapshot))
+    if request.replicas and snapshot.stranger is not None:
+        left = snapshot.stranger
+        return sleep.Count(left.replicas, f"left to {left.by}, which sets replicas of the Deployment again and again")
+    if request.limits is None or not request.replicas:
+        return sleep.decide(request, current, available, snapshot.traffic, up_seconds(snapshot))
+    least, most = request.limits
+    said = snapshot.scaled
+    # Without a word of the controller, as after a restart of the operator, what runs is kept.
+    number = min(max(said.replicas if said else current or least, least), most)
+    asked = replace(request, replicas=number)
+    found = sleep.decide(asked, current, available, snapshot.traffic, up_seconds(snapshot))
+    if found.asleep or found.waking:
+        return found
+    return replace(found, why=said.why if said else f"{number} kept: nothing is known of its requests yet")
 
 
 def up_seconds(snapshot: Snapshot) -> float:

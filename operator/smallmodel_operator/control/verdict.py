@@ -134,7 +134,11 @@ def wanted(body: Object) -> tuple[sleep.SleepRequest, Reason | None]:
     suspended = bool(spec.get("suspend"))
     count = 0 if suspended else int(spec.get("replicas", 1))
     idle = float(scaling.get("idleSeconds") or DEFAULT_IDLE_SECONDS)
-    request = sleep.SleepRequest(count, scaling.get("minReplicas") == 0, idle)
+    limits = None
+    if scaling.get("mode") == "Objective":
+        least = max(1, int(scaling.get("minReplicas") or 1))
+        limits = (least, max(least, int(scaling.get("maxReplicas") or least)))
+    request = sleep.SleepRequest(count, scaling.get("minReplicas") == 0, idle, limits)
     if count:
         return request, None
     return request, Reason.SUSPENDED if suspended else Reason.SCALED_TO_ZERO

@@ -8,6 +8,7 @@ from typing import Any, Final
 from smallmodel_operator.api.names import LABEL_ROLE
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.keys import Masters
+from smallmodel_operator.core.scaling import Scaled, Stranger
 from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.core.trial import Result
 
@@ -193,6 +194,10 @@ class Snapshot:
     """How far the download of the weights is, as its pod says."""
     trials: Mapping[str, Result] = field(default_factory=dict)
     """What trials of the model's pods came to, by key."""
+    scaled: Scaled | None = None
+    """What the controller of the model's objective last said; None: nothing yet, or it has no objective."""
+    stranger: Stranger | None = None
+    """Who else goes on writing the replicas of its Deployment."""
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

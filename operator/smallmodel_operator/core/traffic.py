@@ -31,6 +31,34 @@ def typical(starts: Iterable[ColdStart]) -> ColdStart | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What a gateway counted of a model with an objective; only grows until `epoch` changes. Times in seconds.
+
+    Args:
+        epoch: when counting began, a word.
+        bound: a first token within it is good.
+        ended: requests that are over, however they ended; what the gateway itself refused is none.
+        counted: of those, what the objective is judged by; `good` of them in time.
+        whole: answers that were complete and whose engine said how many tokens they took.
+        prompt_tokens: the engine read for those; `prompts` counts their lengths in bins.
+        generated_tokens: of those.
+        decode_seconds: between first and last token of streams, for `decode_tokens`.
+    """
+
+    epoch: str
+    bound: float
+    ended: int = 0
+    counted: int = 0
+    good: int = 0
+    whole: int = 0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    decode_seconds: float = 0.0
+    decode_tokens: int = 0
+    prompts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayReport:
     """One gateway's word on one model. `routes`: it has the model in its configuration. Times in seconds."""
 
@@ -42,6 +70,8 @@ class GatewayReport:
     idle: float = 0.0
     cold_starts: tuple[ColdStart, ...] = ()
     """The last ones it saw."""
+    counts: Counts | None = None
+    """None: the model has no objective, as far as the gateway knows."""
 
     @property
     def fresh(self) -> bool:

@@ -45,12 +45,14 @@ Part = Callable[["Agent"], Coroutine[Any, Any, None]]
 
 
 class Agent:
-    """One agent. `held` is set by the activator."""
+    """One agent. `held` is set by the activator, `counts` by who reads the access log."""
 
     def __init__(self, settings: GatewaySettings, client: Client, renderer: Renderer) -> None:
         self.settings = settings
         self.client = client
         self.held: Callable[[], Mapping[str, signals.Held]] = dict
+        self.counts: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
+        """What came of the requests of models with an objective, as `GET /signals` says it."""
         self.troubles: list[Callable[[], str]] = []
         """What other parts of the process have to say at /readyz; empty texts are left out."""
         self.refusing: Callable[[], bool] = lambda: False
@@ -247,6 +249,7 @@ class Agent:
             self.held(),
             endpoints,
             time.monotonic(),
+            self.counts(),
         )
 
     async def readiness(self) -> http.Readiness:

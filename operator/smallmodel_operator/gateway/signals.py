@@ -60,9 +60,10 @@ def report(
     held: Mapping[str, Held],
     endpoints: Mapping[str, int],
     now: float,
+    counts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The answer of `GET /signals`; times in seconds."""
-    models = {}
+    """The answer of `GET /signals`; times in seconds. `counts`: of models with an objective."""
+    models: dict[str, dict[str, Any]] = {}
     for target, activity in sorted(activities.items()):
         own = held.get(target, Held())
         models[target] = {
@@ -74,4 +75,6 @@ def report(
             "wakes": own.wakes,
             "coldStarts": [{k: round(s, 3) for k, s in asdict(start).items()} for start in own.cold_starts[-10:]],
         }
+        if counts and target in counts:
+            models[target]["objective"] = counts[target]
     return {"gateway": gateway, "at": at, "synced": synced, "models": models}

@@ -61,6 +61,8 @@ class Model:
     max_queued: int = DEFAULT_MAX_QUEUED
     lora: bool = False
     """It has adapters, or may still have some: every request has to say which, or that it wants none."""
+    first_token: float = 0.0
+    """Seconds within which a first token is good, where replicas follow an objective; 0: they do not."""
     adapters: tuple[tuple[str, int], ...] = ()
     """Names and numbers of those every pod has, sorted."""
 
@@ -73,7 +75,8 @@ class Model:
     def configured(self) -> "Model":
         """Only what a configuration file tells of it: where this is the same no file is different."""
         stalled = "Stalled" if self.stalled else ""
-        return replace(self, stalled=stalled, may_sleep=False, replicas=1, cold_start=0.0, max_queued=0, generation=0)
+        plain: dict[str, Any] = {"may_sleep": False, "replicas": 1, "cold_start": 0.0, "max_queued": 0}
+        return replace(self, stalled=stalled, generation=0, first_token=0.0, **plain)
 
     @classmethod
     def of(cls, body: Object) -> "Model":
@@ -102,9 +105,16 @@ class Model:
             cold_start=(status.get("scaling") or {}).get("coldStart", {}).get("totalMilliseconds", 0) / 1000,
             max_wait=float(cold.get("maxWaitSeconds", DEFAULT_MAX_WAIT_SECONDS)),
             max_queued=int(cold.get("maxQueuedRequests", DEFAULT_MAX_QUEUED)),
+            first_token=_first_token(scaling),
             lora=bool(spec.get("adapters") or status.get("adapters")),
             adapters=_adapters(spec, status),
         )
+
+
+def _first_token(scaling: Object) -> float:
+    latency = (scaling.get("objectives") or {}).get("latency") or {}
+    asked = scaling.get("mode") == "Objective"
+    return float(latency.get("timeToFirstTokenMilliseconds") or 0) / 1000 if asked else 0.0
 
 
 def _adapters(spec: Object, status: Object) -> tuple[tuple[str, int], ...]:

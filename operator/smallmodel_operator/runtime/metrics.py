@@ -1,8 +1,11 @@
 """Metrics of the control plane. They live here so that logic never counts."""
 
+import math
+
 from prometheus_client import Counter, Gauge, Histogram, Info
 
 from smallmodel_operator.core.plan import Note
+from smallmodel_operator.core.scaling import Scaled
 
 RECONCILE_SECONDS = Histogram(
     "smallmodel_operator_reconcile_duration_seconds", "Duration of one pass over one SmallModel.",
@@ -35,6 +38,19 @@ BOUNDARY_NODES = Gauge("smallmodel_operator_boundary_probed_nodes", "Nodes the c
 EVICTED = Counter(
     "smallmodel_operator_weights_evicted_bytes", "Bytes of unused weights that made room in claims for downloads."
 )
+SCALING_DESIRED = Gauge(
+    "smallmodel_operator_scaling_desired_replicas", "Replicas an objective asks for now.", ["namespace", "model"]
+)
+SCALING_ATTAINED = Gauge(
+    "smallmodel_operator_scaling_attained_ratio",
+    "Share of first tokens within their objective over a day, as counted since this process leads; NaN: none yet.",
+    ["namespace", "model"],
+)
+SCALING_KNOWN = Gauge(
+    "smallmodel_operator_scaling_signals_known",
+    "1 while every gateway says what comes for a model with an objective, else 0: then what runs is kept.",
+    ["namespace", "model"],
+)
 BUILD = Info("smallmodel_operator_build", "Version of the operator and of the cluster it talks to.")
 
 
@@ -51,6 +67,18 @@ def reconciled(result: str, seconds: float) -> None:
     """Count one pass."""
     RECONCILES.labels(result).inc()
     RECONCILE_SECONDS.observe(seconds)
+
+
+def scaled(model: tuple[str, str], said: Scaled | None, attained: float | None) -> None:
+    """Show what a model's objective asks for; None: it asks for nothing any more."""
+    of = dict(zip(("namespace", "model"), model, strict=True))
+    if said is None:
+        for gauge in (SCALING_DESIRED, SCALING_ATTAINED, SCALING_KNOWN):
+            gauge.remove_by_labels(of)
+        return
+    SCALING_DESIRED.labels(**of).set(said.replicas)
+    SCALING_ATTAINED.labels(**of).set(math.nan if attained is None else attained / 100)
+    SCALING_KNOWN.labels(**of).set(said.known)
 
 
 def noted(note: Note) -> None:

@@ -33,6 +33,7 @@ from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.cluster.trials import Trials
 from smallmodel_operator.control.loop import Loop
 from smallmodel_operator.control.reconcile import Reconciler
+from smallmodel_operator.control.scaler import Scaler
 from smallmodel_operator.core.facts import Capabilities
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.handlers import register
@@ -166,6 +167,8 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     loop = Loop(reconciler, metrics.reconciled)
     trials = Trials(lambda: start.masters, loop.pokes.poke)
     observer.trials, reconciler.want_trials = trials.known, trials.want
+    scaler = Scaler(signals.traffic, loop.pokes.poke)
+    observer.scaled, reconciler.follow, scaler.observe = scaler.said, scaler.follow, metrics.scaled
     poke = _poker(observer, loop)
     signals.turned = lambda: poke(lambda _: True)
     watch = _boundary(settings, client, observer, events, poke)
@@ -173,6 +176,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     table, boundary = asyncio.create_task(keys.run()), asyncio.create_task(watch.run())
     ours = asyncio.create_task(secrets.watch(loop.pokes.poke))
     gateways = asyncio.create_task(signals.follow())
+    scaling = asyncio.create_task(scaler.run())
     gc.collect()
     gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
     try:
@@ -182,6 +186,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
         boundary.cancel()
         ours.cancel()
         gateways.cancel()
+        scaling.cancel()
         await asyncio.wait({boundary}, timeout=CANARY_END_SECONDS)
         await signals.close()
         await downloads.close()

@@ -13,9 +13,11 @@ from aiohttp import web
 from tests.fakes.apiserver import FakeApiServer
 from tests.fakes.clock import Clock, until
 
+from smallmodel_operator.autoscaling.prompts import BINS
 from smallmodel_operator.cluster import signals as module
 from smallmodel_operator.cluster.client import ApiError
 from smallmodel_operator.cluster.signals import ASK_SECONDS, GONE_SECONDS, Signals
+from smallmodel_operator.core.traffic import Counts
 
 MODEL = ("support", "bot")
 
@@ -278,4 +280,37 @@ async def test_an_api_server_that_is_away_turns_nothing(monkeypatch: pytest.Monk
         api.put(slice_of())
         await until(lambda: told)
         task.cancel()
+        await signals.close()
+
+
+OBJECTIVE = {
+    "epoch": "17.0", "firstTokenSeconds": 0.5, "ended": 9, "counted": 8, "good": 7, "whole": 6, "promptTokens": 240,
+    "generatedTokens": 180, "decodeSeconds": 1.5, "decodeTokens": 174, "prompts": {"9": 5, "11": 1},
+}  # fmt: skip
+
+
+async def test_what_a_gateway_counted_against_the_objective(gateway: tuple[Gateway, str], clock: Clock) -> None:
+    fake, url = gateway
+    base = {"inFlight": 1, "held": 0, "idleSeconds": 0}
+    fake.answer = {"models": {"support/bot": {**base, "objective": OBJECTIVE}, "crm/bot": base}}
+    async with FakeApiServer() as api:
+        signals = Signals(api.client(), "smallmodel-system", {"g-0": url}, clock)
+        counts = (await signals.traffic(MODEL)).reports[0].counts
+        assert counts is not None
+        assert counts == Counts("17.0", 0.5, 9, 8, 7, 6, 240, 180, 1.5, 174, counts.prompts)
+        assert (len(counts.prompts), sum(counts.prompts), counts.prompts[9]) == (BINS, 6, 5)
+        assert (await signals.traffic(("crm", "bot"))).reports[0].counts is None, "absent is not zero"
+        await signals.close()
+
+
+@pytest.mark.parametrize("wrong", [{"prompts": {"999": 1}}, {"ended": None}, {"prompts": []}, {"good": "x"}])
+async def test_counts_that_cannot_be_read_are_silence(
+    gateway: tuple[Gateway, str], clock: Clock, wrong: dict[str, Any]
+) -> None:
+    fake, url = gateway
+    base = {"inFlight": 1, "held": 0, "idleSeconds": 0}
+    fake.answer = {"models": {"support/bot": {**base, "objective": {**OBJECTIVE, **wrong}}}}
+    async with FakeApiServer() as api:
+        signals = Signals(api.client(), "smallmodel-system", {"g-0": url}, clock)
+        assert not (await signals.traffic(MODEL)).complete
         await signals.close()

@@ -432,3 +432,30 @@ async def test_a_full_claim_makes_room_and_says_once_what_went(world: World) -> 
     assert again["metadata"]["annotations"]["smallmodel.dev/attempt"] == "1"
     assert world.jobs("evict") == []
     assert world.condition("WeightsReady") == ("Unknown", "Downloading")
+
+
+async def test_a_second_scaler_is_set_back_once_and_then_left_alone_and_named(world: World) -> None:
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    await world.step()
+
+    def scaled(replicas: int) -> None:
+        live = world.api.get("Deployment", "bot")
+        assert live is not None
+        meta = {**live["metadata"], "generation": live["metadata"].get("generation", 1) + 1}
+        world.api.put({**live, "metadata": meta, "spec": {**live["spec"], "replicas": replicas}}, manager="hpa")
+
+    def replicas() -> int:
+        return int((world.api.get("Deployment", "bot") or {})["spec"]["replicas"])
+
+    scaled(3)
+    await world.step()
+    assert replicas() == 1
+    assert ("Normal", "ReplicasRestored") in world.events()
+    scaled(4)
+    await world.step()
+    assert replicas() == 4, "two writers would take turns"
+    assert world.condition("ScalingActive") == ("False", "ConflictingScaler")
+    await world.step()
+    assert replicas() == 4

@@ -62,6 +62,12 @@ def test_which_key_makes_the_hmacs_of_requests(audit: dict[str, Any], generation
     assert Model.of({**body(), "spec": {"audit": audit}}).request_key == generation
 
 
+@pytest.mark.parametrize(("mode", "seconds"), [("Objective", 0.8), ("Manual", 0.0)])
+def test_within_which_time_a_first_token_is_good(mode: str, seconds: float) -> None:
+    scaling = {"mode": mode, "objectives": {"latency": {"timeToFirstTokenMilliseconds": 800}}}
+    assert Model.of({**body(), "spec": {"scaling": scaling}}).first_token == seconds
+
+
 OTHER = {
     "namespace": "crm",
     "name": "other",
@@ -85,6 +91,7 @@ OTHER = {
     "cold_start": 1.5,
     "max_wait": 7.0,
     "max_queued": 9,
+    "first_token": 0.5,
 }
 """For each field of a Model another value than PLAIN has."""
 PLAIN = Model("support", "bot", "u", Access(frozenset({"ns:support"})), engine_image="registry/engine@sha256:1")

@@ -180,11 +180,32 @@ class ColdStart(ApiModel):
     )
 
 
+class LatencyObjective(ApiModel):
+    """How many answers begin how soon."""
+
+    percentile: int = Field(default=95, ge=50, le=99, description="Percent of streamed answers that must be in time.")
+    time_to_first_token_milliseconds: int = Field(
+        ge=1,
+        le=600_000,
+        description="From the last byte of the request at the gateway to the first of the answer, hold included.",
+    )
+
+
+class Objectives(ApiModel):
+    """What must hold, for as few replicas as that takes."""
+
+    latency: LatencyObjective = Field(description="How many answers begin how soon.")
+
+
 class Scaling(ApiModel):
     """Who decides how many replicas there are."""
 
-    mode: Literal["Manual"] = Field(
-        default="Manual", description="`Manual`: `spec.replicas`, also through `kubectl scale`."
+    mode: Literal["Manual", "Objective"] = Field(
+        default="Manual",
+        description=(
+            "`Manual`: `spec.replicas`, also through `kubectl scale`. `Objective`: the operator, as few as hold "
+            "`objectives`."
+        ),
     )
     min_replicas: int | None = Field(
         default=None,
@@ -192,8 +213,15 @@ class Scaling(ApiModel):
         le=100,
         description=(
             "0 lets the model sleep after `idleSeconds` without a request; the next request wakes it and is held "
-            "meanwhile. In mode Manual nothing else is allowed: awake, the count is `spec.replicas`."
+            "meanwhile. In mode Manual nothing else is allowed: awake, the count is `spec.replicas`. In mode Objective "
+            "the fewest replicas while awake, 1 when unset."
         ),
+    )
+    max_replicas: int | None = Field(
+        default=None, ge=1, le=100, description="Mode Objective: the most replicas. Not allowed in mode Manual."
+    )
+    objectives: Objectives | None = Field(
+        default=None, description="Mode Objective: what must hold. Not allowed in mode Manual."
     )
     idle_seconds: int | None = Field(
         default=None, ge=1, le=86400, description="Seconds without a request until sleep; 300 when unset."

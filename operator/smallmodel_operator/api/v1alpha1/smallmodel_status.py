@@ -115,11 +115,25 @@ class ColdStartStatus(ApiModel):
     load_milliseconds: int = Field(ge=0, description="Then until the engine has loaded the weights.")
 
 
+class ScalingDecision(ApiModel):
+    """One change of the number of replicas."""
+
+    at: str = Field(max_length=32, description="When.")
+    replicas: int = Field(ge=0, description="Replicas wanted from then on.")
+    why: str = Field(default="", max_length=512, description="Why, with the numbers of that moment.")
+
+
 class ScalingStatus(ApiModel):
     """How many replicas are wanted now."""
 
     desired: int = Field(default=0, ge=0, description="Replicas wanted now.")
     why: str = Field(default="", max_length=512, description="Why, in one sentence.")
+    decisions: list[ScalingDecision] = Field(
+        default_factory=list,
+        max_length=5,
+        json_schema_extra=ATOMIC,
+        description="Mode Objective: the last changes, newest last.",
+    )
     cold_start: ColdStartStatus | None = Field(default=None, description="How long a wake takes, and where it goes.")
 
 

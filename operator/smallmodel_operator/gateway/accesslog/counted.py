@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from smallmodel_operator.gateway.accesslog.line import parse
 from smallmodel_operator.gateway.accesslog.metrics import GARBAGE, LINES, RequestMetrics
+from smallmodel_operator.gateway.accesslog.objectives import Objectives
 from smallmodel_operator.gateway.accesslog.observe import observe
 from smallmodel_operator.gateway.accesslog.position import Position
 from smallmodel_operator.gateway.accesslog.read import POLL_SECONDS, LogReader
@@ -41,6 +42,7 @@ class Counted:
     ) -> None:
         """`clock`: in seconds, only grows."""
         self.metrics = metrics
+        self.objectives = Objectives()
         self._reader = LogReader(folder / LOG, folder / position, lambda line: self._add(parse(line)), on_garbage=_torn)
         self._clock = clock
         self._lock = threading.Lock()
@@ -136,7 +138,9 @@ class Counted:
         return mine.offset - at.offset
 
     def _add(self, line: Any) -> None:
-        self.metrics.record(observe(line))
+        seen = observe(line)
+        self.metrics.record(seen)
+        self.objectives.record(seen)
         LINES.inc()
 
 

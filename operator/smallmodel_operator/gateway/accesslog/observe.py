@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from smallmodel_operator.audit.ending import Ending as Ending
 from smallmodel_operator.audit.ending import ending, split
@@ -38,6 +38,8 @@ class Observation:
     end_to_end: float | None = None
     waited: float | None = None
     input_tokens: int | None = None
+    computed_tokens: int | None = None
+    """Of those in the prompt, what the engine had to read: the rest it still knew. All where it does not say."""
     output_tokens: int | None = None
     generates: bool = False
     """It asked for text, so tokens are expected."""
@@ -67,7 +69,8 @@ def observe(value: Any) -> Observation:
         inter_token=_inter_token(first, last, output) if streamed and whole else None,
         end_to_end=last * MICRO if whole and last is not None else None,
         waited=_waited(value) if ended is Ending.LEFT else None,
-        input_tokens=_input(value),
+        input_tokens=(read := _input(value)),
+        computed_tokens=_known(value.slm_engine_input_tokens, UNSET if read is None else read),
         output_tokens=output,
         generates=value.gen_ai_operation_name in ("chat", "text_completion"),
         reset=bool(flags & RESETS),

@@ -9,6 +9,8 @@ from smallmodel_operator.gateway.accesslog.rotate import Rotator
 from smallmodel_operator.gateway.agent import Agent
 
 TIDY_SECONDS: Final = 10.0
+FOLLOW_SECONDS: Final = 1.0
+"""How soon a model's new objective is counted against."""
 
 
 async def read_log(agent: Agent, counted: Counted) -> None:
@@ -25,6 +27,14 @@ async def read_log(agent: Agent, counted: Counted) -> None:
                 PROBLEM.labels(name).set(bool(doer.problem))
             await asyncio.sleep(TIDY_SECONDS)
 
+    async def follow() -> None:
+        while True:
+            if agent.synced():
+                bounds = {m.target: m.first_token for m in agent.world.models.objects.values() if m.first_token}
+                counted.objectives.follow(bounds)
+            await asyncio.sleep(FOLLOW_SECONDS)
+
+    agent.counts = lambda: counted.objectives.said(agent.writer.targets)
     async with asyncio.TaskGroup() as group:
-        for work in (counted.run(), rotator.run(), tidy()):
+        for work in (counted.run(), rotator.run(), tidy(), follow()):
             group.create_task(work)

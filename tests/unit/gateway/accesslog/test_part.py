@@ -48,7 +48,9 @@ def agent_of(folder: Path, **fields: Any) -> SimpleNamespace:
         "settings": SimpleNamespace(gateway_data_dir=folder),
         "admin": SimpleNamespace(reopen_logs=lambda: asyncio.sleep(0)),
         "writer": SimpleNamespace(targets=()),
+        "world": SimpleNamespace(models=SimpleNamespace(objects={})),
         "synced": lambda: True,
+        "counts": dict,
     }
     return SimpleNamespace(**{**base, **fields})
 
@@ -105,3 +107,23 @@ async def test_trouble_is_told_while_it_lasts(tmp_path: Path, monkeypatch: Any) 
         deaf = False
         await until(lambda: not troubled("rotate"), 5)
         assert not troubled("read")
+
+
+async def test_requests_of_a_model_with_an_objective_are_told(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(part, "FOLLOW_SECONDS", 0.01)
+    model = SimpleNamespace(target="part/aim", first_token=0.5)
+    agent = agent_of(
+        tmp_path,
+        writer=SimpleNamespace(targets=("part/aim",)),
+        world=SimpleNamespace(models=SimpleNamespace(objects={"a": model})),
+    )
+    stream = {"http.response.content_type": "text/event-stream", "call": "key:part/aim||chat|part/aim"}
+    async with reading(agent):
+        await until(lambda: "part/aim" in agent.counts(), 5)
+        (tmp_path / "access.log").write_bytes(
+            b"".join(json.dumps({**LINE, **stream, "slm.ttft_us": us}).encode() + b"\n" for us in (200_000, 700_000))
+        )
+        await until(lambda: agent.counts()["part/aim"]["counted"] == 2, 5)
+        assert agent.counts()["part/aim"]["good"] == 1
+        model.first_token = 0.0
+        await until(lambda: agent.counts() == {}, 5)

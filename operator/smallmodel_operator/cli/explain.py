@@ -1,0 +1,66 @@
+"""`slm explain`: why a model has as many replicas as it has, from its status."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+
+from smallmodel_operator.cli.console import stderr
+from smallmodel_operator.cluster.access import NoCluster
+from smallmodel_operator.cluster.client import ApiError, Client
+
+CONDITIONS: Final = ("LatencyObjectiveMet", "ScalingActive")
+
+
+async def explain(name: str, namespace: str) -> int:
+    """Print the objective, how it stands and the last changes, oldest first; 1 when the model cannot be read."""
+    try:
+        client = await Client.connect()
+    except NoCluster as error:
+        return _failed(str(error))
+    try:
+        model = await client.get("SmallModel", name, namespace)
+    except ApiError as error:
+        return _failed(error.message)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return _failed(f"the API server does not answer: {str(error) or 'time is up'}")
+    finally:
+        await client.close()
+    if model is None:
+        return _failed(f"SmallModel {name!r} does not exist in namespace {namespace!r}")
+    print("\n".join(lines(model)))
+    return 0
+
+
+def lines(model: Mapping[str, Any]) -> list[str]:
+    """What is printed of a SmallModel."""
+    status, spec = model.get("status") or {}, model.get("spec") or {}
+    scaling = status.get("scaling") or {}
+    if not scaling:
+        return ["Nothing was decided yet: `slm status` says what it waits for."]
+    said = [_asked(spec), f"{scaling.get('desired', 0)} wanted, {status.get('readyReplicas', 0)} answer"]
+    known = {c["type"]: c for c in status.get("conditions") or ()}
+    there = [known[kind] for kind in CONDITIONS if kind in known]
+    said += [f"{c['type']} {c['status']} ({c['reason']}): {c['message']}" for c in there]
+    decisions = scaling.get("decisions") or []
+    said += [f"{d.get('at', '')} {d.get('replicas', 0)}: {d.get('why', '')}" for d in decisions]
+    if not decisions or decisions[-1].get("why") != scaling.get("why"):
+        said.append(f"now {scaling.get('desired', 0)}: {scaling.get('why', '')}")
+    return said
+
+
+def _asked(spec: Mapping[str, Any]) -> str:
+    scaling = spec.get("scaling") or {}
+    latency = (scaling.get("objectives") or {}).get("latency")
+    if scaling.get("mode") != "Objective" or not latency:
+        return f"mode Manual: `spec.replicas` is {spec.get('replicas', 1)}"
+    return (
+        f"mode Objective: {latency.get('percentile', 95)} % of first tokens within "
+        f"{latency['timeToFirstTokenMilliseconds']} ms, with {max(1, scaling.get('minReplicas') or 1)} to "
+        f"{scaling['maxReplicas']} replicas"
+    )
+
+
+def _failed(message: str) -> int:
+    stderr().print(message, style="red", markup=False)
+    return 1

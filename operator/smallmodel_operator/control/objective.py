@@ -1,0 +1,216 @@
+"""A model's objective: what its controller is asked, and how the objective stands. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.autoscaling import measured, objective
+from smallmodel_operator.autoscaling import tally as tallies
+from smallmodel_operator.autoscaling.observation import Counters, Observation
+from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.calibration import decide as calibration
+from smallmodel_operator.core.facts import Snapshot
+from smallmodel_operator.core.plan import Note, Part
+from smallmodel_operator.core.scaling import Objective, Scaled
+from smallmodel_operator.core.traffic import Traffic
+from smallmodel_operator.resolve import Resolved
+
+SAY_SECONDS: Final = 60.0
+"""What does not change replicas is said this seldom: a status that followed the traffic would never rest."""
+FEW: Final = 20
+"""Answers that say nothing of a percentile yet."""
+LEAST_STUCK, STUCK_STARTS = 120.0, 10.0
+"""A replica that has not come by then will not come soon (no node has room): it is not waited for."""
+DECISIONS: Final = 5
+"""So many of the last are kept in the status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model as its last pass saw it. `replicas` are those its Deployment asks for, `ready` those that answer."""
+
+    uid: str
+    objective: Objective
+    profile: EngineProfile
+    first_token: float
+    """Seconds to the first token of a short prompt, as measured; 0 while it is not."""
+    slots: int
+    replicas: int
+    ready: int
+    start_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is kept of a model between ticks."""
+
+    state: objective.State = field(default_factory=objective.State)
+    tally: tallies.Tally = field(default_factory=tallies.Tally)
+    said: Scaled | None = None
+    said_at: float = 0.0
+    counts: tuple[int, int] = (0, 0)
+    """Replicas asked for and ready, and since when it is these."""
+    since: float = 0.0
+    direction: int = 0
+
+
+def subject(resolved: Resolved, snapshot: Snapshot) -> Subject | None:
+    """What its controller has to know of a model; None: it follows no objective, or there is nothing to scale now."""
+    live = snapshot.child("Deployment", resolved.name)
+    if resolved.objective is None or resolved.off or live is None:
+        return None
+    replicas = int(live.get("spec", {}).get("replicas", 1))
+    if not replicas:
+        return None
+    known = snapshot.previous_status
+    capacity = known.get("capacity") or {}
+    wake = ((known.get("scaling") or {}).get("coldStart") or {}).get("totalMilliseconds", 0) / 1000
+    start = wake or float(capacity.get("coldStartSeconds") or calibration.cold_start(snapshot))
+    return Subject(
+        uid=resolved.uid,
+        objective=resolved.objective,
+        profile=measured.profile(capacity, resolved.parallel_slots, start),
+        first_token=float(capacity.get("timeToFirstTokenMilliseconds") or 0) / 1000,
+        slots=resolved.parallel_slots,
+        replicas=replicas,
+        ready=min(replicas, int(live.get("status", {}).get("availableReplicas") or 0)),
+        start_seconds=start or None,
+    )
+
+
+def look(of: Subject, traffic: Traffic, counters: Counters | None, now: float, stuck: bool) -> Observation:
+    """What the controller is told. Held requests are in flight; those beyond the slots wait."""
+    spoken = [r for r in (*traffic.reports, *traffic.leaving) if r.fresh]
+    held = sum(r.held for r in spoken)
+    passing = sum(r.in_flight for r in spoken)
+    return Observation(
+        at=now,
+        ready=of.ready,
+        starting=0 if stuck else of.replicas - of.ready,
+        counters=counters,
+        in_flight=passing + held,
+        waiting=held + max(0, passing - of.ready * of.slots),
+        start_seconds=of.start_seconds,
+    )
+
+
+def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
+    """One look at a model; `said` is what is to be had now."""
+    counts = (of.replicas, of.ready)
+    if counts != held.counts:
+        held = replace(held, counts=counts, since=now)
+    sums, counters = tallies.add(held.tally, traffic, of.objective.seconds)
+    late = now - held.since > max(LEAST_STUCK, STUCK_STARTS * of.profile.start_seconds)
+    seen = look(of, traffic, counters, now, stuck=late and of.ready < of.replicas and counters is not None)
+    state, decided = objective.decide(held.state, seen, of.objective, of.profile)
+    said = _scaled(of, state, decided)
+    held = replace(held, state=state, tally=sums)
+    old = held.said
+    if old is not None and said.replicas == old.replicas:
+        moved = (said.known, said.exhausted, said.met) != (old.known, old.exhausted, old.met)
+        heard = said.known and not old.known
+        due = heard or (moved and now - held.said_at >= SAY_SECONDS)
+        return replace(held, said=said, said_at=now) if due else held
+    change = said.replicas - of.replicas
+    direction = (change > 0) - (change < 0)
+    if direction and direction != held.direction:
+        said = replace(said, turn=said.why)
+    return replace(held, said=said, said_at=now, direction=direction or held.direction)
+
+
+def _scaled(of: Subject, state: objective.State, decided: objective.Decision) -> Scaled:
+    budget, asked = state.budget, of.objective
+    attained = budget.attainment_percent
+    met = None if attained is None or budget.answered < FEW else attained >= asked.percentile
+    return Scaled(
+        replicas=decided.replicas,
+        why=decided.why[:512],
+        known=decided.known,
+        exhausted=decided.exhausted,
+        met=met,
+        attained=attained,
+        nearest=measured.floor(of.profile, state.belief, asked.percentile, of.first_token),
+    )
+
+
+# -- how it stands ---------------------------------------------------------------------------------------------
+
+
+def part(resolved: Resolved, asleep: bool, snapshot: Snapshot) -> Part:
+    """Conditions, the last decisions, and an event where the direction changed."""
+    if resolved.off:
+        return Part()
+    if (other := snapshot.stranger) is not None:
+        return Part(
+            reports=(
+                Report(
+                    Condition.SCALING_ACTIVE,
+                    False,
+                    Reason.CONFLICTING_SCALER,
+                    f"{other.by} sets replicas of Deployment {resolved.name} again and again, so they are left to it. "
+                    f"Remove what does (`kubectl -n {resolved.namespace} get hpa,scaledobjects`): they are decided by "
+                    "`spec.scaling`, and within 10 minutes they are again.",
+                ),
+            )
+        )
+    if resolved.objective is None:
+        return Part()
+    said = snapshot.scaled
+    notes = (Note(reason="Scaled", message=f"Replicas: {said.turn}."),) if said and said.turn else ()
+    reports = (_active(said, asleep), _met(resolved.objective, said, snapshot.previous_status.get("capacity") or {}))
+    return Part(reports=reports, notes=notes)
+
+
+def decisions(desired: int, why: str, snapshot: Snapshot) -> list[Mapping[str, Any]]:
+    """The last changes, newest last; one is added when `desired` is another number than before."""
+    before = snapshot.previous_status.get("scaling") or {}
+    kept = list(before.get("decisions") or [])
+    if before and before.get("desired", 0) == desired:
+        return kept
+    at = snapshot.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return [*kept, {"at": at, "replicas": desired, "why": why}][-DECISIONS:]
+
+
+def _active(said: Scaled | None, asleep: bool) -> Report:
+    kind = Condition.SCALING_ACTIVE
+    if asleep:
+        return Report(kind, True, Reason.ASLEEP, "Asleep: the next request wakes the model.")
+    if said is None:
+        return Report(kind, None, Reason.SIGNALS_PENDING, "The gateways have not been asked yet; what runs is kept.")
+    if not said.known:
+        return Report(
+            kind,
+            False,
+            Reason.SIGNALS_MISSING,
+            "Not every gateway says what comes and what came of it, so what runs is kept. `kubectl get pods -A -l "
+            "app.kubernetes.io/component=gateway` shows them.",
+        )
+    if said.exhausted:
+        return Report(
+            kind,
+            True,
+            Reason.REPLICAS_EXHAUSTED,
+            "More replicas are needed than `spec.scaling.maxReplicas` allows; `status.scaling.why` has the numbers.",
+        )
+    return Report(kind, True, Reason.FOLLOWING, "Replicas follow the objective.")
+
+
+def _met(asked: Objective, said: Scaled | None, capacity: Mapping[str, Any]) -> Report:
+    kind = Condition.LATENCY_OBJECTIVE_MET
+    wish = f"{asked.percentile:g} % of first tokens within {1000 * asked.seconds:.0f} ms"
+    nearest = said.nearest if said else float(capacity.get("timeToFirstTokenMilliseconds") or 0) / 1000
+    if nearest > asked.seconds:
+        return Report(
+            kind,
+            False,
+            Reason.OBJECTIVE_INFEASIBLE,
+            f"{wish} cannot be had with any number of replicas: a replica for each request alone takes "
+            f"{1000 * nearest:.0f} ms. Set `timeToFirstTokenMilliseconds` to more than that, or serve a smaller type, "
+            "shorter prompts, or a faster profile.",
+        )
+    if said is None or said.met is None or said.attained is None:
+        return Report(kind, None, Reason.FEW_ANSWERS, f"Fewer than {FEW} first tokens were counted for {wish}.")
+    if said.met:
+        return Report(kind, True, Reason.OBJECTIVE_MET, f"{wish} are had; `status.scaling.why` has the numbers.")
+    return Report(kind, False, Reason.OBJECTIVE_MISSED, f"{said.attained:.1f} % were; asked for are {wish}.")

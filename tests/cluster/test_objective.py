@@ -1,0 +1,110 @@
+"""Replicas follow an objective on the real node: up under load, down after it, and no request is lost."""
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+from tests.cluster.conftest import Bed, model
+
+SCALING = {
+    "mode": "Objective",
+    "maxReplicas": 2,
+    "objectives": {"latency": {"percentile": 90, "timeToFirstTokenMilliseconds": 150}},
+}
+LONG_TOKENS = 900
+"""A second or more of the example's weights, within their context: whoever finds the one slot taken is late."""
+SELDOM_SECONDS = 30.0
+DOWN_SECONDS = 600
+"""A need is remembered for two minutes after the load has left every window of five."""
+
+
+@dataclass(slots=True)
+class Streams:
+    """Two callers that stream long answers one after the other while `busy`, then one that seldom asks."""
+
+    url: str
+    headers: dict[str, str]
+    answered: int = 0
+    failures: list[str] = field(default_factory=list)
+    busy: bool = True
+    _end: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Streams":
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        assert self._thread is not None
+        self._thread.join(60)
+
+    async def _run(self) -> None:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+            await asyncio.gather(self._client(session, seldom=False), self._client(session, seldom=True))
+
+    async def _client(self, session: aiohttp.ClientSession, *, seldom: bool) -> None:
+        while not self._end.is_set():
+            if self.busy or seldom:
+                await self._ask(session, LONG_TOKENS if self.busy else 4)
+            await asyncio.sleep(0.02 if self.busy else SELDOM_SECONDS if seldom else 1.0)
+
+    async def _ask(self, session: aiohttp.ClientSession, tokens: int) -> None:
+        body = {"model": "bot", "prompt": "Once", "max_tokens": tokens, "stream": True, "ignore_eos": True}
+        try:
+            async with session.post(self.url, json=body, headers=self.headers) as answer:
+                text = await answer.read()
+                if answer.status == 200 and text.rstrip().endswith(b"data: [DONE]"):
+                    self.answered += 1
+                else:
+                    self.failures.append(f"{answer.status} {text[-200:]!r}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.failures.append(repr(error))
+
+
+def _status(bed: Bed, namespace: str) -> dict[str, Any]:
+    return dict(bed.get("smallmodel", "bot", namespace).get("status", {}))
+
+
+def _wanted(bed: Bed, namespace: str, replicas: int) -> str:
+    """The sentence, once so many are wanted and answer."""
+    status = _status(bed, namespace)
+    there = status.get("scaling", {}).get("desired") == replicas and status.get("readyReplicas") == replicas
+    return str(status["scaling"]["why"]) if there else ""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_up_under_load_and_down_after_it(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
+    bed.apply(model("bot", namespace, weights["first"], scaling=SCALING, engine={"parallelSlots": 1}))
+    bed.ready("bot", namespace)
+    bed.until(lambda: _status(bed, namespace).get("capacity", {}).get("version"), 60, "a measured replica")
+    host = f"bot.{namespace}.svc.cluster.local"
+    headers = {"Host": host, "Authorization": f"Bearer {bed.key('bot', namespace)}"}
+    began = time.monotonic()
+    with Streams(f"http://{bed.gateway()}/v1/completions", headers) as load:
+        why = bed.until(lambda: _wanted(bed, namespace, 2), 120, "two replicas")
+        up = time.monotonic() - began
+        time.sleep(10)
+        load.busy, busy, began = False, load.answered, time.monotonic()
+        bed.until(lambda: _wanted(bed, namespace, 1), DOWN_SECONDS, "one replica")
+        down = time.monotonic() - began
+        time.sleep(SELDOM_SECONDS + 2)
+    assert not load.failures, load.failures[:5]
+    assert busy > 10
+    assert load.answered > busy + 3
+    assert "2 instead of 1" in why
+    for words in ("requests/s planned for", "% in time for 90 % within 0.15 s"):
+        assert words in why
+    scaling = _status(bed, namespace)["scaling"]
+    assert [d["replicas"] for d in scaling["decisions"]][-2:] == [2, 1]
+    events = [e for e in bed.items("events", namespace) if e["reason"] == "Scaled"]
+    assert len(events) == 2
+    assert bed.condition("bot", namespace, "ScalingActive")["reason"] == "FollowingObjective"
+    print(f"\nup after {up:.0f} s: {why}\ndown after {down:.0f} s: {scaling['why']}")
+    print({k: bed.condition("bot", namespace, k).get("message") for k in ("LatencyObjectiveMet", "ScalingActive")})

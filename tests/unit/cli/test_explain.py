@@ -1,0 +1,50 @@
+"""`slm explain`: the chain of the last decisions, from the status alone."""
+
+import pytest
+from tests.fakes import objects
+from tests.fakes.apiserver import FakeApiServer
+
+from smallmodel_operator.cli.explain import explain, lines
+
+SCALING = {
+    "mode": "Objective", "maxReplicas": 4,
+    "objectives": {"latency": {"percentile": 90, "timeToFirstTokenMilliseconds": 800}},
+}  # fmt: skip
+DECISIONS = [
+    {"at": "2026-11-22T09:00:00Z", "replicas": 1, "why": "1 kept: nothing is known"},
+    {"at": "2026-11-22T09:10:00Z", "replicas": 2, "why": "2 instead of 1: 2.31 requests/s planned for"},
+]
+
+
+async def test_the_chain_of_decisions(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    body = objects.model(scaling=SCALING)
+    met = {"type": "LatencyObjectiveMet", "status": "True", "reason": "ObjectiveMet", "message": "had"}
+    scaling = {"desired": 2, "why": DECISIONS[1]["why"], "decisions": DECISIONS}
+    connected.put({**body, "status": {"scaling": scaling, "readyReplicas": 1, "conditions": [met]}})
+    assert await explain("bot", "support") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "mode Objective: 90 % of first tokens within 800 ms, with 1 to 4 replicas",
+        "2 wanted, 1 answer",
+        "LatencyObjectiveMet True (ObjectiveMet): had",
+        "2026-11-22T09:00:00Z 1: 1 kept: nothing is known",
+        "2026-11-22T09:10:00Z 2: 2 instead of 1: 2.31 requests/s planned for",
+    ]
+
+
+def test_a_model_in_mode_manual() -> None:
+    body = {**objects.model(replicas=2), "status": {"scaling": {"desired": 2, "why": "`spec.replicas` is 2"}}}
+    assert lines(body) == [
+        "mode Manual: `spec.replicas` is 2", "2 wanted, 0 answer", "now 2: `spec.replicas` is 2",
+    ]  # fmt: skip
+
+
+def test_a_model_nobody_has_looked_at() -> None:
+    assert "slm status" in lines(objects.model())[0]
+
+
+async def test_a_model_that_is_not_there(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await explain("gone", "support") == 1
+    assert "'gone' does not exist" in " ".join(capsys.readouterr().err.split())
+    connected.down = True
+    assert await explain("bot", "support") == 1
+    assert "does not answer" in " ".join(capsys.readouterr().err.split())

@@ -1,0 +1,247 @@
+"""A model with an objective: what its controller is told, what it says, and what stands in the status."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.fakes import objects
+from tests.unit.core.test_remember import FACTS
+
+from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.autoscaling import measured
+from smallmodel_operator.autoscaling.prompts import BINS, bin_of
+from smallmodel_operator.control import concerns, objective, scale, verdict
+from smallmodel_operator.control.objective import Held, Subject, tick
+from smallmodel_operator.core.facts import Snapshot
+from smallmodel_operator.core.scaling import Objective, Scaled
+from smallmodel_operator.core.traffic import Counts, GatewayReport, Traffic
+from smallmodel_operator.resolve import Resolved, Site, parse, resolve
+
+ASKED = {
+    "mode": "Objective", "maxReplicas": 4,
+    "objectives": {"latency": {"percentile": 90, "timeToFirstTokenMilliseconds": 800}},
+}  # fmt: skip
+CAPACITY = {
+    "prefillTokensPerSecond": "300", "timeToFirstTokenMilliseconds": 260, "coldStartSeconds": 2,
+    "decodeTokensPerSecond": [{"concurrency": 1, "tokensPerSecond": "20"}],
+}  # fmt: skip
+ONE_SLOT = measured.profile(CAPACITY, 1)
+GOAL = Objective(0.8, 90, 1, 4)
+ARTIFACT = "sha256:" + "a" * 64 + "/model.gguf"
+
+
+def resolved(**scaling: Any) -> Resolved:
+    spec: dict[str, Any] = {"scaling": {**ASKED, **scaling}, "engine": {"parallelSlots": 1}}
+    body = objects.model(**spec)
+    return resolve(body, parse(body), objects.profile(), Site())
+
+
+def live(replicas: int, available: int) -> dict[tuple[str, str], Any]:
+    deployment = objects.deployment(replicas=available, availableReplicas=available, updatedReplicas=available)
+    return {("Deployment", "bot"): {**deployment, "spec": {"replicas": replicas}}}
+
+
+def snapshot(**more: Any) -> Snapshot:
+    return Snapshot(now=objects.NOW, inspected={ARTIFACT: FACTS}, **more)
+
+
+def started(created: float, ready: float) -> dict[str, Any]:
+    """A server pod, by seconds ago."""
+    made = objects.ready()
+    made["metadata"]["creationTimestamp"] = objects.ago(created)
+    made["status"]["podIP"] = "10.0.0.7"
+    made["status"]["conditions"][0]["lastTransitionTime"] = objects.ago(ready)
+    return made
+
+
+class Gateways:
+    """What one gateway says of a model that answers 30 tokens to 100, on as many replicas as are asked for."""
+
+    def __init__(self, asked: Objective = GOAL) -> None:
+        self.held, self.now, self.ended, self.good = Held(), 1000.0, 0, 0
+        self.of = Subject("uid", asked, ONE_SLOT, 0.26, 1, 1, 1, 2.0)
+        self.moves: list[int] = []
+
+    def tick(self, ended: int = 0, good: int | None = None, in_flight: int = 0, silent: bool = False) -> Scaled:
+        self.now += 5
+        self.ended += ended
+        self.good += ended if good is None else good
+        prompts = [0] * BINS
+        prompts[bin_of(100)] = n = self.ended
+        counts = Counts("a", self.of.objective.seconds, n, n, self.good, n, 100 * n, 30 * n, 1.45 * n, 29 * n,
+                        tuple(prompts))  # fmt: skip
+        report = GatewayReport("g", 60.0 if silent else 0.1, True, in_flight, counts=counts)
+        self.held = tick(self.held, self.of, Traffic((report,)), self.now)
+        said = self.held.said
+        assert said is not None
+        if said.replicas != self.of.replicas:
+            self.moves.append(said.replicas)
+            self.of = replace(self.of, replicas=said.replicas, ready=said.replicas)
+        return said
+
+    def run(self, ticks: int, ended: int = 0, **more: Any) -> Scaled:
+        for _ in range(ticks):
+            said = self.tick(ended, **more)
+        return said
+
+
+def test_load_that_one_slot_cannot_carry_adds_replicas_and_its_end_takes_them_away() -> None:
+    gateways = Gateways()
+    gateways.run(10)
+    said = gateways.run(12, 4, good=1, in_flight=3)
+    assert said.replicas > 1
+    assert "requests/s planned for" in said.why
+    high = said.replicas
+    said = gateways.run(400)
+    assert said.replicas == 1
+    assert max(gateways.moves) >= high
+    downs = [b < a for a, b in zip([1, *gateways.moves], gateways.moves, strict=False)]
+    assert downs == sorted(downs), "up, then down, and no to and fro"
+
+
+def test_the_word_stays_the_same_while_only_numbers_move() -> None:
+    gateways = Gateways()
+    gateways.run(30, 1)
+    before = gateways.held.said
+    gateways.run(30, 1)
+    assert gateways.held.said is before
+
+
+def test_silence_keeps_what_runs_and_is_said_within_a_minute_of_the_last_word() -> None:
+    gateways = Gateways()
+    gateways.run(20, 4, good=1, in_flight=3)
+    high = gateways.of.replicas
+    said = gateways.run(500, silent=True)
+    assert (said.replicas, said.known) == (high, False)
+    assert gateways.run(20, 1).known, "and it is said when they speak again"
+
+
+def test_only_a_change_of_direction_is_an_event() -> None:
+    gateways = Gateways()
+    turns = []
+    for ended, ticks in ((0, 10), (4, 40), (0, 400)):
+        for _ in range(ticks):
+            said = gateways.tick(ended, good=ended // 4, in_flight=3 if ended else 0)
+            if said.turn and said.turn not in turns:
+                turns.append(said.turn)
+    assert len(gateways.moves) >= 2
+    assert len(turns) == 2, turns
+
+
+def test_a_replica_that_does_not_come_is_not_waited_for() -> None:
+    """No node has room for the second: the wish for it ends with the load."""
+    gateways = Gateways()
+    gateways.run(20, 4, good=1, in_flight=3)
+    wanted = gateways.of.replicas
+    assert wanted > 1
+    gateways.of = replace(gateways.of, ready=1)
+    for _ in range(500):
+        gateways.tick()
+        gateways.of = replace(gateways.of, ready=1)
+    assert gateways.of.replicas == 1
+
+
+def test_held_and_waiting_requests_are_in_the_look() -> None:
+    of = Subject("uid", GOAL, ONE_SLOT, 0.26, 2, 3, 2)
+    traffic = Traffic((GatewayReport("g", 0.1, True, in_flight=7, held=2), GatewayReport("h", 60, True, in_flight=9)))
+    seen = objective.look(of, traffic, None, 5.0, False)
+    assert (seen.ready, seen.starting, seen.in_flight, seen.waiting) == (2, 1, 9, 2 + 3)
+
+
+# -- what a pass makes of it -----------------------------------------------------------------------------------
+
+
+def test_the_subject_is_what_the_deployment_and_calibration_say() -> None:
+    made = objective.subject(resolved(), snapshot(children=live(3, 2), previous_status={"capacity": CAPACITY}))
+    assert made is not None
+    assert (made.objective, made.replicas, made.ready, made.slots) == (GOAL, 3, 2, 1)
+    assert (made.profile, made.first_token) == (ONE_SLOT, 0.26)
+
+
+def test_before_it_is_measured_a_start_takes_as_long_as_the_pod_took() -> None:
+    """How long a need is remembered goes by it: a guess of half a minute would be remembered for ten."""
+    made = objective.subject(resolved(), snapshot(children=live(1, 1), pods=(started(30, 18),)))
+    assert made is not None
+    assert (made.start_seconds, made.profile.start_seconds) == (12, 12)
+
+
+@pytest.mark.parametrize(
+    ("of", "children"),
+    [(resolved(), {}), (resolved(), live(0, 0)), (replace(resolved(), replicas=0), live(1, 1)),
+     (replace(resolved(), objective=None), live(1, 1))],
+    ids=["no Deployment", "asleep", "off", "no objective"],
+)  # fmt: skip
+def test_there_is_nothing_to_follow(of: Resolved, children: Mapping[Any, Any]) -> None:
+    assert objective.subject(of, snapshot(children=children)) is None
+
+
+def planned(said: Scaled | None, children: Mapping[Any, Any], **more: Any) -> concerns.Decision:
+    return concerns.decide(resolved(), snapshot(children=children, scaled=said, **more))
+
+
+def replicas(decision: concerns.Decision) -> int:
+    (deployment,) = [o for o in decision.plan.objects if o["kind"] == "Deployment"]
+    return int(deployment["spec"]["replicas"])
+
+
+def test_replicas_and_the_sentence_are_the_controllers() -> None:
+    decision = planned(Scaled(3, "3 instead of 1: because", turn="3 instead of 1: because"), live(1, 1))
+    assert replicas(decision) == 3
+    scaling = decision.plan.status["scaling"]
+    assert (scaling["desired"], scaling["why"]) == (3, "3 instead of 1: because")
+    assert [n.message for n in decision.plan.notes] == ["Replicas: 3 instead of 1: because."]
+
+
+def test_after_a_restart_what_runs_is_kept() -> None:
+    assert replicas(planned(None, live(3, 3))) == 3
+    assert replicas(planned(None, {})) == 1
+
+
+def test_limits_hold_whatever_was_said() -> None:
+    assert replicas(planned(Scaled(9, "of an older wish"), live(2, 2))) == 4
+
+
+def test_the_last_changes_are_kept_and_bounded() -> None:
+    status: dict[str, Any] = {}
+    for number in (1, 2, 2, 3, 1, 2, 1, 2):
+        found = objective.decisions(number, f"now {number}", snapshot(previous_status={"scaling": status}))
+        status = {"desired": number, "decisions": found}
+    assert [d["replicas"] for d in status["decisions"]] == [3, 1, 2, 1, 2]
+
+
+def told(said: Scaled | None, **more: Any) -> dict[Condition, Report]:
+    return {r.condition: r for r in objective.part(resolved(), False, snapshot(scaled=said, **more)).reports}
+
+
+@pytest.mark.parametrize(
+    ("said", "active", "met"),
+    [
+        (None, (None, Reason.SIGNALS_PENDING), (None, Reason.FEW_ANSWERS)),
+        (Scaled(2, ""), (True, Reason.FOLLOWING), (None, Reason.FEW_ANSWERS)),
+        (Scaled(2, "", known=False), (False, Reason.SIGNALS_MISSING), (None, Reason.FEW_ANSWERS)),
+        (Scaled(2, "", met=True, attained=93), (True, Reason.FOLLOWING), (True, Reason.OBJECTIVE_MET)),
+        (Scaled(4, "", exhausted=True, met=False, attained=71.24), (True, Reason.REPLICAS_EXHAUSTED),
+         (False, Reason.OBJECTIVE_MISSED)),
+        (Scaled(1, "", nearest=1.5), (True, Reason.FOLLOWING), (False, Reason.OBJECTIVE_INFEASIBLE)),
+    ],
+)  # fmt: skip
+def test_how_it_stands(
+    said: Scaled | None, active: tuple[bool | None, Reason], met: tuple[bool | None, Reason]
+) -> None:
+    found = told(said)
+    assert [(r.status, r.reason) for r in found.values()] == [active, met]
+
+
+def test_an_impossible_objective_is_said_at_once_with_the_nearest_number() -> None:
+    report = told(None, previous_status={"capacity": {**CAPACITY, "timeToFirstTokenMilliseconds": 950}})
+    message = report[Condition.LATENCY_OBJECTIVE_MET].message
+    assert "90 % of first tokens within 800 ms cannot be had" in message
+    assert "950 ms" in message
+
+
+def test_a_refused_wish_keeps_its_limits() -> None:
+    request, off = verdict.wanted(objects.model(scaling={**ASKED, "minReplicas": 0}))
+    assert (request.limits, request.may_sleep, off) == ((1, 4), True, None)
+    found = scale.count("bot", request, snapshot(children=live(2, 2), scaled=Scaled(3, "so")))
+    assert (found.replicas, found.why) == (3, "so")
