@@ -94,6 +94,15 @@ def with_matrix(*accept: str, **more: Any) -> dict[str, Any]:
 
 _GPU = {"resourceName": "nvidia.com/gpu", "memoryBytes": 24 * 2**30}
 _VLLM = [{"name": "VLLM", "image": "registry.internal/vllm:1"}]
+_RENT = {"hourly": "0.45", "currency": "EUR"}
+_BOUGHT = {"purchase": "12000", "amortizationYears": 4, "maintenancePercentPerYear": 5, "currency": "EUR"}
+_POWER = {"watts": 400, "pue": "1.4", "pricePerKilowattHour": "0.20"}
+
+
+def _priced(**price: Any) -> dict[str, Any]:
+    return profile(price={"currency": "EUR", **price})
+
+
 BAD = (
     Case("adapter-from-a-claim", adapted({"uri": "pvc://m/x"}), "adapters are taken from images", "adapters are taken"),
     Case("adapter-by-tag", adapted({"uri": "oci://registry.internal/a:v1"}), "adapters are taken",
@@ -123,6 +132,22 @@ BAD = (
     Case("devices-without-memory", profile(accelerator={"resourceName": "nvidia.com/gpu"}), "memoryBytes",
          "memoryBytes"),
     Case("devices-of-kubernetes", profile(accelerator={**_GPU, "resourceName": "cpu"}), "resourceName", "resourceName"),
+    Case("price-of-nothing", _priced(), "`spec.price` must have either", "`spec.price` must have either"),
+    Case("two-prices", _priced(hourly="1", purchase="9", amortizationYears=4), "`spec.price` must have either",
+         "`spec.price` must have either"),
+    Case("price-without-years", _priced(purchase="9000"), "amortizationYears` must be", "amortizationYears` must be"),
+    Case("rent-with-years", _priced(hourly="1", amortizationYears=4), "amortizationYears` must be",
+         "amortizationYears` must be"),
+    Case("rent-with-maintenance", _priced(hourly="1", maintenancePercentPerYear=5), "maintenancePercentPerYear` must",
+         "maintenancePercentPerYear` must"),
+    Case("free-rent", _priced(hourly="0.00"), "`spec.price.hourly` must be above 0", "`spec.price.hourly` must be"),
+    Case("free-purchase", _priced(purchase="0", amortizationYears=4), "`spec.price.purchase` must be above 0",
+         "`spec.price.purchase` must be"),
+    Case("price-in-words", _priced(hourly="1,50"), "spec.price.hourly", "spec.price.hourly"),
+    Case("price-without-currency", profile(price={"hourly": "1"}), "currency", "currency"),
+    Case("power-of-rent", profile(price=_RENT, power=_POWER), "`spec.power` must be unset", "`spec.power` must be"),
+    Case("power-alone", profile(power=_POWER), "`spec.power` must be unset", "`spec.power` must be unset"),
+    Case("pue-below-one", profile(price=_BOUGHT, power={**_POWER, "pue": "0.9"}), "spec.power.pue", "spec.power.pue"),
     Case("no-device", profile(accelerator={**_GPU, "count": 0}), "greater than or equal to 1", "count"),
     Case("name-with-a-dot", model("qwen2.5"), "use - instead: qwen2-5", "use - instead: qwen2-5"),
     Case("name-with-dots", model("qwen2.5-0.5b"), "use - instead: qwen2-5-0-5b", "use - instead: qwen2-5-0-5b"),
@@ -324,6 +349,9 @@ GOOD = (
     Case("adapter-and-a-ladder-with-memory", adapted(quantization={"method": "GGUF", "accept": ["Q8_0"]})),
     Case("vllm", on("VLLM", args=["--dtype", "half", "--enable-prefix-caching"], env=[{"name": "OMP_NUM_THREADS"}])),
     Case("tgi-folder", on("TGI", {"uri": "pvc://models", "path": "bot"}, args=["--kv-cache-dtype=fp8_e5m2"])),
+    Case("profile-rented", profile(price=_RENT)),
+    Case("profile-bought", profile(price=_BOUGHT, power=_POWER)),
+    Case("profile-bought-alone", profile(price={"purchase": "9000.50", "amortizationYears": 5, "currency": "USD"})),
     Case("profile-with-devices", profile(engines=_VLLM, accelerator={**_GPU, "count": 2}, runtimeClassName="nvidia")),
     Case("smallest", model()),
     Case("longest-name", model("a" * 45)),

@@ -57,6 +57,13 @@ LABEL_CANARY: Final = f"{GROUP}/canary"
 LABEL_CANARY_ROLE: Final = f"{GROUP}/canary-role"
 """Whom a pod of the canary stands for."""
 
+SPEND: Final = "smallmodel-spend"
+"""ConfigMap with what was spent; the operator's alone."""
+PRICES: Final = "smallmodel-prices"
+"""ConfigMap with a cloud's prices, from the chart or by hand."""
+PRICES_KEY: Final = "prices.yaml"
+"""Its entry."""
+
 WEIGHTS_CLAIM: Final = "smallmodel-weights"
 MAX_MODEL_NAME: Final = 45
 """45 + the longest suffix (`-download-` + 8) is 63, the limit of a DNS label and a label value."""

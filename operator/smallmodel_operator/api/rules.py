@@ -14,6 +14,7 @@ from smallmodel_operator.api.boundary_rules import BOUNDARY_RULES
 from smallmodel_operator.api.engine_rules import ENGINE_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
+from smallmodel_operator.api.price_rules import PRICE_RULES
 from smallmodel_operator.api.quantization_rules import QUANTIZATION_RULES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
@@ -250,6 +251,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *WEIGHTS_RULES,
     *QUANTIZATION_RULES,
     *ENGINE_RULES,
+    *PRICE_RULES,
     *ADAPTER_RULES,
     *BOUNDARY_RULES,
 )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Cost: prices, spend, budgets and the cloud equivalent. Arrives with cost objectives; empty until then."""
+"""What nodes, models and tokens cost, and what a cloud would have charged. Pure; money is decimal, never float."""

@@ -1,1 +1,1 @@
-"""Energy: watts to joules per token. Arrives with cost accounting; empty until then."""
+"""Energy: what nodes draw and what it costs. Pure."""

@@ -14,6 +14,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     Tolerations,
     list_map,
 )
+from smallmodel_operator.api.v1alpha1.price import Power, Price
 
 
 class ProfileEngine(ApiModel):
@@ -82,6 +83,8 @@ class ComputeProfileSpec(ApiModel):
     runtime_class_name: DnsName | None = Field(
         default=None, description="RuntimeClass of the engines' pods, like `nvidia`. Unset: the cluster's default."
     )
+    price: Price | None = Field(default=None, description="What one node of this class costs. Unset: not known.")
+    power: Power | None = Field(default=None, description="What one node draws. Unset: electricity is not counted.")
     node_selector: NodeSelector = Field(default_factory=dict)
     tolerations: Tolerations = Field(default_factory=list)
 
