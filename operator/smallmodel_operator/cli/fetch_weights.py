@@ -16,7 +16,7 @@ from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.request import Show, Trouble, Wanted, nothing
 from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently
 from smallmodel_operator.core.facts import WeightsFacts
-from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights import gguf, image, result
 from smallmodel_operator.weights.jobs import CREDENTIALS_PATH
 from smallmodel_operator.weights.source import DOWNLOADED
 
@@ -26,12 +26,13 @@ REAL: Final = Edge()
 @dataclass(frozen=True, slots=True)
 class Download:
     """One file to fetch. `where`: its address, or a hub's repository. `sha256` is empty where the hub is to tell it.
+    Of an image's name only its digest is asked.
 
     `claim` is the uid of the claim the folder lies in; `ca_file` names further authorities; `secret` is the Secret that
     is mounted at `credentials`; `s3_region` is set where the address is of an S3 store.
     """
 
-    where: str | hub.Repository
+    where: str | hub.Repository | image.Name
     sha256: str
     folder: str
     artifact: str
@@ -142,8 +143,8 @@ def ask_hub(wish: Download, show: Show, timeout: float) -> hub.Found:
     Raises:
         Trouble: see `hub.find`.
     """
-    if isinstance(wish.where, str):
-        return hub.Found(wish.where, wish.sha256)
+    if not isinstance(wish.where, hub.Repository):
+        return hub.Found(str(wish.where), wish.sha256)
     return hub.find(wish.where, wish.sha256, Wanted(wish.where.endpoint, wish.ca_file, show), timeout)
 
 

@@ -47,9 +47,18 @@ class Transfer:
     """The file `part`, from what an earlier pod left of it to the whole."""
 
     def __init__(
-        self, wanted: request.Wanted, sha256: str, part: Path, edge: Edge, board: Board, *, frozen: bool = False
+        self,
+        wanted: request.Wanted,
+        sha256: str,
+        part: Path,
+        edge: Edge,
+        board: Board,
+        *,
+        frozen: bool = False,
+        share: tuple[int, int] = (0, 0),
     ) -> None:
-        self._board, self._frozen = board, frozen
+        """`share`: bytes of other files that are there already, and of all of them; what is told is of all."""
+        self._board, self._frozen, self._before, self._all = board, frozen, *share
         self._wanted, self._sha256, self._part, self._edge = wanted, sha256, part, edge
         self._note = part.with_suffix(".part.json")
         self._have, self._hash = _hashed(part)
@@ -59,7 +68,7 @@ class Transfer:
         """Bytes may be of another file than the rest: an earlier pod's, or the server gives no ETag to compare."""
         self._tagless = False
         self._beginnings = 0
-        self._meter = Meter(edge.clock(), self._have)
+        self._meter = Meter(edge.clock(), self._before + self._have)
         self._say()
 
     @property
@@ -184,7 +193,7 @@ class Transfer:
                 if self._have > MAX_BYTES:
                     raise Trouble(_too_large())
                 now = self._edge.clock()
-                self._meter.at(self._have, self._known.total, now)
+                self._meter.at(self._before + self._have, self._all or self._known.total, now)
                 self._tell(now)
                 if watch.stalled(len(block), now):
                     raise Trouble(request.stalled(self._wanted.host, self._edge.stall))
@@ -195,7 +204,8 @@ class Transfer:
         """What the operator hears when it asks."""
         left = self._meter.seconds_left(self._edge.clock())
         reason, message = (trouble.reason.value, trouble.message) if trouble else ("", "")
-        self._board.progress = Progress(self._have, self._known.total, left, reason, message)
+        total = self._all or self._known.total
+        self._board.progress = Progress(self._before + self._have, total, left, reason, message)
 
     def _tell(self, now: float) -> None:
         self._say()

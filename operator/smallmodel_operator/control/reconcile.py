@@ -81,6 +81,7 @@ class Reconciler:
             secrets=wish.secrets,
             config_maps=wish.config_maps,
             node_selector=wish.node_selector,
+            asks_registry=wish.asks_registry,
         )
         decision = verdict.decide(body, wish, snapshot, self._site)
         hold: status.Hold = decision.hold

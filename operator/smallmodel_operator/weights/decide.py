@@ -40,7 +40,14 @@ def goes_to(request: WeightsRequest) -> str:
 
 def downloaded(request: WeightsRequest) -> bool:
     """Whether the source is one file that a Job fetches."""
-    return isinstance(_where(request), source.Fetched)
+    return isinstance(_where(request), source.Downloaded | source.MovingSource)
+
+
+def asks_registry(request: WeightsRequest) -> bool:
+    """Whether a Job asks a registry, as whoever the namespace's pull secrets say."""
+    where = _where(request)
+    tag = isinstance(where, source.MovingSource) and isinstance(where.origin, source.ImageTag)
+    return tag or isinstance(where, source.CopiedImage)
 
 
 def moves(request: WeightsRequest) -> bool:
@@ -57,7 +64,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     where = _where(request)
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
-    kept = (jobs.claim(request),) if isinstance(where, source.Kept) else ()
+    kept = (jobs.claim(request),) if source.stored(where) else ()
     if facts is not None and facts.format == request.format and lies(where, facts, snapshot):
         if checks.satisfy(request, facts):
             return _known(request, where, _bound(where, facts, snapshot), Part(kept=kept))
@@ -83,18 +90,21 @@ def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict,
     _require(where, snapshot)
     asked = replace(request, survey=True)
     found = work(asked, where, snapshot)
-    kept = (jobs.claim(request),) if isinstance(where, source.Kept) else ()
+    kept = (jobs.claim(request),) if source.stored(where) else ()
     verdict = replace(_unknown(asked, where, found, Part(kept=kept)), blocking=True)
     return verdict, found.found if isinstance(found.found, Survey) else None
 
 
 def _where(request: WeightsRequest) -> source.Source:
-    found = moving.place(request.wish, request.name)
+    found = source.placed(moving.place(request.wish, request.name), image_volumes=request.image_volumes)
+    inside = source.subfolder(found) if isinstance(found, source.CopiedImage) else ""
     if request.recipe is not None:
-        return QuantizedSource(request.recipe, {} if request.conversion else source.volume(found)[0])
+        if request.conversion:
+            return QuantizedSource(request.recipe, {})
+        return QuantizedSource(request.recipe, source.volume(found)[0], inside)
     if request.conversion is not None:
-        return ConvertedSource(request.conversion, source.volume(found)[0], request.name)
-    if request.file and isinstance(found, source.OciSource | source.ClaimSource):
+        return ConvertedSource(request.conversion, source.volume(found)[0], request.name, inside)
+    if request.file and isinstance(found, source.OciSource | source.CopiedImage | source.ClaimSource):
         return replace(found, path=request.file)
     return found
 
@@ -150,13 +160,6 @@ def _bound(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> Wei
 
 
 def _require(where: source.Source, snapshot: Snapshot) -> None:
-    if isinstance(where, source.OciSource) and not snapshot.capabilities.image_volumes:
-        raise Refused(
-            Reason.FEATURE_MISSING,
-            f"oci:// needs image volumes, which this cluster ({snapshot.capabilities.version}) does not have: they are "
-            "on by default since Kubernetes 1.35 (before: feature gate ImageVolume). Use pvc:// or https:// instead.",
-            condition=Condition.WEIGHTS_READY,
-        )
     if isinstance(where, source.ClaimSource) and where.claim not in snapshot.claims:
         raise Refused(
             Reason.CLAIM_NOT_FOUND,

@@ -53,11 +53,12 @@ def quantized_folder(artifact: str) -> str:
 class QuantizedSource:
     """A file of another type, made once into the claim `smallmodel-weights`.
 
-    `volume`: the one its parent lies in; empty: it lies in that claim, too.
+    `volume`: the one its parent lies in; empty: it lies in that claim, too. `inside`: the folder of it that is mounted.
     """
 
     recipe: Recipe
     volume: Mapping[str, Any]
+    inside: str = ""
 
     path = "model.gguf"
 
@@ -119,12 +120,14 @@ class Conversion:
 class ConvertedSource:
     """A GGUF file made of safetensors, once, in the claim `smallmodel-weights`.
 
-    `volume`: the one the safetensors lie in. `model`: for whom; each has a folder of its own for the work.
+    `volume`: the one the safetensors lie in, `inside`: the folder of it that is mounted. `model`: for whom; each has a
+    folder of its own for the work.
     """
 
     conversion: Conversion
     volume: Mapping[str, Any]
     model: str
+    inside: str = ""
 
     path = "model.gguf"
 

@@ -18,6 +18,7 @@ MAX_ADAPTERS: Final = 64
 MAX_URI: Final = 2048
 MAX_WAIT: Final = 24 * 3600
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_IMAGE: Final = re.compile(r"oci://\S+@sha256:[0-9a-f]{64}")
 _WORDS: Final = ("parent", "digest", "left_out")
 """What a survey says besides facts and files."""
 
@@ -55,7 +56,10 @@ class Evicted:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What a source that may move holds now, as a user would write it: `spec.source.uri` and `sha256`."""
+    """What a source that may move holds now, as a user would write it: `spec.source.uri` and `sha256`.
+
+    Of an image the digest is in the URI, and `sha256` is empty.
+    """
 
     uri: str
     sha256: str
@@ -136,7 +140,9 @@ def _adapters(data: dict[str, Any]) -> AdapterSizes:
 
 def _pinned(data: dict[str, Any]) -> Pinned:
     uri, sha256 = data["uri"], data["sha256"]
-    if not (isinstance(uri, str) and 0 < len(uri) <= MAX_URI and isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+    if not (isinstance(uri, str) and 0 < len(uri) <= MAX_URI and isinstance(sha256, str)):
+        raise ValueError("pinned")
+    if not _SHA256.fullmatch(sha256) and (sha256 or not _IMAGE.fullmatch(uri)):
         raise ValueError("pinned")
     return Pinned(uri, sha256)
 

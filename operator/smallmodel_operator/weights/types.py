@@ -30,6 +30,7 @@ class WeightsRequest:
     `conversion`: what is meant is not the source itself but the GGUF file that is made of it.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     `eviction`: WhenFull or Never, whether unused weights in it make room.
+    `image_volumes`: nodes can mount an image.
     `allow_mutable`: the source may be one that moves; `frozen` is then what it held when it was resolved
     (`status.source`), and `resolve_generation` is raised to resolve it anew.
     """
@@ -67,6 +68,7 @@ class WeightsRequest:
     resolve_generation: int = 1
     frozen: Mapping[str, Any] = field(default_factory=dict)
     conversion: Conversion | None = None
+    image_volumes: bool = True
     format: str = GGUF
     """What the engine serves: one GGUF file, or a folder of safetensors files."""
 
