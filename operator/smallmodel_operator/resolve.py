@@ -58,6 +58,8 @@ class Site:
     """Address that downloads go through; empty: none."""
     no_proxy: str = ""
     """Hosts that are reached without it, as in the environment variable of that name."""
+    image_volumes: bool = True
+    """Nodes can mount an image; where they cannot, its files are copied into the claim."""
 
     @property
     def gateway_host(self) -> str:

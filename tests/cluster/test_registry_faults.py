@@ -70,8 +70,8 @@ def registries(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     (folder / "users").write_text(USERS)
     auth = f"auth: {{htpasswd: {{realm: test, path: {folder / 'users'}}}}}"
     closed, open_ = folder / "closed.yml", folder / "open.yml"
-    closed.write_text(CONFIG.format(folder=folder / "data", port=REAL, auth=auth))
-    open_.write_text(CONFIG.format(folder=folder / "data", port=REAL + 2, auth=""))
+    closed.write_text(CONFIG.format(folder=folder / "data", port=REAL, auth=auth, tls=""))
+    open_.write_text(CONFIG.format(folder=folder / "data", port=REAL + 2, auth="", tls=""))
     serve = [program("registry"), "serve"]
     with (
         listening(bed, [*serve, str(closed)], REAL),

@@ -66,7 +66,8 @@ def play(case: str) -> Outcome:
     """The pass of one case."""
     body, facts = model(case), read(case, "facts.yaml")
     before = play(facts["after"]) if "after" in facts else None
-    wish = verdict.understand(body, lambda _: profile(facts), SITE)
+    volumes = Capabilities(**facts.get("capabilities", {})).image_volumes
+    wish = verdict.understand(body, lambda _: profile(facts), replace(SITE, image_volumes=volumes))
     snapshot = world(body, facts, before, wish.artifact)
     decision = verdict.decide(body, wish, snapshot, SITE)
     after = applied(decision.plan, snapshot.children)
@@ -123,6 +124,7 @@ def world(body: Object, facts: dict[str, Any], before: Outcome | None, artifact:
         masters=Masters(client=b"c" * 32, engine=b"e" * 32),
         secrets=facts.get("secrets") or {},
         config_maps=facts.get("configMaps") or {},
+        pull_secrets=tuple(facts.get("pullSecrets") or ()),
         freest_node_memory=facts.get("freestNodeMemory"),
         traffic=traffic(facts),
         boundary=Boundary(**facts.get("boundary", {})),

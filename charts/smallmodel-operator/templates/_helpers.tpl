@@ -118,6 +118,11 @@ capabilities: {drop: [ALL]}
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get]
+# Names of the pull secrets that images of weights are copied and tags are resolved with.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  resourceNames: [default]
+  verbs: [get]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, create]

@@ -18,13 +18,14 @@ from smallmodel_operator.api.price_rules import PRICE_RULES
 from smallmodel_operator.api.quantization_rules import QUANTIZATION_RULES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
-from smallmodel_operator.api.source_rules import SOURCE_RULES
+from smallmodel_operator.api.source_rules import ALLOWS, OR_ALLOW, SOURCE_RULES, allows
 from smallmodel_operator.api.weights_rules import WEIGHTS_RULES
 
 # For RE2 and Python alike: without backslashes, which CEL reads itself; `[!-~]` is printable ASCII. Python's `$`
 # would let a line break at the end pass, hence fullmatch.
 _NAME: Final = f"[a-z]([-a-z0-9]{{0,{MAX_MODEL_NAME - 2}}}[a-z0-9])?"
 _OCI: Final = "oci://[!-?A-~]+@sha256:[0-9a-f]{64}"
+_TAGGED: Final = "oci://[!-?A-~]+:[a-zA-Z0-9_][-a-zA-Z0-9_.]{0,127}"
 _HOST: Final = "[]a-zA-Z0-9.:[-]+"  # also a port, and IPv6 in brackets
 _IMAGE: Final = f"oci://({_HOST}/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[a-zA-Z0-9_][-a-zA-Z0-9_.]*)?(@.*)?"
 _PVC: Final = "pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?"
@@ -110,11 +111,14 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "SmallModel", _SOURCE,
-        f"!self.uri.startsWith('oci://') || self.uri.matches('^{_OCI}$')",
+        f"!self.uri.startsWith('oci://') || self.uri.matches('^{_OCI}$') || ({ALLOWS} && "
+        f"self.uri.matches('^{_TAGGED}$'))",
         f"{_SOURCE}.uri",
-        "`spec.source.uri` must name a digest: oci://registry/repository@sha256:<64 hex digits>; a tag alone may "
-        "change (`crane digest` or `oras resolve` prints the digest of a tag).",
-        lambda s: not _uri(s).startswith("oci://") or _matches(_OCI, _uri(s)),
+        "`spec.source.uri` must name a digest: oci://registry/repository@sha256:<64 hex digits>; a tag may change "
+        f"(`crane digest` or `oras resolve` prints the digest of a tag), {OR_ALLOW}.",
+        lambda s: not _uri(s).startswith("oci://") or _matches(_OCI, _uri(s)) or (
+            allows(s) and _matches(_TAGGED, _uri(s))
+        ),
     ),
     Rule(
         "SmallModel", _SOURCE,

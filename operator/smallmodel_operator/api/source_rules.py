@@ -10,8 +10,8 @@ HUB: Final = f"hf://{_PART}/{_PART}@[0-9a-f]{{40}}(/[ -~]+)?"
 BUCKET: Final = "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[!-.0-~][ -~]*"
 _MOVING: Final = f"hf://{_PART}/{_PART}@[A-Za-z0-9][-A-Za-z0-9_.]{{0,127}}(/[ -~]+)?"
 _HUB_FILE: Final = "hf://[^@]*@[^/]+/.+"
-_ALLOWS: Final = "(has(self.allowMutable) && self.allowMutable)"
-_OR_ALLOW: Final = "or set `spec.source.allowMutable: true`: what it holds then is frozen in `status.source`"
+ALLOWS: Final = "(has(self.allowMutable) && self.allowMutable)"
+OR_ALLOW: Final = "or set `spec.source.allowMutable: true`: what it holds then is frozen in `status.source`"
 _MANY: Final = "safetensors|safetensors[.]index[.]json|zip|7z|tar|tgz|tar[.](gz|bz2|xz|zst)"
 MANY: Final = f"^[^?#]*(/|[.]({_MANY}))([?#].*)?$"
 """How an address ends that is of a folder, an archive, or one file of a folder."""
@@ -45,12 +45,12 @@ SOURCE_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
         "spec.source",
-        f"!self.uri.startsWith('hf://') || ((self.uri.matches('^{HUB}$') || ({_ALLOWS} && "
+        f"!self.uri.startsWith('hf://') || ((self.uri.matches('^{HUB}$') || ({ALLOWS} && "
         f"self.uri.matches('^{_MOVING}$'))) && !self.uri.matches('{_OUT}'))",
         "spec.source.uri",
         "`spec.source.uri` must be hf://ORGANISATION/REPOSITORY@COMMIT[/FILE] with the 40 hex digits of a commit: a "
         "branch or tag may change (`git ls-remote https://huggingface.co/ORGANISATION/REPOSITORY main` prints the "
-        f"commit of main), {_OR_ALLOW}.",
+        f"commit of main), {OR_ALLOW}.",
         lambda s: not _uri(s).startswith("hf://") or _is_hub(s),
     ),
     Rule(
@@ -73,17 +73,17 @@ SOURCE_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
         "spec.source",
-        f"!self.uri.startsWith('s3://') || (has(self.sha256) && size(self.sha256) == 64) || {_ALLOWS}",
+        f"!self.uri.startsWith('s3://') || (has(self.sha256) && size(self.sha256) == 64) || {ALLOWS}",
         "spec.source.sha256",
-        f"`spec.source.sha256` is required with s3:// (`sha256sum FILE` prints it), {_OR_ALLOW}.",
+        f"`spec.source.sha256` is required with s3:// (`sha256sum FILE` prints it), {OR_ALLOW}.",
         lambda s: not _uri(s).startswith("s3://") or _has_sum(s) or allows(s),
     ),
     Rule(
         "SmallModel",
         "spec.source",
-        f"!self.uri.startsWith('https://') || (has(self.sha256) && size(self.sha256) == 64) || {_ALLOWS}",
+        f"!self.uri.startsWith('https://') || (has(self.sha256) && size(self.sha256) == 64) || {ALLOWS}",
         "spec.source.sha256",
-        f"`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it), {_OR_ALLOW}.",
+        f"`spec.source.sha256` is required with https:// (`sha256sum FILE` prints it), {OR_ALLOW}.",
         lambda s: not _uri(s).startswith("https://") or _has_sum(s) or allows(s),
     ),
     Rule(
@@ -98,16 +98,15 @@ SOURCE_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
         "spec.source",
-        f"!{_ALLOWS} || ['hf://', 's3://', 'https://'].exists(s, self.uri.startsWith(s))",
+        f"!{ALLOWS} || !self.uri.startsWith('pvc://')",
         "spec.source.allowMutable",
-        "`spec.source.allowMutable` must be unset with oci:// and pvc://: an image needs its digest (`crane digest` or "
-        "`oras resolve` prints the digest of a tag), and a claim's file is what it is.",
-        lambda s: not allows(s) or _uri(s).startswith(("https://", "hf://", "s3://")),
+        "`spec.source.allowMutable` must be unset with pvc://: a claim's file is what it is.",
+        lambda s: not allows(s) or not _uri(s).startswith("pvc://"),
     ),
     Rule(
         "SmallModel",
         "spec.source",
-        f"!has(self.resolveGeneration) || {_ALLOWS}",
+        f"!has(self.resolveGeneration) || {ALLOWS}",
         "spec.source.resolveGeneration",
         "`spec.source.resolveGeneration` must be unset unless `spec.source.allowMutable` is true: nothing else is "
         "resolved.",

@@ -18,7 +18,7 @@ from smallmodel_operator.cli.request import Show, Trouble, Wanted, nothing
 from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently, sync
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.facts import WeightsFacts
-from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights import gguf, image, result
 from smallmodel_operator.weights.download import mismatch
 from smallmodel_operator.weights.jobs import CREDENTIALS_PATH
 from smallmodel_operator.weights.source import DOWNLOADED, EITHER
@@ -29,12 +29,13 @@ REAL: Final = Edge()
 @dataclass(frozen=True, slots=True)
 class Download:
     """One file to fetch. `where`: its address, or a hub's repository. `sha256` is empty where the hub is to tell it.
+    Of an image's name only its digest is asked.
 
     `claim` is the uid of the claim the folder lies in; `ca_file` names further authorities; `secret` is the Secret that
     is mounted at `credentials`; `s3_region` is set where the address is of an S3 store.
     """
 
-    where: str | hub.Repository
+    where: str | hub.Repository | image.Name
     sha256: str
     folder: str
     artifact: str
@@ -100,7 +101,7 @@ def _one_file(folder: fetch_folder.Folder, edge: Edge, board: Board) -> hub.Repo
 
 def folder_of(wish: Download) -> fetch_folder.Folder | None:
     """The folder that may be meant; None where it can only be one file."""
-    if wish.layout == GGUF or isinstance(wish.where, str):
+    if wish.layout == GGUF or not isinstance(wish.where, hub.Repository):
         return None
     home, convert = wish.target.parent, wish.layout == EITHER
     # The Secret is looked at when there is something to ask.
@@ -176,8 +177,8 @@ def ask_hub(wish: Download, show: Show, timeout: float) -> hub.Found:
     Raises:
         Trouble: see `hub.find`.
     """
-    if isinstance(wish.where, str):
-        return hub.Found(wish.where, wish.sha256)
+    if not isinstance(wish.where, hub.Repository):
+        return hub.Found(str(wish.where), wish.sha256)
     return hub.find(wish.where, wish.sha256, Wanted(wish.where.endpoint, wish.ca_file, show), timeout)
 
 

@@ -24,6 +24,21 @@ def inspect_weights(
     accept: Annotated[list[str] | None, typer.Option(help="types to tell of how they would come out")] = None,
 ) -> None:
     """Inside an inspection Job: check mounted weights and read their header."""
+    raise typer.Exit(_look(root, path, artifact, sha256, claim, signed_by, public_key, survey, layout, accept))
+
+
+def _look(
+    root: str,
+    path: str,
+    artifact: str,
+    sha256: str,
+    claim: str,
+    signed_by: str,
+    public_key: str,
+    survey: bool,
+    layout: str,
+    accept: list[str] | None,
+) -> int:
     from smallmodel_operator.cli.inspect_weights import inspect
     from smallmodel_operator.cli.survey_weights import Place
     from smallmodel_operator.cli.survey_weights import survey as look_around
@@ -31,8 +46,8 @@ def inspect_weights(
 
     signed = Wish(signed_by, Path(public_key)) if signed_by else None
     if survey:
-        raise typer.Exit(look_around(Place(root, path, artifact, claim, tuple(accept or ())), signed))
-    raise typer.Exit(inspect(root, path, artifact, sha256, claim, signed, layout=layout))
+        return look_around(Place(root, path, artifact, claim, tuple(accept or ())), signed)
+    return inspect(root, path, artifact, sha256, claim, signed, layout=layout)
 
 
 Folder = Annotated[str, typer.Option()]
@@ -167,9 +182,36 @@ def fetch_weights(
 
 
 @jobs.command(hidden=True)
-def resolve_weights(
+def copy_weights(
     folder: Folder,
+    artifact: Annotated[str, typer.Option()],
+    image: Annotated[str, typer.Option(help="registry/repository@digest")],
+    path: Annotated[str, typer.Option()] = "",
+    claim: Annotated[str, typer.Option(help="uid of the claim that holds the folder")] = "",
+    signed_by: Annotated[str, typer.Option(help="Secret and entry of the key the weights must be signed by")] = "",
+    public_key: Annotated[str, typer.Option(help="where that key is mounted")] = "",
+    survey: Annotated[bool, typer.Option("--survey", help="tell of all files, instead of describing one")] = False,
+    layout: Annotated[str, typer.Option("--format", help="GGUF, or Safetensors: a folder")] = GGUF,
+    accept: Annotated[list[str] | None, typer.Option(help="types to tell of how they would come out")] = None,
+    ca_file: Authorities = "",
+    port: Port = 0,
+) -> None:
+    """Inside a download Job: copy an image's files into the claim, check them and look at them."""
+    from smallmodel_operator.cli.copy_weights import Copy, answer_and_copy
+
+    wish = Copy(image, Path(folder), ca_file)
+
+    def look() -> int:
+        return _look(str(wish.files), path, artifact, "", claim, signed_by, public_key, survey, layout, accept)
+
+    raise typer.Exit(answer_and_copy(wish, port, look))
+
+
+@jobs.command(hidden=True)
+def resolve_weights(
     uri: Annotated[str, typer.Option(help="the source as the user named it")],
+    folder: Folder = "",
+    image: Annotated[str, typer.Option(help="registry/repository:tag, or")] = "",
     url: Annotated[str, typer.Option(help="the file's address, or")] = "",
     hub: Annotated[str, typer.Option(help="the endpoint of a hub that holds it")] = "",
     repository: Annotated[str, typer.Option()] = "",
@@ -186,8 +228,9 @@ def resolve_weights(
     from smallmodel_operator.cli.fetch_weights import Download
     from smallmodel_operator.cli.hub import Repository
     from smallmodel_operator.cli.resolve_weights import answer_and_resolve
+    from smallmodel_operator.weights.image import name
 
-    where = Repository(hub, repository, revision, file) if hub else url
+    where = name(image) if image else Repository(hub, repository, revision, file) if hub else url
     wish = Download(where, sha256, folder, "", "", ca_file, secret, s3_region=s3_region, layout=layout)
     raise typer.Exit(answer_and_resolve(wish, uri, port))
 

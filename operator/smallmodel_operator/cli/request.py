@@ -25,11 +25,14 @@ _CODE: Final = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
 
 
 class Trouble(Exception):  # noqa: N818 - it may pass
-    """A download that cannot go on for now, or not at all."""
+    """A download that cannot go on for now, or not at all.
 
-    def __init__(self, failure: Failure) -> None:
+    `status`: of the answer that says so, 0 where there was none; `challenge`: how it wants to be shown who asks.
+    """
+
+    def __init__(self, failure: Failure, status: int = 0, challenge: str = "") -> None:
         super().__init__(failure.message)
-        self.failure = failure
+        self.failure, self.status, self.challenge = failure, status, challenge
 
 
 Show = Callable[[str], Mapping[str, str]]
@@ -96,8 +99,9 @@ def open_url(wanted: Wanted, headers: Mapping[str, str], timeout: float) -> Any:
         with error:
             wait = download.retry_after(error.headers.get("Retry-After") or "", datetime.now(UTC))
             answering = urlsplit(error.url or wanted.url).netloc
-            code = _word(error)
-            raise Trouble(download.refused(answering, error.code, str(error.reason), wait, code)) from error
+            challenge = ", ".join(error.headers.get_all("WWW-Authenticate") or ())
+            said = download.refused(answering, error.code, str(error.reason), wait, _word(error))
+            raise Trouble(said, error.code, challenge) from error
     except urllib.error.URLError as error:
         raise Trouble(_unreachable(wanted.host, error.reason)) from error
     except TimeoutError as error:

@@ -9,11 +9,12 @@ from smallmodel_operator.cli import hub
 from smallmodel_operator.cli.fetch_weights import REAL, Download, alone, ask_hub, put, show_for
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
+from smallmodel_operator.cli.registry import Registry
 from smallmodel_operator.cli.request import Trouble, Wanted
 from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.outcome import Refused
-from smallmodel_operator.weights import gguf, result
+from smallmodel_operator.weights import gguf, image, result
 from smallmodel_operator.weights.parse import parse
 from smallmodel_operator.weights.source import DOWNLOADED, EITHER
 
@@ -30,13 +31,16 @@ def resolve(
 ) -> int:
     """Say which file, or which folder, it is now; the exit code says whether trying again may help.
 
-    A hub is asked for commit and SHA-256, or for the commit alone, which says all of a folder. Of any other file only
-    its bytes tell: it is fetched, read as far as its header, and put where a download by that SHA-256 looks for it.
+    A hub is asked for commit and SHA-256, or for the commit alone, which says all of a folder, a registry for a tag's
+    manifest. Of any other file only its bytes tell: it is fetched, read as far as its header, and put where a download
+    by that SHA-256 looks for it.
     """
     board = board or Board()
     try:
         if isinstance(wish.where, hub.Repository):
             found = _of_hub(wish, wish.where, edge, board)
+        elif isinstance(wish.where, image.Name):
+            found = result.Pinned(_of_tag(wish, wish.where, uri, edge, board), "")
         else:
             found = result.Pinned(uri, _of_file(wish, wish.where, edge, board))
         parse(found.uri, "", found.sha256)
@@ -66,6 +70,15 @@ def _of_hub(wish: Download, repository: hub.Repository, edge: Edge, board: Board
     at_commit = replace(wish, where=one)
     found = patiently(lambda: ask_hub(at_commit, show, edge.stall), edge, board)
     return result.Pinned(f"hf://{repository.name}@{commit}/{found.file}", found.sha256)
+
+
+def _of_tag(wish: Download, name: image.Name, uri: str, edge: Edge, board: Board) -> str:
+    """The same name with the digest of what the registry sends, whatever it says of it."""
+    registry = Registry(name, wish.ca_file, Path(wish.credentials), edge.stall, edge.clock)
+    digest, data = patiently(lambda: registry.manifest(name.reference), edge, board)
+    image.manifest(data)
+    print(f"{name.reference} is {digest} now", flush=True)
+    return f"{uri.removesuffix(f':{name.reference}')}@{digest}"
 
 
 def _of_file(wish: Download, url: str, edge: Edge, board: Board) -> str:

@@ -40,6 +40,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
         Kind("v1", "Secret", "secrets"),
         Kind("v1", "ConfigMap", "configmaps"),
+        Kind("v1", "ServiceAccount", "serviceaccounts"),
         Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
         Kind("v1", "Node", "nodes", namespaced=False),
         Kind("events.k8s.io/v1", "Event", "events"),

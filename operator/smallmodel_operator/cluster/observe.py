@@ -113,6 +113,7 @@ class Observer:
         secrets: Iterable[str] = (),
         config_maps: Iterable[str] = (),
         node_selector: Mapping[str, str] | None = None,
+        asks_registry: bool = False,
     ) -> Snapshot:
         """Everything known about one model right now.
 
@@ -124,6 +125,7 @@ class Observer:
             secrets: names of Secrets its access refers to.
             config_maps: names of ConfigMaps its checks refer to.
             node_selector: labels of the nodes it may run on, where their size decides whether it may.
+            asks_registry: a Job of its own asks a registry for its weights.
         """
         meta = body["metadata"]
         model: ModelKey = (meta["namespace"], meta["name"])
@@ -156,10 +158,17 @@ class Observer:
             traffic=await self._signals.traffic(model),
             boundary=self.boundary(meta["namespace"]),
             in_use=self._in_use(meta["namespace"]) if _fills_the_claim(children) else None,
+            pull_secrets=await self._pull_secrets(meta["namespace"]) if asks_registry else (),
             progress=await self.progress(pods),
             trials=self.trials(model),
             scaled=self.scaled(model),
         )
+
+    async def _pull_secrets(self, namespace: str) -> tuple[str, ...]:
+        """Of the ServiceAccount that models' pods run as: with those the kubelet would pull the image."""
+        account = await self._client.get("ServiceAccount", "default", namespace) or {}
+        named = (str(one.get("name") or "") for one in account.get("imagePullSecrets") or ())
+        return tuple(name for name in named if name)
 
     def _in_use(self, namespace: str) -> frozenset[str] | None:
         """Looked at while a model downloads or quantizes only: it costs a walk over the namespace."""

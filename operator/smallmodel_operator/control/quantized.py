@@ -40,6 +40,7 @@ def request(resolved: Resolved) -> WeightsRequest:
         store_region=resolved.site.store_region,
         proxy=resolved.site.proxy,
         no_proxy=resolved.site.no_proxy,
+        image_volumes=resolved.site.image_volumes,
         claim_size=resolved.site.claim_size,
         storage_class=resolved.site.claim_storage_class,
         access_mode=resolved.site.claim_access_mode,

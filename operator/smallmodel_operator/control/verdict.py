@@ -28,7 +28,7 @@ class Wish:
     """A model understood as far as it can be: `resolved`, or the `hold` that says why not.
 
     `claims`, `artifact`, `secrets` and `config_maps` are what a snapshot has to be taken of. `node_selector` is set
-    where the size of nodes decides whether the model fits.
+    where the size of nodes decides whether the model fits; `asks_registry`, where a Job asks one for the weights.
     """
 
     resolved: Resolved | None
@@ -39,6 +39,7 @@ class Wish:
     secrets: tuple[str, ...] = ()
     config_maps: tuple[str, ...] = ()
     node_selector: Mapping[str, str] | None = None
+    asks_registry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
             secrets=tuple(key.secret_ref.name for key in resolved.access.api_keys),
             config_maps=_config_maps(resolved),
             node_selector=None if resolved.memory_request or resolved.memory_limit else resolved.node_selector,
+            asks_registry=weights.asks_registry(request),
         )
     except Refused as hold:
         return Wish(None, profile, hold)

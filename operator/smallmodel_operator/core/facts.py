@@ -190,6 +190,8 @@ class Snapshot:
     boundary: Boundary = field(default=Boundary())
     in_use: frozenset[str] | None = None
     """Folders of the claim `smallmodel-weights` that models use or may go back to, while this one downloads."""
+    pull_secrets: tuple[str, ...] = ()
+    """Names of those that pods of the namespace pull images with, while a Job asks a registry."""
     progress: Progress | None = None
     """How far the download of the weights is, as its pod says."""
     trials: Mapping[str, Result] = field(default_factory=dict)

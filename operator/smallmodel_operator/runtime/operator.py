@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -145,6 +145,8 @@ async def _discover(client: Client, settings: Settings, keys: KeyTable) -> _Star
     while True:
         try:
             found = await discover(client, settings.namespace)
+            if settings.image_volumes == "Never":
+                found = replace(found, image_volumes=False)
             logger.info("cluster %s, image volumes: %s", found.version, "yes" if found.image_volumes else "no")
             return _Start(found, await keys.masters())
         except (NotInstalled, ApiError, aiohttp.ClientError, TimeoutError) as error:
@@ -161,7 +163,8 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     observer.progress = downloads.ask
     keys.models = observer.model_names
     events = Events(client, settings.identity)
-    reconciler = Reconciler(observer, Applier(client, children), statuses, events, settings.site(), secrets, keys)
+    site = replace(settings.site(), image_volumes=start.capabilities.image_volumes)
+    reconciler = Reconciler(observer, Applier(client, children), statuses, events, site, secrets, keys)
     registry = kopf.OperatorRegistry()
     reconciler.noted = metrics.noted
     loop = Loop(reconciler, metrics.reconciled)

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         "", description="Hosts and domains that are reached without it, separated by commas."
     )
 
+    image_volumes: Literal["Auto", "Never"] = Field(
+        "Auto", description="Whether images of weights are mounted where the cluster can; Never: they are copied."
+    )
+
     gateway_tls: bool = Field(False, description="The gateway has a certificate: addresses begin with https.")
     gateway_ca: str = Field("", description="PEM bundle that clients need to trust that certificate.")
     gateway_urls: Annotated[tuple[str, ...], NoDecode] = Field(

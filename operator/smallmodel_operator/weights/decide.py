@@ -42,7 +42,14 @@ def goes_to(request: WeightsRequest) -> str:
 def downloaded(request: WeightsRequest) -> bool:
     """Whether the source is one file that a Job fetches."""
     where = _where(request)
-    return isinstance(where, source.Fetched) and jobs.layout(request, where) == GGUF
+    return isinstance(where, source.Downloaded | source.MovingSource) and jobs.layout(request, where) == GGUF
+
+
+def asks_registry(request: WeightsRequest) -> bool:
+    """Whether a Job asks a registry, as whoever the namespace's pull secrets say."""
+    where = _where(request)
+    tag = isinstance(where, source.MovingSource) and isinstance(where.origin, source.ImageTag)
+    return tag or isinstance(where, source.CopiedImage)
 
 
 def moves(request: WeightsRequest) -> bool:
@@ -59,7 +66,7 @@ def decide(request: WeightsRequest, snapshot: Snapshot) -> WeightsVerdict:
     where = _where(request)
     _require(where, snapshot)
     facts = snapshot.inspected.get(where.artifact)
-    kept = (jobs.claim(request),) if isinstance(where, source.Kept) else ()
+    kept = (jobs.claim(request),) if source.stored(where) else ()
     if facts is not None and facts.format == request.format and lies(where, facts, snapshot):
         if checks.satisfy(request, facts):
             return _known(request, where, _bound(where, facts, snapshot), Part(kept=kept))
@@ -80,35 +87,38 @@ def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict,
     where = _where(request)
     _require(where, snapshot)
     asked = replace(request, survey=True)
-    kept = (jobs.claim(request),) if isinstance(where, source.Kept) else ()
-    if isinstance(where, source.Fetched):
+    kept = (jobs.claim(request),) if source.stored(where) else ()
+    if isinstance(where, source.Downloaded | source.MovingSource):
         known = snapshot.inspected.get(where.artifact)
         if known is not None and lies(where, known, snapshot) and checks.satisfy(asked, known):
             verdict = _known(request, where, _bound(where, known, snapshot), Part(kept=kept))
             return replace(verdict, blocking=True), _of_download(where, known)
     found = work(asked, where, snapshot)
     verdict = replace(_unknown(asked, where, found, Part(kept=kept), snapshot), blocking=True)
-    if isinstance(found.found, WeightsFacts) and isinstance(where, source.Fetched):
+    if isinstance(found.found, WeightsFacts) and isinstance(where, source.Downloaded | source.MovingSource):
         return verdict, _of_download(where, found.found)
     return verdict, found.found if isinstance(found.found, Survey) else None
 
 
-def _of_download(where: source.Fetched, facts: WeightsFacts) -> Survey:
+def _of_download(where: source.Downloaded | source.MovingSource, facts: WeightsFacts) -> Survey:
     """What a download holds: one GGUF file, or a folder of safetensors that one can be made of."""
     if facts.format == SAFETENSORS:
         return Survey(facts, (), parent=f"{where.folder}/{facts.file}", digest=facts.sha256)
-    return Survey(facts, (Variant(facts.quantization, facts.file, facts.tensor_bytes, facts.repacked_bytes),))
+    return Survey(facts, (Variant.of(facts, facts.file),))
 
 
 def _where(request: WeightsRequest) -> source.Source:
-    found = moving.place(request.wish, request.name)
+    found = source.placed(moving.place(request.wish, request.name), image_volumes=request.image_volumes)
+    inside = source.subfolder(found) if isinstance(found, source.CopiedImage) else ""
     if request.recipe is not None:
-        return QuantizedSource(request.recipe, {} if request.conversion else source.volume(found)[0])
+        if request.conversion:
+            return QuantizedSource(request.recipe, {})
+        return QuantizedSource(request.recipe, source.volume(found)[0], inside)
     if request.conversion is not None:
         # What was downloaded lies in the claim that it is made into; a claim is mounted once.
-        volume = {} if isinstance(found, source.Fetched) else source.volume(found)[0]
-        return ConvertedSource(request.conversion, volume, request.name)
-    if request.file and isinstance(found, source.OciSource | source.ClaimSource):
+        volume = {} if isinstance(found, source.Downloaded | source.MovingSource) else source.volume(found)[0]
+        return ConvertedSource(request.conversion, volume, request.name, inside)
+    if request.file and isinstance(found, source.OciSource | source.CopiedImage | source.ClaimSource):
         return replace(found, path=request.file)
     return found
 
@@ -171,13 +181,6 @@ def _bound(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> Wei
 
 
 def _require(where: source.Source, snapshot: Snapshot) -> None:
-    if isinstance(where, source.OciSource) and not snapshot.capabilities.image_volumes:
-        raise Refused(
-            Reason.FEATURE_MISSING,
-            f"oci:// needs image volumes, which this cluster ({snapshot.capabilities.version}) does not have: they are "
-            "on by default since Kubernetes 1.35 (before: feature gate ImageVolume). Use pvc:// or https:// instead.",
-            condition=Condition.WEIGHTS_READY,
-        )
     if isinstance(where, source.ClaimSource) and where.claim not in snapshot.claims:
         raise Refused(
             Reason.CLAIM_NOT_FOUND,

@@ -11,16 +11,18 @@ from smallmodel_operator.api.names import ROLE_EVICT, WEIGHTS_CLAIM
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note
+from smallmodel_operator.core.pod import USER_ID, pod_security
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights import jobs, moving, result, seen, source
 from smallmodel_operator.weights.recipe import Made, converted_folder, quantized_folder
 from smallmodel_operator.weights.types import WeightsRequest
 
+EVICT_SECONDS: Final = 900
 EVENT: Final = "WeightsEvicted"
 FRESH_SECONDS: Final = 600
 """What was put or found there by then stays, whoever wanted it: clocks of nodes differ, and pods start late."""
-FOLDER: Final = re.compile(r"(sha256|hf|moving|quantized|converted)-[0-9a-f]{64}")
-"""What downloads, quantizations and conversions make. Nothing else in the claim is ever touched."""
+FOLDER: Final = re.compile(r"(sha256|hf|moving|oci|quantized|converted)-[0-9a-f]{64}")
+"""What downloads, copies, quantizations and conversions make. Nothing else in the claim is ever touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ def _worked_with(container: Mapping[str, Any]) -> set[str]:
 def _wanted(spec: Mapping[str, Any], frozen: Mapping[str, Any]) -> str | None:
     """The folder a model's source is; empty where it is none of the claim, None where it may be any of them."""
     try:
-        where = moving.place(moving.of_spec(spec, frozen))
+        # Of an image the folder it would be copied to; where it is mounted there is none of that name.
+        where = source.placed(moving.place(moving.of_spec(spec, frozen)), image_volumes=False)
     except Refused:
         return ""
     if isinstance(where, source.ClaimSource):
@@ -144,7 +147,7 @@ def room(
 
     `download`: the Job that said so, whether it downloads or quantizes.
     """
-    if said.reason is not Reason.CLAIM_FULL or not said.needed_bytes or not isinstance(where, source.Kept):
+    if said.reason is not Reason.CLAIM_FULL or not said.needed_bytes or not source.stored(where):
         return None
     if request.eviction != "WhenFull":
         return Room(why_not="Weights that no model uses are kept (downloads.eviction is Never).")
@@ -154,11 +157,23 @@ def room(
     live = seen.youngest(snapshot, ROLE_EVICT, jobs.work(request, where))
     if live is None or seen.attempt(live) != attempt or (ended := seen.ended(live)) is None:
         keep = tuple(sorted(snapshot.in_use))
-        job = jobs.evict(request, where, attempt, said.needed_bytes, keep, seen.began(download) - FRESH_SECONDS)
+        job = _job(request, where, attempt, said.needed_bytes, keep, seen.began(download) - FRESH_SECONDS)
         return Room(job, NotYet(Reason.MAKING_ROOM, "The claim is full: unused weights make room.", after_seconds=30))
     # What it found stays known until the download is tried again.
     under_way = Reason.QUANTIZING if isinstance(where, Made) else Reason.DOWNLOADING
     return _after(seen.freed(snapshot, live), str(ended.get("message", "")), seen.planned(live), under_way)
+
+
+def _job(
+    request: WeightsRequest, where: source.Source, attempt: int, needed: int, keep: tuple[str, ...], before: float
+) -> dict[str, Any]:
+    """The Job that removes unused weights until `needed` bytes are free; folders to `keep` stay, and fresh ones."""
+    args = ["evict-weights", "--root", source.MOUNT_PATH, "--needed", str(needed), "--before", str(int(before))]
+    args += [word for folder in keep for word in ("--keep", folder)]
+    volume = {"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}
+    security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
+    made = jobs.pod(request, args, security, [volume], [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}])
+    return jobs.job(request, where, ROLE_EVICT, attempt, made, {"activeDeadlineSeconds": EVICT_SECONDS})
 
 
 def _after(freed: result.Evicted | None, message: str, job: Object, under_way: Reason) -> Room:

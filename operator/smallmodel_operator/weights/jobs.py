@@ -4,7 +4,7 @@ A Job's template cannot change, so its name is a hash of all that is in it: anot
 makes another Job, and the old one is pruned.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,7 +15,6 @@ from smallmodel_operator.api.names import (
     OPERATOR,
     PROGRESS_PORT,
     ROLE_DOWNLOAD,
-    ROLE_EVICT,
     ROLE_INSPECT,
     WEIGHTS_CLAIM,
     digest,
@@ -38,7 +37,6 @@ INSPECT_SECONDS: Final = 900
 HASH_SECONDS: Final = 7200
 """The same when all of the file is read to check its SHA-256: 20 GB from a slow network disk."""
 DOWNLOAD_SECONDS: Final = 6 * 3600
-EVICT_SECONDS: Final = 900
 CA_PATH: Final = "/etc/smallmodel-ca"
 KEY_PATH: Final = "/etc/smallmodel-key"
 KEY_FILE: Final = "key.pub"
@@ -57,7 +55,7 @@ def work(request: WeightsRequest, where: source.Source) -> str:
     kind = layout(request, where)
     name = where.artifact if kind == GGUF else f"{where.artifact}!{kind}"
     # A download finds the same whatever is asked of it.
-    asked = request.survey and not isinstance(where, source.Fetched)
+    asked = request.survey and not isinstance(where, source.Downloaded | source.MovingSource)
     name = f"{name}?{','.join(request.accept)}" if asked else name
     return f"{name}!{request.verification}" if request.verification else name
 
@@ -76,7 +74,31 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
     It has no deadline of its own: Kubernetes would count the pull of the weights. See `reading_seconds`.
     """
     volume, mount, _ = source.volume(where)
-    args = ["inspect-weights", "--root", source.MOUNT_PATH, "--artifact", where.artifact]
+    args, volumes, mounts = _look(request, where, claim_uid)
+    args = ["inspect-weights", "--root", source.MOUNT_PATH, *args]
+    spec = pod(request, args, pod_security(), [volume, *volumes], [mount, *mounts])
+    return job(request, where, ROLE_INSPECT, attempt, spec)
+
+
+def copy(
+    request: WeightsRequest, where: source.CopiedImage, attempt: int, claim_uid: str, pull_secrets: tuple[str, ...]
+) -> dict[str, Any]:
+    """The Job that copies an image's files into the claim and then looks at them as an inspection does."""
+    look, volumes, mounts = _look(request, where, claim_uid)
+    args = ["copy-weights", "--image", where.reference, "--folder", f"{source.MOUNT_PATH}/{where.folder}", *look]
+    logins = _logins(pull_secrets)
+    return _fetching(request, where, attempt, args, [*volumes, *logins[0]], [*mounts, *logins[1]])
+
+
+def _look(
+    request: WeightsRequest, where: source.Source, claim_uid: str
+) -> tuple[list[str], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Arguments of a look at weights that are mounted or copied, and the volume and mount of the key they are signed
+    by.
+    """
+    args = ["--artifact", where.artifact]
+    volumes: list[dict[str, Any]] = []
+    mounts: list[dict[str, Any]] = []
     if request.survey:
         args += ["--survey", *(word for kind in request.accept for word in ("--accept", kind))]
     if where.path:
@@ -85,8 +107,8 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
         args += ["--format", request.format]
     if isinstance(where, source.ClaimSource):
         args += ["--sha256", where.sha256] if where.sha256 and not request.survey else []
+    if isinstance(where, source.ClaimSource | source.CopiedImage):
         args += ["--claim", claim_uid]
-    volumes, mounts = [volume], [mount]
     if request.verification:
         secret, _, entry = request.verification.partition("/")
         # Optional, so that a Secret that is not there is told by the Job and not by a pod that never starts.
@@ -94,7 +116,7 @@ def inspect(request: WeightsRequest, where: source.Source, attempt: int, claim_u
         volumes.append({"name": "key", "secret": key})
         mounts.append({"name": "key", "mountPath": KEY_PATH, "readOnly": True})
         args += ["--signed-by", request.verification, "--public-key", f"{KEY_PATH}/{KEY_FILE}"]
-    return job(request, where, ROLE_INSPECT, attempt, pod(request, args, pod_security(), volumes, mounts))
+    return args, volumes, mounts
 
 
 def inspect_adapters(request: WeightsRequest, where: source.AdapterSet, attempt: int) -> dict[str, Any]:
@@ -122,19 +144,44 @@ def download(
     return _fetching(request, where, attempt, args)
 
 
-def resolve(request: WeightsRequest, where: source.MovingSource, attempt: int) -> dict[str, Any]:
+def resolve(
+    request: WeightsRequest, where: source.MovingSource, attempt: int, pull_secrets: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """The Job that finds out what a source that may move holds now, and fetches what only its bytes tell."""
+    if isinstance(where.origin, source.ImageTag):
+        args = ["resolve-weights", "--image", where.origin.name, "--uri", request.uri]
+        return _fetching(request, where, attempt, args, *_logins(pull_secrets))
     args = ["resolve-weights", *_wanted(request, where.origin)]
     args += ["--sha256", where.origin.sha256] if where.origin.sha256 else []
     args += ["--uri", request.uri, "--folder", f"{source.MOUNT_PATH}/{where.folder}"]
     return _fetching(request, where, attempt, args)
 
 
-def _fetching(request: WeightsRequest, where: source.Fetched, attempt: int, args: list[str]) -> dict[str, Any]:
-    """A Job with a way out, that writes to the claim."""
-    args += ["--port", str(PROGRESS_PORT)]
-    volumes: list[dict[str, Any]] = [{"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}]
-    mounts: list[dict[str, Any]] = [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}]
+def _logins(pull_secrets: tuple[str, ...]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volume and mount of pull secrets, for the kubelet to fill in; those that are missing are left out, as it does."""
+    if not pull_secrets:
+        return [], []
+    sources = [
+        {"secret": {"name": name, "optional": True, "items": [{"key": ".dockerconfigjson", "path": f"{n}.json"}]}}
+        for n, name in enumerate(pull_secrets)
+    ]
+    volume = {"name": "credentials", "projected": {"sources": sources}}
+    return [volume], [{"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}]
+
+
+def _fetching(
+    request: WeightsRequest,
+    where: source.Fetched,
+    attempt: int,
+    args: list[str],
+    volumes: Sequence[dict[str, Any]] = (),
+    mounts: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """A Job with a way out, that writes to the claim unless it only asks."""
+    args, volumes, mounts = [*args, "--port", str(PROGRESS_PORT)], [*volumes], [*mounts]
+    if source.stored(where):
+        volumes.insert(0, {"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}})
+        mounts.insert(0, {"name": source.VOLUME, "mountPath": source.MOUNT_PATH})
     # A new file system belongs to root; fsGroup lets the download write to it.
     security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
     made = pod(request, args, security, volumes, mounts)
@@ -152,18 +199,6 @@ def _fetching(request: WeightsRequest, where: source.Fetched, attempt: int, args
         pairs = {"HTTPS_PROXY": request.proxy, "NO_PROXY": request.no_proxy}
         made["containers"][0]["env"] = [{"name": name, "value": value} for name, value in pairs.items() if value]
     return job(request, where, ROLE_DOWNLOAD, attempt, made, {"activeDeadlineSeconds": DOWNLOAD_SECONDS})
-
-
-def evict(
-    request: WeightsRequest, where: source.Source, attempt: int, needed: int, keep: tuple[str, ...], before: float
-) -> dict[str, Any]:
-    """The Job that makes room in the claim for a download: see `weights.evict`."""
-    args = ["evict-weights", "--root", source.MOUNT_PATH, "--needed", str(needed), "--before", str(int(before))]
-    args += [word for folder in keep for word in ("--keep", folder)]
-    volume = {"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}}
-    security = {**pod_security(), "fsGroup": USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
-    made = pod(request, args, security, [volume], [{"name": source.VOLUME, "mountPath": source.MOUNT_PATH}])
-    return job(request, where, ROLE_EVICT, attempt, made, {"activeDeadlineSeconds": EVICT_SECONDS})
 
 
 def _wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:

@@ -167,7 +167,8 @@ def volumes_and_mounts(where: Made) -> tuple[list[dict[str, Any]], list[dict[str
     ]
     if where.volume:
         volumes.insert(1, {**where.volume, "name": "source"})
-        mounts.insert(1, {"name": "source", "mountPath": SOURCE_PATH, "readOnly": True})
+        within = {"subPath": where.inside} if where.inside else {}
+        mounts.insert(1, {"name": "source", "mountPath": SOURCE_PATH, "readOnly": True, **within})
     return volumes, mounts
 
 

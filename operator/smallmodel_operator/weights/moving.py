@@ -1,7 +1,7 @@
 """A source that may hold another file tomorrow: what it held when it was resolved is frozen in `status.source`. Pure.
 
-Frozen is what a user could have written: the same URI with a commit in it, or the SHA-256 beside it. So everything
-after this module sees a source that cannot move.
+Frozen is what a user could have written: the same URI with a commit or a digest in it, or the SHA-256 beside it. So
+everything after this module sees a source that cannot move.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,9 @@ def place(wish: Wish, owner: str = "") -> source.Source:
     if not isinstance(found, source.MovingSource):
         return found
     if is_frozen(wish):
-        return parse(str(wish.frozen["uri"]), "", str(wish.frozen.get("sha256") or ""))
+        uri = str(wish.frozen["uri"])
+        path = wish.path if uri.startswith("oci://") else ""  # of others it is in the URI, or there is none
+        return parse(uri, path, str(wish.frozen.get("sha256") or ""))
     return replace(found, owner=owner, key=wish.key)
 
 
@@ -98,5 +100,7 @@ def said(wish: Wish) -> str:
 
 
 def _name(uri: str, sha256: str) -> str:
+    if uri.startswith("oci://"):
+        return f"digest {uri.partition('@')[2]}"
     commit = uri.partition("@")[2].partition("/")[0] if uri.startswith("hf://") else ""
     return ", ".join(filter(None, (f"commit {commit}" if commit else "", f"SHA-256 {sha256}" if sha256 else "")))

@@ -13,12 +13,14 @@ from smallmodel_operator.weights.source import (
     ClaimSource,
     HttpsSource,
     HubSource,
+    ImageTag,
     MovingSource,
     OciSource,
     Source,
 )
 
 _OCI: Final = re.compile(r"^(?P<repository>[A-Za-z0-9][\w.:/-]*?)(?::[\w.-]+)?@(?P<digest>sha256:[0-9a-f]{64})$")
+_TAGGED: Final = re.compile(r"^[A-Za-z0-9][\w.:/-]*:[A-Za-z0-9_][\w.-]{0,127}$", re.ASCII)
 _HUB: Final = re.compile(
     r"^(?P<repository>[A-Za-z0-9][-\w.]{0,95}/[A-Za-z0-9][-\w.]{0,95})"
     r"@(?P<revision>[A-Za-z0-9][-\w.]{0,127})(/(?P<file>[ -~]+))?$",
@@ -34,7 +36,7 @@ _SHA256: Final = re.compile(r"^[0-9a-f]{64}$")
 
 
 def parse(uri: str, path: str, sha256: str, allow_mutable: bool = False) -> Source:
-    """A source from `spec.source`. `allow_mutable`: a branch, or a file without its SHA-256, is a MovingSource.
+    """A source from `spec.source`. `allow_mutable`: a branch, a tag, or a file without its SHA-256 is a MovingSource.
 
     Raises:
         Refused: the URI names nothing immutable or nothing we can mount. The CRD refuses the same, earlier.
@@ -43,7 +45,7 @@ def parse(uri: str, path: str, sha256: str, allow_mutable: bool = False) -> Sour
         raise _refused("`spec.source.sha256` must be 64 lower-case hex digits (`sha256sum FILE` prints them).")
     scheme, _, rest = uri.partition("://")
     if scheme == "oci":
-        return _oci(rest, path)
+        return _oci(rest, path, allow_mutable)
     if scheme == "pvc":
         return _claim(rest, path, sha256)
     if scheme in ("https", "s3"):
@@ -57,12 +59,14 @@ def parse(uri: str, path: str, sha256: str, allow_mutable: bool = False) -> Sour
     raise _refused(f"`spec.source.uri` {uri[:80]!r} must begin with oci://, pvc://, hf://, s3:// or https://.")
 
 
-def _oci(rest: str, path: str) -> OciSource:
+def _oci(rest: str, path: str, allow_mutable: bool) -> OciSource | MovingSource:
     match = _OCI.match(rest)
+    if not match and allow_mutable and _TAGGED.match(rest):
+        return MovingSource(ImageTag(rest, _relative(path)))
     if not match:
         raise _refused(
-            f"`spec.source.uri` oci://{rest[:80]} must name a digest: oci://registry/repository@sha256:… "
-            "(a tag alone may change; `crane digest`, `oras resolve` or the registry's page show it)."
+            f"`spec.source.uri` oci://{rest[:80]} must name a digest: oci://registry/repository@sha256:… (a tag may "
+            f"change; `crane digest`, `oras resolve` or the registry's page show it), {_OR_ALLOW}."
         )
     return OciSource(f"{match['repository']}@{match['digest']}", match["digest"], _relative(path))
 

@@ -75,11 +75,12 @@ def converted_folder(digest: str, kind: str) -> str:
 class QuantizedSource:
     """A file of another type, made once into the claim `smallmodel-weights`.
 
-    `volume`: the one its parent lies in; empty: it lies in that claim, too.
+    `volume`: the one its parent lies in; empty: it lies in that claim, too. `inside`: the folder of it that is mounted.
     """
 
     recipe: Recipe
     volume: Mapping[str, Any]
+    inside: str = ""
 
     path = "model.gguf"
 
@@ -141,13 +142,14 @@ class Conversion:
 class ConvertedSource:
     """A GGUF file made of safetensors, once, in the claim `smallmodel-weights`.
 
-    `volume`: the one the safetensors lie in; empty: they lie in that claim, too. `model`: for whom; each has a folder
-    of its own for the work.
+    `volume`: the one the safetensors lie in, `inside`: the folder of it that is mounted; empty: they lie in that claim,
+    too. `model`: for whom; each has a folder of its own for the work.
     """
 
     conversion: Conversion
     volume: Mapping[str, Any]
     model: str
+    inside: str = ""
 
     path = "model.gguf"
 

@@ -18,6 +18,7 @@ MAX_ADAPTERS: Final = 64
 MAX_URI: Final = 2048
 MAX_WAIT: Final = 24 * 3600
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_IMAGE: Final = re.compile(r"oci://\S+@sha256:[0-9a-f]{64}")
 _WORDS: Final = ("parent", "digest", "left_out")
 """What a survey says besides facts and files."""
 
@@ -57,7 +58,7 @@ class Evicted:
 class Pinned:
     """What a source that may move holds now, as a user would write it: `spec.source.uri` and `sha256`.
 
-    Of a hub's folder the commit in the URI says all; its SHA-256 is empty.
+    Of an image the digest is in the URI, of a hub's folder the commit, and `sha256` is empty.
     """
 
     uri: str
@@ -141,7 +142,7 @@ def _pinned(data: dict[str, Any]) -> Pinned:
     uri, sha256 = data["uri"], data["sha256"]
     if not (isinstance(uri, str) and 0 < len(uri) <= MAX_URI and isinstance(sha256, str)):
         raise ValueError("pinned")
-    if not _SHA256.fullmatch(sha256) and (sha256 or not uri.startswith("hf://")):
+    if not _SHA256.fullmatch(sha256) and (sha256 or not (uri.startswith("hf://") or _IMAGE.fullmatch(uri))):
         raise ValueError("pinned")
     return Pinned(uri, sha256)
 

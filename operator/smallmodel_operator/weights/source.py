@@ -10,6 +10,7 @@ from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import WEIGHTS_CLAIM
 from smallmodel_operator.core.engine import Adapter
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.weights import image
 from smallmodel_operator.weights.recipe import Made
 
 MOUNT_PATH: Final = "/weights"
@@ -20,6 +21,8 @@ FOLDER: Final = "safetensors"
 """The same of a downloaded folder of safetensors files."""
 EITHER: Final = "Either"
 """Beside `GGUF` and `Safetensors`: a GGUF file, and where there is none, the folder that one can be made of."""
+IMAGE_FILES: Final = "files"
+"""Name of the folder with an image's files inside its folder `oci-<digest>` of the claim."""
 MAX_ARTIFACT: Final = 128
 
 
@@ -39,6 +42,37 @@ class OciSource:
     def mutable(self) -> str:
         """What may change unnoticed; empty when nothing can."""
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedImage:
+    """The same where nodes cannot mount an image: its files, copied once into the claim `smallmodel-weights`."""
+
+    reference: str
+    digest: str
+    path: str
+
+    @property
+    def artifact(self) -> str:
+        """The image's own: the files are the same, wherever they are."""
+        return _bounded(self.digest, self.path)
+
+    @property
+    def folder(self) -> str:
+        """Folder inside the claim; named by the digest, so that models share it."""
+        return f"oci-{self.digest.removeprefix('sha256:')}"
+
+    @property
+    def mutable(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTag:
+    """An image named by what may be another one tomorrow: `name` is registry/repository:tag."""
+
+    name: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +180,14 @@ Downloaded = HttpsSource | HubSource | BucketSource
 
 @dataclass(frozen=True, slots=True)
 class MovingSource:
-    """What may be another file tomorrow: a hub's branch, or a file without its SHA-256. A Job finds out what it is now.
+    """What may be another file tomorrow: a hub's branch, an image's tag, or a file without its SHA-256. A Job finds out
+    what it is now.
 
     `origin`: where to ask, with the branch for a commit or without a SHA-256. `owner`: the model that asks. `key`: of
     its wish; another one is another question.
     """
 
-    origin: Downloaded
+    origin: Downloaded | ImageTag
     owner: str = ""
     key: str = ""
 
@@ -186,21 +221,38 @@ class AdapterSet:
         return "adapters:" + hashlib.sha256("\n".join(named).encode()).hexdigest()
 
 
-Fetched = Downloaded | MovingSource
+Fetched = Downloaded | MovingSource | CopiedImage
 """What a Job with a way out asks for."""
 Kept = Fetched | Made
 """In that claim, whoever put it there."""
 Source = OciSource | ClaimSource | Kept | AdapterSet
 
 
+def placed(source: Source, *, image_volumes: bool) -> Source:
+    """An image is mounted where nodes can do that, and copied into the claim where they cannot. Only here."""
+    if isinstance(source, OciSource) and not image_volumes:
+        return CopiedImage(source.reference, source.digest, source.path)
+    return source
+
+
+def stored(source: Source) -> bool:
+    """Whether it lies in the claim `smallmodel-weights`, or comes there. Of a tag only the digest is asked."""
+    return isinstance(source, Kept) and not (isinstance(source, MovingSource) and isinstance(source.origin, ImageTag))
+
+
+def subfolder(source: Kept) -> str:
+    """What a pod may see of that claim: its own weights, not those of the namespace's other models."""
+    return f"{source.folder}/{IMAGE_FILES}" if isinstance(source, CopiedImage) else source.folder
+
+
 def claims(source: Source) -> tuple[str, ...]:
     """Names of the PersistentVolumeClaims the source refers to: what `Snapshot.claims` must cover."""
     if isinstance(source, ClaimSource):
         return (source.claim,)
-    return (WEIGHTS_CLAIM,) if isinstance(source, Kept) else ()
+    return (WEIGHTS_CLAIM,) if stored(source) else ()
 
 
-def address(source: Fetched, hub: str, store: str) -> str:
+def address(source: Fetched | ImageTag, hub: str, store: str) -> str:
     """Whom the download asks first; `hub` and `store` are the endpoints of a model hub and of the S3 store here.
 
     Raises:
@@ -208,6 +260,8 @@ def address(source: Fetched, hub: str, store: str) -> str:
     """
     if isinstance(source, MovingSource):
         return address(source.origin, hub, store)
+    if isinstance(source, ImageTag | CopiedImage):
+        return image.name(source.name if isinstance(source, ImageTag) else source.reference).endpoint
     if isinstance(source, HttpsSource):
         return source.url
     if isinstance(source, HubSource):
@@ -232,8 +286,7 @@ def volume(source: Source) -> tuple[dict[str, Any], dict[str, Any], str]:
         return {"name": VOLUME, "image": image}, mount, model_path(source, "")
     claim = source.claim if isinstance(source, ClaimSource) else WEIGHTS_CLAIM
     if isinstance(source, Kept):
-        # The engine sees its own file only, not those of the namespace's other models.
-        mount["subPath"] = source.folder
+        mount["subPath"] = subfolder(source)
     volume = {"name": VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
     return volume, mount, model_path(source, "")
 

@@ -31,6 +31,7 @@ class WeightsRequest:
     hub's repository holds no GGUF file, its folder of safetensors is fetched, for one can be made of it.
     `claim_size`, `storage_class`, `access_mode` shape the claim for downloads; an empty class is the cluster's default.
     `eviction`: WhenFull or Never, whether unused weights in it make room.
+    `image_volumes`: nodes can mount an image.
     `allow_mutable`: the source may be one that moves; `frozen` is then what it held when it was resolved
     (`status.source`), and `resolve_generation` is raised to resolve it anew.
     """
@@ -69,6 +70,7 @@ class WeightsRequest:
     frozen: Mapping[str, Any] = field(default_factory=dict)
     conversion: Conversion | None = None
     convertible: bool = False
+    image_volumes: bool = True
     format: str = GGUF
     """What the engine serves: one GGUF file, or a folder of safetensors files."""
 

@@ -56,7 +56,7 @@ def work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> W
     """What the Job for this wish found, or why there is nothing yet."""
     role = _role(where)
     under_way = _under_way(where)
-    if role != ROLE_INSPECT and WEIGHTS_CLAIM not in snapshot.claims:
+    if source.stored(where) and WEIGHTS_CLAIM not in snapshot.claims:
         # The claim first: its uid is part of the Job, and a Job made before it would be a second one.
         return Work((), None, NotYet(under_way.reason, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
     live = seen.youngest(snapshot, role, jobs.work(request, where))
@@ -120,7 +120,7 @@ def _ended(
         facts = said.facts if isinstance(said, Survey) else said
         if not lies(where, facts, snapshot):
             return Work((again,), None, _under_way(where))
-        asked = isinstance(where, source.Fetched) or request.survey == isinstance(said, Survey)
+        asked = isinstance(where, source.Downloaded | source.MovingSource) or request.survey == isinstance(said, Survey)
         if asked and checks.satisfy(request, facts):
             return Work((this,), said, _under_way(where))
     if isinstance(said, result.Pinned | result.AdapterSizes) and _answers(where, said):
@@ -165,6 +165,8 @@ def _refused(
 
 def _may_heal(where: source.Source, reason: Reason) -> bool:
     """Whether what the user must change may change without the SmallModel: a claim's files, a server, a Secret."""
+    if isinstance(where, source.CopiedImage) and reason is Reason.DIGEST_MISMATCH:
+        return True  # it is a mirror on the way that is wrong, never the spec
     return isinstance(where, source.ClaimSource) or reason in (*download.REASONS, *checks.OF_THE_KEY)
 
 
@@ -183,7 +185,9 @@ def _build(request: WeightsRequest, where: source.Source, snapshot: Snapshot, at
     if isinstance(where, source.AdapterSet):
         return jobs.inspect_adapters(request, where, attempt)
     if isinstance(where, source.MovingSource):
-        return jobs.resolve(request, where, attempt)
+        return jobs.resolve(request, where, attempt, snapshot.pull_secrets)
+    if isinstance(where, source.CopiedImage):
+        return jobs.copy(request, where, attempt, uid(snapshot, WEIGHTS_CLAIM), snapshot.pull_secrets)
     if isinstance(where, ConvertedSource):
         return convert.build(request, where, attempt, uid(snapshot, WEIGHTS_CLAIM))
     if isinstance(where, source.Downloaded):
@@ -211,7 +215,7 @@ def _under_way(where: source.Source, step: str = "") -> NotYet:
         return NotYet(Reason.QUANTIZING, f"{text}{_far(convert.STEPS, step)}", after_seconds=15)
     if isinstance(where, source.MovingSource):
         return NotYet(Reason.DOWNLOADING, "A Job finds out what the source holds now.", after_seconds=30)
-    if isinstance(where, source.Downloaded):
+    if isinstance(where, source.Downloaded | source.CopiedImage):
         return NotYet(Reason.DOWNLOADING, "The weights are being downloaded and checked.", after_seconds=30)
     whose = "adapters' headers" if isinstance(where, source.AdapterSet) else "weights' header"
     return NotYet(Reason.INSPECTING, f"A Job reads the {whose}.", after_seconds=30)

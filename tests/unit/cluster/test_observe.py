@@ -217,3 +217,12 @@ async def test_what_is_used_in_the_claim_is_looked_at_while_a_model_fills_it(obs
     job = {"kind": "Job", "metadata": marks, "spec": {"template": {"spec": {"containers": []}}}}
     observer.children.indices["Job"] = {("support", "bot"): [job]}
     assert (await observer.snapshot(body, profile=None)).in_use == {f"sha256-{'a' * 64}", "sha256-b", "hf-c"}
+
+
+async def test_pull_secrets_are_those_of_the_account_that_pods_run_as(api: FakeApiServer, observer: Observer) -> None:
+    assert (await observer.snapshot(objects.model(), profile=None, asks_registry=True)).pull_secrets == ()
+    meta = {"name": "default", "namespace": "support"}
+    named = [{"name": "regcred"}, {}, {"name": "other"}]
+    api.put({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta, "imagePullSecrets": named})
+    found = await observer.snapshot(objects.model(), profile=None, asks_registry=True)
+    assert found.pull_secrets == ("regcred", "other")

@@ -11,11 +11,11 @@ from tests.unit.weights.test_result import FACTS
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import LABEL_ARTIFACT, WEIGHTS_CLAIM
-from smallmodel_operator.core.facts import Capabilities, Object, Progress, Snapshot, WeightsFacts
+from smallmodel_operator.core.facts import Object, Progress, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
 from smallmodel_operator.weights import jobs, result
-from smallmodel_operator.weights.decide import artifact, claims, decide, goes_to
+from smallmodel_operator.weights.decide import artifact, asks_registry, claims, decide, downloaded, goes_to
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 from smallmodel_operator.weights.work import RECHECK_SECONDS, UNFILLED_SECONDS
 
@@ -263,12 +263,55 @@ def test_a_claim_that_is_not_there_is_looked_for_again() -> None:
     assert "'models'" in caught.value.message
 
 
-def test_a_cluster_without_image_volumes_names_the_other_ways() -> None:
-    with pytest.raises(Refused) as caught:
-        decide(request(OCI), Snapshot(now=NOW, capabilities=Capabilities("v1.31.2", image_volumes=False)))
-    assert caught.value.reason is Reason.FEATURE_MISSING
-    for said in ("v1.31.2", "ImageVolume", "pvc://", "https://"):
-        assert said in caught.value.message
+def copying(**changes: Any) -> World:
+    """An image where nodes cannot mount one."""
+    return World(request(OCI, image_volumes=False, **changes), claims={WEIGHTS_CLAIM: CLAIM}, pull_secrets=("regcred",))
+
+
+def test_without_image_volumes_an_image_is_copied_and_served_from_the_claim() -> None:
+    world = copying(path="m.gguf", memory_declared=True)
+    assert claims(world.wish) == (WEIGHTS_CLAIM,)
+    assert artifact(world.wish) == artifact(request(OCI, path="m.gguf")), "the files are the same"
+    first = world.step()
+    assert first.blocking, "they are not there yet"
+    assert isinstance(first.problem, NotYet)
+    assert first.problem.reason is Reason.DOWNLOADING
+    assert goes_to(world.wish) == "https://registry.test/v2/m"
+    world.end(replace(FACTS, artifact=artifact(world.wish), claim="uid-1"))
+    served = world.step()
+    assert (served.problem, served.blocking, served.model_path) == (None, False, "/weights/m.gguf")
+    assert served.volume["persistentVolumeClaim"] == {"claimName": WEIGHTS_CLAIM, "readOnly": True}
+    assert served.mount["subPath"] == f"oci-{OCI[-64:]}/files"
+    assert served.facts is not None
+    assert served.facts.folder == f"oci-{OCI[-64:]}", "so that it is not evicted"
+
+
+def test_what_was_mounted_is_copied_when_image_volumes_go_and_the_other_way_round() -> None:
+    mounted = replace(FACTS, artifact=artifact(request(OCI)))
+    lost = copying()
+    lost.snapshot = replace(lost.snapshot, inspected={mounted.artifact: mounted})
+    assert isinstance(lost.step().problem, NotYet), "nothing of it lies in the claim"
+    copied = replace(mounted, claim="uid-1")
+    found = World(request(OCI), inspected={copied.artifact: copied}).step()
+    assert (found.problem, found.part.objects) == (None, ())
+    assert found.volume["image"]["reference"] == OCI.removeprefix("oci://")
+
+
+def test_a_registry_that_lies_is_asked_again_for_a_copy() -> None:
+    world = copying()
+    world.step()
+    world.end(result.Failure(Reason.DIGEST_MISMATCH, "registry.test sends something else."))
+    verdict = world.step()
+    assert isinstance(verdict.problem, Refused)
+    assert verdict.problem.recheck_seconds
+
+
+def test_a_copied_image_is_no_single_file_and_its_type_may_be_chosen() -> None:
+    wish = copying().wish
+    assert not downloaded(wish)
+    assert downloaded(request(**HTTPS))
+    assert asks_registry(wish)
+    assert not asks_registry(request(OCI))
 
 
 DOWNLOADED = replace(FACTS, artifact="sha256:" + "b" * 64, file="model.gguf", claim="uid-1")

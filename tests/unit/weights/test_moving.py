@@ -12,13 +12,14 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import WEIGHTS_CLAIM
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.weights import moving, result
-from smallmodel_operator.weights.decide import artifact, claims, decide, goes_to
+from smallmodel_operator.weights.decide import artifact, asks_registry, claims, decide, goes_to
 from smallmodel_operator.weights.evict import in_use
 from smallmodel_operator.weights.parse import parse
 from smallmodel_operator.weights.source import HubSource, MovingSource
 
 COMMIT = "c" * 40
 BRANCH = "hf://org/bot@main/bot.gguf"
+TAG = "oci://registry.test/m:v1"
 PINNED = result.Pinned(f"hf://org/bot@{COMMIT}/bot.gguf", SHA)
 FOUND = replace(FACTS, artifact=f"sha256:{SHA}", claim="uid-1", sha256=SHA)
 
@@ -80,6 +81,34 @@ def test_a_file_without_a_sum_is_resolved_by_its_bytes(uri: str) -> None:
     assert world.args[world.args.index("--sha256") + 1] == SHA
 
 
+def test_a_tag_is_resolved_to_a_digest_without_a_claim_and_mounted() -> None:
+    world = Following(TAG, path="q4.gguf")
+    world.snapshot = replace(world.snapshot, claims={}, pull_secrets=("regcred",))
+    first = world.step()
+    assert (claims(world.wish), first.part.kept) == ((), ()), "a tag is only asked for"
+    assert goes_to(world.wish) == "https://registry.test/v2/m"
+    spec = world.job["spec"]["template"]["spec"]
+    assert world.args[:3] == ["resolve-weights", "--image", "registry.test/m:v1"]
+    (volume,) = spec["volumes"]
+    assert volume["projected"]["sources"][0]["secret"]["name"] == "regcred"
+    world.end(result.Pinned(f"oci://registry.test/m@sha256:{SHA}", ""), "Complete")
+    found = world.step()
+    assert found.part.status["source"]["uri"] == f"oci://registry.test/m@sha256:{SHA}"
+    assert f"digest sha256:{SHA}" in found.part.notes[0].message
+    pinned = world.step()
+    assert world.args[0] == "inspect-weights"
+    assert pinned.artifact == f"sha256:{SHA}/q4.gguf"
+    assert pinned.volume["image"]["reference"] == f"registry.test/m@sha256:{SHA}"
+    assert not asks_registry(world.wish)
+
+
+def test_a_tag_on_a_cluster_without_image_volumes_is_resolved_and_copied() -> None:
+    world = Following(TAG, image_volumes=False)
+    world.resolve(result.Pinned(f"oci://registry.test/m@sha256:{SHA}", ""))
+    world.step()
+    assert world.args[:3] == ["copy-weights", "--image", f"registry.test/m@sha256:{SHA}"]
+
+
 def test_nothing_but_the_source_resolves_anew() -> None:
     world = Following()
     world.resolve()
@@ -129,8 +158,12 @@ def test_what_may_move_is_refused_unless_it_is_allowed() -> None:
         with pytest.raises(Refused, match="allowMutable"):
             parse(uri, "", "")
         assert isinstance(parse(uri, "", "", allow_mutable=True), MovingSource)
-    with pytest.raises(Refused, match="must name a digest"):
-        parse("oci://registry.test/m:v1", "", "", allow_mutable=True)
+    with pytest.raises(Refused, match="allowMutable"):
+        parse(TAG, "", "")
+    assert isinstance(parse(TAG, "", "", allow_mutable=True), MovingSource)
+    for neither in ("oci://registry.test/m", "oci://registry.test:5000/m", "oci://registry.test/m:v1/x"):
+        with pytest.raises(Refused, match="must name a digest"):
+            parse(neither, "", "", allow_mutable=True)
     pinned = parse(f"hf://org/bot@{COMMIT}", "", "", allow_mutable=True)
     assert isinstance(pinned, HubSource), "what cannot move is not resolved"
 

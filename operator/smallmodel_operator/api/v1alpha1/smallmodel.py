@@ -30,7 +30,8 @@ class Source(ApiModel):
         min_length=7,
         max_length=1024,
         description=(
-            "`oci://registry/repository@sha256:…` (an image or artifact mounted as an image volume), "
+            "`oci://registry/repository@sha256:…` (an image or artifact, mounted as an image volume; where the cluster "
+            "has none, its files are copied into a claim once), "
             "`pvc://claim/path` (a path inside a PersistentVolumeClaim of this namespace), "
             "`hf://organisation/repository@commit[/path]` (a file or a folder of a model hub, downloaded once), "
             "`s3://bucket/key` (a file of the S3 store the operator was told of; needs `sha256`), or "
@@ -69,9 +70,9 @@ class Source(ApiModel):
     allow_mutable: bool = Field(
         default=False,
         description=(
-            "The URI may name a branch (hf://) or a file without `sha256` (https://, s3://). What it holds when the "
-            "model is applied is found out once and frozen in `status.source`; it stays until this part of the spec "
-            "changes."
+            "The URI may name a branch (hf://), a tag (oci://) or a file without `sha256` (https://, s3://). What it "
+            "holds when the model is applied is found out once and frozen in `status.source`; it stays until this part "
+            "of the spec changes."
         ),
     )
     resolve_generation: int | None = Field(

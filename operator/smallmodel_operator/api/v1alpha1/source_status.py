@@ -9,9 +9,11 @@ class SourceStatus(ApiModel):
     """What a source that may move held when it was resolved: written into the spec, it would be pinned."""
 
     decided_on: str = Field(default="", max_length=64, description="Hash of the part of `spec.source` it is of.")
-    uri: str = Field(default="", max_length=2048, description="The source as it is taken, with the commit of a branch.")
+    uri: str = Field(
+        default="", max_length=2048, description="As it is taken, with the commit of a branch or the digest of a tag."
+    )
     sha256: str = Field(
-        default="", max_length=64, description="SHA-256 of the file; empty where the commit names a hub's folder."
+        default="", max_length=64, description="SHA-256 of the file; empty for an image, and for a hub's folder."
     )
     resolved_at: str = Field(default="", max_length=32, description="When it was resolved.")
 
