@@ -16,9 +16,10 @@ def commands(folder: Path) -> Path:
     for tool in TOOLS:
         script = folder / tool
         loader = root / "lib64" / "ld-linux-x86-64.so.2"
-        # Without a chroot they look for what computes in this machine's folders; the plainest runs everywhere.
+        # Without a chroot they look for what computes in this machine's folders; the plainest runs everywhere. Who
+        # measures something large names a faster one in GGML_BACKEND_PATH.
         backend = next((libraries / "ggml").rglob("libggml-cpu-x64.so"))
         command = f'"{loader}" --library-path "{places}" "{root}/usr/bin/{tool}" "$@"'
-        script.write_text(f'#!/bin/sh\nexport GGML_BACKEND_PATH="{backend}"\nexec {command}\n')
+        script.write_text(f'#!/bin/sh\nexport GGML_BACKEND_PATH="${{GGML_BACKEND_PATH:-{backend}}}"\nexec {command}\n')
         script.chmod(0o755)
     return folder
