@@ -120,8 +120,10 @@ def test_an_image_is_copied_into_the_claim_and_a_tag_that_moves_changes_nothing(
         "team/bot", "v1", registry.blob("team/bot", WEIGHTS.read_bytes(), "application/vnd.docker.ai.gguf.v3")
     )
     bed.apply(model("bot", namespace, "", source={**source, "resolveGeneration": 2}))
-    bed.until(
-        lambda: bed.get("smallmodel", "bot", namespace)["status"].get("weights", {}).get("digest") == second, 240,
-        "the artifact the tag names now",
-    )  # fmt: skip
+
+    def described_now() -> bool:
+        weights = bed.get("smallmodel", "bot", namespace).get("status", {}).get("weights", {})
+        return bool(weights.get("digest") == second)
+
+    bed.until(described_now, 240, "the artifact the tag names now")
     bed.ready("bot", namespace, 300)

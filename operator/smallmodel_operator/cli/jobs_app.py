@@ -228,9 +228,13 @@ def resolve_weights(
     from smallmodel_operator.cli.fetch_weights import Download
     from smallmodel_operator.cli.hub import Repository
     from smallmodel_operator.cli.resolve_weights import answer_and_resolve
-    from smallmodel_operator.weights.image import name
+    from smallmodel_operator.weights.image import Name, name
 
-    where = name(image) if image else Repository(hub, repository, revision, file) if hub else url
+    where: str | Repository | Name = url
+    if image:
+        where = name(image)
+    elif hub:
+        where = Repository(hub, repository, revision, file)
     wish = Download(where, sha256, folder, "", "", ca_file, secret, s3_region=s3_region, layout=layout)
     raise typer.Exit(answer_and_resolve(wish, uri, port))
 

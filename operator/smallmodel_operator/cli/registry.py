@@ -100,8 +100,8 @@ class Registry:
                 "registry's port and 443 only."
             )
         basic = self._basic()
-        show = (lambda _: {"Authorization": basic}) if basic else request.nothing
-        data = self._read(Wanted(url, self._ca_file, show), {}, MAX_TOKEN)
+        shown = {"Authorization": basic} if basic else {}
+        data = self._read(Wanted(url, self._ca_file, lambda _: shown), {}, MAX_TOKEN)
         try:
             found: Any = json.loads(data)
             token = found.get("token") or found["access_token"]

@@ -77,7 +77,7 @@ class Unpacking:
         mine: set[str] = set()
         with layer.open("rb") as stream, _archive(stream) as archive:
             for count, member in enumerate(archive):
-                archive.members = []  # the library would keep all of them
+                archive.members = []  # type: ignore[attr-defined]  # the library would keep all of them
                 if count >= MAX_MEMBERS or len(mine) >= MAX_FILES:
                     raise invalid("A layer of the image holds too many files; it is refused.")
                 self._take(archive, member, mine)

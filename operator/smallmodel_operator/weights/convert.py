@@ -11,7 +11,7 @@ from smallmodel_operator.api.names import ROLE_QUANTIZE
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.core.units import MIB
 from smallmodel_operator.weights import jobs, make, source
-from smallmodel_operator.weights.recipe import SOURCE_PATH, ConvertedSource
+from smallmodel_operator.weights.recipe import ConvertedSource
 from smallmodel_operator.weights.types import WeightsRequest
 
 STEPS: Final = {
@@ -81,7 +81,7 @@ def build(request: WeightsRequest, where: ConvertedSource, attempt: int, claim_u
     }  # fmt: skip
     ours = ["--folder", folder, "--work", where.work, "--type", wish.type, "--digest", wish.digest]
     prepare = ["prepare-conversion", *ours, "--disk", str(wish.disk)]
-    prepare += ["--source", f"{SOURCE_PATH if where.volume else source.MOUNT_PATH}/{wish.folder}".rstrip("/")]
+    prepare += ["--source", make.lies_at(where, wish.folder)]
     accept = ["accept-conversion", *ours, "--artifact", where.artifact, "--claim", claim_uid, "--tools", wish.image]
     if request.survey:
         accept += ["--survey", *(word for kind in request.accept for word in ("--accept", kind))]

@@ -11,7 +11,7 @@ from smallmodel_operator.core.facts import Snapshot, Survey, Variant, WeightsFac
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import checks, jobs, moving, result, source
+from smallmodel_operator.weights import checks, image, jobs, moving, result, source
 from smallmodel_operator.weights.recipe import ConvertedSource, QuantizedSource
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 from smallmodel_operator.weights.work import Work, lies, uid, work
@@ -48,7 +48,7 @@ def downloaded(request: WeightsRequest) -> bool:
 def asks_registry(request: WeightsRequest) -> bool:
     """Whether a Job asks a registry, as whoever the namespace's pull secrets say."""
     where = _where(request)
-    tag = isinstance(where, source.MovingSource) and isinstance(where.origin, source.ImageTag)
+    tag = isinstance(where, source.MovingSource) and isinstance(where.origin, image.Name)
     return tag or isinstance(where, source.CopiedImage)
 
 
@@ -111,12 +111,12 @@ def _where(request: WeightsRequest) -> source.Source:
     found = source.placed(moving.place(request.wish, request.name), image_volumes=request.image_volumes)
     inside = source.subfolder(found) if isinstance(found, source.CopiedImage) else ""
     if request.recipe is not None:
-        if request.conversion:
-            return QuantizedSource(request.recipe, {})
-        return QuantizedSource(request.recipe, source.volume(found)[0], inside)
+        if request.conversion or inside:
+            return QuantizedSource(request.recipe, {}, "" if request.conversion else inside)
+        return QuantizedSource(request.recipe, source.volume(found)[0])
     if request.conversion is not None:
         # What was downloaded lies in the claim that it is made into; a claim is mounted once.
-        volume = {} if isinstance(found, source.Downloaded | source.MovingSource) else source.volume(found)[0]
+        volume = {} if isinstance(found, source.Fetched) else source.volume(found)[0]
         return ConvertedSource(request.conversion, volume, request.name, inside)
     if request.file and isinstance(found, source.OciSource | source.CopiedImage | source.ClaimSource):
         return replace(found, path=request.file)

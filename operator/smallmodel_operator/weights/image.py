@@ -106,7 +106,7 @@ def choose(index: Mapping[str, Any], machine: str) -> str:
     """
     architecture = ARCHITECTURES.get(machine, machine)
     entries = [e for e in index["manifests"] if isinstance(e, dict) and _is_digest(e.get("digest"))]
-    entries = [e for e in entries if ATTESTATION not in (e.get("annotations") or {})]
+    entries = [e for e in entries if ATTESTATION not in str(e.get("annotations"))]
     for entry in entries:
         if _platform(entry) == f"linux/{architecture}":
             return str(entry["digest"])
@@ -188,7 +188,8 @@ def lies(host: str, wanted: str, found: str) -> Failure:
 
 def _title(entry: Mapping[str, Any], number: int) -> str:
     notes = entry.get("annotations")
-    for key in TITLES if isinstance(notes, dict) else ():
+    notes = notes if isinstance(notes, dict) else {}
+    for key in TITLES:
         if isinstance(notes.get(key), str) and notes[key]:
             return str(notes[key])
     return (f"model-{number}.gguf" if number else "model.gguf") if entry.get("mediaType") in UNNAMED else ""

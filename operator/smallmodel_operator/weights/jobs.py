@@ -24,7 +24,7 @@ from smallmodel_operator.api.names import (
 )
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.pod import USER_ID, container_security, pod_security
-from smallmodel_operator.weights import result, source
+from smallmodel_operator.weights import image, pull_secret, result, source
 from smallmodel_operator.weights.moving import is_frozen
 from smallmodel_operator.weights.types import WeightsRequest
 
@@ -86,7 +86,7 @@ def copy(
     """The Job that copies an image's files into the claim and then looks at them as an inspection does."""
     look, volumes, mounts = _look(request, where, claim_uid)
     args = ["copy-weights", "--image", where.reference, "--folder", f"{source.MOUNT_PATH}/{where.folder}", *look]
-    logins = _logins(pull_secrets)
+    logins = pull_secret.mounted(pull_secrets, CREDENTIALS_PATH)
     return _fetching(request, where, attempt, args, [*volumes, *logins[0]], [*mounts, *logins[1]])
 
 
@@ -148,25 +148,13 @@ def resolve(
     request: WeightsRequest, where: source.MovingSource, attempt: int, pull_secrets: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """The Job that finds out what a source that may move holds now, and fetches what only its bytes tell."""
-    if isinstance(where.origin, source.ImageTag):
-        args = ["resolve-weights", "--image", where.origin.name, "--uri", request.uri]
-        return _fetching(request, where, attempt, args, *_logins(pull_secrets))
+    if isinstance(where.origin, image.Name):
+        args = ["resolve-weights", "--image", request.uri.removeprefix("oci://"), "--uri", request.uri]
+        return _fetching(request, where, attempt, args, *pull_secret.mounted(pull_secrets, CREDENTIALS_PATH))
     args = ["resolve-weights", *_wanted(request, where.origin)]
     args += ["--sha256", where.origin.sha256] if where.origin.sha256 else []
     args += ["--uri", request.uri, "--folder", f"{source.MOUNT_PATH}/{where.folder}"]
     return _fetching(request, where, attempt, args)
-
-
-def _logins(pull_secrets: tuple[str, ...]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Volume and mount of pull secrets, for the kubelet to fill in; those that are missing are left out, as it does."""
-    if not pull_secrets:
-        return [], []
-    sources = [
-        {"secret": {"name": name, "optional": True, "items": [{"key": ".dockerconfigjson", "path": f"{n}.json"}]}}
-        for n, name in enumerate(pull_secrets)
-    ]
-    volume = {"name": "credentials", "projected": {"sources": sources}}
-    return [volume], [{"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True}]
 
 
 def _fetching(
@@ -174,11 +162,11 @@ def _fetching(
     where: source.Fetched,
     attempt: int,
     args: list[str],
-    volumes: Sequence[dict[str, Any]] = (),
-    mounts: Sequence[dict[str, Any]] = (),
+    more_volumes: Sequence[dict[str, Any]] = (),
+    more_mounts: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """A Job with a way out, that writes to the claim unless it only asks."""
-    args, volumes, mounts = [*args, "--port", str(PROGRESS_PORT)], [*volumes], [*mounts]
+    args, volumes, mounts = [*args, "--port", str(PROGRESS_PORT)], [*more_volumes], [*more_mounts]
     if source.stored(where):
         volumes.insert(0, {"name": source.VOLUME, "persistentVolumeClaim": {"claimName": WEIGHTS_CLAIM}})
         mounts.insert(0, {"name": source.VOLUME, "mountPath": source.MOUNT_PATH})

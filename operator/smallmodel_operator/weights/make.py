@@ -100,7 +100,7 @@ def build(request: WeightsRequest, where: QuantizedSource, attempt: int, claim_u
     """The Job."""
     recipe = where.recipe
     folder = f"{source.MOUNT_PATH}/{where.folder}"
-    parent = f"{SOURCE_PATH if where.volume else source.MOUNT_PATH}/{recipe.parent}".rstrip("/")
+    parent = lies_at(where, recipe.parent)
     environment = {
         "WORK": f"{folder}/{where.work}", "HOME": SCRATCH, "PATH": PATHS, "TYPE": recipe.type,
         "THREADS": str(recipe.threads),
@@ -129,6 +129,12 @@ def build(request: WeightsRequest, where: QuantizedSource, attempt: int, claim_u
     for name, (script, words) in tools.items():
         pod["initContainers"].append(step(name, recipe.image, recipe.memory, script, words, mounts))
     return jobs.job(request, where, ROLE_QUANTIZE, attempt, pod, {"activeDeadlineSeconds": SECONDS})
+
+
+def lies_at(where: Made, path: str) -> str:
+    """Path in the pod of what something is made of."""
+    root = SOURCE_PATH if where.volume else f"{source.MOUNT_PATH}/{where.inside}".rstrip("/")
+    return f"{root}/{path}".rstrip("/")
 
 
 def step(
@@ -167,8 +173,7 @@ def volumes_and_mounts(where: Made) -> tuple[list[dict[str, Any]], list[dict[str
     ]
     if where.volume:
         volumes.insert(1, {**where.volume, "name": "source"})
-        within = {"subPath": where.inside} if where.inside else {}
-        mounts.insert(1, {"name": "source", "mountPath": SOURCE_PATH, "readOnly": True, **within})
+        mounts.insert(1, {"name": "source", "mountPath": SOURCE_PATH, "readOnly": True})
     return volumes, mounts
 
 

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.source_rules import MANY
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.weights import image
 from smallmodel_operator.weights.source import (
     BucketSource,
     ClaimSource,
     HttpsSource,
     HubSource,
-    ImageTag,
     MovingSource,
     OciSource,
     Source,
@@ -62,7 +62,8 @@ def parse(uri: str, path: str, sha256: str, allow_mutable: bool = False) -> Sour
 def _oci(rest: str, path: str, allow_mutable: bool) -> OciSource | MovingSource:
     match = _OCI.match(rest)
     if not match and allow_mutable and _TAGGED.match(rest):
-        return MovingSource(ImageTag(rest, _relative(path)))
+        _relative(path)
+        return MovingSource(image.name(rest))
     if not match:
         raise _refused(
             f"`spec.source.uri` oci://{rest[:80]} must name a digest: oci://registry/repository@sha256:… (a tag may "

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -36,6 +36,18 @@ def login(configs: Iterable[str], image: Name) -> tuple[str, str] | None:
         if entry.get("identitytoken"):
             raise IdentityToken
     return None
+
+
+def mounted(names: Sequence[str], at: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volume and mount of Secrets, for the kubelet to fill in; those that are missing are left out, as it does."""
+    if not names:
+        return [], []
+    sources = [
+        {"secret": {"name": name, "optional": True, "items": [{"key": ".dockerconfigjson", "path": f"{n}.json"}]}}
+        for n, name in enumerate(names)
+    ]
+    volume = {"name": "credentials", "projected": {"sources": sources}}
+    return [volume], [{"name": "credentials", "mountPath": at, "readOnly": True}]
 
 
 def _entries(text: str) -> list[tuple[str, Any]]:

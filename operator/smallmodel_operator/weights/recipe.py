@@ -75,7 +75,7 @@ def converted_folder(digest: str, kind: str) -> str:
 class QuantizedSource:
     """A file of another type, made once into the claim `smallmodel-weights`.
 
-    `volume`: the one its parent lies in; empty: it lies in that claim, too. `inside`: the folder of it that is mounted.
+    `volume`: the one its parent lies in; empty: it lies in that claim, too, below the folder `inside`.
     """
 
     recipe: Recipe
@@ -142,7 +142,7 @@ class Conversion:
 class ConvertedSource:
     """A GGUF file made of safetensors, once, in the claim `smallmodel-weights`.
 
-    `volume`: the one the safetensors lie in, `inside`: the folder of it that is mounted; empty: they lie in that claim,
+    `volume`: the one the safetensors lie in; empty, with or without the folder `inside`: they lie in that claim,
     too. `model`: for whom; each has a folder of its own for the work.
     """
 

@@ -68,14 +68,6 @@ class CopiedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageTag:
-    """An image named by what may be another one tomorrow: `name` is registry/repository:tag."""
-
-    name: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class ClaimSource:
     """A file or folder in a PersistentVolumeClaim of the model's namespace."""
 
@@ -187,7 +179,7 @@ class MovingSource:
     its wish; another one is another question.
     """
 
-    origin: Downloaded | ImageTag
+    origin: Downloaded | image.Name
     owner: str = ""
     key: str = ""
 
@@ -237,7 +229,7 @@ def placed(source: Source, *, image_volumes: bool) -> Source:
 
 def stored(source: Source) -> bool:
     """Whether it lies in the claim `smallmodel-weights`, or comes there. Of a tag only the digest is asked."""
-    return isinstance(source, Kept) and not (isinstance(source, MovingSource) and isinstance(source.origin, ImageTag))
+    return isinstance(source, Kept) and not (isinstance(source, MovingSource) and isinstance(source.origin, image.Name))
 
 
 def subfolder(source: Kept) -> str:
@@ -252,7 +244,7 @@ def claims(source: Source) -> tuple[str, ...]:
     return (WEIGHTS_CLAIM,) if stored(source) else ()
 
 
-def address(source: Fetched | ImageTag, hub: str, store: str) -> str:
+def address(source: Fetched | image.Name, hub: str, store: str) -> str:
     """Whom the download asks first; `hub` and `store` are the endpoints of a model hub and of the S3 store here.
 
     Raises:
@@ -260,8 +252,8 @@ def address(source: Fetched | ImageTag, hub: str, store: str) -> str:
     """
     if isinstance(source, MovingSource):
         return address(source.origin, hub, store)
-    if isinstance(source, ImageTag | CopiedImage):
-        return image.name(source.name if isinstance(source, ImageTag) else source.reference).endpoint
+    if isinstance(source, image.Name | CopiedImage):
+        return (image.name(source.reference) if isinstance(source, CopiedImage) else source).endpoint
     if isinstance(source, HttpsSource):
         return source.url
     if isinstance(source, HubSource):
@@ -282,8 +274,8 @@ def volume(source: Source) -> tuple[dict[str, Any], dict[str, Any], str]:
     """
     mount: dict[str, Any] = {"name": VOLUME, "mountPath": MOUNT_PATH, "readOnly": True}
     if isinstance(source, OciSource):
-        image = {"reference": source.reference, "pullPolicy": "IfNotPresent"}
-        return {"name": VOLUME, "image": image}, mount, model_path(source, "")
+        pulled = {"reference": source.reference, "pullPolicy": "IfNotPresent"}
+        return {"name": VOLUME, "image": pulled}, mount, model_path(source, "")
     claim = source.claim if isinstance(source, ClaimSource) else WEIGHTS_CLAIM
     if isinstance(source, Kept):
         mount["subPath"] = subfolder(source)

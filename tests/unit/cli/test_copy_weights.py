@@ -7,6 +7,7 @@ import base64
 import gzip
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,8 +224,8 @@ def test_a_claim_without_room_says_how_much_it_takes(
     host: str, pushed: Pushed, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = layered(pushed)
-    usage = transfer.shutil.disk_usage(pod.root)._replace(free=transfer.KEEP_FREE + SIZE * 3 // 2)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: usage)
+    usage = shutil.disk_usage(pod.root)._replace(free=transfer.KEEP_FREE + SIZE * 3 // 2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     said = pod.refused(f"{host}/bot@{digest}")
     assert said.reason is Reason.CLAIM_FULL
     assert said.needed_bytes > 2 * SIZE, "the archive lies beside what is in it"

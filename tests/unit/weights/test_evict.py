@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.unit.weights.test_decide import CLAIM, World
-from tests.unit.weights.test_jobs import HTTPS, request
+from tests.unit.weights.test_jobs import HTTPS, OCI, request
 from tests.unit.weights.test_result import FACTS
 
 from smallmodel_operator.api.conditions import Reason
@@ -195,3 +195,16 @@ def test_the_parents_of_what_stays_stay() -> None:
     assert {s.folder for s in choose(stored, kept, 20, 0, 9.0)} == {unused.folder, other.folder}
     assert with_parents([of("converted", "6", "f" * 64, "f" * 64)], frozenset({f"converted-{'6' * 64}"}))
     assert with_parents(stored, frozenset()) == frozenset()
+
+
+def test_an_images_files_stay_while_a_model_names_it_or_makes_a_type_of_them() -> None:
+    folder = f"oci-{OCI[-64:]}"
+    assert in_use([{"source": {"uri": OCI}}], []) == {folder}
+    claims = {WEIGHTS_CLAIM: CLAIM}
+    world = World(request(OCI, image_volumes=False, recipe=RECIPE), claims=claims)
+    world.step()
+    spec = world.job["spec"]["template"]["spec"]
+    args = spec["initContainers"][0]["args"]
+    assert args[args.index("--parent") + 1] == f"/weights/{folder}/files/f16.gguf", "it lies in the same claim"
+    assert [v for v in spec["volumes"] if "persistentVolumeClaim" in v] == spec["volumes"][:1], "mounted once"
+    assert in_use([], [spec]) == {folder, FOLDER}
