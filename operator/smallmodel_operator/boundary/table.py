@@ -107,7 +107,7 @@ ROWS: Final = (
     Row(OPERATORS, MODELS, (Port(ENGINE_PORT),), "golden prompts and how fast it is, with the engine's key"),
     Row(OPERATORS, CANDIDATES, (Port(ENGINE_PORT),), "golden prompts before they take traffic, the same way"),
     Row(GATEWAYS, GATEWAYS, (Port(10090),), "requests that wait for a model, when the own agent is gone"),
-    Row(OPERATORS, GATEWAYS, (Port(10091),), "how much passes, so that models may sleep"),
+    Row(OPERATORS, GATEWAYS, (Port(10091),), "how much passes and what came of it, for sleep and objectives"),
     Row(OPERATORS, DOWNLOADS, (Port(PROGRESS_PORT),), "how far a download is"),
     Row(ANYBODY, GATEWAYS, (Port(10091),), "collecting metrics", when="metrics.service"),
     Row(ANYBODY, OPERATORS, (Port(8081),), "collecting metrics", when="metrics.service"),
