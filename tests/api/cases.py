@@ -376,7 +376,10 @@ GOOD = (
     Case("moving-address", model(source={"uri": "https://files.internal/m.gguf", "allowMutable": True})),
     Case("moving-key", model(source={"uri": "s3://models/m.gguf", "allowMutable": True, "resolveGeneration": 7})),
     Case("pinned-and-allowed", model(source={"uri": f"hf://org/bot@{COMMIT}", "allowMutable": True})),
-    Case("hub-folder", model(source={"uri": f"hf://org/bot@{COMMIT}/q4"}, quantization={"accept": ["Q8_0"]})),
+    Case(
+        "hub-folder",
+        model(source={"uri": f"hf://org/bot@{COMMIT}/v2"}, quantization={"method": "GGUF", "accept": ["Q8_0"]}),
+    ),
     Case("vllm-from-a-hub", on("VLLM", {"uri": f"hf://org/bot@{COMMIT}", "path": "fp8"})),
     Case("https-with-a-query", model(source={"uri": "https://files.internal/get?f=a.zip/", "sha256": HEX})),
     Case("hub-path", model(source={"uri": f"hf://org/bot@{COMMIT}", "path": "b.gguf"})),

@@ -56,7 +56,8 @@ def parts(entries: Listed, folder: str, index: Collection[str] | None) -> tuple[
     Args:
         entries: of the commit.
         folder: in the repository.
-        index: names of the weights' files, as the index says; None where there is none.
+        index: names of the weights' files, as the index says; None while it is unread (then without them), or where
+            there is none.
 
     Raises:
         BadWeights: one is missing, there is nothing to serve, or the list cannot be right.
@@ -70,7 +71,9 @@ def parts(entries: Listed, folder: str, index: Collection[str] | None) -> tuple[
         adapter = "adapter_config.json" in here
         what = "holds a LoRA adapter, not a model" if adapter else f"has safetensors files and no {CONFIG}"
         raise BadWeights(Reason.WEIGHTS_NOT_FOUND, f"{shown[0].upper()}{shown[1:]} {what}. Name another one.")
-    if index is not None:
+    if index is None and INDEX in here:
+        shards = []
+    elif index is not None:
         missing = sorted(set(index) - set(here))
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
