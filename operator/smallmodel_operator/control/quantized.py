@@ -216,7 +216,8 @@ def _one_file(resolved: Resolved, asked: WeightsRequest, snapshot: Snapshot) -> 
     try:
         choice = _choose(resolved, Survey(facts, (only,)), snapshot)
     except Refused as refused:
-        return replace(verdict, problem=refused, blocking=True, facts=None), Part()
+        part = replace(verdict.part, objects=verdict.look)
+        return replace(verdict, part=part, problem=refused, blocking=True, facts=None), Part()
     chosen = {"type": choice.type, "file": choice.file, "why": choice.why}
     return verdict, Part(reports=(_report(resolved, choice, None),), status={"quantization": chosen})
 

@@ -210,5 +210,5 @@ def _known(request: WeightsRequest, where: source.Source, facts: WeightsFacts, p
         filter(None, (text, signed, where.mutable, moving.said(request.wish), checks.warning(request, facts)))
     )
     report = Report(Condition.WEIGHTS_READY, True, Reason.INSPECTED, message)
-    part = Part(kept=part.kept, reports=(report,))
-    return WeightsVerdict(part, facts, volume, mount, path, where.artifact, False, None)
+    look, part = part.objects, Part(kept=part.kept, reports=(report,))
+    return WeightsVerdict(part, facts, volume, mount, path, where.artifact, False, None, look)

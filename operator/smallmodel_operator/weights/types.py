@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from smallmodel_operator.core.engine import GGUF
-from smallmodel_operator.core.facts import WeightsFacts
+from smallmodel_operator.core.facts import Object, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.weights.moving import Wish
@@ -87,7 +87,7 @@ class WeightsVerdict:
     `part` is planned whatever the verdict is. `blocking`: the server must not be planned anew before `problem` is
     gone. `problem` is a value, not raised here, because the part (the inspection Job) must be planned beside it;
     it is None exactly when WeightsReady is True. `model_path` is the file inside the server's container, empty
-    while it is unknown.
+    while it is unknown. `look`: the Job that found it; who refuses what it found plans it on, or it is done again.
     """
 
     part: Part
@@ -98,3 +98,4 @@ class WeightsVerdict:
     artifact: str
     blocking: bool
     problem: Refused | NotYet | None
+    look: tuple[Object, ...] = ()

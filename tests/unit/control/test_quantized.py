@@ -41,7 +41,8 @@ class World:
 
     def step(self, wish: Resolved) -> concerns.Decision:
         made = concerns.decide(wish, self.snapshot)
-        children = {} if made.plan.prune else dict(self.snapshot.children)
+        stays = {k: o for k, o in self.snapshot.children.items() if k[0] != "Job"}  # Jobs always go, see Applier
+        children = {} if made.plan.prune else stays
         children |= {key_of(o): {**self.snapshot.children.get(key_of(o), {}), **o} for o in made.plan.objects}
         status = {**self.snapshot.previous_status, **made.plan.status}
         self.snapshot = replace(self.snapshot, children=children, previous_status=status)
@@ -152,6 +153,30 @@ def test_what_no_type_fits_is_refused_and_the_old_version_stays() -> None:
     assert ("Deployment", "bot") in world.snapshot.children
     assert not decision.plan.prune
     assert len(world.jobs()) == 1, "the survey stays: it remembers"
+
+
+@pytest.mark.parametrize(
+    ("source", "artifact"),
+    [
+        ({"uri": "https://files.internal/bot.gguf", "sha256": "a" * 64}, f"sha256:{'a' * 64}"),
+        ({"uri": f"hf://org/bot@{'b' * 40}"}, f"hf:org/bot@{'b' * 40}"),
+        ({"uri": f"hf://org/bot@{'b' * 40}/bot.gguf"}, f"hf:org/bot@{'b' * 40}/bot.gguf"),
+    ],
+)
+@pytest.mark.parametrize(("accept", "limit"), [(("Q8_0",), "1Gi"), (("Q4_K_M",), "16Mi")])
+def test_a_download_that_is_refused_is_not_done_again(
+    source: dict[str, str], artifact: str, accept: tuple[str, ...], limit: str
+) -> None:
+    wish, world = resolved(limit, accept, source=source), World()
+    world.snapshot = replace(world.snapshot, claims={"smallmodel-weights": {"metadata": {"uid": "u2"}}})
+    world.step(wish)
+    (job,) = world.jobs()
+    found = replace(FACTS, artifact=artifact, claim="u2", quantization="Q4_K_M", sha256="a" * 64)
+    world.ends(job, found)
+    for _ in range(3):
+        decision = world.step(wish)
+        assert isinstance(decision.hold, Refused)
+        assert [j["metadata"]["name"] for j in world.jobs()] == [job["metadata"]["name"]]
 
 
 def test_a_download_is_of_an_accepted_type_or_is_not_served() -> None:
