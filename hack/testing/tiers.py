@@ -39,7 +39,16 @@ CALICO = (
 
 WEIGHTS = tuple(
     f"tests/cluster/test_{name}.py"
-    for name in ("adapters", "convert", "download", "integrity", "ladder", "registry_faults")
+    for name in (
+        "adapters",
+        "convert",
+        "copied_image",
+        "download",
+        "hub_folder",
+        "integrity",
+        "ladder",
+        "registry_faults",
+    )
 )
 """Long ones about where weights come from; on a node of their own they take none of the others' time."""
 OWN_NODE = (("SLM_TEST_CLUSTER", "slm-weights"), ("SLM_TEST_SCRATCH", "build/test-weights-own"))

@@ -17,6 +17,8 @@ from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import describe, foreign, gguf, result
 
 MESSAGE_FILE: Final = Path("/dev/termination-log")
+SHOWN: Final = 8
+"""So many names are said in a message."""
 CHUNK: Final = 4 * 2**20
 PROGRESS_SECONDS: Final = 15.0
 
@@ -94,14 +96,15 @@ def find(root: Path, path: str) -> Path:
     if not base.is_dir():
         raise gguf.BadWeights(
             Reason.WEIGHTS_NOT_FOUND,
-            f"There is no file {path!r} in the source{_others(root)}. Correct `spec.source.path`.",
+            f"There is no file {path!r} in the source{_others(root)}. Correct what `spec.source.uri` and "
+            "`spec.source.path` say of it.",
         )
     found = sorted(p for p in base.rglob("*.gguf") if p.is_file())
     if len(found) == 1:
         return found[0]
     if not found:
         raise nothing(root, base)
-    names = ", ".join(str(p.relative_to(root)) for p in found[:8])
+    names = _shown([str(p.relative_to(base)) for p in found])
     raise gguf.BadWeights(
         Reason.WEIGHTS_AMBIGUOUS, f"The source holds {len(found)} GGUF files ({names}). Name one in `spec.source.path`."
     )
@@ -114,7 +117,7 @@ def nothing(root: Path, base: Path) -> gguf.BadWeights:
         BadWeights: it holds pickles.
     """
     _unsafe(root, base)
-    said = f"There is no *.gguf file in the source{_others(root)}. Name the file in `spec.source.path`."
+    said = f"There is no *.gguf file in the source{_others(base)}. Name the file in `spec.source.path`."
     if base.is_dir() and any(base.glob("*.safetensors")):
         said += " To have one made of the safetensors, set `spec.quantization` (method GGUF, `accept: [Q8_0, Q4_K_M]`)."
     return gguf.BadWeights(Reason.WEIGHTS_NOT_FOUND, said)
@@ -163,7 +166,11 @@ def check(file: Path, sha256: str, name: str) -> None:
 
 def _others(root: Path) -> str:
     try:
-        names = sorted(p.name for p in root.iterdir())[:8]
+        names = sorted(p.name for p in root.iterdir())
     except OSError:
         return ""
-    return f" (it holds: {', '.join(names)})" if names else " (it is empty)"
+    return f" (it holds: {_shown(names)})" if names else " (it is empty)"
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join([*names[:SHOWN], *(["…"] if len(names) > SHOWN else [])])

@@ -148,7 +148,8 @@ def refused(host: str, status: int, phrase: str, wait: int, code: str = "") -> F
     if code == "RepoNotFound" and status == 404:
         return Failure(Reason.SOURCE_NOT_FOUND, f"{said}: there is no such repository. Correct `spec.source.uri`.")
     if status == 401:
-        what = "there is no such repository, or it is private" if code == "RepoNotFound" else "it wants credentials"
+        private = "there is no such repository, or it is private"
+        what = private if code == "RepoNotFound" else "it wants credentials, or other ones than it was sent"
         way = "Name a Secret with `token`, or `username` and `password`, in `spec.source.credentialsSecretRef`"
         return Failure(Reason.SOURCE_UNAUTHORIZED, f"{said}: {what}. {way}, or correct `spec.source.uri`.")
     if status == 403:

@@ -28,8 +28,8 @@ def find(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Re
             if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
                 return NotYet(
                     Reason.UNSCHEDULABLE,
-                    f"The pod that reads the weights finds no node: {condition.get('message', '')}. Correct "
-                    "`spec.compute` (nodeSelector, tolerations), or look at the claim with `kubectl describe pvc`.",
+                    f"The pod for these weights finds no node: {condition.get('message', '')}. Free what it lacks, "
+                    "correct `spec.compute` (nodeSelector, tolerations), or look at the claim (`kubectl describe pvc`).",
                 )
     return None
 
@@ -107,8 +107,9 @@ def _unpulled(where: source.Source, said: str) -> Refused:
         return refused(pull.reason_of(said), f"The adapters cannot be pulled: {said}. {way}", 30)
     return refused(
         Reason.IMAGE_PULL_FAILED,
-        f"An image of the pod that reads the weights cannot be pulled: {said}. Check that the node "
-        "reaches the registry, `spec.source.uri`, and that this namespace may pull the operator's own image.",
+        f"An image of the Job for these weights cannot be pulled: {said}. Check that the node reaches the registry, "
+        "`spec.source.uri`, the image with llama.cpp's tools where one is used (`spec.quantization.image`, else the "
+        "ComputeProfile's), and that this namespace may pull the operator's own image.",
         30,
     )
 

@@ -159,7 +159,10 @@ def _refused(
         return Work(these, None, obstacles.refused(reason, said))
     soon = reason in (Reason.WEIGHTS_NOT_FOUND, *checks.OF_THE_KEY)
     rest = (UNFILLED_SECONDS if soon else RECHECK_SECONDS) - passed
-    healing = obstacles.refused(reason, obstacles.with_way(where, reason, said), recheck_seconds=max(1.0, rest))
+    told = obstacles.with_way(where, reason, said)
+    if told == said:
+        told = f"{said} It is tried again every {'two' if soon else '10'} minutes by itself."
+    healing = obstacles.refused(reason, told, recheck_seconds=max(1.0, rest))
     return Work(these if rest > 0 else (again,), None, healing)
 
 

@@ -157,7 +157,7 @@ def test_bad_weights_in_a_claim_are_looked_at_again_without_flapping(sha256: str
     for seconds in (RECHECK_SECONDS, 1, 1):
         verdict = world.step(seconds)
         assert isinstance(verdict.problem, Refused)
-        assert verdict.problem.message == BAD.message
+        assert verdict.problem.message == f"{BAD.message} It is tried again every 10 minutes by itself."
     assert world.job["metadata"]["name"] != first
     world.end(FACTS)
     assert world.step().problem is None, "the file was replaced"
