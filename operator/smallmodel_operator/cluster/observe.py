@@ -65,6 +65,8 @@ class Observer:
         """How far the download among these pods is; whoever can ask them sets this."""
         self.trials: Callable[[ModelKey], Mapping[str, Result]] = lambda _: {}
         """What trials of a model's pods came to; whoever runs them sets this."""
+        self.cost: Callable[[ModelKey, Mapping[str, Any]], Mapping[str, Any] | None] = lambda *_: None
+        """What a model (its name, and its status) has cost; whoever keeps the ledger sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
         """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
@@ -151,6 +153,7 @@ class Observer:
             in_use=self._in_use(meta["namespace"]) if _fills_the_claim(children) else None,
             progress=await self.progress(pods),
             trials=self.trials(model),
+            cost=self.cost(model, previous),
         )
 
     def _in_use(self, namespace: str) -> frozenset[str] | None:

@@ -185,6 +185,8 @@ class Snapshot:
     """How far the download of the weights is, as its pod says."""
     trials: Mapping[str, Result] = field(default_factory=dict)
     """What trials of the model's pods came to, by key."""
+    cost: Mapping[str, Any] | None = None
+    """What the model has cost, as its status would say it; None: not known; empty: nobody says what nodes cost."""
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

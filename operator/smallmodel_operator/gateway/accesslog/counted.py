@@ -19,6 +19,7 @@ from smallmodel_operator.gateway.accesslog.metrics import GARBAGE, LINES, Reques
 from smallmodel_operator.gateway.accesslog.observe import observe
 from smallmodel_operator.gateway.accesslog.position import Position
 from smallmodel_operator.gateway.accesslog.read import POLL_SECONDS, LogReader
+from smallmodel_operator.gateway.accesslog.usage import Usages
 
 LOG: Final = "access.log"
 POSITION: Final = "access.log.position"
@@ -38,10 +39,12 @@ class Counted:
         *,
         position: str = POSITION,
         clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], float] = time.time,
     ) -> None:
-        """`clock`: in seconds, only grows."""
+        """`clock`: in seconds, only grows; `today`: seconds since 1970."""
         self.metrics = metrics
-        self._reader = LogReader(folder / LOG, folder / position, lambda line: self._add(parse(line)), on_garbage=_torn)
+        self.usages = Usages(folder / position, today)
+        self._reader = LogReader(folder / LOG, self.usages, lambda line: self._add(parse(line)), on_garbage=_torn)
         self._clock = clock
         self._lock = threading.Lock()
         self._follows = False
@@ -68,6 +71,12 @@ class Counted:
         with self._unless_busy() as free:
             if free:
                 self.metrics.keep_only(targets)
+                self.usages.keep_only(targets)
+
+    def usage(self) -> dict[str, Any] | None:
+        """Requests and tokens by model; None: the log is being read just now."""
+        with self._unless_busy() as free:
+            return self.usages.report() if free and self._reader.begun else None
 
     @property
     def unread(self) -> int:
@@ -136,7 +145,9 @@ class Counted:
         return mine.offset - at.offset
 
     def _add(self, line: Any) -> None:
-        self.metrics.record(observe(line))
+        seen = observe(line)
+        self.metrics.record(seen)
+        self.usages.add(seen, line.time)
         LINES.inc()
 
 
