@@ -1,7 +1,8 @@
-"""A fake gateway agent: `GET /signals` that says of every SmallModel that it is routed to and idle for 0 s.
+"""A fake gateway agent: `GET /signals` that says of every SmallModel that it is routed to and idle for 0 s, and
+`GET /usage` that says what a test wants.
 
 For tiers without pods, where no gateway can run. It follows the models by `kubectl get --watch`, like the real agent
-speaks the wire format of `/signals`, and carries no traffic.
+speaks the wire format of both, and carries no traffic.
 """
 
 import json
@@ -22,6 +23,9 @@ class FakeGateway:
     def __init__(self, kubectl: Sequence[str]) -> None:
         self._command = [*kubectl, "get", "smallmodels.smallmodel.dev", "-A", "--watch", "--no-headers", "-o", COLUMNS]
         self._targets: set[str] = set()
+        self.usage: dict[str, Any] = {"epoch": 1, "models": {}}
+        self.usage_asked = 0
+        """How often."""
         self._process: subprocess.Popen[str] | None = None
         self._stopping = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -60,8 +64,10 @@ class FakeGateway:
             def do_GET(self) -> None:
                 idle: dict[str, Any] = {"inFlight": 0, "held": 0, "idleSeconds": 0.0, "endpoints": 1, "requests": 0}
                 answer = {"gateway": "fake", "synced": True, "models": {t: idle for t in sorted(fake._targets)}}
-                body = json.dumps(answer).encode()
-                self.send_response(200 if self.path == "/signals" else 404)
+                answers = {"/signals": answer, "/usage": fake.usage}
+                body = json.dumps(answers.get(self.path)).encode()
+                fake.usage_asked += self.path == "/usage"
+                self.send_response(200 if self.path in answers else 404)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

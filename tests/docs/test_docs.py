@@ -67,7 +67,7 @@ def test_manifests(page: Path) -> None:
 def test_slm_commands(page: Path) -> None:
     """Those that need no cluster are run as they stand, from the top of the repository."""
     for command in _commands(page):
-        if command.startswith(("slm lint", "slm render", "slm version")):
+        if command.startswith(("slm lint", "slm render", "slm version", "slm cost breakeven examples")):
             done = subprocess.run(
                 [str(REPOSITORY / ".venv/bin/slm"), *command.split()[1:]],
                 cwd=REPOSITORY,

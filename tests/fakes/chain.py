@@ -79,7 +79,7 @@ class Fixture:
         )
         self.metrics = CollectorRegistry()
         """Of this process."""
-        self.counted = Counted(self.log.parent, RequestMetrics(self.metrics), clock=lambda: self.now)
+        self.counted = Counted(self.log.parent, RequestMetrics(self.metrics), clock=lambda: self.now, today=lambda: 1.0)
         self.reader = Reading(self.log, self.recorder, self.counted, self._batch_bytes)
         self.recorder.open()
 

@@ -1,4 +1,7 @@
-"""However metrics and record take turns at a log, are killed and fail: each line is counted once and recorded once."""
+"""However metrics and record take turns at a log, are killed and fail: each line is counted once and recorded once.
+
+Usage is counted over restarts; the metrics are those of a process, and begin anew with it.
+"""
 
 import errno
 import shutil
@@ -89,6 +92,8 @@ class Both(RuleBasedStateMachine):
         while self.made.counted.step():
             pass
         assert self.counted() == self.made.written
+        usage = self.made.counted.usage() or {"models": {}}
+        assert usage["models"].get("support/bot", [0])[0] == self.made.written, "over all restarts and kills"
         assert self.made.answered == [f"request-{n}" for n in range(1, self.made.written + 1)]
 
 

@@ -47,6 +47,7 @@ KINDS: Final = (
             ("Engine", "string", ".spec.engine.name", 0),
             ("Quant", "string", ".status.weights.quantization", 0),
             ("Age", "date", ".metadata.creationTimestamp", 0),
+            ("Cost", "string", ".status.cost.monthToDate", 1),
             ("Profile", "string", ".spec.compute.profileRef.name", 1),
             ("Endpoint", "string", ".status.endpoint.url", 1),
             ("Message", "string", _condition("Ready", "message"), 1),

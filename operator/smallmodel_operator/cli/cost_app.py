@@ -1,10 +1,33 @@
-"""`slm cost ...`: its words and options. What they do is in cost_breakeven.py."""
+"""`slm cost ...`: its words and options. What they do is in cost.py and cost_breakeven.py."""
 
+import asyncio
+import re
 from typing import Annotated, Literal
 
 import typer
 
-cost = typer.Typer(help="What models cost, and when a node of your own is cheaper than a cloud.", no_args_is_help=True)
+cost = typer.Typer(help="What models cost, and when a node of your own is cheaper than a cloud.")
+
+
+@cost.callback(invoke_without_command=True)
+def cost_show(
+    context: typer.Context,
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only this namespace's models.")] = "",
+    month: Annotated[str, typer.Option(help="A month (UTC) like 2026-11; empty: this one.")] = "",
+    output: Annotated[Literal["table", "json", "csv"], typer.Option("--output", "-o")] = "table",
+    system: Annotated[str, typer.Option("--system-namespace", help="Namespace of the operator.")] = "smallmodel-system",
+) -> None:
+    """What models cost in a month, prompt and generated tokens apart, beside a cloud's prices; and what was idle.
+
+    Exit code 1: nothing can be said of the month.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from smallmodel_operator.cli.cost import Asked, show
+
+    if month and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
+        raise typer.BadParameter("--month is a month like 2026-11.")
+    raise typer.Exit(asyncio.run(show(Asked(namespace, month, system), output)))
 
 
 @cost.command(name="breakeven")

@@ -76,6 +76,12 @@ class Children:
         found = map(_open, self.indices.get("Pod", {}).get(model, ()))
         return tuple(sorted(found, key=lambda p: p["metadata"]["name"]))
 
+    def all_pods(self) -> Iterator[tuple[ModelKey, Object]]:
+        """Pods of all models, each with whose it is."""
+        for key, found in list(self.indices.get("Pod", {}).items()):
+            for pod in map(_open, found):
+                yield (key[0] or "", key[1]), pod
+
     def pod_specs(self, namespace: str) -> Iterator[Object]:
         """Of all models' pods in a namespace, and of what makes them."""
         for kind in ("Pod", "Deployment", "Job"):

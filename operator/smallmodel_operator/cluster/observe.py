@@ -68,6 +68,8 @@ class Observer:
         """What trials of a model's pods came to; whoever runs them sets this."""
         self.scaled: Callable[[ModelKey], Scaled | None] = lambda _: None
         """What the controller of a model's objective last said; whoever runs it sets this."""
+        self.cost: Callable[[ModelKey, Mapping[str, Any]], Mapping[str, Any] | None] = lambda *_: None
+        """What a model (its name, and its status) has cost; whoever keeps the ledger sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
         """Models by profile; None until the watch has listed them."""
         self.profiles: Mapping[Any, Iterable[Object]] = {}
@@ -162,6 +164,7 @@ class Observer:
             progress=await self.progress(pods),
             trials=self.trials(model),
             scaled=self.scaled(model),
+            cost=self.cost(model, previous),
         )
 
     async def _pull_secrets(self, namespace: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.autoscaling.prompts import BINS
 from smallmodel_operator.cluster.children import ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
-from smallmodel_operator.core.traffic import ColdStart, Counts, GatewayReport, Traffic
+from smallmodel_operator.core.traffic import ColdStart, Counts, GatewayReport, Tally, Traffic, Usage
 
 SIGNALS_PORT: Final = 10091
 ASK_SECONDS: Final = 1.0
@@ -99,6 +99,14 @@ class Signals:
             tuple(report for name, report in said.items() if not self._who[name].ready and not self._gone(name, now)),
         )
 
+    async def usage(self) -> dict[str, Tally]:
+        """What each gateway has counted, by its name; one that does not answer is left out."""
+        await self._find()
+        session = self._session = self._session or aiohttp.ClientSession(timeout=TIMEOUT)
+        who = dict(self._who)
+        said = await asyncio.gather(*(_usage(name, pod.url, session) for name, pod in who.items()))
+        return {name: tally for name, tally in zip(who, said, strict=True) if tally is not None}
+
     async def close(self) -> None:
         for task in (self._asking, *self._hearing.values()):
             if task is not None:
@@ -162,6 +170,19 @@ class Signals:
         except (aiohttp.ClientError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
             self._silent.add(name)
             logger.debug("gateway %s does not say how it stands: %s", name, error)
+
+
+async def _usage(name: str, url: str, session: aiohttp.ClientSession) -> Tally | None:
+    try:
+        async with session.get(f"{url}/usage") as response:
+            answer = await response.json() if response.status == 200 else {}
+        models = {}
+        for target, (requests, prompt, generated) in answer["models"].items():
+            models[str(target)] = Usage(max(0, int(requests)), max(0, int(prompt)), max(0, int(generated)))
+        return Tally(int(answer["epoch"]), models)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.debug("gateway %s does not say what was used: %s", name, error)
+        return None
 
 
 def _any_ready(who: Mapping[str, _Pod]) -> bool:

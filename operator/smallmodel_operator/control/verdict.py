@@ -11,6 +11,7 @@ from smallmodel_operator.control import concerns, importance, quantized, scale, 
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
+from smallmodel_operator.cost.report import settled
 from smallmodel_operator.resolve import DEFAULT_IDLE_SECONDS, Resolved, Site, parse, resolve
 from smallmodel_operator.serving import decide as serving
 from smallmodel_operator.weights import decide as weights
@@ -100,6 +101,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
     part, replicas, trouble = serving.observe(name, now.replicas, why_none, snapshot)
     stopped = snapshot.boundary.stopped
     routable = status.routable(off, snapshot.traffic, stopped)
+    cost = settled(snapshot.previous_status.get("cost"), snapshot.cost, snapshot.now)
     outcome = status.Outcome(
         name=name,
         generation=body["metadata"].get("generation", 0),
@@ -113,7 +115,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
         problem=next(iter(plan.problems), None),
         trouble=trouble,
         outage=outage,
-        fields=plan.status,
+        fields={**plan.status, "cost": cost},
     )
     looks = [RESYNC_SECONDS, plan.look_again_seconds, part.look_again_seconds]
     if routable.status is not True and off is None and not stopped and (replicas.available or now.asleep):

@@ -200,6 +200,8 @@ class Snapshot:
     """What the controller of the model's objective last said; None: nothing yet, or it has no objective."""
     stranger: Stranger | None = None
     """Who else goes on writing the replicas of its Deployment."""
+    cost: Mapping[str, Any] | None = None
+    """What the model has cost, as its status would say it; None: not known; empty: nobody says what nodes cost."""
 
     def child(self, kind: str, name: str) -> Object | None:
         return self.children.get((kind, name))

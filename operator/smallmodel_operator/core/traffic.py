@@ -1,7 +1,7 @@
 """What the gateways say about one model: values, made by cluster/signals from `GET /signals`."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 FRESH_SECONDS: Final = 4.0
@@ -120,3 +120,26 @@ class Traffic:
     @property
     def _all(self) -> tuple[GatewayReport, ...]:
         return (*self.reports, *self.leaving)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Requests that were answered or failed, and their tokens."""
+
+    requests: int = 0
+    prompt: int = 0
+    generated: int = 0
+
+    def plus(self, other: "Usage") -> "Usage":
+        return Usage(self.requests + other.requests, self.prompt + other.prompt, self.generated + other.generated)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one gateway has counted of each model (`<namespace>/<name>`) since it began to, restarts or not.
+
+    `epoch` is when that was, in microseconds since 1970; another one: what was counted before is lost.
+    """
+
+    epoch: int
+    models: Mapping[str, Usage] = field(default_factory=dict)

@@ -89,7 +89,7 @@ def price_list(value: Any) -> PriceList:
     names = [p.name for p in prices]
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise BadCost(f"prices names {', '.join(twice)} more than once.")
-    compare = given.get("compareWith", names[0])
+    compare = given.get("compareWith") or names[0]
     if compare not in names:
         raise BadCost(f"compareWith is {compare!r}: give one of {', '.join(names)}.")
     rates = mapping("exchange", given.get("exchange") or {})

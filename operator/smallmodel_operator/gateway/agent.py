@@ -53,6 +53,8 @@ class Agent:
         self.held: Callable[[], Mapping[str, signals.Held]] = dict
         self.counts: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
         """What came of the requests of models with an objective, as `GET /signals` says it."""
+        self.usage: Callable[[], dict[str, Any] | None] = lambda: None
+        """Requests and tokens of each model; set by who reads the access log."""
         self.troubles: list[Callable[[], str]] = []
         """What other parts of the process have to say at /readyz; empty texts are left out."""
         self.refusing: Callable[[], bool] = lambda: False
@@ -141,8 +143,9 @@ class Agent:
             self.writer.resume()
             await self.discovery.start()
             stack.push_async_callback(self.discovery.stop)
+            port = self.settings.gateway_http_port
             runner = await http.serve(
-                self.settings.gateway_http_port, self.healthy, self.readiness, self.signals, self.scrape
+                port, self.healthy, self.readiness, self.signals, self.scrape, lambda: self.usage()
             )
             stack.push_async_callback(runner.cleanup)
             # With "any free port" the two families have each their own; the shorter address is IPv4's.

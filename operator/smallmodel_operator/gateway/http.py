@@ -1,4 +1,4 @@
-"""The agent's HTTP port: /healthz, /readyz, /metrics, /signals."""
+"""The agent's HTTP port: /healthz, /readyz, /metrics, /signals, /usage."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,6 +29,7 @@ async def serve(
     readiness: Callable[[], Awaitable[Readiness]],
     signals: Callable[[], Awaitable[dict[str, Any]]],
     before_scrape: Callable[[], Awaitable[None]],
+    usage: Callable[[], dict[str, Any] | None],
 ) -> web.AppRunner:
     """Listen on all addresses; the returned runner is cleaned up by the caller."""
 
@@ -52,6 +53,11 @@ async def serve(
             # Not knowing must never read as idle.
             return web.Response(status=503, text=str(error))
 
+    async def counts(_: web.Request) -> web.Response:
+        found = usage()
+        # Nothing heard is not nothing used: whoever asks goes on with what it heard before.
+        return web.json_response(found) if found is not None else web.Response(status=503, text="not known just now")
+
     app = web.Application()
     app.add_routes(
         [
@@ -59,6 +65,7 @@ async def serve(
             web.get("/readyz", ready),
             web.get("/metrics", metrics),
             web.get("/signals", traffic),
+            web.get("/usage", counts),
         ]
     )
     runner = web.AppRunner(app, access_log=None)

@@ -30,7 +30,7 @@ class GatewaySettings(BaseSettings):
     cluster_domain: str = Field("cluster.local", description="DNS domain of the cluster.")
     gateway_tls: bool = Field(False, description="Serve https too: the TLS Secret is mounted.")
     gateway_http_port: int = Field(
-        10091, ge=0, le=65535, description="/healthz, /readyz, /metrics and /signals; 0 for any free port."
+        10091, ge=0, le=65535, description="/healthz, /readyz, /metrics, /signals and /usage; 0 for any free port."
     )
     gateway_activator_port: int = Field(
         10090, ge=0, le=65535, description="The activator, for the other gateways; 0 for any free port."

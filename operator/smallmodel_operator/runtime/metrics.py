@@ -51,6 +51,34 @@ SCALING_KNOWN = Gauge(
     "1 while every gateway says what comes for a model with an objective, else 0: then what runs is kept.",
     ["namespace", "model"],
 )
+COST_MODELS = Gauge(
+    "smallmodel_operator_cost_month_to_date", "What a model has cost this month (UTC), in its currency.",
+    ["namespace", "model", "currency"],
+)  # fmt: skip
+COST_TOKENS = Gauge(
+    "smallmodel_operator_cost_month_to_date_tokens", "Tokens of a model this month, as gateways counted them.",
+    ["namespace", "model", "kind"],
+)  # fmt: skip
+COST_CLOUD = Gauge(
+    "smallmodel_operator_cost_cloud_equivalent", "What a model's tokens would have cost at the cloud's price list.",
+    ["namespace", "model", "currency"],
+)  # fmt: skip
+COST_POOLS = Gauge(
+    "smallmodel_operator_cost_pool_month_to_date",
+    "What the nodes of a ComputeProfile cost this month, by who had them: models, others, idle.",
+    ["profile", "currency", "had_by"],
+)
+COST_PRICES_AGE = Gauge(
+    "smallmodel_operator_cost_prices_age_days", "Days since the cloud's prices were read; NaN without a price list."
+)
+COST_PROBLEM = Gauge(
+    "smallmodel_operator_cost_problem",
+    "1 while this is what keeps cost from being counted, kept or compared.",
+    ["work"],
+)
+COST_KEPT = Gauge(
+    "smallmodel_operator_cost_last_checkpoint_timestamp_seconds", "When what was spent was last kept in its ConfigMap."
+)
 BUILD = Info("smallmodel_operator_build", "Version of the operator and of the cluster it talks to.")
 
 

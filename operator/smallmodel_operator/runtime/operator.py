@@ -29,6 +29,7 @@ from smallmodel_operator.cluster.lease import Lease
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
+from smallmodel_operator.cluster.spend import Occupancy, Spend
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.cluster.trials import Trials
 from smallmodel_operator.control.loop import Loop
@@ -41,6 +42,7 @@ from smallmodel_operator.runtime import http, metrics
 from smallmodel_operator.runtime.boundary import BoundaryWatch
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
+from smallmodel_operator.runtime.spending import Seen, Spending
 
 LOST_LEASE = 3
 """Exit code when another process leads now; the kubelet starts us again as a follower."""
@@ -180,6 +182,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     ours = asyncio.create_task(secrets.watch(loop.pokes.poke))
     gateways = asyncio.create_task(signals.follow())
     scaling = asyncio.create_task(scaler.run())
+    spending = asyncio.create_task(_spending(settings, client, observer, signals).run())
     gc.collect()
     gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
     try:
@@ -190,7 +193,8 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
         ours.cancel()
         gateways.cancel()
         scaling.cancel()
-        await asyncio.wait({boundary}, timeout=CANARY_END_SECONDS)
+        spending.cancel()
+        await asyncio.wait({boundary, spending}, timeout=CANARY_END_SECONDS)
         await signals.close()
         await downloads.close()
         await trials.close()
@@ -213,6 +217,19 @@ def _boundary(settings: Settings, client: Client, observer: Observer, events: Ev
     watch = BoundaryWatch(pods, interval, BoundaryStatus(client), events, observer.cluster_boundary, poke)
     observer.boundary = watch.of
     return watch
+
+
+def _spending(settings: Settings, client: Client, observer: Observer, signals: Signals) -> Spending:
+    """What keeps the ledger, and models' statuses told of it."""
+    seen = Seen(
+        profiles=lambda: (p for found in list(observer.profiles.values()) for p in found),
+        pods=observer.children.all_pods,
+        synced=lambda: observer.models is not None,
+        places=settings.watch_namespaces or (None,),
+    )
+    spending = Spending(Spend(client, settings.namespace), Occupancy(client), seen, signals.usage)
+    observer.cost = spending.cost
+    return spending
 
 
 async def _kopf(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event) -> None:

@@ -29,7 +29,7 @@ def find(where: source.Source, pods: list[Object], now: datetime) -> NotYet | Re
                 return NotYet(
                     Reason.UNSCHEDULABLE,
                     f"The pod for these weights finds no node: {condition.get('message', '')}. Free what it lacks, "
-                    "correct `spec.compute` (nodeSelector, tolerations), or look at the claim (`kubectl describe pvc`).",
+                    "correct `spec.compute` (nodeSelector, tolerations), or see `kubectl describe pvc`.",
                 )
     return None
 

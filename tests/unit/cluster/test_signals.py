@@ -17,28 +17,33 @@ from smallmodel_operator.autoscaling.prompts import BINS
 from smallmodel_operator.cluster import signals as module
 from smallmodel_operator.cluster.client import ApiError
 from smallmodel_operator.cluster.signals import ASK_SECONDS, GONE_SECONDS, Signals
-from smallmodel_operator.core.traffic import Counts
+from smallmodel_operator.core.traffic import Counts, Tally, Usage
 
 MODEL = ("support", "bot")
 
 
 class Gateway:
-    """A fake gateway agent: only its /signals."""
+    """A fake gateway agent: its /signals and /usage."""
 
     def __init__(self) -> None:
         self.answer: Any = {"models": {"support/bot": {"inFlight": 1, "held": 2, "idleSeconds": 3.5}}}
         self.status, self.asked, self.delay = 200, 0, 0.0
+        self.counted: Any = {}
 
     async def handle(self, _: web.Request) -> web.Response:
         self.asked += 1
         await asyncio.sleep(self.delay)
         return web.json_response(self.answer, status=self.status)
 
+    async def usage(self, _: web.Request) -> web.Response:
+        return web.json_response(self.counted)
+
 
 @pytest.fixture
 async def gateway(unused_tcp_port_factory: Any = None) -> AsyncIterator[tuple[Gateway, str]]:
     fake, app = Gateway(), web.Application()
     app.router.add_get("/signals", fake.handle)
+    app.router.add_get("/usage", fake.usage)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -313,4 +318,18 @@ async def test_counts_that_cannot_be_read_are_silence(
     async with FakeApiServer() as api:
         signals = Signals(api.client(), "smallmodel-system", {"g-0": url}, clock)
         assert not (await signals.traffic(MODEL)).complete
+        await signals.close()
+
+
+@pytest.mark.parametrize("broken", [{}, {"epoch": 5, "models": {"a/b": [1, 2]}}, {"epoch": "x", "models": {}}, []])
+async def test_usage_is_what_each_gateway_counted_and_silence_is_left_out(
+    gateway: tuple[Gateway, str], broken: Any
+) -> None:
+    fake, url = gateway
+    async with FakeApiServer() as api:
+        signals = Signals(api.client(), "smallmodel-system", {"g-0": url, "g-1": "http://127.0.0.1:1"})
+        fake.counted = {"epoch": 5, "models": {"support/bot": [1, 20, 3]}}
+        assert await signals.usage() == {"g-0": Tally(5, {"support/bot": Usage(1, 20, 3)})}
+        fake.counted = broken
+        assert await signals.usage() == {}
         await signals.close()

@@ -11,6 +11,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     StatusCondition,
     list_map,
 )
+from smallmodel_operator.api.v1alpha1.cost_status import CostStatus
 from smallmodel_operator.api.v1alpha1.quantization import QuantizationStatus
 from smallmodel_operator.api.v1alpha1.source_status import DownloadStatus, SourceStatus
 
@@ -282,6 +283,7 @@ class SmallModelStatus(ApiModel):
     access: AccessStatus | None = Field(default=None, description="The published credential.")
     capacity: CapacityStatus | None = Field(default=None, description="How fast a replica is, as measured.")
     quality: QualityStatus | None = Field(default=None, description="How versions answer the golden prompts.")
+    cost: CostStatus | None = Field(default=None, description="What the model has cost this month.")
     scaling: ScalingStatus | None = Field(default=None, description="How many replicas are wanted now.")
     adapters: list[AdapterStatus] = Field(
         default_factory=list,

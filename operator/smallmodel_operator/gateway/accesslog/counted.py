@@ -20,6 +20,7 @@ from smallmodel_operator.gateway.accesslog.objectives import Objectives
 from smallmodel_operator.gateway.accesslog.observe import observe
 from smallmodel_operator.gateway.accesslog.position import Position
 from smallmodel_operator.gateway.accesslog.read import POLL_SECONDS, LogReader
+from smallmodel_operator.gateway.accesslog.usage import Usages
 
 LOG: Final = "access.log"
 POSITION: Final = "access.log.position"
@@ -39,11 +40,13 @@ class Counted:
         *,
         position: str = POSITION,
         clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], float] = time.time,
     ) -> None:
-        """`clock`: in seconds, only grows."""
+        """`clock`: in seconds, only grows; `today`: seconds since 1970."""
         self.metrics = metrics
         self.objectives = Objectives()
-        self._reader = LogReader(folder / LOG, folder / position, lambda line: self._add(parse(line)), on_garbage=_torn)
+        self.usages = Usages(folder / position, today)
+        self._reader = LogReader(folder / LOG, self.usages, lambda line: self._add(parse(line)), on_garbage=_torn)
         self._clock = clock
         self._lock = threading.Lock()
         self._follows = False
@@ -70,6 +73,12 @@ class Counted:
         with self._unless_busy() as free:
             if free:
                 self.metrics.keep_only(targets)
+                self.usages.keep_only(targets)
+
+    def usage(self) -> dict[str, Any] | None:
+        """Requests and tokens by model; None: the log is being read just now."""
+        with self._unless_busy() as free:
+            return self.usages.report() if free and self._reader.begun else None
 
     @property
     def unread(self) -> int:
@@ -141,6 +150,7 @@ class Counted:
         seen = observe(line)
         self.metrics.record(seen)
         self.objectives.record(seen)
+        self.usages.add(seen, line.time)
         LINES.inc()
 
 

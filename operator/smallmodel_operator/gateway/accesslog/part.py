@@ -15,6 +15,7 @@ FOLLOW_SECONDS: Final = 1.0
 
 async def read_log(agent: Agent, counted: Counted) -> None:
     """Count, read and bound this gateway's access log, until cancelled."""
+    agent.usage = counted.usage
     rotator = Rotator(agent.settings.gateway_data_dir / LOG, agent.admin.reopen_logs)
 
     async def tidy() -> None:

@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 HEAD_BYTES: Final = 1024
 """So much of a file's beginning tells it from another one that got the same inode. A line has a request id in it."""
@@ -50,12 +50,24 @@ def load(path: Path) -> Position | None:
         return None
     try:
         value = json.loads(text)
-        found = Position(**value)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path.name} is not a position in a log: {error}") from None
+    return position_of(path.name, value)
+
+
+def position_of(name: str, value: Any) -> Position:
+    """The position in the JSON of a file.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = Position(**value)
+    except TypeError as error:
+        raise ValueError(f"{name} is not a position in a log: {error}") from None
     numbers = (found.inode, found.offset, found.head_bytes, found.after)
     if not all(type(n) is int and n >= 0 for n in numbers) or not isinstance(found.head, str):
-        raise ValueError(f"{path.name} is not a position in a log: {text[:200]!r}")
+        raise ValueError(f"{name} is not a position in a log: {json.dumps(value)[:200]}")
     return found
 
 

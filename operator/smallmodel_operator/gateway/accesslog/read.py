@@ -104,6 +104,11 @@ class LogReader:
         """How far it has read; None: it has not begun."""
         return self._position
 
+    @property
+    def begun(self) -> bool:
+        """Is it known what was kept of the last time?"""
+        return self._resumed
+
     def move(self, position: Position) -> None:
         """Somebody else handed on all up to there: go on behind it. That it cannot be saved is reported."""
         self.close()

@@ -7,9 +7,10 @@ import pytest
 from prometheus_client import REGISTRY
 from tests.fakes.chain import Fixture, line
 
-from smallmodel_operator.gateway.accesslog import counted, position
+from smallmodel_operator.gateway.accesslog import counted
 from smallmodel_operator.gateway.accesslog.counted import FOLLOW_SECONDS
 from smallmodel_operator.gateway.accesslog.read import LogReader
+from smallmodel_operator.gateway.accesslog.usage import Usages
 from smallmodel_operator.gateway.record.segments import Segments
 
 BATCH = 2048
@@ -142,13 +143,13 @@ def test_a_position_that_cannot_be_saved_is_told_and_saved_later(
     made.read()
 
     with monkeypatch.context() as broken:
-        broken.setattr(position, "save", full)
+        broken.setattr(Usages, "save", full)
         made.answer(1)
         made.read()
         assert "No space left" in made.counted.problem
     alone(made)
     assert made.counted.problem == ""
-    kept = position.load(tmp_path / "access.log.position")
+    kept = Usages(tmp_path / "access.log.position").load()
     assert kept
     assert kept.offset == made.log.stat().st_size
     assert seen(made) == 2

@@ -1,0 +1,95 @@
+"""Profiles, nodes and pods as what a ledger is reckoned from. Pure: objects in, values out."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import yaml
+
+from smallmodel_operator.api.names import PRICES, PRICES_KEY
+from smallmodel_operator.control.prices import hour_of
+from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.money import BadCost
+from smallmodel_operator.cost import report
+from smallmodel_operator.cost.ledger import Account, Book, PricedNode
+from smallmodel_operator.cost.pool import Pod, PricedProfile, pod_of, priced
+from smallmodel_operator.cost.pricelist import PriceList, price_list
+from smallmodel_operator.cost.state import State
+from smallmodel_operator.cost.tokens import Speed, measured
+
+logger = logging.getLogger(__name__)
+
+
+def profiles_of(profiles: Iterable[Object]) -> list[PricedProfile]:
+    """Those that say what their nodes cost. One that makes no sense is left out: its nodes cost nothing until it does.
+
+    The API server refuses such a profile; one from before its rules may be there all the same.
+    """
+    found = []
+    for profile in profiles:
+        name = profile["metadata"]["name"]
+        try:
+            if (price := hour_of(profile["spec"])) is not None:
+                found.append(PricedProfile(name, profile["spec"].get("nodeSelector") or {}, price))
+        except BadCost as error:
+            logger.warning("ComputeProfile %s counts as without a price: %s", name, error)
+    return found
+
+
+def pods_of(models: Iterable[tuple[tuple[str, str], Object]], others: Iterable[Object]) -> list[Pod]:
+    """Pods that have a place on a node. One that cannot be read is passed over."""
+    named = [*((f"{key[0]}/{key[1]}", pod) for key, pod in models), *(("", pod) for pod in others)]
+    found = []
+    for model, pod in named:
+        try:
+            if (there := pod_of(pod, model)) is not None:
+                found.append(there)
+        except (ValueError, KeyError, TypeError) as error:
+            logger.warning("a pod of %s is not counted: %s", model or "others", error)
+    return found
+
+
+def nodes_of(nodes: Iterable[Object], pods: Iterable[Pod], profiles: Iterable[PricedProfile]) -> tuple[PricedNode, ...]:
+    """Nodes that cost something, and who is on them.
+
+    Raises:
+        ValueError, KeyError: a node is not as Kubernetes writes it.
+    """
+    return priced(nodes, pods, profiles)
+
+
+def prices_of(config_map: Object | None) -> PriceList | None:
+    """The cloud's prices in their ConfigMap; None: there is none, or it holds none.
+
+    Raises:
+        BadCost: it makes no sense; the message names the field.
+    """
+    entry = ((config_map or {}).get("data") or {}).get(PRICES_KEY)
+    if not entry:
+        return None
+    try:
+        return price_list(yaml.safe_load(entry))
+    except yaml.YAMLError as error:
+        raise BadCost(f"entry {PRICES_KEY} of ConfigMap {PRICES} is no YAML: {' '.join(str(error).split())}") from error
+
+
+def speed_of(status: Mapping[str, Any]) -> Speed | None:
+    """How fast a model's replica is; None: not measured."""
+    try:
+        return measured(status.get("capacity"))
+    except BadCost:
+        return None
+
+
+def cost_of(
+    state: State, model: tuple[str, str], status: Mapping[str, Any], prices: PriceList | None, now: datetime
+) -> dict[str, Any]:
+    """`status.cost` of a model this month; empty: it cost nothing."""
+    book = state.ledger.get(now.strftime("%Y-%m"))
+    name = f"{model[0]}/{model[1]}"
+    account = book.models.get(name, Account()) if book else Account()
+    if not book or not account.spent:
+        return {}
+    found = report.rows(Book({name: account}), {name: speed_of(status)}, prices)
+    return report.status(found[0], prices, now)

@@ -1,0 +1,67 @@
+"""How much of a node a pod has: the largest of its shares of cpu, memory and devices. Pure.
+
+Parts of a million, rounded down: what is added up is whole numbers, so that it is the same in any order.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.units import quantity
+
+WHOLE: Final = 1_000_000
+Amounts = Mapping[str, Decimal]
+"""Of cpu, memory and devices, by name."""
+
+
+def room_of(node: Object) -> dict[str, Decimal]:
+    """What pods may have of a node.
+
+    Raises:
+        ValueError: it is not as Kubernetes writes it.
+    """
+    allocatable = (node.get("status") or {}).get("allocatable") or {}
+    return {name: quantity(amount) for name, amount in allocatable.items() if _counts(name)}
+
+
+def requests_of(pod: Object) -> dict[str, Decimal]:
+    """What a pod requests: its containers and sidecars together, or its largest init container, and its overhead.
+
+    Raises:
+        ValueError: it is not as Kubernetes writes it.
+    """
+    spec = pod.get("spec") or {}
+    inits = spec.get("initContainers") or ()
+    stay = [c for c in inits if c.get("restartPolicy") == "Always"]
+    found: dict[str, Decimal] = {}
+    for container in (*(spec.get("containers") or ()), *stay):
+        for name, amount in _requests(container).items():
+            found[name] = found.get(name, Decimal(0)) + amount
+    for container in inits:
+        for name, amount in _requests(container).items():
+            found[name] = max(found.get(name, Decimal(0)), amount)
+    for name, amount in (spec.get("overhead") or {}).items():
+        if _counts(name):
+            found[name] = found.get(name, Decimal(0)) + quantity(amount)
+    return found
+
+
+def parts(requests: Amounts, room: Amounts) -> int:
+    """Parts of the node; all of it where it has none of what is requested."""
+    most = 0
+    for name, amount in requests.items():
+        if amount > 0:
+            has = room.get(name, Decimal(0))
+            most = max(most, int(amount * WHOLE / has) if has > 0 else WHOLE)
+    return min(most, WHOLE)
+
+
+def _requests(container: Object) -> dict[str, Decimal]:
+    given = (container.get("resources") or {}).get("requests") or {}
+    return {name: quantity(amount) for name, amount in given.items() if _counts(name)}
+
+
+def _counts(name: str) -> bool:
+    """Devices have a slash in their names; the rest (disks, huge pages, pods) is not what a node is bought for."""
+    return name in ("cpu", "memory") or "/" in name

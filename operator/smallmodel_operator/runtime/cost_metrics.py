@@ -1,0 +1,28 @@
+"""What the ledger says of this month, as metrics."""
+
+from datetime import datetime
+
+from smallmodel_operator.cost import report
+from smallmodel_operator.cost.ledger import Book
+from smallmodel_operator.cost.pricelist import PriceList
+from smallmodel_operator.cost.state import State
+from smallmodel_operator.runtime import metrics
+
+
+def show(state: State, prices: PriceList | None, now: datetime) -> None:
+    """Set all of them; what is not in this month's book is gone."""
+    book = state.ledger.get(now.strftime("%Y-%m"), Book())
+    for gauge in (metrics.COST_MODELS, metrics.COST_TOKENS, metrics.COST_CLOUD, metrics.COST_POOLS):
+        gauge.clear()
+    for row in report.rows(book, {}, prices):
+        who = (row.namespace, row.model)
+        metrics.COST_MODELS.labels(*who, row.currency).set(float(row.spent))
+        if row.usage.requests:
+            metrics.COST_TOKENS.labels(*who, "prompt").set(row.usage.prompt)
+            metrics.COST_TOKENS.labels(*who, "generated").set(row.usage.generated)
+        if row.cloud is not None:
+            metrics.COST_CLOUD.labels(*who, row.currency).set(float(row.cloud))
+    for pool in report.pools(book):
+        for had_by, amount in (("models", pool.models), ("others", pool.others), ("idle", pool.idle)):
+            metrics.COST_POOLS.labels(pool.profile, pool.currency, had_by).set(float(amount))
+    metrics.COST_PRICES_AGE.set(prices.age_days(now.date()) if prices else float("nan"))
