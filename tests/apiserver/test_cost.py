@@ -21,6 +21,8 @@ from smallmodel_operator.cost.ledger import PoolAccount, microseconds
 from smallmodel_operator.cost.share import WHOLE
 from smallmodel_operator.cost.state import State
 
+pytestmark = pytest.mark.long
+
 NANO = 360_000 * 10**9
 """An hour of the node: 100 EUR a second, so that a test sees it."""
 
