@@ -14,7 +14,7 @@ from smallmodel_operator.cli.evict_weights import NOTE
 from smallmodel_operator.cli.fetch_weights import alone
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, digest_of, read, write
 from smallmodel_operator.cli.survey_weights import IMAGE
-from smallmodel_operator.cli.texts import Changed, Texts
+from smallmodel_operator.cli.texts import NotYetThere, Texts
 from smallmodel_operator.cli.transfer import KEEP_FREE, disk_failure
 from smallmodel_operator.quantization import gate
 from smallmodel_operator.weights import download, gguf, result
@@ -60,8 +60,9 @@ def prepare(wish: Made, parent: Path, disk: int, texts: Texts, message_file: Pat
         return write(failure, message_file) if failure else result.EXIT_FOUND
     except gguf.BadWeights as bad:
         return write(result.Failure(bad.reason, bad.message), message_file)
-    except Changed as changed:
-        return write(result.Failure(Reason.IMPORTANCE_MATRIX_FAILED, str(changed), passing=True), message_file)
+    except NotYetThere as text:
+        failure = result.Failure(text.reason, str(text), passing=True, after_seconds=text.after_seconds)
+        return write(failure, message_file)
     except OSError as error:
         return write(disk_failure(error, Reason.QUANTIZATION_FAILED, "read or written"), message_file)
 

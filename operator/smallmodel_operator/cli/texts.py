@@ -4,14 +4,22 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.quantization import gate
 from smallmodel_operator.weights import gguf
 
+LOOK_SECONDS: Final = 30
+"""A text is looked for again no sooner: who applies it does so within a minute, or needs longer."""
 
-class Changed(Exception):  # noqa: N818 - no error: the next pod sees what is there now
-    """A text is another one than when the Job was planned."""
+
+class NotYetThere(Exception):  # noqa: N818 - no error: the next pod sees what is there now
+    """A text is not there, is too short, or is another one than when the Job was planned: a ConfigMap may change."""
+
+    def __init__(self, reason: Reason, message: str, after_seconds: int = 0) -> None:
+        super().__init__(message)
+        self.reason, self.after_seconds = reason, after_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +42,8 @@ class Texts:
         """Both texts; the second is empty where there is none.
 
         Raises:
-            BadWeights: one is not there or too short, or the first stands in the second.
-            Changed: the second was written to since the Job was planned.
+            BadWeights: the first stands in the second.
+            NotYetThere: one is not there or too short, or the second was written to since the Job was planned.
         """
         sample = _sample(self.measured_on)
         if self.built_on is None:
@@ -43,9 +51,10 @@ class Texts:
         given = self.built_on
         text = given.file.read_bytes() if given.file.exists() else b""
         if hashlib.sha256(text).hexdigest() != self.digest:
-            raise Changed(
+            raise NotYetThere(
+                Reason.IMPORTANCE_MATRIX_FAILED,
                 f"ConfigMap {given.config_map!r} (name/key) of the importance matrix was changed or deleted after this "
-                "Job was planned; for another text another one is."
+                "Job was planned; for another text another one is.",
             )
         shared = gate.shared_percent(sample.decode(errors="replace"), text.decode(errors="replace"))
         if shared > gate.SHARED_PERCENT:
@@ -64,15 +73,14 @@ def _the_same(config_map: str, shared: int) -> str:
 def _sample(given: Given | None) -> bytes:
     if given is None:
         return (resources.files("smallmodel_operator.quantization") / "gate.txt").read_bytes()
+    named = f"ConfigMap {given.config_map!r} (name/key) of `spec.quantization.gate.textConfigMapRef`"
     if not given.file.exists():
-        raise gguf.BadWeights(
-            Reason.QUANTIZATION_FAILED,
-            f"ConfigMap {given.config_map!r} (name/key) of `spec.quantization.gate.textConfigMapRef` does not exist.",
-        )
+        raise _missing(f"{named} does not exist. Create it, or name another.")
     found = given.file.read_bytes()
     if len(found) < gate.LEAST_TEXT:
-        raise gguf.BadWeights(
-            Reason.QUANTIZATION_FAILED,
-            f"ConfigMap {given.config_map!r} holds {len(found)} bytes of text; at least {gate.LEAST_TEXT} are needed.",
-        )
+        raise _missing(f"{named} holds {len(found)} bytes; at least {gate.LEAST_TEXT} are needed. Add text.")
     return found
+
+
+def _missing(message: str) -> NotYetThere:
+    return NotYetThere(Reason.QUANTIZATION_FAILED, message, LOOK_SECONDS)

@@ -151,10 +151,10 @@ def test_too_little_room_is_said_before_anything_is_made(claim: Claim) -> None:
 
 def test_the_users_text(claim: Claim, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
-    assert claim.prepare(text=text) == result.EXIT_REFUSED
+    assert claim.prepare(text=text) == result.EXIT_LATER
     assert "'texts/mine'" in claim.said().message
     text.write_text("too short")
-    assert claim.prepare(text=text) == result.EXIT_REFUSED
+    assert claim.prepare(text=text) == result.EXIT_LATER
     assert "9 bytes" in claim.said().message
     text.write_text("Where is my order? It is on its way. " * 400)
     assert claim.prepare(text=text) == result.EXIT_FOUND
