@@ -1,9 +1,10 @@
 """pydantic models -> structural OpenAPI v3 schemas and CustomResourceDefinitions."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from smallmodel_operator.api.change_rules import ALL_RULES
 from smallmodel_operator.api.names import GROUP, VERSION
@@ -14,7 +15,7 @@ from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, ValidationError
 
 Schema = dict[str, Any]
 
@@ -150,9 +151,27 @@ def strict_errors(obj: Mapping[str, Any]) -> list[str]:
 @cache
 def _validator(info: KindInfo) -> "Draft202012Validator":
     """Made once a kind, for files with many objects: deriving the schema takes longest by far."""
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, validators
 
-    return Draft202012Validator(_closed(schema(info)))
+    checks = {"x-kubernetes-list-type": _duplicates}
+    strict: Any = validators.extend(Draft202012Validator, checks)  # type: ignore[no-untyped-call]
+    return cast("Draft202012Validator", strict(_closed(schema(info))))
+
+
+def _duplicates(_: object, kind: str, found: Any, node: Schema) -> "Iterator[ValidationError]":
+    """Elements of a list that the API server takes for the same: equal ones of a set, those of one name of a map."""
+    from jsonschema import ValidationError
+
+    if not isinstance(found, list) or kind not in ("map", "set"):
+        return
+    keys, seen = node.get("x-kubernetes-list-map-keys", ()), set[str]()
+    for number, one in enumerate(found):
+        if kind == "map" and not isinstance(one, Mapping):
+            continue
+        shown = json.dumps({k: one[k] for k in keys if k in one} if kind == "map" else one, sort_keys=True)
+        if shown in seen:
+            yield ValidationError(f"Duplicate value: {shown}", path=[number])
+        seen.add(shown)
 
 
 def _column(name: str, kind: str, path: str, priority: int) -> dict[str, Any]:
@@ -217,7 +236,7 @@ def _place(root: Schema, at: str) -> Schema:
 
 def _closed(node: Schema) -> Schema:
     """The schema with unknown fields forbidden, for lint."""
-    made = {k: v for k, v in node.items() if not k.startswith("x-kubernetes-")}
+    made = {k: v for k, v in node.items() if k.startswith("x-kubernetes-list-") or not k.startswith("x-kubernetes-")}
     if "properties" in made:
         made["properties"] = {k: v if k == "metadata" else _closed(v) for k, v in made["properties"].items()}
         made["additionalProperties"] = False

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,15 +13,18 @@ from smallmodel_operator.api.schema import strict_errors
 from smallmodel_operator.cli.manifests import Unreadable, read
 from smallmodel_operator.quality import golden, words
 
+Placed = tuple[str, Mapping[str, Any]]
+"""Where an object stands (`FILE#NUMBER`), and the object."""
+
 
 def lint(files: list[str]) -> int:
     """Print one line per problem and one of counts; 1 when there are problems."""
     problems, checked = 0, 0
     try:
         objects = list(read(files))
-        prompts = _golden([obj for _, obj in objects])
+        prompts = _golden(objects)
         for where, obj in objects:
-            if problem := prompts.get(_key(obj)):
+            if problem := prompts.get(where):
                 print(f"{where} {problem}")
                 problems += 1
             if obj.get("apiVersion") != API_VERSION:
@@ -46,25 +50,39 @@ def _key(obj: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(obj.get("kind")), str(meta.get("namespace") or ""), str(meta.get("name"))
 
 
-def _golden(objects: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], str]:
-    """What is wrong with golden prompts that lie beside the model that names them; elsewhere only its status tells."""
-    data = {_key(o): _map(o, "data") for o in objects if o.get("kind") == "ConfigMap"}
+def _golden(objects: Sequence[Placed]) -> dict[str, str]:
+    """What is wrong with golden prompts that lie beside the model that names them; elsewhere only its status tells.
+
+    By where the ConfigMap stands.
+    """
+    texts = [(where, obj) for where, obj in objects if obj.get("kind") == "ConfigMap"]
     found = {}
-    for model in (o for o in objects if o.get("kind") == "SmallModel"):
+    for where, model in (o for o in objects if o[1].get("kind") == "SmallModel"):
         reference = _map(_map(_map(_map(model, "spec"), "checks"), "golden"), "configMapRef")
-        place = ("ConfigMap", _key(model)[1], str(reference.get("name")))
-        if place not in data:
+        meant = ("ConfigMap", _key(model)[1], str(reference.get("name")))
+        beside = _nearest(where, [placed for placed in texts if _key(placed[1]) == meant])
+        if beside is None:
             continue
         entry = str(reference.get("key") or "golden.jsonl")
         try:
-            prompts = golden.parse(str(data[place].get(entry, "")))
+            prompts = golden.parse(str(_map(beside[1], "data").get(entry, "")))
         except golden.NotGolden as error:
             wrong = str(error)
         else:
             wrong = words.undeclared(prompts, _adapters(model))
         if wrong:
-            found[place] = f"ConfigMap/{place[2]}: `data[{entry}]`: {wrong}"
+            found[beside[0]] = f"ConfigMap/{meant[2]}: `data[{entry}]`: {wrong}"
     return found
+
+
+def _nearest(where: str, candidates: Sequence[Placed]) -> Placed | None:
+    """Of several of one name, as overlays have, the one that shares most of its path with the model."""
+    own = where.split("/")
+
+    def shared(placed: Placed) -> int:
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(own, placed[0].split("/"), strict=False)))
+
+    return max(candidates, key=shared, default=None)
 
 
 def _adapters(model: Mapping[str, Any]) -> list[str]:

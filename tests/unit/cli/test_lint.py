@@ -1,8 +1,10 @@
 """`slm lint`: what the API server would refuse, said before it is asked."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.fakes import objects
 from tests.unit.cli.conftest import Write
 
@@ -30,6 +32,15 @@ def test_good_manifests(write: Write, capsys: pytest.CaptureFixture[str]) -> Non
         ({"engine": {"name": "Ollama"}}, "engine"),
         ({"engine": {"args": ["--host", "::"]}}, "spec.engine.args"),
         ({"replica": 2}, "replica"),
+        (
+            {"adapters": [{"name": "hr", "source": {"uri": f"oci://r/a@sha256:{'a' * 64}"}}] * 2},
+            'spec.adapters.1: Duplicate value: {"name": "hr"}',
+        ),
+        (
+            {"engine": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
+            'Duplicate value: {"name": "A"}',
+        ),
+        ({"access": {"namespaces": ["a", "b", "a"]}}, 'spec.access.namespaces.2: Duplicate value: "a"'),
     ],
 )
 def test_a_problem_is_named_by_its_field(
@@ -94,3 +105,23 @@ def test_golden_prompts_beside_their_model_are_read(tmp_path: Path, capsys: pyte
     file.write_text(GOLDEN.replace('"equals"', '"regex"').replace('"id": "b"', '"id": "b", "adapter": "legal"'))
     assert lint([str(file)]) == 1
     assert "`data[golden.jsonl]`: adapters are asked that `spec.adapters` does not have: `b`" in capsys.readouterr().out
+
+
+def test_of_configmaps_of_one_name_the_nearest_is_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Overlays of one application have the same names."""
+    for stage, adapter in (("dev", "hr"), ("prod", "nope")):
+        (tmp_path / stage).mkdir()
+        prompts = json.dumps({"id": "one", "prompt": "Hi?", "adapter": adapter, "expect": {"exact": "Hi."}})
+        config = {
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "questions", "namespace": "support"},
+            "data": {"golden.jsonl": prompts},
+        }  # fmt: skip
+        wish = user_model(
+            checks={"golden": {"configMapRef": {"name": "questions"}}},
+            adapters=[{"name": "hr", "source": {"uri": f"oci://r/a@sha256:{'a' * 64}", "path": "a.gguf"}}],
+        )
+        (tmp_path / stage / "m.yaml").write_text(yaml.safe_dump_all([wish, config]))
+    assert lint([str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "dev/m.yaml" not in out
+    assert "prod/m.yaml#2 ConfigMap/questions" in out
