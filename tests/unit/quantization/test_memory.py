@@ -90,6 +90,26 @@ def test_the_peak_is_within_ten_percent_of_what_was_measured(
     assert estimate(facts(size, types), context, slots).peak / MIB == pytest.approx(peak, rel=0.10)
 
 
+WITH_AMX = [
+    # size, types, contextSize, parallelSlots, MiB of VmHWM and MiB the engine had to keep on a processor with AMX
+    ("0.5b", "F16", 1024, 4, 2042, 1123),
+    ("0.5b", "Q8_0", 4096, 4, 1373, 877),
+    ("0.5b", "Q5_K_M", 4096, 1, 786, 575),
+    ("1b", "Q8_0", 2048, 1, 2860, 1630),
+    ("1b", "Q4_K_M", 1024, 4, 1814, 1100),
+    ("gemma", "Q6_K", 4096, 2, 735, 472),
+    ("moe", "Q8_0", 1024, 2, 1613, 1509),
+    ("moe", "Q4_K_M", 4096, 1, 1638, 1017),
+]
+
+
+@pytest.mark.parametrize(("size", "types", "context", "slots", "peak", "needed"), WITH_AMX)
+def test_both_on_a_processor_with_amx(size: str, types: str, context: int, slots: int, peak: int, needed: int) -> None:
+    found = estimate(facts(size, types, amx=True), context, slots)
+    assert found.peak / MIB == pytest.approx(peak, rel=0.02)
+    assert 0.95 < found.lasting / MIB / needed < 1.10, "5 % are added to it"
+
+
 def test_an_older_inspection_still_gives_an_estimate() -> None:
     known = replace(facts(), tokenizer_bytes=0)
     assert estimate(known, 4096, 4).process > estimate(replace(known, vocabulary=1000), 4096, 4).process
