@@ -63,7 +63,7 @@ async def test_a_model_on_a_claim_becomes_pods_on_both_minors(api: Client, names
 
 
 @pytest.mark.both_minors
-async def test_image_volumes_or_a_word_about_the_way_out(
+async def test_an_image_is_mounted_or_copied_where_it_cannot_be(
     api: Client, namespace: str, operator: Operator, minor: str
 ) -> None:
     async with operator():
@@ -72,13 +72,15 @@ async def test_image_volumes_or_a_word_about_the_way_out(
             await serving(api, namespace)
             return
 
-        async def refused() -> None:
-            seen = stands(
-                await api.get("SmallModel", "bot", namespace), Ready="FeatureMissing", Stalled="FeatureMissing"
-            )
-            assert "pvc://" in condition(seen, "Stalled")["message"]
+        async def copied() -> None:
+            jobs = await api.list("Job", namespace)
+            assert len(jobs) == 1
+            pod = jobs[0]["spec"]["template"]["spec"]
+            assert pod["containers"][0]["args"][0] == "copy-weights"
+            assert [v["persistentVolumeClaim"] for v in pod["volumes"] if "persistentVolumeClaim" in v]
+            assert not [v for v in pod["volumes"] if "image" in v]
 
-        await eventually(refused)
+        await eventually(copied)
         assert not await api.list("Deployment", namespace), "nothing half-made"
 
 
