@@ -56,7 +56,9 @@ async def test_a_stopped_leader_writes_nothing_when_it_wakes(
     assert await first.ended(30) == LOST_LEASE
     await asyncio.sleep(1)
     late = [e for e in audit(first.user) if _seconds_after(stopped, e["requestReceivedTimestamp"]) > 1]
-    assert late == [], f"stopped at {stopped}, it wrote after its lease had run out"
+    # The stop may come between the last look at the fence and the call that sends: one request, of an old version then.
+    assert [e for e in late if e["responseStatus"]["code"] < 400] == [], f"stopped at {stopped}, it wrote after that"
+    assert len(late) <= 1, f"stopped at {stopped}, it tried to write after its lease had run out"
 
     again = await spawn("a")  # as the kubelet does it
     await apply(api, model(namespace, "after"))

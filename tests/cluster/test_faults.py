@@ -144,7 +144,12 @@ def test_api_server_away_for_a_minute(bed: Bed, namespace: str, weights: dict[st
         bed.apply(model("after", namespace, weights["first"]))
         bed.ready("after", namespace, 120)
     load.check()
-    assert [p for p in _pods(bed, namespace) if p.startswith("bot-")] == before
+    # A node that is back and too busy to say so in time loses its pods by Kubernetes' own hand.
+    events = bed.items("events", namespace)
+    evicted = {e["involvedObject"]["name"] for e in events if e["reason"] == "TaintManagerEviction"}
+    now = [p for p in _pods(bed, namespace) if p.startswith("bot-")]
+    assert set(before) - evicted <= set(now)
+    assert evicted or now == before
 
 
 def _gateway_ready(bed: Bed) -> bool:
