@@ -19,7 +19,7 @@ LONG_TOKENS = 900
 """A second or more of the example's weights, within their context: whoever finds the one slot taken is late."""
 SELDOM_SECONDS = 30.0
 UP_SECONDS = 360
-"""It takes 45 where nothing else runs; beside other tiers an answer takes ten times as long, and some have to end first."""
+"""45 where nothing else runs; beside other tiers an answer takes ten times as long, and some have to end first."""
 DOWN_SECONDS = 600
 """A need is remembered for two minutes after the load has left every window of five."""
 
