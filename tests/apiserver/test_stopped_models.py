@@ -5,8 +5,11 @@ from typing import Any
 from tests.apiserver.conftest import Operator, apply, eventually
 from tests.apiserver.objects import condition, model, stands
 
-from smallmodel_operator.api.names import API_VERSION, BOUNDARY, LABEL_MODEL
+from smallmodel_operator.api.names import API_VERSION, BOUNDARY, LABEL_MODEL, LABEL_ROLE, ROLE_SERVER
 from smallmodel_operator.cluster.client import Client
+
+SERVERS = f"{LABEL_MODEL},{LABEL_ROLE}={ROLE_SERVER}"
+"""Not the pod that looked at the weights: its Job goes when it likes."""
 
 
 def boundary(*namespaces: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +27,7 @@ async def test_a_stop_is_told_by_the_models_it_is_for_and_touches_nothing(
         return dict(await eventually(check))
 
     async def running() -> list[Any]:
-        found = [*await api.list("Deployment", namespace), *await api.list("Pod", namespace, labelSelector=LABEL_MODEL)]
+        found = [*await api.list("Deployment", namespace), *await api.list("Pod", namespace, labelSelector=SERVERS)]
         return [(o["metadata"]["uid"], o["metadata"].get("generation"), o["spec"]) for o in found]
 
     try:
