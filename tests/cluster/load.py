@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Self
 
 import aiohttp
 
@@ -11,7 +12,28 @@ QUESTION = {"messages": [{"role": "user", "content": "When do you open?"}], "max
 
 
 @dataclass(slots=True)
-class Load:
+class Background:
+    """Runs `_run` in a thread of its own from the start of a `with` to its end, when `_end` is set."""
+
+    _end: threading.Event = field(default_factory=threading.Event, init=False)
+    _thread: threading.Thread | None = field(default=None, init=False)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        assert self._thread is not None
+        self._thread.join(90)
+
+    async def _run(self) -> None:
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Load(Background):
     """`clients` workers ask one after the other until stopped. `keep`: connections are reused, as most clients do.
 
     `address` is a gateway's, `host` the model's own name, `key` what its Secret says.
@@ -25,18 +47,6 @@ class Load:
     keep: bool = False
     answered: int = 0
     failures: list[str] = field(default_factory=list)
-    _end: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> "Load":
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        if self._thread is not None:
-            self._thread.join(60)
 
     @property
     def _headers(self) -> dict[str, str]:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 from tests.cluster.burst import Answer, Caller, caller
 from tests.cluster.conftest import GATEWAYS, Bed, model
+from tests.cluster.load import Background
 from tests.cluster.test_faults import _kill_operator
 
 SYSTEM = "smallmodel-system"
@@ -25,24 +25,12 @@ PASSED_ON_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Steady:
+class Steady(Background):
     """`clients` at each gateway ask one after the other over connections they keep."""
 
     who: Caller
     clients: int = 3
     answers: list[Answer] = field(default_factory=list)
-    _end: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> "Steady":
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        assert self._thread is not None
-        self._thread.join(90)
 
     async def _run(self) -> None:
         await asyncio.gather(*(self._client(g) for g in self.who.gateways for _ in range(self.clients)))

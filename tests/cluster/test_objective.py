@@ -1,7 +1,6 @@
 """Replicas follow an objective on the real node: up under load, down after it, and no request is lost."""
 
 import asyncio
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from tests.cluster.conftest import Bed, model
+from tests.cluster.load import Background
 
 SCALING = {
     "mode": "Objective",
@@ -25,7 +25,7 @@ DOWN_SECONDS = 600
 
 
 @dataclass(slots=True)
-class Streams:
+class Streams(Background):
     """Two callers that stream long answers one after the other while `busy`, then one that seldom asks."""
 
     url: str
@@ -33,18 +33,6 @@ class Streams:
     answered: int = 0
     failures: list[str] = field(default_factory=list)
     busy: bool = True
-    _end: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> "Streams":
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        assert self._thread is not None
-        self._thread.join(60)
 
     async def _run(self) -> None:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:

@@ -19,3 +19,9 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Of what is the matter."""
     return Console(stderr=True, width=None if sys.stderr.isatty() else UNFOLDED)
+
+
+def failed(message: str) -> int:
+    """Say why a command could not do what it was asked; its exit code."""
+    stderr().print(message, style="red", markup=False)
+    return 1

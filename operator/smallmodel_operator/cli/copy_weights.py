@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.cli.fetch_weights import REAL, alone
+from smallmodel_operator.cli.fetch_weights import REAL, alone, outcome
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, write
 from smallmodel_operator.cli.progress import Board, Together, answering
 from smallmodel_operator.cli.registry import Registry
 from smallmodel_operator.cli.request import Trouble
-from smallmodel_operator.cli.transfer import KEEP_FREE, Edge, Transfer, disk_failure, patiently
+from smallmodel_operator.cli.transfer import KEEP_FREE, Edge, Transfer, patiently
 from smallmodel_operator.cli.unpack import Unpacking
 from smallmodel_operator.weights import download, foreign, image, result
 from smallmodel_operator.weights.image import Layer
@@ -70,19 +70,16 @@ def copy(
     board: Board | None = None,
 ) -> int:
     """Copy unless it is there, and look; the exit code says whether trying again may help."""
-    try:
+
+    def work() -> int:
         with alone(wish.folder):
             note = _read(wish)
             if not note.whole:
                 _copy(wish, note, edge, board or Board())
             return look()
-    except BadWeights as bad:
-        said = result.Failure(bad.reason, bad.message)
-    except Trouble as trouble:
-        said = trouble.failure
-    except OSError as error:
-        said = disk_failure(error, Reason.DOWNLOAD_FAILED, "written")
-    return write(said, message_file)
+
+    said = outcome(work)
+    return write(said, message_file) if isinstance(said, result.Failure) else said
 
 
 def _copy(wish: Copy, note: Note, edge: Edge, board: Board) -> None:

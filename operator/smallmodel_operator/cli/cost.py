@@ -9,12 +9,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-import aiohttp
 from rich.table import Table
 
 from smallmodel_operator.api.names import SPEND
-from smallmodel_operator.cli.console import stderr, stdout
-from smallmodel_operator.cluster.access import NoCluster
+from smallmodel_operator.cli.connected import Unanswered, connected
+from smallmodel_operator.cli.console import failed, stderr, stdout
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.spend import Spend
 from smallmodel_operator.control.spend import prices_of, speed_of
@@ -57,24 +56,15 @@ async def show(asked: Asked, output: str, now: datetime | None = None) -> int:
     """Print; 1 when nothing can be said of the month, with the reason on standard error."""
     today = now or datetime.now(UTC)
     try:
-        client = await Client.connect()
-    except NoCluster as error:
-        return _failed(str(error))
-    try:
-        found = await _read(client, asked)
-    except ApiError as error:
-        return _failed(error.message)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return _failed(f"the API server does not answer: {str(error) or 'time is up'}")
-    except ValueError as error:
-        return _failed(str(error))
-    finally:
-        await client.close()
+        async with connected() as client:
+            found = await _read(client, asked)
+    except (Unanswered, ValueError) as error:
+        return failed(str(error))
     month = asked.month or today.strftime("%Y-%m")
     book = found.state.ledger.get(month)
     if book is None:
         known = ", ".join(sorted(found.state.ledger)) or "none yet"
-        return _failed(f"nothing is known of {month}; months kept: {known}.")
+        return failed(f"nothing is known of {month}; months kept: {known}.")
     rows = report.rows(book, found.speeds, found.prices, asked.namespace)
     for trouble in (*found.troubles, *_warnings(found, book, today)):
         stderr().print(trouble, markup=False)
@@ -216,8 +206,3 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def _failed(message: str) -> int:
-    stderr().print(message, style="red", markup=False)
-    return 1

@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import aiohttp
-
-from smallmodel_operator.cli.console import stderr
-from smallmodel_operator.cluster.access import NoCluster
-from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cli.connected import Unanswered, connected
+from smallmodel_operator.cli.console import failed
 
 CONDITIONS: Final = ("LatencyObjectiveMet", "ScalingActive")
 
@@ -15,19 +12,12 @@ CONDITIONS: Final = ("LatencyObjectiveMet", "ScalingActive")
 async def explain(name: str, namespace: str) -> int:
     """Print the objective, how it stands and the last changes, oldest first; 1 when the model cannot be read."""
     try:
-        client = await Client.connect()
-    except NoCluster as error:
-        return _failed(str(error))
-    try:
-        model = await client.get("SmallModel", name, namespace)
-    except ApiError as error:
-        return _failed(error.message)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return _failed(f"the API server does not answer: {str(error) or 'time is up'}")
-    finally:
-        await client.close()
+        async with connected() as client:
+            model = await client.get("SmallModel", name, namespace)
+    except Unanswered as error:
+        return failed(str(error))
     if model is None:
-        return _failed(f"SmallModel {name!r} does not exist in namespace {namespace!r}")
+        return failed(f"SmallModel {name!r} does not exist in namespace {namespace!r}")
     print("\n".join(lines(model)))
     return 0
 
@@ -59,8 +49,3 @@ def _asked(spec: Mapping[str, Any]) -> str:
         f"{latency['timeToFirstTokenMilliseconds']} ms, with {max(1, scaling.get('minReplicas') or 1)} to "
         f"{scaling['maxReplicas']} replicas"
     )
-
-
-def _failed(message: str) -> int:
-    stderr().print(message, style="red", markup=False)
-    return 1

@@ -2,12 +2,12 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, TextIO, TypeVar
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import fetch_folder, hub, login
@@ -23,6 +23,7 @@ from smallmodel_operator.weights.download import mismatch
 from smallmodel_operator.weights.jobs import CREDENTIALS_PATH
 from smallmodel_operator.weights.source import DOWNLOADED, EITHER
 
+T = TypeVar("T")
 REAL: Final = Edge()
 
 
@@ -63,17 +64,25 @@ def answer_and_fetch(wish: Download, port: int) -> int:
 
 def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, board: Board | None = None) -> int:
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
-    try:
+
+    def work() -> WeightsFacts:
         with alone(wish.target.parent):
             facts = _brought(wish, edge, board or Board())
-        said: WeightsFacts | result.Failure = replace(facts, claim=wish.claim)
+        return replace(facts, claim=wish.claim)
+
+    return write(outcome(work), message_file)
+
+
+def outcome(work: Callable[[], T]) -> T | result.Failure:
+    """What a Job that fetches found, or why it found nothing."""
+    try:
+        return work()
     except gguf.BadWeights as bad:
-        said = result.Failure(bad.reason, bad.message)
+        return result.Failure(bad.reason, bad.message)
     except Trouble as trouble:
-        said = trouble.failure
+        return trouble.failure
     except OSError as error:
-        said = disk_failure(error, Reason.DOWNLOAD_FAILED, "written")
-    return write(said, message_file)
+        return disk_failure(error, Reason.DOWNLOAD_FAILED, "written")
 
 
 def _brought(wish: Download, edge: Edge, board: Board) -> WeightsFacts:

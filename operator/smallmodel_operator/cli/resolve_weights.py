@@ -6,15 +6,15 @@ from pathlib import Path
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import hub
-from smallmodel_operator.cli.fetch_weights import REAL, Download, alone, ask_hub, put, show_for
+from smallmodel_operator.cli.fetch_weights import REAL, Download, alone, ask_hub, outcome, put, show_for
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.registry import Registry
-from smallmodel_operator.cli.request import Trouble, Wanted
-from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently
+from smallmodel_operator.cli.request import Wanted
+from smallmodel_operator.cli.transfer import Edge, Transfer, patiently
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.outcome import Refused
-from smallmodel_operator.weights import gguf, image, result
+from smallmodel_operator.weights import image, result
 from smallmodel_operator.weights.parse import parse
 from smallmodel_operator.weights.source import DOWNLOADED, EITHER
 
@@ -35,25 +35,21 @@ def resolve(
     manifest. Of any other file only its bytes tell: it is fetched, read as far as its header, and put where a download
     by that SHA-256 looks for it.
     """
-    board = board or Board()
+    return write(outcome(lambda: _pinned(wish, uri, edge, board or Board())), message_file)
+
+
+def _pinned(wish: Download, uri: str, edge: Edge, board: Board) -> result.Pinned | result.Failure:
+    if isinstance(wish.where, hub.Repository):
+        found = _of_hub(wish, wish.where, edge, board)
+    elif isinstance(wish.where, image.Name):
+        found = result.Pinned(_of_tag(wish, wish.where, uri, edge, board), "")
+    else:
+        found = result.Pinned(uri, _of_file(wish, wish.where, edge, board))
     try:
-        if isinstance(wish.where, hub.Repository):
-            found = _of_hub(wish, wish.where, edge, board)
-        elif isinstance(wish.where, image.Name):
-            found = result.Pinned(_of_tag(wish, wish.where, uri, edge, board), "")
-        else:
-            found = result.Pinned(uri, _of_file(wish, wish.where, edge, board))
         parse(found.uri, "", found.sha256)
-        said: result.Said = found
-    except gguf.BadWeights as bad:
-        said = result.Failure(bad.reason, bad.message)
-    except Trouble as trouble:
-        said = trouble.failure
     except Refused as refused:  # a name in the hub that no URI of ours can have
-        said = result.Failure(Reason.DOWNLOAD_FAILED, f"What was found cannot be named: {refused.message}")
-    except OSError as error:
-        said = disk_failure(error, Reason.DOWNLOAD_FAILED, "written")
-    return write(said, message_file)
+        return result.Failure(Reason.DOWNLOAD_FAILED, f"What was found cannot be named: {refused.message}")
+    return found
 
 
 def _of_hub(wish: Download, repository: hub.Repository, edge: Edge, board: Board) -> result.Pinned:

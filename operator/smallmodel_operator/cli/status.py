@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import aiohttp
 import yaml
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -20,8 +19,8 @@ from rich.table import Table
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import BOUNDARY
 from smallmodel_operator.boundary.stops import Stop, over, refused, stops
-from smallmodel_operator.cli.console import stderr, stdout
-from smallmodel_operator.cluster.access import NoCluster
+from smallmodel_operator.cli.connected import Unanswered, connected
+from smallmodel_operator.cli.console import failed, stderr, stdout
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.units import human
 from smallmodel_operator.weights.progress import in_words
@@ -77,17 +76,10 @@ async def show(name: str, namespace: str | None, output: str, wait: int, *, watc
     `watch` draws the table anew as it changes, until all are Ready or `wait` seconds (0: no bound) have passed.
     """
     try:
-        client = await Client.connect()
-    except NoCluster as error:
-        return _failed(str(error))
-    try:
-        shown = await (_watch if watch else _wait)(client, name, namespace, wait)
-    except ApiError as error:
-        return _failed(error.message)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return _failed(f"the API server does not answer: {str(error) or 'time is up'}")
-    finally:
-        await client.close()
+        async with connected() as client:
+            shown = await (_watch if watch else _wait)(client, name, namespace, wait)
+    except Unanswered as error:
+        return failed(str(error))
     models = shown.models
     if output == "json":
         print(json.dumps(models, indent=2))
@@ -102,18 +94,13 @@ async def show(name: str, namespace: str | None, output: str, wait: int, *, watc
     if not models:
         where = "this cluster" if namespace is None else f"namespace {namespace!r}"
         hint = "apply one (examples/01-first-model)" if namespace is None else "`-n NAMESPACE` names another, `-A` all"
-        return _failed(f"There is no SmallModel in {where}: {hint}.")
+        return failed(f"There is no SmallModel in {where}: {hint}.")
     return 0 if (shown.all_settled if wait else shown.all_ready) else 1
 
 
 def _tell(sentences: Iterable[str]) -> None:
     for sentence in sorted(sentences):
         stderr().print(sentence, markup=False)
-
-
-def _failed(message: str) -> int:
-    stderr().print(message, style="red", markup=False)
-    return 1
 
 
 async def _wait(client: Client, name: str, namespace: str | None, seconds: int) -> Shown:

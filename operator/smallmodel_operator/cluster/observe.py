@@ -15,6 +15,7 @@ from smallmodel_operator.cluster.children import Children, ModelKey, last_writer
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.config_maps import ConfigMaps
 from smallmodel_operator.cluster.nodes import Nodes
+from smallmodel_operator.cluster.pull_secrets import PullSecrets
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
@@ -55,6 +56,7 @@ class Observer:
         self._nodes = Nodes(client)
         self._secrets = secrets
         self._given = ConfigMaps(client)
+        self._pull_secrets = PullSecrets(client)
         self._signals = signals
         self.masters = Masters(b"", b"")
         self._statuses = statuses
@@ -160,18 +162,12 @@ class Observer:
             traffic=await self._signals.traffic(model),
             boundary=self.boundary(meta["namespace"]),
             in_use=self._in_use(meta["namespace"]) if _fills_the_claim(children) else None,
-            pull_secrets=await self._pull_secrets(meta["namespace"]) if asks_registry else (),
+            pull_secrets=await self._pull_secrets.read(meta["namespace"]) if asks_registry else (),
             progress=await self.progress(pods),
             trials=self.trials(model),
             scaled=self.scaled(model),
             cost=self.cost(model, previous),
         )
-
-    async def _pull_secrets(self, namespace: str) -> tuple[str, ...]:
-        """Of the ServiceAccount that models' pods run as: with those the kubelet would pull the image."""
-        account = await self._client.get("ServiceAccount", "default", namespace) or {}
-        named = (str(one.get("name") or "") for one in account.get("imagePullSecrets") or ())
-        return tuple(name for name in named if name)
 
     def _in_use(self, namespace: str) -> frozenset[str] | None:
         """Looked at while a model downloads or quantizes only: it costs a walk over the namespace."""

@@ -51,5 +51,5 @@ def of_tensor(name: str, block: str, shape: tuple[int, ...]) -> Copies:
 def _for_amx(block: str, shape: tuple[int, ...]) -> bool:
     """A stack of matrices (experts) is multiplied by another operation, which has no such form."""
     row = AMX_HALVES if block == "F16" else 1
-    matrix = len([n for n in shape[2:] if n > 1]) == 0
+    matrix = all(n == 1 for n in shape[2:])
     return block in AMX_GROWTH and matrix and shape[1] > 0 and shape[1] % AMX_ROWS == 0 and shape[0] % row == 0

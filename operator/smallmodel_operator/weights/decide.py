@@ -42,7 +42,7 @@ def goes_to(request: WeightsRequest) -> str:
 def downloaded(request: WeightsRequest) -> bool:
     """Whether the source is one file that a Job fetches."""
     where = _where(request)
-    return isinstance(where, source.Downloaded | source.MovingSource) and jobs.layout(request, where) == GGUF
+    return isinstance(where, source.Asked) and jobs.layout(request, where) == GGUF
 
 
 def asks_registry(request: WeightsRequest) -> bool:
@@ -88,19 +88,19 @@ def survey(request: WeightsRequest, snapshot: Snapshot) -> tuple[WeightsVerdict,
     _require(where, snapshot)
     asked = replace(request, survey=True)
     kept = (jobs.claim(request),) if source.stored(where) else ()
-    if isinstance(where, source.Downloaded | source.MovingSource):
+    if isinstance(where, source.Asked):
         known = snapshot.inspected.get(where.artifact)
         if known is not None and lies(where, known, snapshot) and checks.satisfy(asked, known):
             verdict = _known(request, where, _bound(where, known, snapshot), Part(kept=kept))
             return replace(verdict, blocking=True), _of_download(where, known)
     found = work(asked, where, snapshot)
     verdict = replace(_unknown(asked, where, found, Part(kept=kept), snapshot), blocking=True)
-    if isinstance(found.found, WeightsFacts) and isinstance(where, source.Downloaded | source.MovingSource):
+    if isinstance(found.found, WeightsFacts) and isinstance(where, source.Asked):
         return verdict, _of_download(where, found.found)
     return verdict, found.found if isinstance(found.found, Survey) else None
 
 
-def _of_download(where: source.Downloaded | source.MovingSource, facts: WeightsFacts) -> Survey:
+def _of_download(where: source.Asked, facts: WeightsFacts) -> Survey:
     """What a download holds: one GGUF file, or a folder of safetensors that one can be made of."""
     if facts.format == SAFETENSORS:
         return Survey(facts, (), parent=f"{where.folder}/{facts.file}", digest=facts.sha256)

@@ -55,7 +55,7 @@ def work(request: WeightsRequest, where: source.Source) -> str:
     kind = layout(request, where)
     name = where.artifact if kind == GGUF else f"{where.artifact}!{kind}"
     # A download finds the same whatever is asked of it.
-    asked = request.survey and not isinstance(where, source.Downloaded | source.MovingSource)
+    asked = request.survey and not isinstance(where, source.Asked)
     name = f"{name}?{','.join(request.accept)}" if asked else name
     return f"{name}!{request.verification}" if request.verification else name
 

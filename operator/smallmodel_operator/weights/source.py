@@ -26,16 +26,16 @@ IMAGE_FILES: Final = "files"
 MAX_ARTIFACT: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class OciSource:
-    """An image or artifact named by its digest, mounted as an image volume. `path` inside it, or empty."""
+class _Image:
+    """An image or artifact named by its digest. `path` inside it, or empty."""
 
-    reference: str
+    __slots__ = ()
     digest: str
     path: str
 
     @property
     def artifact(self) -> str:
+        """The files are the same, wherever they are."""
         return _bounded(self.digest, self.path)
 
     @property
@@ -45,26 +45,26 @@ class OciSource:
 
 
 @dataclass(frozen=True, slots=True)
-class CopiedImage:
-    """The same where nodes cannot mount an image: its files, copied once into the claim `smallmodel-weights`."""
+class OciSource(_Image):
+    """One that is mounted as an image volume."""
+
+    reference: str
+    digest: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedImage(_Image):
+    """One whose files are copied once into the claim `smallmodel-weights`, where nodes cannot mount it."""
 
     reference: str
     digest: str
     path: str
 
     @property
-    def artifact(self) -> str:
-        """The image's own: the files are the same, wherever they are."""
-        return _bounded(self.digest, self.path)
-
-    @property
     def folder(self) -> str:
         """Folder inside the claim; named by the digest, so that models share it."""
         return f"oci-{self.digest.removeprefix('sha256:')}"
-
-    @property
-    def mutable(self) -> str:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,9 @@ class AdapterSet:
         return "adapters:" + hashlib.sha256("\n".join(named).encode()).hexdigest()
 
 
-Fetched = Downloaded | MovingSource | CopiedImage
+Asked = Downloaded | MovingSource
+"""What a server is asked for by an address: a file, a folder, or what a moving source holds now."""
+Fetched = Asked | CopiedImage
 """What a Job with a way out asks for."""
 Kept = Fetched | Made
 """In that claim, whoever put it there."""

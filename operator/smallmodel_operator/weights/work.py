@@ -120,7 +120,7 @@ def _ended(
         facts = said.facts if isinstance(said, Survey) else said
         if not lies(where, facts, snapshot):
             return Work((again,), None, _under_way(where))
-        asked = isinstance(where, source.Downloaded | source.MovingSource) or request.survey == isinstance(said, Survey)
+        asked = isinstance(where, source.Asked) or request.survey == isinstance(said, Survey)
         if asked and checks.satisfy(request, facts):
             return Work((this,), said, _under_way(where))
     if isinstance(said, result.Pinned | result.AdapterSizes) and _answers(where, said):

@@ -226,3 +226,6 @@ async def test_pull_secrets_are_those_of_the_account_that_pods_run_as(api: FakeA
     api.put({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta, "imagePullSecrets": named})
     found = await observer.snapshot(objects.model(), profile=None, asks_registry=True)
     assert found.pull_secrets == ("regcred", "other")
+    api.put({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+    found = await observer.snapshot(objects.model(), profile=None, asks_registry=True)
+    assert found.pull_secrets == ("regcred", "other"), "a burst of passes asks once"
