@@ -26,9 +26,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One answer: seconds of wall time, and tokens a second as the engine says it read and wrote."""
+    """One answer: seconds of wall time, those of them the engine says it computed, and its tokens a second."""
 
     seconds: float
+    computed: float
     tokens: int
     read: float
     write: float
@@ -62,12 +63,14 @@ def ask(target: Target, prompt_tokens: int, tokens: int) -> Told:
     usage, timings = value["usage"], value["timings"]
     if (usage["prompt_tokens"], usage["completion_tokens"]) != (prompt_tokens, tokens):
         raise SystemExit(f"{target.name} was asked {prompt_tokens} + {tokens} tokens and says {usage}")
-    return Told(seconds, tokens, timings["prompt_per_second"], timings["predicted_per_second"])
+    computed = (timings["prompt_ms"] + timings["predicted_ms"]) / 1000
+    return Told(seconds, computed, tokens, timings["prompt_per_second"], timings["predicted_per_second"])
 
 
-def speed(target: Target, at_once: int, prompt_tokens: int, tokens: int) -> float:
-    """Tokens a second of so many requests at once, by the wall clock: everything in between counts."""
+def speed(target: Target, at_once: int, prompt_tokens: int, tokens: int) -> tuple[float, float]:
+    """Of so many requests at once: tokens a second by the wall clock, and which share of it the engine computed."""
     began = time.monotonic()
     with ThreadPoolExecutor(at_once) as pool:
         done = list(pool.map(lambda _: ask(target, prompt_tokens, tokens), range(at_once)))
-    return sum(told.tokens for told in done) / (time.monotonic() - began)
+    taken = time.monotonic() - began
+    return sum(told.tokens for told in done) / taken, sum(t.computed for t in done) / sum(t.seconds for t in done)

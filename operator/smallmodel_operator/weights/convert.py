@@ -44,7 +44,7 @@ for name in ("gguf", "torch", "transformers"):
         print(name, "unknown")
 """
 # The converter's exit code and log are judged by the last step: it can tell causes apart, and name the file.
-_CONVERT: Final = (
+CONVERT: Final = (
     make.BEGIN + "if [ -s made.gguf ]; then exit 0; fi; "
     f'script=; for d in $(echo "$PATH" | tr : " "); do if [ -e "$d/{SCRIPT}" ]; then script="$d/{SCRIPT}"; break; fi; '
     "done; "
@@ -90,6 +90,6 @@ def build(request: WeightsRequest, where: ConvertedSource, attempt: int, claim_u
     given = wish.memory * (2 + min(attempt, MORE)) // 2
     pod["initContainers"] = [
         {**pod["containers"][0], "name": "prepare", "args": prepare},
-        make.step("convert", wish.image, given, _CONVERT, environment, mounts),
+        make.step("convert", wish.image, given, CONVERT, environment, mounts),
     ]
     return jobs.job(request, where, ROLE_QUANTIZE, attempt, pod, {"activeDeadlineSeconds": make.SECONDS})

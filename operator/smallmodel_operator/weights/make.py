@@ -60,7 +60,7 @@ _BUILD: Final = (
     'echo "llama-imatrix ended with $code and no matrix. It needs a text of at least $((2 * CONTEXT)) tokens. Take '
     'more or other text in spec.quantization.importanceMatrix, or leave it out"; exit 3'
 )
-_QUANTIZE: Final = (
+QUANTIZE: Final = (
     BEGIN + "if [ -s made.gguf ]; then exit 0; fi; "
     'llama-quantize ${MATRIX:+--imatrix "$MATRIX"} "$PARENT" made.part "$TYPE" "$THREADS" || failed $? -; '
     "mv made.part made.gguf"
@@ -68,7 +68,7 @@ _QUANTIZE: Final = (
 # The tool's exit code says little: what it printed is judged, and shown where there is nothing to judge. Its last lines
 # may be lost: a thread writes what is logged, and since llama.cpp's #22273 (2026-04) nobody waits for it at the end. A
 # run that ended well without its last figure is therefore run again at once, up to three times in all.
-_MEASURE: Final = (
+MEASURE: Final = (
     BEGIN + "if [ -s measured.log ]; then exit 0; fi; "
     'measure() { log="$1" last="$2"; shift 2; for run in 1 2 3; do '
     'llama-perplexity "$@" -c "$CONTEXT" --chunks "$CHUNKS" -t "$THREADS" >"$log" 2>&1 || failed $? "$log"; '
@@ -120,11 +120,11 @@ def build(request: WeightsRequest, where: QuantizedSource, attempt: int, claim_u
         mounts.append({"name": name, "mountPath": path, "readOnly": True})
     pod = jobs.pod(request, judge, security(), volumes, mounts)
     own = pod["containers"][0]
-    tools = {"quantize": (_QUANTIZE, environment), "measure": (_MEASURE, environment)}
+    tools = {"quantize": (QUANTIZE, environment), "measure": (MEASURE, environment)}
     if recipe.matrix:
         bounds = {"CHUNKS": str(MATRIX_CHUNKS), "SECONDS_AT_MOST": str(MATRIX_SECONDS)}
         with_it = {**environment, "MATRIX": "matrix.gguf"}
-        tools = {MATRIX: (_BUILD, {**environment, **bounds}), **tools, "quantize": (_QUANTIZE, with_it)}
+        tools = {MATRIX: (_BUILD, {**environment, **bounds}), **tools, "quantize": (QUANTIZE, with_it)}
     pod["initContainers"] = [{**own, "name": "prepare", "args": prepare}]
     for name, (script, words) in tools.items():
         pod["initContainers"].append(step(name, recipe.image, recipe.memory, script, words, mounts))

@@ -10,11 +10,12 @@ from tests.unit.core.test_remember import FACTS
 
 def test_tables_say_yes_no_and_what_was_not_tried() -> None:
     speeds = {"alone_tokens_per_second": 10.0, "gateway_tokens_per_second": 9.9, "share": 0.99}
+    speeds |= {"alone_computing": 0.98, "gateway_computing": 0.97}
     roof = {"read_tokens_per_second": 90.0, "write_tokens_per_second": 9.0, "roofline_tokens_per_second": 12.0}
     size = {"model": "3b:Q4_K_M", "cores": 2, "prompt": 16}
     found: dict[str, list[dict[str, Any]]] = {
         "rows": [{"model": "3b:Q4_K_M", "concurrency": 1, **speeds}],
-        "flags": [{"model": "3b:Q4_K_M", "flags": "defaults", **roof, "share_of_roofline": 0.75}],
+        "flags": [{"model": "3b:Q4_K_M", "flags": "defaults", **roof, "share_of_roofline": 0.75, "peak_mib": 4096}],
         "starts": [{"model": "3b:Q4_K_M", "cached": False, "ready_seconds": 9.1, "first_token_seconds": 9.7}],
         "quick": [
             {**size, "output": 1, "milliseconds": 120.0, "answers": True},
@@ -23,8 +24,8 @@ def test_tables_say_yes_no_and_what_was_not_tried() -> None:
         ],
     }
     text = report(found)
-    assert "| 3b:Q4_K_M | 1 | 10.0 | 9.9 | 0.99 |" in text
-    assert "| 3b:Q4_K_M | defaults | 90.0 | 9.0 | 12.0 | 0.75 |" in text
+    assert "| 3b:Q4_K_M | 1 | 10.0 | 9.9 | 0.98 | 0.97 | 0.99 |" in text
+    assert "| 3b:Q4_K_M | defaults | 90.0 | 9.0 | 12.0 | 0.75 | 4096 |" in text
     assert "| 3b:Q4_K_M | no | 9.1 | 9.7 |" in text
     assert "| 3b:Q4_K_M | 2 | 16 | 1 | 120.0 | yes |" in text
     assert "| 3b:Q4_K_M | 2 | 16 | 64 | longer | no |" in text
