@@ -27,7 +27,8 @@ DROP_BYTES = 700_000
 """After so many a connection ends in the middle; 2.5 MB take four of them and a minute and a half."""
 
 SERVER = """
-import http.server, os, ssl, sys, time
+import http.server, os, socket, ssl, sys, time
+hole = socket.create_server(("", 8444))  # connections are taken, and nothing ever comes
 rate, drop, token = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 path = "/weights/model.gguf"
 size = os.path.getsize(path)
@@ -97,7 +98,7 @@ def files(bed: Bed, namespace: str, tmp_path: Path) -> str:
     bed.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {**meta, "name": "tls"}, "stringData": made})
     data = {"ca.crt": made["tls.crt"]}
     bed.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "name": CA}, "data": data})
-    ports = [{"port": 8443, "targetPort": 8443}]
+    ports = [{"name": f"port-{port}", "port": port, "targetPort": port} for port in (8443, 8444)]
     service = {"selector": {"app": "files"}, "ports": ports}
     bed.apply({"apiVersion": "v1", "kind": "Service", "metadata": {**meta, "name": "files"}, "spec": service})
     container = {
@@ -217,3 +218,27 @@ def test_a_file_without_its_sum_is_fetched_once_frozen_and_served(
     again = bed.ready("bot", namespace, 120)
     assert again["status"]["source"] == frozen
     assert begun(bed, namespace) == asked, "neither a restart nor an edit asks anew"
+
+
+def test_a_model_whose_source_answers_is_served_while_another_ones_source_for_the_same_file_hangs(
+    bed: Bed, namespace: str, trusting: None, files: str
+) -> None:
+    secret(bed, namespace, TOKEN)
+    sha256 = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    silent = {"uri": f"https://{files.replace('8443', '8444')}/m.gguf", "sha256": sha256}
+    bed.apply(model("silent", namespace, "", source=silent))
+
+    def hangs() -> bool:
+        return bed.condition("silent", namespace, "WeightsReady").get("reason") in (
+            "SourceUnreachable",
+            "SourceStalled",
+        )
+
+    bed.until(hangs, 120, "the source that says nothing is named")
+    source = {"uri": f"https://{files}/m.gguf", "sha256": sha256, "credentialsSecretRef": {"name": "hub"}}
+    bed.apply(model("bot", namespace, "", source=source))
+    assert bed.ready("bot", namespace, 240)["status"]["weights"]["sha256"] == sha256
+    bed.ready("silent", namespace, 120)
+    asked = begun(bed, namespace)
+    assert asked[0] == 0
+    assert all(later > earlier for earlier, later in pairwise(asked)), "in one piece, and once"

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.convertible_folder import lay_out, look, sums
-from smallmodel_operator.cli.fetch_weights import alone
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.make_weights import DONE, Made, note_of, put, sweep
 from smallmodel_operator.cli.survey_weights import IMAGE, with_makes
 from smallmodel_operator.cli.transfer import KEEP_FREE, disk_failure
+from smallmodel_operator.cli.turn import alone
 from smallmodel_operator.core.facts import Survey, Variant, WeightsFacts
 from smallmodel_operator.weights import convertible, download, result
 from smallmodel_operator.weights.recipe import CONVERSION

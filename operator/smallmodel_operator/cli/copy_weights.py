@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.cli.fetch_weights import REAL, alone, outcome
+from smallmodel_operator.cli.fetch_weights import REAL, outcome
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, write
 from smallmodel_operator.cli.progress import Board, Together, answering
 from smallmodel_operator.cli.registry import Registry
 from smallmodel_operator.cli.request import Trouble
 from smallmodel_operator.cli.transfer import KEEP_FREE, Edge, Transfer, patiently
+from smallmodel_operator.cli.turn import in_turn
 from smallmodel_operator.cli.unpack import Unpacking
 from smallmodel_operator.weights import download, foreign, image, result
 from smallmodel_operator.weights.image import Layer
@@ -71,14 +72,13 @@ def copy(
 ) -> int:
     """Copy unless it is there, and look; the exit code says whether trying again may help."""
 
-    def work() -> int:
-        with alone(wish.folder):
-            note = _read(wish)
-            if not note.whole:
-                _copy(wish, note, edge, board or Board())
-            return look()
+    def work(edge: Edge) -> int:
+        note = _read(wish)
+        if not note.whole:
+            _copy(wish, note, edge, board or Board())
+        return look()
 
-    said = outcome(work)
+    said = outcome(lambda: in_turn(wish.folder, edge, work))
     return write(said, message_file) if isinstance(said, result.Failure) else said
 
 

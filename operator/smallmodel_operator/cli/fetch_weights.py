@@ -1,21 +1,18 @@
 """`slm fetch-weights`: the download Job. One HTTPS file, or a hub's folder, into the claim, checked, then described."""
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO, TypeVar
+from typing import Final, TypeVar
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import fetch_folder, hub, login
-from smallmodel_operator.cli.evict_weights import LOCK
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.request import Show, Trouble, Wanted, nothing
 from smallmodel_operator.cli.transfer import Edge, Transfer, disk_failure, patiently, sync
+from smallmodel_operator.cli.turn import in_turn
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.weights import gguf, image, result
@@ -66,8 +63,7 @@ def fetch(wish: Download, message_file: Path = MESSAGE_FILE, edge: Edge = REAL, 
     """Download unless it is there, check, describe; the exit code says whether trying again may help."""
 
     def work() -> WeightsFacts:
-        with alone(wish.target.parent):
-            facts = _brought(wish, edge, board or Board())
+        facts = in_turn(wish.target.parent, edge, lambda edge: _brought(wish, edge, board or Board()))
         return replace(facts, claim=wish.claim)
 
     return write(outcome(work), message_file)
@@ -115,39 +111,6 @@ def folder_of(wish: Download) -> fetch_folder.Folder | None:
     home, convert = wish.target.parent, wish.layout == EITHER
     # The Secret is looked at when there is something to ask.
     return fetch_folder.Folder(wish.where, home, lambda url: show_for(wish)(url), wish.ca_file, wish.sha256, convert)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[Path]:
-    """In the folder, with its lock: two pods that want the same file download it once, and none is evicted meanwhile.
-
-    The lock is touched at both ends: what was used a moment ago makes no room for others.
-    """
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK).open("a") as lock:
-            _take(lock)
-            if not _is(lock, folder / LOCK):
-                continue  # the folder was evicted while we waited for it
-            os.utime(lock.fileno())
-            try:
-                yield folder
-            finally:
-                os.utime(lock.fileno())
-            return
-
-
-def _is(lock: TextIO, path: Path) -> bool:
-    return path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())
-
-
-def _take(lock: TextIO) -> None:
-    """Hold the folder's lock: two pods that want the same file download it once."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print("another pod downloads the same file; waiting for it", flush=True)
-        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _download(wish: Download, edge: Edge, board: Board) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.evict_weights import NOTE
-from smallmodel_operator.cli.fetch_weights import alone
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, digest_of, read, write
 from smallmodel_operator.cli.survey_weights import IMAGE
 from smallmodel_operator.cli.texts import NotYetThere, Texts
 from smallmodel_operator.cli.transfer import KEEP_FREE, disk_failure
+from smallmodel_operator.cli.turn import alone
 from smallmodel_operator.quantization import gate
 from smallmodel_operator.weights import download, gguf, result
 from smallmodel_operator.weights.make import SECONDS

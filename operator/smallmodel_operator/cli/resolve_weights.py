@@ -6,12 +6,13 @@ from pathlib import Path
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import hub
-from smallmodel_operator.cli.fetch_weights import REAL, Download, alone, ask_hub, outcome, put, show_for
+from smallmodel_operator.cli.fetch_weights import REAL, Download, ask_hub, outcome, put, show_for
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, read, write
 from smallmodel_operator.cli.progress import Board, answering
 from smallmodel_operator.cli.registry import Registry
 from smallmodel_operator.cli.request import Wanted
 from smallmodel_operator.cli.transfer import Edge, Transfer, patiently
+from smallmodel_operator.cli.turn import alone
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.weights import image, result
@@ -79,15 +80,15 @@ def _of_tag(wish: Download, name: image.Name, uri: str, edge: Edge, board: Board
 
 def _of_file(wish: Download, url: str, edge: Edge, board: Board) -> str:
     """SHA-256 of the file, which then lies in the folder of that name."""
-    with alone(wish.target.parent) as folder:
+    with alone(wish.target.parent) as turn:
         part = wish.target.with_suffix(".part")
         transfer = Transfer(Wanted(url, wish.ca_file, show_for(wish)), "", part, edge, board)
         transfer.run()
         # An error page that came with 200 must not be what is frozen.
         read(part, wish.artifact, DOWNLOADED)
-        with alone(folder.with_name(f"sha256-{transfer.sha256}")) as home:
-            if not (home / DOWNLOADED).exists():
-                put(part, home / DOWNLOADED, transfer.sha256)
-        shutil.rmtree(folder)
+        with alone(turn.folder.with_name(f"sha256-{transfer.sha256}")) as home:
+            if not (home.folder / DOWNLOADED).exists():
+                put(part, home.folder / DOWNLOADED, transfer.sha256)
+        shutil.rmtree(turn.folder)
     print(f"the file's SHA-256 is {transfer.sha256} now", flush=True)
     return transfer.sha256

@@ -41,6 +41,12 @@ class Edge:
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     stall: float = STALL_SECONDS
+    aside: Callable[[float], None] | None = None
+    """A pause in which another pod may go on with the same file."""
+
+    def rest(self, seconds: float) -> None:
+        """A pause after a try that brought nothing."""
+        (self.aside or self.sleep)(seconds)
 
 
 class Transfer:
@@ -124,7 +130,7 @@ class Transfer:
                 if tries:  # a line that breaks and still brings something is no news
                     self._say(trouble.failure)
                 print(f"{trouble.failure.message} Going on at {human(self._have)} in {wait:.1f} s.", flush=True)
-                self._edge.sleep(wait)
+                (self._edge.rest if tries else self._edge.sleep)(wait)  # what still brings something lets nobody in
                 waited += wait
 
     def _once(self) -> bool:
@@ -239,7 +245,7 @@ def patiently(ask: Callable[[], T], edge: Edge, board: Board) -> T:
                 raise
             board.tell(Progress(0, 0, None, trouble.failure.reason.value, trouble.failure.message))
             print(f"{trouble.failure.message} Asking again in {wait:.1f} s.", flush=True)
-            edge.sleep(wait)
+            edge.rest(wait)
             waited += wait
 
 

@@ -26,6 +26,7 @@ from smallmodel_operator.core.room import Room, room, taken_by
 from smallmodel_operator.core.scaling import Scaled
 from smallmodel_operator.core.trial import Result
 from smallmodel_operator.weights import evict
+from smallmodel_operator.weights.peers import asked_by
 
 ROOM_SECONDS: Final = 10.0
 PODS_A_PAGE: Final = 200
@@ -80,7 +81,7 @@ class Observer:
         self.weights: Mapping[Any, Iterable[Object]] = {}
         self.jobs: Mapping[Any, Iterable[Object]] = {}
         self.sources: Mapping[Any, Iterable[Object]] = {}
-        self._seats: dict[tuple[str, str], tuple[str, float]] = {}
+        self._seats: dict[tuple[str, str, str], tuple[str, float]] = {}
         self._room: tuple[float, Room] = (float("-inf"), Room())
         self._looking: asyncio.Task[None] | None = None
 
@@ -118,6 +119,7 @@ class Observer:
         config_maps: Iterable[str] = (),
         node_selector: Mapping[str, str] | None = None,
         asks_registry: bool = False,
+        asks: str = "",
     ) -> Snapshot:
         """Everything known about one model right now.
 
@@ -130,6 +132,7 @@ class Observer:
             config_maps: names of ConfigMaps its checks refer to.
             node_selector: labels of the nodes it may run on, where their size decides whether it may.
             asks_registry: a Job of its own asks a registry for its weights.
+            asks: whom its Job would ask for its weights.
         """
         meta = body["metadata"]
         model: ModelKey = (meta["namespace"], meta["name"])
@@ -140,7 +143,8 @@ class Observer:
         now = datetime.now(UTC)
         inspected = self._inspected(meta["namespace"], previous, artifact)
         children = self.children.of(model, meta["uid"])
-        inspecting = {} if _checked(inspected.get(artifact)) else self._inspecting(model, artifact, now)
+        inspecting = {} if _checked(inspected.get(artifact)) else self._inspecting(model, artifact, asks, now)
+        peers = [(name, self.children.pods((model[0], name))) for name in inspecting.get(artifact, ())]
         undecided = node_selector is not None and _undecided(body, previous, children)
         largest = await self._nodes.largest(node_selector or {}) if undecided else free.largest
         return Snapshot(
@@ -152,7 +156,8 @@ class Observer:
             claims={name: claim for name, claim in found.items() if claim is not None},
             inspected=inspected,
             inspecting=inspecting,
-            peer_pods=tuple(p for name in inspecting.values() for p in self.children.pods((meta["namespace"], name))),
+            peer_pods=tuple(pod for _, found in peers for pod in found),
+            peer_progress=await self._progress_of(peers, asks),
             largest_node_memory=largest,
             freest_node_memory=free.freest,
             previous_status=previous,
@@ -183,28 +188,44 @@ class Observer:
                 known[artifact] = max(of_them, key=lambda facts: facts.checks)
         return known
 
-    def _inspecting(self, model: ModelKey, artifact: str, now: datetime) -> dict[str, str]:
-        """Who else reads these weights now. When nobody does, this model takes the seat: bursts make one Job."""
+    async def _progress_of(self, peers: Iterable[tuple[str, Iterable[Object]]], asks: str) -> dict[str, Progress]:
+        """Of those that ask another source: whoever asks the same waits in any case."""
+        others = [(name, [pod for pod in pods if asked_by(pod) != asks]) for name, pods in peers]
+        said = [(name, await self.progress(pods)) for name, pods in others if pods]
+        return {name: far for name, far in said if far is not None}
+
+    def _inspecting(self, model: ModelKey, artifact: str, asks: str, now: datetime) -> dict[str, tuple[str, ...]]:
+        """Who else reads these weights now. When nobody does, this model takes the seat: bursts make one Job.
+
+        There is one more seat for each source: where the Jobs that are there do not get on, one model of each tries.
+        """
         if not artifact:
             return {}
         namespace, name = model
-        for job in self.jobs.get((namespace, short_hash(artifact)), ()):
-            if job["model"] != name and (not job["ended"] or _seconds_since(job["ended"], now) < SETTLE_SECONDS):
-                return {artifact: job["model"]}
-        holder, since = self._seats.get((namespace, artifact), ("", float("-inf")))
-        if holder == name:
-            return {}
-        if time.monotonic() - since < SEAT_SECONDS:
-            return {artifact: holder}
-        self.forget(model)
-        self._seats[namespace, artifact] = (name, time.monotonic())
-        return {}
+        jobs = self.jobs.get((namespace, short_hash(artifact)), ())
+        others = dict.fromkeys(
+            job["model"]
+            for job in jobs
+            if job["model"] != name and (not job["ended"] or _seconds_since(job["ended"], now) < SETTLE_SECONDS)
+        )
+        seat = (namespace, artifact, asks if others else "")
+        holder, since = self._seats.get(seat, ("", float("-inf")))
+        if holder not in (name, *others) and time.monotonic() - since < SEAT_SECONDS:
+            return {artifact: (*others, holder)}
+        if holder != name:
+            self._give_up(model, keep=artifact)
+            self._seats[seat] = (name, time.monotonic())
+        return {artifact: tuple(others)} if others else {}
 
     def forget(self, model: ModelKey) -> None:
         """The model is gone or wants other weights: another may read those it was about to read."""
-        for key in [k for k, (name, _) in self._seats.items() if (k[0], name) == model]:
-            del self._seats[key]
+        self._give_up(model)
         self._given.forget(model)
+
+    def _give_up(self, model: ModelKey, keep: str = "") -> None:
+        """A model's seats, but those of the artifact to keep."""
+        for key in [k for k, (name, _) in self._seats.items() if (k[0], name) == model and k[1] != keep]:
+            del self._seats[key]
 
     async def _room_now(self) -> Room:
         """Asked for by every model whose pod has no node, in a burst by all of them; answered by one look."""

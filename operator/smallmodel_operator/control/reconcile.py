@@ -88,6 +88,7 @@ class Reconciler:
             config_maps=wish.config_maps,
             node_selector=wish.node_selector,
             asks_registry=wish.asks_registry,
+            asks=wish.asks,
         )
         live = snapshot.child("Deployment", meta["name"])
         stranger, restores = await self.strangers.look(model, live, self._applier.replicas(model))

@@ -29,7 +29,8 @@ class Wish:
     """A model understood as far as it can be: `resolved`, or the `hold` that says why not.
 
     `claims`, `artifact`, `secrets` and `config_maps` are what a snapshot has to be taken of. `node_selector` is set
-    where the size of nodes decides whether the model fits; `asks_registry`, where a Job asks one for the weights.
+    where the size of nodes decides whether the model fits; `asks_registry`, where a Job asks one for the weights;
+    `asks` is whom it would ask.
     """
 
     resolved: Resolved | None
@@ -41,6 +42,7 @@ class Wish:
     config_maps: tuple[str, ...] = ()
     node_selector: Mapping[str, str] | None = None
     asks_registry: bool = False
+    asks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
             config_maps=_config_maps(resolved),
             node_selector=None if resolved.memory_request or resolved.memory_limit else resolved.node_selector,
             asks_registry=weights.asks_registry(request),
+            asks=weights.asks(request),
         )
     except Refused as hold:
         return Wish(None, profile, hold)

@@ -170,10 +170,12 @@ class Snapshot:
     """PersistentVolumeClaims the source refers to, by name; absent means it does not exist."""
     inspected: Mapping[str, WeightsFacts] = field(default_factory=dict)
     """Facts already known in this namespace, by artifact, from this model's or a peer's status."""
-    inspecting: Mapping[str, str] = field(default_factory=dict)
-    """artifact -> name of a peer that inspects it right now."""
+    inspecting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """artifact -> names of the peers that inspect or download it right now."""
     peer_pods: tuple[Object, ...] = ()
-    """Pods of that peer: what keeps its Job from reading keeps whoever waits for it, too."""
+    """Pods of these peers: what keeps a Job from reading keeps whoever waits for it, too."""
+    peer_progress: Mapping[str, Progress] = field(default_factory=dict)
+    """How far a peer's download is, by its name, as its pod says; of those that ask another source than this model."""
     largest_node_memory: int | None = None
     """Allocatable bytes of the largest node; None when nodes may not be read, or nothing depends on it now."""
     freest_node_memory: int | None = None

@@ -11,7 +11,7 @@ from smallmodel_operator.core.facts import Snapshot, Survey, Variant, WeightsFac
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import human
-from smallmodel_operator.weights import checks, image, jobs, moving, result, source
+from smallmodel_operator.weights import checks, image, jobs, moving, peers, result, source
 from smallmodel_operator.weights.recipe import ConvertedSource, QuantizedSource
 from smallmodel_operator.weights.types import WeightsRequest, WeightsVerdict
 from smallmodel_operator.weights.work import Work, lies, uid, work
@@ -27,6 +27,14 @@ def claims(request: WeightsRequest) -> tuple[str, ...]:
 def artifact(request: WeightsRequest) -> str:
     """Name of the immutable set of files the model wants."""
     return _where(request).artifact
+
+
+def asks(request: WeightsRequest) -> str:
+    """Whom its Job would ask for them, as `peers.asked` says it; empty where there is nobody to ask."""
+    try:
+        return peers.asked(request, _where(request))
+    except Refused:
+        return ""
 
 
 def goes_to(request: WeightsRequest) -> str:

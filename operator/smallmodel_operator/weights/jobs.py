@@ -137,7 +137,7 @@ def download(
     request: WeightsRequest, where: source.Downloaded, attempt: int, claim_uid: str, sha256: str
 ) -> dict[str, Any]:
     """The Job that fetches one file, or a hub's folder, into the claim, checks it and reads its header."""
-    args = ["fetch-weights", *_wanted(request, where)]
+    args = ["fetch-weights", *wanted(request, where)]
     args += ["--sha256", sha256] if sha256 else []
     args += ["--frozen"] if is_frozen(request.wish) else []
     args += ["--folder", f"{source.MOUNT_PATH}/{where.folder}", "--artifact", where.artifact, "--claim", claim_uid]
@@ -151,7 +151,7 @@ def resolve(
     if isinstance(where.origin, image.Name):
         args = ["resolve-weights", "--image", request.uri.removeprefix("oci://"), "--uri", request.uri]
         return _fetching(request, where, attempt, args, *pull_secret.mounted(pull_secrets, CREDENTIALS_PATH))
-    args = ["resolve-weights", *_wanted(request, where.origin)]
+    args = ["resolve-weights", *wanted(request, where.origin)]
     args += ["--sha256", where.origin.sha256] if where.origin.sha256 else []
     args += ["--uri", request.uri, "--folder", f"{source.MOUNT_PATH}/{where.folder}"]
     return _fetching(request, where, attempt, args)
@@ -189,7 +189,8 @@ def _fetching(
     return job(request, where, ROLE_DOWNLOAD, attempt, made, {"activeDeadlineSeconds": DOWNLOAD_SECONDS})
 
 
-def _wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:
+def wanted(request: WeightsRequest, where: source.Downloaded) -> list[str]:
+    """Arguments that say whom a download asks, and for what."""
     if isinstance(where, source.HttpsSource):
         return ["--url", where.url]
     if isinstance(where, source.BucketSource):

@@ -18,6 +18,7 @@ from smallmodel_operator.weights import (
     jobs,
     make,
     obstacles,
+    peers,
     progress,
     result,
     seen,
@@ -61,11 +62,8 @@ def work(request: WeightsRequest, where: source.Source, snapshot: Snapshot) -> W
         return Work((), None, NotYet(under_way.reason, f"The claim {WEIGHTS_CLAIM!r} is made.", after_seconds=0.2))
     live = seen.youngest(snapshot, role, jobs.work(request, where))
     if live is None:
-        peer = snapshot.inspecting.get(where.artifact)
-        if peer is not None:
-            pods = seen.of_peer(snapshot, role, jobs.work(request, where))
-            waits = NotYet(Reason.INSPECTING, f"SmallModel {peer!r} inspects the same weights.", after_seconds=5)
-            return Work((), None, obstacles.find(where, pods, snapshot.now) or waits)
+        if (waits := peers.waits(request, where, snapshot, role)) is not None:
+            return Work((), None, waits)
         return Work((_build(request, where, snapshot, 0),), None, under_way)
     attempt = seen.attempt(live)
     ended = seen.ended(live)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.gguf_file import build
 
-from smallmodel_operator.cli import evict_weights, fetch_weights
+from smallmodel_operator.cli import evict_weights, fetch_weights, turn
 from smallmodel_operator.cli.make_weights import Made, prepare
 from smallmodel_operator.cli.texts import Texts
 from smallmodel_operator.weights import result
@@ -110,7 +110,7 @@ def test_a_download_that_waited_for_a_folder_that_went_makes_it_anew(
     def download(wish: fetch_weights.Download, *_: object) -> None:
         wish.target.write_bytes(build())
 
-    monkeypatch.setattr(fetch_weights, "_take", take)
+    monkeypatch.setattr(turn, "_take", take)
     monkeypatch.setattr(fetch_weights, "_download", download)
     wish = fetch_weights.Download("https://nowhere.test/m", "a" * 64, str(claim / name), "sha256:a")
     assert fetch_weights.fetch(wish, claim.parent / "found") == result.EXIT_FOUND

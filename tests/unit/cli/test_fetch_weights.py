@@ -1,12 +1,14 @@
 """The download Job's command against a real HTTPS server with a private authority, on loopback."""
 
 import errno
+import fcntl
 import hashlib
 import shutil
+import socket
 import ssl
 import urllib.request
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -447,3 +449,80 @@ def test_the_command_answers_while_it_downloads(
     assert fetch_weights.answer_and_fetch(wish, 0) == result.EXIT_FOUND
     assert claim.file.exists()
     assert "nobody can ask" not in capsys.readouterr().out
+
+
+def locked(claim: Claim) -> bool:
+    """Whether a pod holds the folder."""
+    with (claim.folder / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+@dataclass
+class Between(Claim):
+    """A claim in which something happens in the first pause."""
+
+    happens: Callable[[], Any] = lambda: None
+    held: list[bool] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.held.append(self.folder.exists() and locked(self))
+        if len(self.pauses) == 1:
+            self.happens()
+
+
+def test_a_pod_with_another_source_is_served_while_the_first_ones_is_silent(
+    site: Served, claim: Claim, tmp_path: Path
+) -> None:
+    """The first held the claim's folder until its Job ended, 9 to 15 minutes later."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dead = f"https://127.0.0.1:{silent.getsockname()[1]}/file.gguf"
+        first = Between(tmp_path, stall=1.0, happens=lambda: claim.fetch(site.url()))
+        code, facts = first.fetch(dead)
+    assert claim.file.read_bytes() == FILE
+    assert (code, isinstance(facts, WeightsFacts)) == (result.EXIT_FOUND, True), "what came is the first's, too"
+    assert first.shown[0].reason == Reason.SOURCE_UNREACHABLE.value
+    assert site.held.ranges == [""], "once"
+
+
+def test_what_another_pod_brought_in_a_pause_is_gone_on_with(site: Served, claim: Claim, tmp_path: Path) -> None:
+    def half() -> None:
+        site.held.cut = [SIZE // 2, *[0] * download.TRIES]
+        assert claim.fetch(site.url())[0] == result.EXIT_PASSING
+        site.held.asked.clear()
+
+    site.held.answers = [(503, {})]
+    assert Between(tmp_path, happens=half).fetch(site.url())[0] == result.EXIT_FOUND
+    assert site.held.ranges == [f"bytes={SIZE // 2}-"]
+    assert site.held.sent == SIZE
+    assert claim.file.read_bytes() == FILE
+
+
+def test_the_folder_is_let_go_in_pauses_after_tries_that_brought_nothing_only(site: Served, tmp_path: Path) -> None:
+    site.held.cut = [SIZE // 2, SIZE // 4, 0]
+    claim = Between(tmp_path)
+    assert claim.fetch(site.url())[0] == result.EXIT_FOUND
+    assert claim.held == [True, True, False], "a line that brings something, however often it breaks, goes on alone"
+
+
+def test_a_folder_that_is_evicted_in_a_pause_is_made_anew(site: Served, tmp_path: Path) -> None:
+    claim = Between(tmp_path)
+    claim.happens = lambda: shutil.rmtree(claim.folder)
+    site.held.answers = [(503, {})]
+    assert claim.fetch(site.url())[0] == result.EXIT_FOUND
+    assert claim.file.read_bytes() == FILE
+
+
+def test_two_pods_with_sources_that_answer_bring_the_file_once(site: Served, claim: Claim, tmp_path: Path) -> None:
+    others = [Claim(tmp_path / name) for name in ("a", "b")]
+    for one in others:
+        one.root.mkdir()
+        one.folder, one.file = claim.folder, claim.file
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(lambda one: one.fetch(site.url())[0], others))
+    assert codes == [result.EXIT_FOUND] * 2
+    assert site.held.ranges == [""]

@@ -80,7 +80,7 @@ async def test_of_what_is_known_the_look_with_more_checks_counts(observer: Obser
     observer.jobs = {("support", short_hash(FACTS.artifact)): [{"model": "peer", "ended": ""}]}
     waiting = await observer.snapshot(body, profile=None, artifact=FACTS.artifact)
     assert waiting.inspected == {FACTS.artifact: old}
-    assert waiting.inspecting == {FACTS.artifact: "peer"}
+    assert waiting.inspecting == {FACTS.artifact: ("peer",)}
     observer.weights = {("support", FACTS.artifact): [weights_status(old, ""), weights_status(new, "")]}
     told = await observer.snapshot(body, profile=None, artifact=FACTS.artifact)
     assert told.inspected == {FACTS.artifact: new}
@@ -90,27 +90,62 @@ async def test_of_what_is_known_the_look_with_more_checks_counts(observer: Obser
 async def test_a_peer_that_reads_the_same_weights_is_named_until_its_job_has_ended(observer: Observer) -> None:
     now = datetime.now(UTC)
 
-    async def inspecting(ended: str) -> dict[str, str]:
+    async def inspecting(ended: str) -> dict[str, tuple[str, ...]]:
         job = {"model": "peer", "ended": ended}
         observer.jobs = {("support", short_hash("a")): [{"model": "bot", "ended": ""}, job]}
         return dict((await observer.snapshot(objects.model(), profile=None, artifact="a")).inspecting)
 
-    assert await inspecting("") == {"a": "peer"}
-    assert await inspecting((now - timedelta(seconds=2)).isoformat()) == {"a": "peer"}, "its status is about to come"
+    assert await inspecting("") == {"a": ("peer",)}
+    assert await inspecting((now - timedelta(seconds=2)).isoformat()) == {"a": ("peer",)}, "its status is about to come"
     assert await inspecting((now - timedelta(seconds=60)).isoformat()) == {}, "it found nothing a peer could use"
 
 
 async def test_a_burst_of_models_reads_weights_once(observer: Observer) -> None:
-    async def inspecting(name: str, artifact: str = "a") -> dict[str, str]:
+    async def inspecting(name: str, artifact: str = "a") -> dict[str, tuple[str, ...]]:
         return dict((await observer.snapshot(objects.model(name), profile=None, artifact=artifact)).inspecting)
 
     assert await inspecting("one") == {}
-    assert await inspecting("two") == {"a": "one"}
+    assert await inspecting("two") == {"a": ("one",)}
     assert await inspecting("one") == {}, "it keeps its seat"
     assert await inspecting("one", "b") == {}, "it wants other weights now"
     assert await inspecting("two") == {}
     observer.forget(("support", "two"))
     assert await inspecting("three") == {}
+
+
+async def test_beside_jobs_that_do_not_get_on_one_model_of_each_source_begins(observer: Observer) -> None:
+    async def inspecting(name: str, asks: str) -> dict[str, tuple[str, ...]]:
+        seen = await observer.snapshot(objects.model(name), profile=None, artifact="a", asks=asks)
+        return dict(seen.inspecting)
+
+    observer.jobs = {("support", short_hash("a")): [{"model": "dead", "ended": ""}]}
+    assert await inspecting("one", "https://good") == {"a": ("dead",)}, "whether it waits is decided with its pods"
+    assert await inspecting("two", "https://good") == {"a": ("dead", "one")}, "the seat of that source is taken"
+    assert await inspecting("three", "https://other") == {"a": ("dead",)}
+    assert await inspecting("one", "https://good") == {"a": ("dead",)}
+    observer.jobs[("support", short_hash("a"))].append({"model": "one", "ended": ""})
+    assert await inspecting("two", "https://good") == {"a": ("dead", "one")}
+
+
+async def test_only_peers_of_another_source_are_asked_how_far_they_are(observer: Observer) -> None:
+    asked: list[Any] = []
+
+    async def ask(pods: Any) -> Progress | None:
+        asked.extend(p["metadata"]["name"] for p in pods)
+        return Progress(1, 2, None) if pods else None
+
+    def pod(name: str, url: str) -> dict[str, Any]:
+        return {"metadata": {"name": name}, "spec": {"containers": [{"args": ["fetch-weights", "--url", url]}]}}
+
+    observer.progress = ask
+    observer.children.indices = {
+        "Pod": {("support", "a"): [pod("a-1", "https://a")], ("support", "b"): [pod("b-1", "https://b")]}
+    }
+    observer.jobs = {("support", short_hash("x")): [{"model": "a", "ended": ""}, {"model": "b", "ended": ""}]}
+    seen = await observer.snapshot(objects.model(), profile=None, artifact="x", asks="https://a")
+    assert seen.peer_progress == {"b": Progress(1, 2, None)}
+    assert asked == ["b-1"]
+    assert [p["metadata"]["name"] for p in seen.peer_pods] == ["a-1", "b-1"]
 
 
 async def test_nodes_are_read_once_in_a_while_and_only_for_a_pod_without_one(

@@ -10,7 +10,7 @@ from tests.unit.weights.test_jobs import HTTPS, OCI, request
 from tests.unit.weights.test_result import FACTS
 
 from smallmodel_operator.api.conditions import Condition, Reason
-from smallmodel_operator.api.names import LABEL_ARTIFACT, WEIGHTS_CLAIM
+from smallmodel_operator.api.names import LABEL_ARTIFACT, LABEL_MODEL, WEIGHTS_CLAIM
 from smallmodel_operator.core.facts import Object, Progress, Snapshot, WeightsFacts
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import key_of
@@ -108,7 +108,7 @@ def test_a_declared_request_does_not_wait_where_the_file_is_named() -> None:
 
 def test_a_peer_that_inspects_the_same_is_waited_for() -> None:
     wish = request()
-    verdict = World(wish, inspecting={artifact(wish): "aaa"}).step()
+    verdict = World(wish, inspecting={artifact(wish): ("aaa",)}).step()
     assert verdict.part.objects == ()
     assert isinstance(verdict.problem, NotYet)
     assert "'aaa'" in str(verdict.problem)
@@ -119,16 +119,15 @@ def test_what_keeps_a_peer_from_inspecting_is_said_of_all_that_wait_for_it() -> 
     wish = request()
     first = World(wish)
     first.step()
-    labels = first.job["spec"]["template"]["metadata"]["labels"]
+    template = first.job["spec"]["template"]
+    labels = {**template["metadata"]["labels"], LABEL_MODEL: "aaa"}
     refused = waiting(f'Back-off pulling image "registry.test/m@sha256:{"b" * 64}": not found')
-    pods = ({"metadata": {"name": "aaa-inspect", "labels": labels}, "status": refused},)
-    verdict = World(wish, inspecting={artifact(wish): "aaa"}, peer_pods=pods).step()
+    pod = {"metadata": {"name": "aaa-inspect", "labels": labels}, "spec": template["spec"], "status": refused}
+    verdict = World(wish, inspecting={artifact(wish): ("aaa",)}, peer_pods=(pod,)).step()
     assert isinstance(verdict.problem, Refused)
     assert verdict.problem.reason is Reason.SOURCE_NOT_FOUND
-    other = (
-        {"metadata": {"name": "aaa-inspect", "labels": {**labels, LABEL_ARTIFACT: "00000000"}}, "status": refused},
-    )
-    assert isinstance(World(wish, inspecting={artifact(wish): "aaa"}, peer_pods=other).step().problem, NotYet)
+    other = ({**pod, "metadata": {"name": "aaa-inspect", "labels": {**labels, LABEL_ARTIFACT: "00000000"}}},)
+    assert isinstance(World(wish, inspecting={artifact(wish): ("aaa",)}, peer_pods=other).step().problem, NotYet)
 
 
 def test_bad_weights_of_an_image_are_final() -> None:
