@@ -228,6 +228,15 @@ BAD = (
             ("by-another-method", {"method": "AWQ"}, "spec.quantization.method"),
             ("with-a-float", {"method": "GGUF", "accept": ["Q8_0"], "gate": {"maxMeanDivergence": "0,5"}},
              "maxMeanDivergence"),
+            *(
+                (f"with-{field}-{limit}", {"method": "GGUF", "accept": ["Q8_0"], "gate": {field: limit}},
+                 f"`spec.quantization.gate.{field}` must be {must}")
+                for field, limit, must in (
+                    ("minSameTopPercent", "190", "at most 100"), ("minSameTopPercent", "100.1", "at most 100"),
+                    ("maxMeanDivergence", "0", "above 0"), ("maxTailDivergence", "0.000000", "above 0"),
+                    ("maxPerplexityRatio", "0.99", "at least 1"),
+                )
+            ),
             ("on-no-text", {"method": "GGUF", "accept": ["Q8_0"], "gate": {"textConfigMapRef": {"name": "x"}}},
              "key"),
             ("without-a-method", {"accept": ["Q8_0"]}, "method"),
@@ -263,7 +272,15 @@ BAD = (
     Case("engine-variable", model(engine={"env": [{"name": "LLAMA_PORT"}]}), "must not begin", "LLAMA_"),
     Case("context-too-small", model(engine={"contextSize": 1}), "contextSize", "contextSize"),
     Case("no-source", {**model(), "spec": {}}, "spec.source: Required", "'source' is a required"),
-    Case("not-a-quantity", model(compute={"resources": {"requests": {"memory": "lots"}}}), "memory", "memory"),
+    *(
+        Case(f"not-a-quantity-{amount}", model(compute={"resources": {part: {"memory": amount}}}), says, says)
+        for amount, part in (("lots", "requests"), ("4GB", "limits"), ("4 Gi", "limits"))
+        for says in (f"`spec.compute.resources.{part}.memory` must be a number of bytes with a unit like 4Gi",)
+    ),
+    Case("not-a-number-of-cores", model(compute={"resources": {"limits": {"cpu": "two", "memory": "1Gi"}}}),
+         "must be a number of cores like 2 or 0.5", "must be a number of cores like 2 or 0.5"),
+    Case("profile-not-a-quantity", profile(perReplica={"memoryLimit": "4GB"}),
+         "`spec.perReplica.memoryLimit` must be a number of bytes", "`spec.perReplica.memoryLimit` must be a number"),
     Case(
         "memory-request-over-limit",
         model(compute={"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}),
@@ -394,6 +411,32 @@ GOOD = (
     ),
     Case("ladder", model(quantization={"method": "GGUF", "accept": ["F16", "Q8_0", "Q4_K_M"]})),
     Case("as-it-is", model(quantization={"method": "None"})),
+    Case(
+        "ladder-with-every-limit",
+        model(
+            quantization={
+                "method": "GGUF",
+                "accept": ["Q8_0"],
+                "gate": {
+                    "maxMeanDivergence": "0.000001",
+                    "maxTailDivergence": "9999",
+                    "minSameTopPercent": "100",
+                    "maxPerplexityRatio": "1",
+                },
+            }
+        ),
+    ),
+    Case(
+        "quantities",
+        model(
+            compute={
+                "resources": {
+                    "requests": {"cpu": "0.5", "memory": "1.5Gi"},
+                    "limits": {"cpu": "1500m", "memory": "2000M"},
+                }
+            }
+        ),
+    ),
     Case("ladder-with-a-matrix", model(quantization=with_matrix("Q8_0", "Q4_K_M"))),
     Case(
         "matrix-of-another-entry",

@@ -1,5 +1,8 @@
 """Rules of spec.quantization."""
 
+import re
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Final
 
 from smallmodel_operator.api.rule import Rule
@@ -8,6 +11,36 @@ _PLACE: Final = "spec.quantization"
 _MATRIX: Final = f"{_PLACE}.importanceMatrix"
 WITH_MATRIX: Final = ("Q6_K", "Q5_K_M", "Q4_K_M")
 """Types that llama.cpp makes differently with an importance matrix."""
+_GATE: Final = f"{_PLACE}.gate"
+
+
+def _limit(field: str, cel: str, must: str, holds: Callable[[Decimal], bool]) -> Rule:
+    """What a limit of the gate must be; `cel` has the number as a format's `n`."""
+    return Rule(
+        "SmallModel",
+        _GATE,
+        f"!has(self.{field}) || {cel.format(n=f'double(self.{field})')}",
+        f"{_GATE}.{field}",
+        f"`{_GATE}.{field}` must be {must}.",
+        lambda g: not _decimal(g.get(field)) or holds(Decimal(g[field])),
+    )
+
+
+def _decimal(text: object) -> bool:
+    return isinstance(text, str) and re.fullmatch(r"[0-9]+([.][0-9]+)?", text) is not None
+
+
+_LIMITS: Final = (
+    _limit("maxMeanDivergence", "{n} > 0.0", "above 0, in nats; no quantized file is its parent", lambda n: n > 0),
+    _limit("maxTailDivergence", "{n} > 0.0", "above 0, in nats; no quantized file is its parent", lambda n: n > 0),
+    _limit("minSameTopPercent", "{n} <= 100.0", "at most 100: it is a share in percent", lambda n: n <= 100),
+    _limit(
+        "maxPerplexityRatio",
+        "{n} >= 1.0",
+        "at least 1: it is the made file's perplexity over its parent's, and nothing needs to be better than that",
+        lambda n: n >= 1,
+    ),
+)
 QUANTIZATION_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
@@ -70,4 +103,5 @@ QUANTIZATION_RULES: Final[tuple[Rule, ...]] = (
         "be accepted, or the matrix left out.",
         lambda q: "importanceMatrix" not in q or not set(WITH_MATRIX).isdisjoint(q.get("accept") or []),
     ),
+    *_LIMITS,
 )

@@ -15,6 +15,7 @@ from smallmodel_operator.api.engine_rules import ENGINE_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
 from smallmodel_operator.api.price_rules import PRICE_RULES
+from smallmodel_operator.api.quantity_rules import QUANTITY_RULES
 from smallmodel_operator.api.quantization_rules import QUANTIZATION_RULES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
@@ -207,6 +208,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Rule(
             "SmallModel", "spec.compute.resources",
             f"!has(self.requests) || !has(self.requests.{name}) || !has(self.limits) || !has(self.limits.{name}) || "
+            f"!isQuantity(self.requests.{name}) || !isQuantity(self.limits.{name}) || "
             f"quantity(self.requests.{name}).compareTo(quantity(self.limits.{name})) <= 0",
             f"spec.compute.resources.requests.{name}",
             f"`spec.compute.resources.requests.{name}` must be less than or equal to `limits.{name}`.",
@@ -258,6 +260,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *PRICE_RULES,
     *ADAPTER_RULES,
     *BOUNDARY_RULES,
+    *QUANTITY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""
 

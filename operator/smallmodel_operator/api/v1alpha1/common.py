@@ -1,9 +1,12 @@
 """Base model and the bounded field types all kinds share. Every leaf has a bound: CEL's cost limit needs them."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+from smallmodel_operator.api.quantity_rules import QUANTITY
 
 
 class ApiModel(BaseModel):
@@ -19,12 +22,17 @@ def list_map(*keys: str) -> dict[str, Any]:
 
 ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 
+
+def _quantity(text: str) -> str:
+    if not re.fullmatch(QUANTITY, text):
+        raise ValueError("must be an amount as Kubernetes writes it, like 2, 500m, 4Gi or 512Mi")
+    return text
+
+
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
-QuantityText = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", min_length=1, max_length=20),
-]
+QuantityText = Annotated[str, StringConstraints(min_length=1, max_length=20), AfterValidator(_quantity)]
+"""Of CPU or memory. In a CRD a rule holds its form and says what is expected; a pattern would only quote itself."""
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317)]
 LabelValue = Annotated[str, StringConstraints(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 EngineName = Literal["LlamaCpp", "VLLM", "TGI"]
