@@ -44,6 +44,7 @@ KINDS: Final = (
         (
             ("Ready", "string", _condition("Ready", "status"), 0),
             ("Reason", "string", _condition("Ready", "reason"), 0),
+            ("Pending", "string", ".status.pending", 0),
             ("Replicas", "integer", ".status.readyReplicas", 0),
             ("Engine", "string", ".spec.engine.name", 0),
             ("Quant", "string", ".status.weights.quantization", 0),

@@ -25,7 +25,8 @@ from smallmodel_operator.resolve import Site
 
 _EXPECTED = {
     Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.INFERENCE_STOPPED, Reason.STARTING, Reason.PROGRESSING,
-    Reason.INSPECTING, Reason.DOWNLOADING, Reason.MAKING_ROOM, Reason.ROLLING_OUT, Reason.PROBE_PENDING,
+    Reason.INSPECTING, Reason.DOWNLOADING, Reason.MAKING_ROOM, Reason.QUANTIZING, Reason.ROLLING_OUT,
+    Reason.GATEWAY_SYNCING, Reason.ASKING_GOLDEN, Reason.PROBE_PENDING,
 }  # fmt: skip
 """Why a model may be not Ready without anything being wrong."""
 
@@ -141,9 +142,10 @@ class Reconciler:
         return False
 
     async def report_outage(self, body: Object, message: str) -> None:
-        """Show a failure in the status, without planning anything."""
+        """Show a failure in the status, without planning anything, beside what is refused."""
         snapshot = await self.observer.snapshot(body, profile=None)
-        seen = verdict.judge(body, snapshot, Plan.of((), prune=False), None, message)
+        refused = status.standing(snapshot.previous_status, body["metadata"].get("generation", 0))
+        seen = verdict.judge(body, snapshot, Plan.of((), prune=False), refused, message)
         await self._report(body, snapshot.previous_status, seen.status)
 
     def forget(self, body: Object, *, succeeded: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Reports -> status: the three kstatus conditions, one per concern, and the numbers. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,12 @@ _KEPT = (
     "capacity", "quality", "adapters",
 )  # fmt: skip
 """What stays in a status when a pass finds nothing new to say of it."""
+
+_OF_PODS = {
+    Reason.IMAGE_PULL_FAILED, Reason.CRASH_LOOP, Reason.OUT_OF_MEMORY, Reason.UNSCHEDULABLE, Reason.CONTAINER_CONFIG,
+    Reason.EVICTED,
+}  # fmt: skip
+_MEANWHILE = " Meanwhile: "
 
 Hold = Refused | NotYet | None
 """What keeps the newest wish from taking effect."""
@@ -70,6 +76,7 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
     fields = {k: v for k, v in {**kept, **(outcome.fields or {})}.items() if v is not None}  # None: no more of it
     return {
         **fields,
+        **({"pending": why} if (why := pending(summary)) else {}),
         "observedGeneration": outcome.generation,
         "replicas": outcome.count.existing,
         "readyReplicas": outcome.count.available,
@@ -78,6 +85,23 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
             [*summary, *reports.values()], previous.get("conditions") or [], outcome.generation, now
         ),
     }
+
+
+def pending(summary: Sequence[Report]) -> str:
+    """Why not all that is declared is in effect, in one word: the reason of Stalled, else of Reconciling."""
+    found = {r.condition: r for r in summary if r.status}
+    report = found.get(Condition.STALLED) or found.get(Condition.RECONCILING)
+    return report.reason.value if report else ""
+
+
+def standing(previous: Mapping[str, Any], generation: int) -> Refused | None:
+    """What was refused of this spec when it was last looked at. What a pod's trouble was is seen on the pod."""
+    stalled = find(previous, Condition.STALLED)
+    known = stalled.get("status") == "True" and stalled.get("observedGeneration") == generation
+    reason = next((r for r in Reason if r.value == stalled.get("reason")), None)
+    if not known or reason is None or reason in _OF_PODS:
+        return None
+    return Refused(reason, str(stalled.get("message", "")).partition(_MEANWHILE)[0])
 
 
 def routable(off: Reason | None, traffic: Traffic, stopped: str = "") -> Report:
@@ -150,6 +174,12 @@ def _pending(o: Outcome) -> str:
 
 
 def _stalled(o: Outcome) -> Report:
+    """What the user must mend; an outage is told beside it, for it may be why nothing follows on the mending."""
+    found = _refused(o)
+    return replace(found, message=f"{found.message}{_MEANWHILE}{o.outage}") if found.status and o.outage else found
+
+
+def _refused(o: Outcome) -> Report:
     if isinstance(o.hold, Refused):
         return Report(Condition.STALLED, True, o.hold.reason, o.hold.message)
     if o.trouble and o.trouble.stuck:

@@ -325,6 +325,43 @@ async def test_an_outage_does_not_make_a_serving_model_unready(world: World) -> 
     assert world.condition("Ready") == ("True", "Serving")
 
 
+async def test_an_outage_is_told_beside_what_the_user_has_to_mend(world: World) -> None:
+    """It took the refusal's place: while the outage lasted nothing said what was wrong with the edit."""
+    world.create(compute=DECLARED)
+    await world.step()
+    world.controllers(**READY)
+    world.edit(compute={**DECLARED, "profileRef": {"name": "gone"}})
+    await world.step()
+    for _ in range(2):  # reported anew with another message, it is told once
+        await world.reconciler.report_outage(world.body(), "etcd is away")
+    assert (world.condition("Ready"), world.condition("Stalled")) == (("True", "Serving"), ("True", "ProfileNotFound"))
+    said = {c["type"]: c["message"] for c in world.body()["status"]["conditions"]}["Stalled"]
+    assert said.startswith("ComputeProfile 'gone' does not exist.")
+    assert said.endswith(" Meanwhile: etcd is away")
+    assert said.count("Meanwhile") == 1
+    await world.step()
+    assert "Meanwhile" not in {c["type"]: c["message"] for c in world.body()["status"]["conditions"]}["Stalled"]
+
+
+async def test_what_was_refused_of_an_older_spec_is_not_said_of_the_new_one(world: World) -> None:
+    world.create(compute={**DECLARED, "profileRef": {"name": "gone"}})
+    await world.step()
+    world.edit(compute=DECLARED)
+    await world.reconciler.report_outage(world.body(), "away")
+    assert world.condition("Stalled") == ("False", "Settled")
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [("Quantizing", "Normal"), ("AskingGolden", "Normal"), ("GatewaySyncing", "Normal"), ("CrashLoop", "Warning")],
+)
+async def test_work_under_way_is_no_warning(world: World, reason: str, kind: str) -> None:
+    world.create(compute=DECLARED)
+    condition = {"type": "Ready", "status": "False", "reason": reason, "message": "m"}
+    await world.reconciler._tell(world.body(), {}, {"conditions": [condition]})
+    assert world.events() == [(kind, reason)]
+
+
 async def test_a_follower_writes_nothing(api: FakeApiServer) -> None:
     world = World(api, Fence())
     world.create(compute=DECLARED)

@@ -139,6 +139,23 @@ def test_ready_beside_a_broken_change_says_so() -> None:
     assert message == "2 of 2 replica(s) answer. Not all that is declared is in effect yet: it crashes"
 
 
+@pytest.mark.parametrize(
+    ("count", "more", "word"),
+    [
+        (DONE, {}, None),
+        (ROLLING, {}, "RollingOut"),
+        (DONE, {"hold": REFUSED}, "ProfileNotFound"),
+        (DONE, {"hold": NOT_YET}, "Inspecting"),
+        (ROLLING, {"trouble": STUCK}, STUCK.reason.value),
+        (OFF, {"off": Reason.SUSPENDED}, None),
+    ],
+)
+def test_one_word_says_what_is_not_in_effect_yet(count: Replicas, more: dict[str, Any], word: str | None) -> None:
+    """For `kubectl get`: of a model that serves while its change is refused, `Serving` says nothing of the change."""
+    made = status.summarise(outcome(count, **more), {"pending": "Older"}, NOW)
+    assert made.get("pending") == word
+
+
 def test_numbers_and_selector() -> None:
     made = status.summarise(outcome(ROLLING), {}, NOW)
     assert (made["observedGeneration"], made["replicas"], made["readyReplicas"]) == (3, 3, 2)

@@ -264,6 +264,11 @@ class SmallModelStatus(ApiModel):
     """What the operator observed. Nothing here is read back as a wish."""
 
     observed_generation: int = Field(default=0, ge=0, description="metadata.generation this status was decided on.")
+    pending: str = Field(
+        default="",
+        max_length=64,
+        description="Why not all that is declared is in effect: the reason of Stalled, else of Reconciling.",
+    )
     conditions: list[StatusCondition] = Field(
         default_factory=list, max_length=32, json_schema_extra=list_map("type"), description="kstatus and concerns."
     )
