@@ -154,7 +154,8 @@ def _judged(wish: Made, limits: gate.Limits, artifact: str, claim: str, by: Made
     if not done:
         put(wish, made, _provenance(wish, figures, by))
     shutil.rmtree(wish.work)
-    return replace(facts, claim=claim, sha256=str(note_of(wish).get("sha256", "")))
+    measured: dict[str, Any] = gate.as_text(figures)
+    return replace(facts, claim=claim, sha256=str(note_of(wish).get("sha256", "")), **measured)
 
 
 def _provenance(wish: Made, figures: gate.Figures, by: MadeBy) -> dict[str, Any]:

@@ -182,9 +182,21 @@ def _frozen(status: dict[str, Any]) -> str:
     return commit or str(said.get("sha256", ""))[:12]
 
 
+def _gate(status: dict[str, Any]) -> str:
+    """What was measured of a made file against its parent; the gate let it pass."""
+    said = status.get("weights") or {}
+    if not said.get("meanDivergence"):
+        return ""
+    return (
+        f"divergence {said['meanDivergence']}, {said.get('tailDivergence', '')} at 99.9 %; same top "
+        f"{said.get('sameTopPercent', '')} %; perplexity x {said.get('perplexityRatio', '')}"
+    )
+
+
 def _table(shown: Shown, *, everywhere: bool) -> Table:
     downloads = any((m.get("status") or {}).get("download") for m in shown.models)
     frozen = any(_frozen(m.get("status") or {}) for m in shown.models)
+    measured = any(_gate(m.get("status") or {}) for m in shown.models)
     table = Table(box=None, pad_edge=False)
     for column in (
         *(["NAMESPACE"] if everywhere else []),
@@ -194,6 +206,7 @@ def _table(shown: Shown, *, everywhere: bool) -> Table:
         "REPLICAS",
         "QUANT",
         "MEMORY",
+        *(["AGAINST PARENT"] if measured else []),
         *(["FROZEN"] if frozen else []),
         *(["DOWNLOAD"] if downloads else []),
         "MESSAGE",
@@ -213,6 +226,7 @@ def _table(shown: Shown, *, everywhere: bool) -> Table:
             f"{status.get('readyReplicas', 0)}/{model['spec'].get('replicas', 1)}",
             (status.get("weights") or {}).get("quantization", ""),
             human(memory) if memory else "",
+            *([_gate(status)] if measured else []),
             *([_frozen(status)] if frozen else []),
             *([_progress(status)] if downloads else []),
             shown.sentence(model),

@@ -88,6 +88,11 @@ class WeightsFacts:
     """Of a downloaded file, in the claim `smallmodel-weights`."""
     format: str = GGUF
     """What they are stored as; `file` is the folder where they are several files."""
+    mean_divergence: str = ""
+    """Of a file that was made: what was measured against its parent (`quantization.gate.Figures`), as decimal text."""
+    tail_divergence: str = ""
+    same_top_percent: str = ""
+    perplexity_ratio: str = ""
 
 
 @dataclass(frozen=True, slots=True)

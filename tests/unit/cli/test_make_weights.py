@@ -91,6 +91,8 @@ def test_what_passes_is_put_in_its_place_with_its_provenance(claim: Claim) -> No
     note = json.loads(claim.wish.provenance.read_text())
     assert (note["parent"], note["tools"], note["sha256"]) == (claim.wish.digest, "tools@sha256:1", facts.sha256)
     assert note["figures"]["mean_divergence"] == "0.004345"
+    told = (facts.mean_divergence, facts.tail_divergence, facts.same_top_percent, facts.perplexity_ratio)
+    assert told == tuple(note["figures"].values()), "what passed is told with its figures, not only what failed"
     assert not claim.wish.work.exists(), "nothing of the work stays"
 
 

@@ -159,6 +159,25 @@ async def test_what_a_moving_source_is_frozen_to_is_shown(
     assert shown == {"a": ["c" * 12], "b": ["e" * 12], "c": []}
 
 
+async def test_what_was_measured_of_a_made_file_is_shown(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    figures = {
+        "meanDivergence": "0.0043",
+        "tailDivergence": "0.11",
+        "sameTopPercent": "97.2",
+        "perplexityRatio": "1.01",
+    }
+    place(connected, "a", "True", weights={"quantization": "Q8_0", **figures})
+    place(connected, "b", "True", weights={"quantization": "Q8_0"})
+    assert await show("", "support", "table", 0) == 0
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert "AGAINST PARENT" in head
+    assert "divergence 0.0043, 0.11 at 99.9 %; same top 97.2 %; perplexity x 1.01" in first
+    assert "divergence" not in second
+
+
 async def test_watch_shows_each_state_once_until_all_are_ready(
     connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

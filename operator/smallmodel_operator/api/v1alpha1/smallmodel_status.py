@@ -70,6 +70,20 @@ class WeightsStatus(ApiModel):
     tokenizer_bytes: int = Field(default=0, ge=0, description="Memory of the engine's tokenizer tables, in bytes.")
     sliding_window: int = Field(default=0, ge=0, description="Tokens that a layer of sliding-window attention keeps.")
     sliding_layers: int = Field(default=0, ge=0, description="Number of such layers.")
+    mean_divergence: str = Field(
+        default="",
+        max_length=32,
+        description="Of a made file, against its parent: mean Kullback-Leibler divergence of a token, in nats.",
+    )
+    tail_divergence: str = Field(
+        default="", max_length=32, description="Of a made file: what 99.9 % of the tokens' divergences stay below."
+    )
+    same_top_percent: str = Field(
+        default="", max_length=32, description="Of a made file: how often both find the same token likeliest."
+    )
+    perplexity_ratio: str = Field(
+        default="", max_length=32, description="Of a made file: its perplexity over its parent's."
+    )
     claim: str = Field(default="", max_length=64, description="uid of the claim the file lies in.")
     folder: str = Field(
         default="", max_length=128, description="Folder of a downloaded or made file in the claim `smallmodel-weights`."
