@@ -77,6 +77,7 @@ class Reason(StrEnum):
     PROFILE_NOT_FOUND = "ProfileNotFound"
     ENGINE_NOT_IN_PROFILE = "EngineNotInProfile"
     CLAIM_NOT_FOUND = "ClaimNotFound"
+    CLAIM_DELETED = "ClaimDeleted"
     WEIGHTS_INVALID = "WeightsInvalid"
     WEIGHTS_NOT_FOUND = "WeightsNotFound"
     WEIGHTS_AMBIGUOUS = "WeightsAmbiguous"
@@ -204,6 +205,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.PROFILE_NOT_FOUND: (_PLATFORM, "The ComputeProfile does not exist."),
     Reason.ENGINE_NOT_IN_PROFILE: (_PLATFORM, "The ComputeProfile has no image for the engine."),
     Reason.CLAIM_NOT_FOUND: (_USER, "The PersistentVolumeClaim of the source does not exist."),
+    Reason.CLAIM_DELETED: (_USER, "The claim with the weights was deleted and waits for the pods that mount it."),
     Reason.WEIGHTS_INVALID: (_USER, "The file is not a GGUF, is cut short, or cannot be served."),
     Reason.WEIGHTS_NOT_FOUND: (_USER, "There is no such file in the source."),
     Reason.WEIGHTS_AMBIGUOUS: (_USER, "The source holds several GGUF files and `spec.source.path` names none."),

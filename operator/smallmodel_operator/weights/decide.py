@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # what the pod itself asks
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.api.names import WEIGHTS_CLAIM
 from smallmodel_operator.core.engine import GGUF, SAFETENSORS
 from smallmodel_operator.core.facts import Snapshot, Survey, Variant, WeightsFacts
 from smallmodel_operator.core.outcome import Refused
@@ -189,14 +190,34 @@ def _bound(where: source.Source, facts: WeightsFacts, snapshot: Snapshot) -> Wei
 
 
 def _require(where: source.Source, snapshot: Snapshot) -> None:
+    for name in source.claims(where):
+        meta = (snapshot.claims.get(name) or {}).get("metadata", {})
+        if meta.get("deletionTimestamp"):
+            raise _no_claim(Reason.CLAIM_DELETED, _deleted(name))
     if isinstance(where, source.ClaimSource) and where.claim not in snapshot.claims:
-        raise Refused(
+        raise _no_claim(
             Reason.CLAIM_NOT_FOUND,
             f"PersistentVolumeClaim {where.claim!r} does not exist in this namespace. Create it, or correct "
             "`spec.source.uri` (pvc://CLAIM/PATH).",
-            recheck_seconds=CLAIM_RECHECK_SECONDS,
-            condition=Condition.WEIGHTS_READY,
         )
+
+
+def _no_claim(reason: Reason, message: str) -> Refused:
+    return Refused(reason, message, recheck_seconds=CLAIM_RECHECK_SECONDS, condition=Condition.WEIGHTS_READY)
+
+
+def _deleted(name: str) -> str:
+    """A claim that pods mount goes when the last of them has ended: what runs goes on, and nothing new begins."""
+    lost = f"PersistentVolumeClaim {name!r} was deleted and goes as soon as no pod mounts it; no new pod can. "
+    if name == WEIGHTS_CLAIM:
+        return (
+            f"{lost}Set `spec.suspend: true` in the models that mount it (`kubectl describe pvc {name}` names their "
+            "pods): it goes, is made anew, and the weights are fetched again when they are resumed."
+        )
+    return (
+        f"{lost}Copy what it holds into another claim while pods still mount it, and name that one in "
+        "`spec.source.uri`. Or set `spec.suspend: true` to let it go, and make it anew with the weights in it."
+    )
 
 
 def _known(request: WeightsRequest, where: source.Source, facts: WeightsFacts, part: Part) -> WeightsVerdict:

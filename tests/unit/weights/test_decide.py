@@ -130,6 +130,25 @@ def test_what_keeps_a_peer_from_inspecting_is_said_of_all_that_wait_for_it() -> 
     assert isinstance(World(wish, inspecting={artifact(wish): ("aaa",)}, peer_pods=other).step().problem, NotYet)
 
 
+@pytest.mark.parametrize(
+    ("uri", "name", "way"),
+    [
+        (PVC, "models", "Copy what it holds into another claim while pods still mount it, and name that one in `spec"),
+        (HTTPS["uri"], WEIGHTS_CLAIM, "`kubectl describe pvc smallmodel-weights` names their pods"),
+    ],
+)
+def test_a_claim_that_is_deleted_under_running_models_names_the_way_out(uri: str, name: str, way: str) -> None:
+    wish = request(uri, sha256=HTTPS["sha256"] if uri != PVC else "")
+    going = {"metadata": {"name": name, "uid": "uid-1", "deletionTimestamp": "2026-11-21T12:00:00Z"}}
+    known = {artifact(wish): replace(FACTS, artifact=artifact(wish), claim="uid-1")}
+    with pytest.raises(Refused, match="was deleted and goes as soon as no pod mounts it") as refused:
+        decide(wish, Snapshot(now=NOW, claims={name: going}, inspected=known))
+    assert refused.value.reason is Reason.CLAIM_DELETED
+    assert refused.value.recheck_seconds is not None, "it is seen when it has gone"
+    assert way in str(refused.value)
+    assert "`spec.suspend: true`" in str(refused.value)
+
+
 def test_bad_weights_of_an_image_are_final() -> None:
     world = World(request())
     world.step()
