@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.manifests import Unreadable, read
 from smallmodel_operator.control import concerns, quantized
 from smallmodel_operator.core.facts import Snapshot
@@ -32,7 +33,7 @@ def render(files: list[str], output: str) -> int:
         try:
             objects, notes = _plan({**body, "metadata": meta}, profiles)
         except Refused as refused:
-            print(f"{meta.get('name')}: {refused.reason}: {refused.message}", file=sys.stderr)
+            print(f"{meta.get('name')}: {refused.reason}: {_offline(refused, body)}", file=sys.stderr)
             code = 1
             continue
         made.extend(objects)
@@ -43,6 +44,17 @@ def render(files: list[str], output: str) -> int:
     else:
         print(yaml.safe_dump_all(made, sort_keys=False), end="")
     return code
+
+
+def _offline(refused: Refused, body: dict[str, Any]) -> str:
+    """What is missing here is no object of a cluster, but a file beside the model's."""
+    if refused.reason is not Reason.PROFILE_NOT_FOUND:
+        return refused.message
+    name = ((body["spec"].get("compute") or {}).get("profileRef") or {}).get("name", "default")
+    return (
+        f"`slm render` asks no cluster, and no file it was given holds ComputeProfile {name!r}. Name one that does, "
+        f"too: `kubectl get computeprofile {name} -o yaml > profile.yaml`, then `slm render MODEL.yaml profile.yaml`."
+    )
 
 
 def _plan(body: dict[str, Any], profiles: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:

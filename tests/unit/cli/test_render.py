@@ -47,3 +47,14 @@ def test_a_refused_model_does_not_hide_the_others(write: Write, capsys: pytest.C
 def test_an_unreadable_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert render(["gone.yaml"], "yaml") == 1
     assert "gone.yaml" in capsys.readouterr().err
+
+
+def test_a_profile_that_is_in_no_file_is_missed_with_what_to_add(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = objects.model(compute=DECLARED)
+    assert render([write(alone)], "yaml") == 1
+    err = capsys.readouterr().err
+    assert "no file it was given holds ComputeProfile 'default'" in err
+    assert "kubectl get computeprofile default -o yaml > profile.yaml" in err
+    assert render([write(objects.profile(), alone)], "yaml") == 0
