@@ -2,11 +2,16 @@
 
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.inspect_weights import MESSAGE_FILE, write
 from smallmodel_operator.weights import gguf, result
+
+MAX_LOOKED_AT: Final = 1000
+"""Files of an image that are looked at to name those a user may have meant."""
 
 
 def inspect(files: Mapping[str, Path], message_file: Path = MESSAGE_FILE) -> int:
@@ -31,7 +36,7 @@ def size(name: str, file: Path) -> int:
     if not file.is_file():
         raise gguf.BadWeights(
             Reason.WEIGHTS_NOT_FOUND,
-            f"{whose}: its image holds no file `{file.name[-120:]}` there. Correct its `source.path` in "
+            f"{whose}: its image holds no file `{file.name[-120:]}` there{_others(file)}. Correct its `source.path` in "
             "`spec.adapters`.",
         )
     try:
@@ -46,3 +51,14 @@ def size(name: str, file: Path) -> int:
             "`source` in `spec.adapters`."
         )
     return sum(header.bytes_by_type.values())
+
+
+def _others(missing: Path) -> str:
+    """What lies where it should: in its folder, or in the nearest one above it that there is."""
+    folder = next((p for p in missing.parents if p.is_dir()), None)
+    entries = islice(folder.rglob("*"), MAX_LOOKED_AT) if folder else ()
+    files = sorted(f.relative_to(folder).as_posix() for f in entries if folder and f.is_file())
+    if not files:
+        return "; there is no file at all"
+    best = [f for f in files if f.endswith(".gguf")] or files
+    return f"; there is {', '.join(f'`{f[-80:]}`' for f in best[:5])}{', …' if len(best) > 5 else ''}"

@@ -70,3 +70,32 @@ def test_what_is_no_adapter_is_refused_with_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ['{"adapters":[]}', '{"adapters":{"hr":-1}}', '{"adapters":{"hr":"x"}}'])
 def test_nonsense_is_no_result(text: str) -> None:
     assert result.decode(text) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("lora.gguf", "there; there is `hr/a.gguf`, `legal/b.gguf`. Correct its `source.path`"),
+        ("legal/lora.gguf", "there; there is `b.gguf`. Correct"),
+        ("none/at/all/lora.gguf", "there; there is `hr/a.gguf`, `legal/b.gguf`. Correct"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_with_the_files_there_are(tmp_path: Path, path: str, says: str) -> None:
+    image = tmp_path / "image"
+    for file in ("hr/a.gguf", "legal/b.gguf", "README.md"):
+        (image / file).parent.mkdir(parents=True, exist_ok=True)
+        (image / file).write_bytes(b"x")
+    _, said = look(tmp_path / "m", hr=image / path)
+    assert isinstance(said, result.Failure)
+    assert said.reason is Reason.WEIGHTS_NOT_FOUND
+    assert says in said.message
+
+
+def test_an_image_without_adapters_is_told_by_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "image").mkdir()
+    _, said = look(tmp_path / "m", hr=tmp_path / "image" / "lora.gguf")
+    assert "there is no file at all" in said.message
+    for n in range(7):
+        (tmp_path / "image" / f"{n}.bin").touch()
+    _, said = look(tmp_path / "m", hr=tmp_path / "image" / "lora.gguf")
+    assert "there is `0.bin`, `1.bin`, `2.bin`, `3.bin`, `4.bin`, …" in said.message
