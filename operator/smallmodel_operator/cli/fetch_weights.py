@@ -119,7 +119,11 @@ def _download(wish: Download, edge: Edge, board: Board) -> None:
     show = show_for(wish)
     found = patiently(lambda: ask_hub(wish, show, edge.stall), edge, board)
     wrong = partial(mismatch, frozen=wish.frozen)
-    Transfer(Wanted(found.url, wish.ca_file, show), found.sha256, part, edge, board, wrong=wrong).run()
+    transfer = Transfer(Wanted(found.url, wish.ca_file, show), found.sha256, part, edge, board, wrong=wrong)
+    try:
+        transfer.run()
+    except Trouble as trouble:
+        raise (hub.named(wish.where, trouble) if isinstance(wish.where, hub.Repository) else trouble) from trouble
     put(part, wish.target, found.sha256)
 
 

@@ -87,7 +87,7 @@ def commit(repository: Repository, ask: Wanted, timeout: float) -> str:
         Trouble: there is none of this name, or the hub does not answer.
     """
     url = f"{repository.endpoint}/api/models/{repository.name}/revision/{quote(repository.revision, safe='')}"
-    said, _ = _page(Wanted(url, ask.ca_file, ask.show), timeout)
+    said, _ = _page(repository, Wanted(url, ask.ca_file, ask.show), timeout)
     found = said.get("sha") if isinstance(said, dict) else None
     if isinstance(found, str) and _COMMIT.fullmatch(found):
         return found
@@ -116,7 +116,7 @@ def list_files(repository: Repository, ask: Wanted, timeout: float) -> dict[str,
     found: dict[str, dict[str, Any]] = {}
     for _ in range(PAGES):
         wanted = Wanted(url, ask.ca_file, ask.show)
-        said, url = _page(wanted, timeout)
+        said, url = _page(repository, wanted, timeout)
         if not (isinstance(said, list) and all(isinstance(e, dict) and isinstance(e.get("path"), str) for e in said)):
             raise _strange(wanted.host)
         files = [entry for entry in said if entry.get("type") == "file"]
@@ -131,10 +131,25 @@ def list_files(repository: Repository, ask: Wanted, timeout: float) -> dict[str,
     raise _failed(Reason.DOWNLOAD_FAILED, f"{repository.name} is too large to list. Name the file and its SHA-256.")
 
 
-def _page(wanted: Wanted, timeout: float) -> tuple[Any, str]:
+def named(repository: Repository, trouble: Trouble) -> Trouble:
+    """The same, with what was asked for where the hub does not give it: its own words are the same for all."""
+    if trouble.status not in (401, 403, 404, 410):
+        return trouble
+    failure, file = trouble.failure, f"/{repository.file}" if repository.file else ""
+    message = f"{failure.message} Asked for: `{repository.name}{file[-160:]}` at `{repository.revision[:64]}`."
+    if "credentialsSecretRef" not in message:
+        message += " Where it is private, name a Secret with `token` in `spec.source.credentialsSecretRef`."
+    return Trouble(replace(failure, message=message), trouble.status, trouble.challenge)
+
+
+def _page(repository: Repository, wanted: Wanted, timeout: float) -> tuple[Any, str]:
     """What the hub answers in JSON, and the address of what follows."""
     data = b""
-    with request.open_url(wanted, {}, timeout) as answer:
+    try:
+        answered = request.open_url(wanted, {}, timeout)
+    except Trouble as trouble:
+        raise named(repository, trouble) from trouble
+    with answered as answer:
         while len(data) <= PAGE_BYTES and (piece := request.read(wanted.host, answer, PAGE_BYTES)):
             data += piece
         following = _NEXT.search(answer.headers.get("Link") or "")

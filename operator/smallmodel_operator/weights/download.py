@@ -146,7 +146,11 @@ def refused(host: str, status: int, phrase: str, wait: int, code: str = "") -> F
             "the commits of its branches.",
         )
     if code == "RepoNotFound" and status == 404:
-        return Failure(Reason.SOURCE_NOT_FOUND, f"{said}: there is no such repository. Correct `spec.source.uri`.")
+        return Failure(
+            Reason.SOURCE_NOT_FOUND,
+            f"{said}: there is no such repository, or it is private. Correct `spec.source.uri`, or name a Secret with "
+            "`token` in `spec.source.credentialsSecretRef`.",
+        )
     if status == 401:
         private = "there is no such repository, or it is private"
         what = private if code == "RepoNotFound" else "it wants credentials, or other ones than it was sent"

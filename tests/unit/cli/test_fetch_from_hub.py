@@ -157,7 +157,25 @@ def test_a_gated_repository_says_what_to_do(pod: Pod) -> None:
 
 
 def test_a_commit_that_is_not_there(pod: Pod) -> None:
-    assert pod.refused(revision="f" * 40).reason is Reason.SOURCE_NOT_FOUND
+    said = pod.refused(revision="f" * 40)
+    assert said.reason is Reason.SOURCE_NOT_FOUND
+    assert f"Asked for: `org/bot` at `{'f' * 40}`" in said.message
+    assert "name a Secret with `token`" in said.message
+
+
+def test_a_repository_that_is_not_there_is_named_with_what_to_check(pod: Pod) -> None:
+    pod.held.answers = [(404, {"X-Error-Code": "RepoNotFound"})]
+    said = pod.refused()
+    assert said.reason is Reason.SOURCE_NOT_FOUND
+    assert "no such repository, or it is private. Correct `spec.source.uri`, or name a Secret" in said.message
+    assert f"Asked for: `org/bot` at `{COMMIT}`." in said.message
+
+
+def test_a_file_that_a_mirror_does_not_have_is_named(pod: Pod) -> None:
+    pod.held.answers = [(404, {})]
+    said = pod.refused("gone.gguf", SHA256)
+    assert said.reason is Reason.SOURCE_NOT_FOUND
+    assert f"Asked for: `org/bot/gone.gguf` at `{COMMIT}`. Where it is private, name a Secret" in said.message
 
 
 @pytest.mark.parametrize("entries", [{}, {"other": "x"}, {"username": "me"}])
