@@ -233,7 +233,7 @@ def test_whole_files(made: Made, tmp_path: Path, act: str, seed: int, capsys: py
     assert verify([str(tmp_path / "copy")], [], False, "table") == 1
 
 
-@pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [127, pytest.param(1, marks=pytest.mark.long)])
 def test_the_last_segment_cut_at_any_byte(made: Made, tmp_path: Path, step: int) -> None:
     name = segments(made.files, "gateway-1")[-1]
     whole = made.files[name]
@@ -271,7 +271,7 @@ def crashed(made: Made) -> tuple[Files, str, int]:
     raise AssertionError("no commit of several records in a segment that was there before")
 
 
-@pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [127, pytest.param(1, marks=pytest.mark.long)])
 def test_what_was_not_committed_is_a_tail_and_nothing_more(made: Made, tmp_path: Path, step: int) -> None:
     """Cut at any byte behind the last commit, with zeros up to where it would have ended, or without."""
     files, name, end = crashed(made)

@@ -1,14 +1,16 @@
 """Whatever the bytes are, reading a header ends in facts or in one kind of refusal, soon and in little memory."""
 
 import io
+import struct
 from pathlib import Path
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.gguf_file import build
 
 from smallmodel_operator.core.facts import WeightsFacts
-from smallmodel_operator.weights import result
+from smallmodel_operator.weights import result, stream
 from smallmodel_operator.weights.describe import facts
 from smallmodel_operator.weights.gguf import BadWeights, read_header
 
@@ -75,3 +77,31 @@ def test_a_small_header_mutated(data: bytes) -> None:
 @given(mutated(REAL))
 def test_a_real_header_mutated(data: bytes) -> None:
     read(data, REAL_BYTES)
+
+
+@given(
+    st.lists(st.binary(max_size=40), max_size=30),
+    st.integers(0, 40),
+    st.integers(1, 64),
+    st.integers(0, 1500),
+)
+def test_strings_passed_over_together_are_as_those_read_one_by_one(
+    texts: list[bytes], more: int, ahead: int, cut: int
+) -> None:
+    """Wherever the pieces end that are read ahead, and whatever is cut off."""
+    data = b"".join(struct.pack("<Q", len(text)) + text for text in texts) + bytes(more)
+    data = data[: max(0, len(data) - cut)]
+    found = []
+    with mock.patch.object(stream, "AHEAD", ahead):
+        for together in (True, False):
+            reader = stream.HeaderReader(io.BytesIO(data), len(data))
+            try:
+                if together:
+                    reader.pass_strings(len(texts), 32, "a text")
+                else:
+                    for _ in texts:
+                        reader.string(32, "a text", 0)
+                found.append(("", reader.position, reader.take(reader.left)))
+            except BadWeights as bad:
+                found.append((bad.message, 0, b""))
+    assert found[0] == found[1]

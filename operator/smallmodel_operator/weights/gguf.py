@@ -133,8 +133,7 @@ class _Keys:
             )
         self.lengths[key] = length
         if kind == STRING:
-            for _ in range(length):
-                reader.string(MAX_STRING, f"an element of `{key[:64]}`", 0)
+            reader.pass_strings(length, MAX_STRING, f"an element of `{key[:64]}`")
         elif length <= KEPT_ITEMS and self._numbers + length <= KEPT_NUMBERS:
             self._numbers += length
             self.values[key] = list(struct.unpack(f"<{length}{SCALARS[kind][1]}", reader.take(length * smallest)))

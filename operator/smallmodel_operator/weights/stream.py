@@ -8,6 +8,9 @@ from smallmodel_operator.weights.foreign import AGAIN
 from smallmodel_operator.weights.refusal import BadWeights, invalid
 
 CHUNK: Final = 2**20
+AHEAD: Final = 64 * 2**10
+"""Bytes that are read at a time: a header has some hundred thousand strings of a few bytes."""
+_LENGTH: Final = struct.Struct("<Q")
 MAX_HEADER: Final = 256 * 2**20
 """Bytes of a header; the largest vocabularies take 20 MiB."""
 
@@ -24,6 +27,9 @@ class HeaderReader:
     def __init__(self, stream: Readable, file_bytes: int) -> None:
         self._stream = stream
         self._size = file_bytes
+        self._held = b""
+        self._at = 0
+        """Up to here the held bytes were given out."""
         self.position = 0
 
     @property
@@ -32,9 +38,9 @@ class HeaderReader:
 
     def peek(self, count: int) -> bytes:
         """The next bytes, fewer at the end; they stay to be read."""
-        begun = self._read(min(count, self.left))
-        self._stream = _Prefixed(begun, self._stream)
-        return begun
+        count = min(count, self.left)
+        self._hold(count)
+        return self._held[self._at : self._at + count]
 
     def take(self, count: int) -> bytes:
         if count > self.left:
@@ -49,15 +55,24 @@ class HeaderReader:
         return taken
 
     def _read(self, count: int) -> bytes:
-        parts = []
-        missing = count
-        while missing:
-            part = self._stream.read(min(missing, CHUNK))
+        if self._at + count > len(self._held):
+            self._hold(count)
+        begun, self._at = self._at, self._at + count
+        return self._held[begun : self._at]
+
+    def _hold(self, count: int) -> None:
+        """Read until so many bytes are held, and some more of the file, never beyond the size it is said to have."""
+        parts = [self._held[self._at :]]
+        missing = count - len(parts[0])
+        unread = self.left - len(parts[0])
+        while missing > 0:
+            part = self._stream.read(min(max(missing, AHEAD), CHUNK, unread))
             if not part:
                 raise self.short()
             parts.append(part)
             missing -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            unread -= len(part)
+        self._held, self._at = b"".join(parts), 0
 
     def skip(self, count: int) -> None:
         if count > self.left:
@@ -83,6 +98,22 @@ class HeaderReader:
         self.skip(length - kept)
         return text
 
+    def pass_strings(self, count: int, limit: int, what: str) -> None:
+        """Pass over so many strings, each checked as by `string`. Those that are held whole cost next to nothing."""
+        while count:
+            self.string(limit, what, 0)
+            count -= 1
+            held, at = self._held, self._at
+            last = min(len(held), at + MAX_HEADER - self.position) - _LENGTH.size
+            while count and at <= last:
+                (length,) = _LENGTH.unpack_from(held, at)
+                if length > limit or at + length > last:
+                    break
+                at += _LENGTH.size + length
+                count -= 1
+            self.position += at - self._at
+            self._at = at
+
     def hashed(self, limit: int, what: str, keep: int) -> tuple[str, bytes, int]:
         """SHA-256 of a string as hex digits, its first `keep` bytes, and its length."""
         length, hasher, kept = self._length(limit, what), hashlib.sha256(), b""
@@ -106,17 +137,3 @@ class HeaderReader:
         return invalid(
             f"The file is cut short or damaged: it has {self._size} bytes and its GGUF header goes beyond them. {AGAIN}"
         )
-
-
-class _Prefixed:
-    """A stream that first gives back bytes already read."""
-
-    def __init__(self, prefix: bytes, stream: Readable) -> None:
-        self._prefix = prefix
-        self._stream = stream
-
-    def read(self, count: int, /) -> bytes:
-        if self._prefix:
-            part, self._prefix = self._prefix[:count], self._prefix[count:]
-            return part
-        return self._stream.read(count)

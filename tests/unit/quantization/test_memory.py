@@ -1,33 +1,25 @@
 """The estimate against llama.cpp's own figures and against what was measured on models of true size."""
 
-import io
 from dataclasses import replace
 from functools import cache
-from unittest import mock
 
 import pytest
-from hack.true_size import write
 from hack.true_size.shapes import FILE_TYPE, SHAPES
-from hack.true_size.write import vocabulary
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes.true_size import short, whole
 
 from smallmodel_operator.core.facts import WeightsFacts
 from smallmodel_operator.quantization.memory import estimate
-from smallmodel_operator.weights import describe, gguf
+from smallmodel_operator.weights import describe
 
 MIB = 2**20
 
 
 @cache
 def facts(size: str = "0.5b", quantization: str = "Q4_0", *, amx: bool = False) -> WeightsFacts:
-    """What an inspection of a model of true size finds, without writing its weights.
-
-    Of the vocabulary it reads a few pieces only, which takes a tenth of the time; the number of them is put in again.
-    """
-    with mock.patch.object(write, "vocabulary", lambda shape: vocabulary(replace(shape, vocabulary=300))):
-        found = inspected(size, quantization, amx=amx)
-    shape = SHAPES[size]
+    """What an inspection of a model of true size finds; the number of its pieces is put in again."""
+    shape, found = SHAPES[size], describe.facts(short(size, quantization), "sha256:a", "m.gguf", amx=amx)
     return replace(
         found,
         vocabulary=shape.vocabulary,
@@ -35,18 +27,11 @@ def facts(size: str = "0.5b", quantization: str = "Q4_0", *, amx: bool = False) 
     )
 
 
-def inspected(size: str, quantization: str, *, amx: bool = False) -> WeightsFacts:
-    shape = replace(SHAPES[size], merges=min(SHAPES[size].merges, 1))  # reading merge rules takes time
-    head, parts = write.header(shape, quantization)
-    total = len(head) + sum(-(-stored // 32) * 32 for _, stored in parts)
-    return describe.facts(gguf.read_header(io.BytesIO(head), total), "sha256:a", "m.gguf", amx=amx)
-
-
 def test_the_whole_vocabulary_says_the_same() -> None:
-    found, short = inspected("0.5b", "Q4_K_M"), facts("0.5b", "Q4_K_M")
-    assert found.vocabulary == short.vocabulary == 151_936
+    found, read = describe.facts(whole("0.5b", "Q4_K_M"), "sha256:a", "m.gguf"), facts("0.5b", "Q4_K_M")
+    assert found.vocabulary == read.vocabulary == 151_936
     same = {"file_bytes": 0, "tokenizer_bytes": 0}  # the one grows with the pieces, the other with the merge rules
-    assert replace(found, **same) == replace(short, **same)
+    assert replace(found, **same) == replace(read, **same)
 
 
 NEEDED = [

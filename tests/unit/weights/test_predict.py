@@ -1,26 +1,16 @@
 """Sizes that are predicted for a type against files of true size, written by other code of the same rules."""
 
-import io
-
 import pytest
-from hack.true_size.shapes import SHAPES
-from hack.true_size.write import header
+from tests.fakes.true_size import short
 
-from smallmodel_operator.weights import gguf
 from smallmodel_operator.weights.predict import size
-
-
-def written(name: str, kind: str) -> gguf.Header:
-    head, parts = header(SHAPES[name], kind)
-    return gguf.read_header(io.BytesIO(head), len(head) + sum(-(-stored // 32) * 32 for _, stored in parts))
 
 
 @pytest.mark.parametrize("kind", ["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"])
 @pytest.mark.parametrize("name", ["0.5b", "3b", "gemma"])
 def test_the_size_is_predicted_to_the_byte(name: str, kind: str) -> None:
-    made = written(name, kind)
-    tensors = list(written(name, "F16").shapes.items()) if kind != "F16" else list(made.shapes.items())
-    assert size(kind, tensors) == (sum(made.bytes_by_type.values()), made.copies)
+    made = short(name, kind)
+    assert size(kind, list(short(name, "F16").shapes.items())) == (sum(made.bytes_by_type.values()), made.copies)
 
 
 def test_an_own_output_is_no_embedding() -> None:
