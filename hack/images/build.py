@@ -3,12 +3,13 @@
 import fcntl
 import hashlib
 import platform
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hack.cluster.paths import REPOSITORY, cache
-from hack.images import bases, layers, oci
+from hack.images import bases, layers, oci, prune
 from hack.images.containerfile import parse
 
 REGISTRY = "slm.test"
@@ -22,7 +23,9 @@ def build_image(name: str) -> oci.Image:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = {"pause": _pause, "operator": _operator, "gateway": _gateway, "llamacpp": _llamacpp, "toolbox": _toolbox,
                 "clients": _clients, "quantizer": _quantizer, "converter": _converter}  # fmt: skip
-        return made[name]()
+        image = made[name]()
+    prune.prune(cache() / "images", cache() / "clusters", time.time())
+    return image
 
 
 def pack_weights(name: str, files: Mapping[str, Path]) -> oci.Image:
@@ -109,6 +112,8 @@ def _packed(name: str, tars: tuple[Path, ...], config: Mapping[str, Any]) -> oci
     archive = (
         cache() / "images" / f"{name.split('/', 1)[1].replace('/', '_').replace(':', '_')}-{key.hexdigest()[:12]}.tar"
     )
+    prune.note_layers(archive, tars)
+    prune.mark_used(archive)
     if not archive.exists():
         return oci.pack(name, tars, config, archive)
     return oci.read(name, archive)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster.paths import cache
+from hack.images.prune import mark_used
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def step(word: str, rest: str, context: Path, below: Sequence[Layer]) -> Layer:
     """The layer one step adds."""
     key = _key(word, rest, context, below)
     tree = folder() / key
+    mark_used(folder() / f"{key}.tar")  # before it is looked for: so it is not removed in between
     if not (folder() / f"{key}.tar").exists():
         shutil.rmtree(tree, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder(), prefix=".work-") as scratch:
