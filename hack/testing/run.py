@@ -158,6 +158,14 @@ def _last_line(log: Path) -> str:
     return lines[-1][-90:] if lines else "starting"
 
 
+def _listen() -> None:
+    """SIGTERM and SIGINT are a Ctrl-C. What a shell starts in the background ignores SIGINT, and so would all that is
+    started from here: nothing could be ended by asking, and every end would take its whole grace.
+    """
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.default_int_handler)
+
+
 def _clear(folder: Path) -> None:
     for old in folder.iterdir():
         if old.is_dir() and not old.is_symlink():
@@ -170,12 +178,12 @@ def main() -> int:
     """Run, print a table and the closing line; 0 only when nothing failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", action="store_true", help="the long tiers of `make test-long`")
-    parser.add_argument("--only", default="", help="run only this tier")
+    parser.add_argument("--only", default="", help="run only this tier, or these: NAME,NAME")
     args = parser.parse_args()
     REPORTS.mkdir(parents=True, exist_ok=True)
     _clear(REPORTS)
-    chosen = [t for t in tiers(args.long) if args.only in ("", t.name)]
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    chosen = [t for t in tiers(args.long) if not args.only or t.name in args.only.split(",")]
+    _listen()
     with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
         try:
             counts = list(pool.map(run, chosen))

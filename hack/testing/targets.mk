@@ -20,7 +20,7 @@ test-apiserver: setup ## Only the tests against real API servers
 	@$(BIN)/python -m hack.testing.run --only apiserver
 
 test-cluster: setup test-prepare ## Only the tests on the real node
-	@$(BIN)/python -m hack.testing.run --only cluster
+	@$(BIN)/python -m hack.testing.run --only cluster,faults
 
 test-prepare: setup
 	@$(BIN)/python -m hack.testing.prepare

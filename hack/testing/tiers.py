@@ -53,6 +53,10 @@ WEIGHTS = tuple(
 """Long ones about where weights come from; on a node of their own they take none of the others' time."""
 OWN_NODE = (("SLM_TEST_CLUSTER", "slm-weights"), ("SLM_TEST_SCRATCH", "build/test-weights-own"))
 
+FAULTS = ("tests/cluster/test_faults.py", "tests/cluster/test_gateway_faults.py")
+"""Nearly half of the time on a node is spent waiting for what was killed to come back: two nodes wait side by side."""
+FAULTS_NODE = (("SLM_TEST_CLUSTER", "slm-faults"), ("SLM_TEST_SCRATCH", "build/test-weights-faults"))
+
 FAST = (
     "tests/unit",
     "tests/golden",
@@ -79,7 +83,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, minutes * MINUTE, needs=go),
         Tier(
             "cluster", ("tests/cluster",), marker, 1, minutes * MINUTE, nice=0, needs=(*go, *root),
-            left_out=WEIGHTS if long else (),
+            left_out=WEIGHTS if long else FAULTS,
         ),
     )  # fmt: skip
     if long:
@@ -98,4 +102,8 @@ def tiers(long: bool) -> tuple[Tier, ...]:
             Tier("weights", WEIGHTS, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=OWN_NODE),
             Tier("calico", BOUNDARY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=CALICO),
         )
-    return (Tier("fast", FAST, "not long and not apiserver and not cluster", 2, 25 * MINUTE), *real)
+    return (
+        Tier("fast", FAST, "not long and not apiserver and not cluster", 2, 25 * MINUTE),
+        *real,
+        Tier("faults", FAULTS, marker, 1, minutes * MINUTE, nice=0, needs=(*go, *root), environment=FAULTS_NODE),
+    )

@@ -1,6 +1,7 @@
 """The runner of the tiers: what must not pass for a success."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -90,6 +91,19 @@ def _gone(pid: int) -> bool:
     return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
 
 
+def test_started_in_the_background_it_can_be_ended_and_so_can_what_it_starts() -> None:
+    """There SIGINT is ignored, and whoever is started inherits that."""
+    before = {sign: signal.signal(sign, signal.SIG_IGN) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        module._listen()
+        for sign in before:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(sign)
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
 def test_reports_of_the_last_run_go_folders_too(tmp_path: Path) -> None:
     (tmp_path / "logs" / "slm").mkdir(parents=True)
     (tmp_path / "logs" / "slm" / "kubelet.log").touch()
@@ -105,10 +119,20 @@ def test_every_tier_has_a_limit_and_paths_that_exist(long: bool) -> None:
         assert all(Path(p).is_file() or any(Path(p).rglob("test_*.py")) for p in each.paths)
 
 
-def test_what_a_tier_leaves_out_another_one_runs(place: Path) -> None:
-    for each in tiers(long=True):
-        others = {path for other in tiers(long=True) if other is not each for path in other.paths}
+@pytest.mark.parametrize("long", [False, True])
+def test_what_a_tier_leaves_out_another_one_runs(long: bool) -> None:
+    for each in tiers(long):
+        others = {path for other in tiers(long) if other is not each for path in other.paths}
         assert set(each.left_out) <= others
+
+
+def test_tiers_on_nodes_have_nodes_of_their_own() -> None:
+    for long in (False, True):
+        nodes = [t.environment for t in tiers(long) if any(p.startswith("tests/cluster") for p in t.paths)]
+        assert len(set(nodes)) == len(nodes) >= 2
+
+
+def test_files_that_are_left_out_are_not_run(place: Path) -> None:
     left = Tier("t", ("tests",), "not long", 1, 60, each_path=False, left_out=("tests/one/test_it.py",))
     (place / "tests/one/test_it.py").write_text("def test_x(): assert False\n")
     (place / "tests/two/test_it.py").write_text("def test_y(): pass\n")
