@@ -332,11 +332,11 @@ BAD = (
         for number, (field, says, asked) in enumerate((
             ("percentile", "less than or equal to 99", latency(percentile=100)),
             ("timeToFirstTokenMilliseconds", "or equal to 1", latency(timeToFirstTokenMilliseconds=0)),
-            ("timeToFirstTokenMilliseconds", "Required value", {"latency": {"percentile": 95}}),
-            ("interTokenMilliseconds", 'unknown field "spec.scaling.objectives.latency.interTokenMilliseconds"',
-             latency(interTokenMilliseconds=60)),
-            ("endToEndMilliseconds", 'unknown field "spec.scaling.objectives.latency.endToEndMilliseconds"',
-             latency(endToEndMilliseconds=4000)),
+            ("latency", "it says how many percent, and they of what", {"latency": {"percentile": 95}}),
+            ("interTokenMilliseconds", "or equal to 1", latency(interTokenMilliseconds=0)),
+            ("interTokenMilliseconds", "or equal to 60000", latency(interTokenMilliseconds=60_001)),
+            ("endToEndMilliseconds", "or equal to 3600000", latency(endToEndMilliseconds=3_600_001)),
+            ("endToEndMilliseconds", "an answer ends after it begins", latency(endToEndMilliseconds=499)),
             ("cost", 'unknown field "spec.scaling.objectives.cost"', {**latency(), "cost": {"monthlyBudget": "400"}}),
         ))
     ),
@@ -448,6 +448,14 @@ GOOD = (
     ),
     Case("off", model(replicas=0)),
     Case("objective", model(scaling=objective(objectives=latency(percentile=99), minReplicas=2))),
+    *(
+        Case(f"objective-of-{name}", model(scaling=objective(objectives={"latency": bounds})))
+        for name, bounds in (
+            ("tokens", {"interTokenMilliseconds": 60}),
+            ("whole-answers", {"percentile": 90, "endToEndMilliseconds": 4000}),
+            ("all", {"timeToFirstTokenMilliseconds": 500, "interTokenMilliseconds": 60, "endToEndMilliseconds": 500}),
+        )
+    ),
     Case("objective-that-sleeps", model(scaling=objective(minReplicas=0, idleSeconds=60))),
     Case("objective-switched-off", model(scaling=objective(), suspend=True)),
     Case("tolerates-all", model(compute={"tolerations": [{"operator": "Exists"}]})),

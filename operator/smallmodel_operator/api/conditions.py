@@ -152,7 +152,7 @@ MEANINGS: Final = {
     Condition.CALIBRATED: "The speed of a replica was measured, and `status.capacity` is of what serves.",
     Condition.QUALITY_MET: "The golden prompts are answered as they were when the version was let in, or better.",
     Condition.SCALING_ACTIVE: "Replicas follow `spec.scaling.objectives`. Only there in mode Objective.",
-    Condition.LATENCY_OBJECTIVE_MET: "As many first tokens as asked were in time, over a day. Only there in mode "
+    Condition.LATENCY_OBJECTIVE_MET: "As many answers as asked were within each bound, over a day. Only there in mode "
     "Objective.",
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
     "tried it. On a ClusterBoundary.",
@@ -173,7 +173,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.MEASURED: (_NOBODY, "The speed of a replica is known."),
     Reason.GOLDEN_PASSED: (_NOBODY, "The golden prompts are answered as expected, or as was accepted."),
     Reason.FOLLOWING: (_NOBODY, "Replicas follow the objective."),
-    Reason.OBJECTIVE_MET: (_NOBODY, "As many first tokens as asked were in time."),
+    Reason.OBJECTIVE_MET: (_NOBODY, "As many answers as asked were within each bound."),
     Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
     Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
     Reason.INFERENCE_STOPPED: (
@@ -197,7 +197,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.ASKING_GOLDEN: (_OPERATOR, "A new version answers the golden prompts before it takes traffic."),
     Reason.SIGNALS_PENDING: (_OPERATOR, "The gateways are about to be asked; what runs is kept."),
     Reason.SIGNALS_MISSING: (_PLATFORM, "Not every gateway says what comes: what runs is kept, never less."),
-    Reason.FEW_ANSWERS: (_NOBODY, "Too few first tokens were counted to say."),
+    Reason.FEW_ANSWERS: (_NOBODY, "Too few answers were counted to say."),
     Reason.RETRYING: (_OPERATOR, "The API server or another part is not reachable; it is tried again."),
     Reason.INVALID_SPEC: (_USER, "A field has a value that cannot be served."),
     Reason.NAME_TAKEN: (_USER, "An object of this name belongs to somebody else; it is left untouched."),
@@ -259,7 +259,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GOLDEN_UNANSWERED: (_PLATFORM, "The golden prompts cannot be asked; the message says why."),
     Reason.QUALITY_DEGRADED: (_USER, "What serves does not answer golden prompts any more that it did, by their ids."),
     Reason.REPLICAS_EXHAUSTED: (_USER, "More replicas are needed than `spec.scaling.maxReplicas` allows."),
-    Reason.OBJECTIVE_MISSED: (_NOBODY, "Fewer first tokens than asked were in time; replicas follow."),
+    Reason.OBJECTIVE_MISSED: (_NOBODY, "Fewer answers than asked were within a bound; replicas follow."),
     Reason.OBJECTIVE_INFEASIBLE: (_USER, "No number of replicas holds the objective; the message says what would."),
     Reason.BOUNDARY_NOT_ENFORCED: (
         _PLATFORM,

@@ -13,6 +13,7 @@ from smallmodel_operator.api.adapter_rules import ADAPTER_RULES
 from smallmodel_operator.api.boundary_rules import BOUNDARY_RULES
 from smallmodel_operator.api.engine_rules import ENGINE_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
+from smallmodel_operator.api.latency_rules import LATENCY_RULES
 from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
 from smallmodel_operator.api.price_rules import PRICE_RULES
 from smallmodel_operator.api.quantity_rules import QUANTITY_RULES
@@ -254,6 +255,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     *SOURCE_RULES,
     *SCALING_RULES,
+    *LATENCY_RULES,
     *WEIGHTS_RULES,
     *QUANTIZATION_RULES,
     *ENGINE_RULES,

@@ -46,8 +46,8 @@ SCALING_RULES: Final[tuple[Rule, ...]] = (
         "spec.scaling",
         f"!{_FOLLOWS} || (has(self.maxReplicas) && has(self.objectives))",
         "spec.scaling.objectives",
-        "`spec.scaling.maxReplicas` and `objectives.latency.timeToFirstTokenMilliseconds` must be set in mode "
-        "Objective: they say what must hold, and with how many replicas at most.",
+        "`spec.scaling.maxReplicas` and `objectives.latency` must be set in mode Objective: they say what must hold, "
+        "and with how many replicas at most.",
         lambda s: not _objective(s) or (s.get("maxReplicas") is not None and s.get("objectives") is not None),
     ),
     Rule(

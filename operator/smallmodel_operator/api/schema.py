@@ -218,10 +218,13 @@ def _resolved(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
 
 
 def _default_objects(properties: dict[str, Schema]) -> None:
-    """An optional object whose fields have defaults gets the default {}: without it theirs would not apply."""
+    """An optional object whose fields have defaults gets the default {}: without it theirs would not apply.
+
+    Not `latency`: there has to be a bound in it, and none is the default.
+    """
     for name, node in properties.items():
         inner = node.get("properties")
-        if inner and not node.get("required") and name not in ("status", "endpoint", "weights", "memory"):
+        if inner and not node.get("required") and name not in ("status", "endpoint", "weights", "memory", "latency"):
             node["default"] = {}
 
 

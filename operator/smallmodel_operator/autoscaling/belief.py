@@ -31,6 +31,7 @@ class Belief:
     ended: float = 0.0
     speed: float = 1.0
     prompts: tuple[float, ...] = NOTHING
+    written: tuple[float, ...] = NOTHING
     generated: float = 0.0
     answers: float = 0.0
     work: Work = FIRST_WORK
@@ -52,11 +53,16 @@ def learn(
         ended=belief.ended * keep + now.ended - before.ended,
         generated=belief.generated * keep_work + now.generated_tokens - before.generated_tokens,
         answers=belief.answers * keep_work + now.ended - before.ended,
-        prompts=tuple(
-            o * keep_work + n - b for o, n, b in zip(belief.prompts, now.prompts, before.prompts, strict=True)
-        ),
+        prompts=_lengths(belief.prompts, before.prompts, now.prompts, keep_work),
+        written=_lengths(belief.written, before.written, now.written, keep_work),
     )
     return _new_work(replace(belief, speed=_speed(belief, profile)))
+
+
+def _lengths(
+    old: tuple[float, ...], before: tuple[float, ...], now: tuple[float, ...], keep: float
+) -> tuple[float, ...]:
+    return tuple(o * keep + n - b for o, n, b in zip(old, now, before, strict=True))
 
 
 def _speed(belief: Belief, profile: EngineProfile) -> float:
@@ -81,7 +87,7 @@ def _new_work(belief: Belief) -> Belief:
     if belief.answers < 3:
         early = belief.work is not FIRST_WORK
         return belief if early else replace(belief, work=Work(quantiles(belief.prompts), FIRST_ANSWER))
-    work = Work(quantiles(belief.prompts), round(belief.generated / belief.answers, 1))
+    work = Work(quantiles(belief.prompts), round(belief.generated / belief.answers, 1), quantiles(belief.written))
     grown = belief.known < 2000 and belief.answers >= 2 * belief.known
     moved = max(
         abs(math.log(max(1.0, work.mean_prompt) / max(1.0, belief.work.mean_prompt))),

@@ -76,7 +76,7 @@ def judge(hold: Hold, came: float, late: float, engine: Engine, price: float, st
         there = min(held, max(1, peak(hold, seconds, start)))
         carried = there * engine.capacity
         queue = max(0.0, backlog + (came - FULL * carried) * SLOT)
-        share = min(1.0, missed(there) + max(queue, backlog) / carried / engine.objective_seconds)
+        share = min(1.0, missed(there) + max(queue, backlog) / carried / engine.patience)
         turn = CHANGE_SECONDS + start if held < before else 0.0
         expected.append(SLOT * came * share)
         costs.append(cost * keep + SLOT * price * held + times * expected[-1] + price * turn)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from smallmodel_operator.autoscaling import answers
 from smallmodel_operator.autoscaling.belief import Belief
 from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.core.scaling import Bounds, Latency
 
 UNMEASURED: Final = EngineProfile(0.04, 0.008, 300.0, 0.6, 1, 30.0)
 """Until a replica is measured: a guess, which the first answers correct."""
@@ -59,3 +61,26 @@ def floor(engine: EngineProfile, belief: Belief, percentile: float, first_token:
         if 100 * share >= percentile - 1e-9:
             break
     return longest / real.prefill_tokens_per_second + real.iteration_seconds(1)
+
+
+def alone(capacity: Mapping[str, Any]) -> Bounds:
+    """Seconds that a replica took for one short request, as measured; 0 where it was not. An answer takes at least as
+    long as its first token."""
+    first = float(capacity.get("timeToFirstTokenMilliseconds") or 0) / 1000
+    speeds = {int(p["concurrency"]): float(p["tokensPerSecond"]) for p in capacity.get("decodeTokensPerSecond") or ()}
+    one = speeds.get(1, 0.0)
+    return Bounds(first, 1 / one if one > 0 else 0.0, first)
+
+
+def nearest(engine: EngineProfile, belief: Belief, percentile: float, measured: Bounds) -> Bounds:
+    """The tightest bounds that the percentile can hold at all, each request with a replica for itself; 0: not known.
+
+    `measured`: what one took when nobody else asked; it counts until something is learnt of the requests.
+    """
+    if not belief.known:
+        return measured
+    real = engine.faster(belief.speed)
+    inter, end = (
+        answers.nearest(real, belief.work, kind, percentile) for kind in (Latency.INTER_TOKEN, Latency.END_TO_END)
+    )
+    return Bounds(floor(engine, belief, percentile, measured.first_token), inter, end)

@@ -18,6 +18,7 @@ from smallmodel_operator.autoscaling.hold import Hold
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.autoscaling.table import Engine, Table, price, table
+from smallmodel_operator.core.scaling import Latency
 from smallmodel_operator.core.scaling import Objective as Objective
 
 TICK_SECONDS: Final = 5.0
@@ -48,7 +49,10 @@ class State:
     seen: demand.Seen = ()
     short: float = 0.0
     belief: Belief = field(default_factory=Belief)
-    budget: Budget = field(default_factory=Budget)
+    budgets: tuple[Budget, ...] = (Budget(),)
+    """Of the misses each bound allows, in the order they are asked in."""
+    tightest: int = 0
+    """The one whose bound takes the most replicas."""
     hold: Hold = field(default_factory=Hold)
     typical: float = 0.0
     typical_weight: float = 0.0
@@ -59,6 +63,10 @@ class State:
     """Since the hold was judged last."""
     asked: float = -math.inf
     """When somebody was there last."""
+
+    @property
+    def budget(self) -> Budget:
+        return self.budgets[self.tightest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +91,11 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
         state = _resumed(state, look.at)
     if look.in_flight or state.counters is None or look.counters.arrivals != state.counters.arrivals:
         state = replace(state, asked=look.at)
-    state = _learnt(state, look, look.counters, profile, objective.percentile)
-    engine = Engine(profile.faster(state.belief.speed), state.belief.work, objective.seconds)
-    state = replace(state, budget=replace(state.budget, floor=engine.alone))
+    state = _learnt(_judged_by(state, objective), look, look.counters, profile, objective)
+    engines = _engines(state, objective, profile)
+    floors = tuple(replace(b, floor=e.alone) for b, e in zip(state.budgets, engines, strict=True))
+    state = _tightest(replace(state, budgets=floors), engines, objective, profile)
+    engine = engines[state.tightest]
     paid = _price(state, engine, objective)
     plan = table(engine, paid, objective.most)
     state, need, low, rate = _needs(state, look, engine, plan, profile, paid)
@@ -97,13 +107,40 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
 
 def gains(state: State, objective: Objective, profile: EngineProfile) -> tuple[float, ...]:
     """Misses a second that each replica avoids, the first one first: what a shared pool gives room for."""
-    engine = Engine(profile.faster(state.belief.speed), state.belief.work, objective.seconds)
+    engine = _engines(state, objective, profile)[state.tightest]
     rate = max(demand.certain(state.seen, 0.0), 1e-4)
     late = [2 * rate, *(rate * min(2.0, engine.missed(rate, n)) for n in range(1, objective.most + 1))]
     found: list[float] = []
     for before, after in itertools.pairwise(late):
         found.append(min(max(0.0, before - after), found[-1] if found else math.inf))
     return tuple(found)
+
+
+def _judged_by(state: State, objective: Objective) -> State:
+    """With a budget for each bound."""
+    bounds = len(objective.bounds.asked)
+    return state if len(state.budgets) == bounds else replace(state, budgets=(Budget(),) * bounds, tightest=0)
+
+
+def _engines(state: State, objective: Objective, profile: EngineProfile) -> tuple[Engine, ...]:
+    real = profile.faster(state.belief.speed)
+    return tuple(Engine(real, state.belief.work, seconds, kind) for kind, seconds in objective.bounds.asked)
+
+
+def _tightest(state: State, engines: tuple[Engine, ...], objective: Objective, profile: EngineProfile) -> State:
+    """With the bound that takes the most replicas for what comes now; each has its own price and its own table."""
+    if len(engines) == 1:
+        return state
+    rate = demand.certain(state.seen, state.start_seconds or profile.start_seconds)
+
+    def taken(number: int) -> tuple[int, float]:
+        seen = replace(state, tightest=number)
+        plan = table(engines[number], _price(seen, engines[number], objective), objective.most)
+        planned = rate * budgets.trust(seen.budget) * SLACK
+        count = plan.replicas(planned)
+        return count, planned / max(plan.carries[count - 1], 1e-9)
+
+    return replace(state, tightest=max(range(len(engines)), key=taken))
 
 
 def _resumed(state: State, at: float) -> State:
@@ -117,7 +154,7 @@ def _unknown(state: State, current: int, objective: Objective) -> tuple[State, D
     return state, Decision(kept, f"{kept} kept: no gateway says what comes, and unknown never scales down", known=False)
 
 
-def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfile, percentile: float) -> State:
+def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfile, objective: Objective) -> State:
     before = state.counters
     if before is None or now.arrivals < before.arrivals or now.ended < before.ended:
         # The first look, or gateways that began anew: what they counted until now belongs to no span of time.
@@ -126,7 +163,13 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
     arrived = now.arrivals - before.arrivals
     keep = math.exp(-seconds / FORGET_TYPICAL)
     rate = arrived / seconds
-    answered, good = now.answered - before.answered, now.good - before.good
+    judged = [
+        (counted - b_counted, good - b_good)
+        for (counted, good), (b_counted, b_good) in zip(
+            now.judged(objective.bounds), before.judged(objective.bounds), strict=True
+        )
+    ]
+    answered, good = judged[state.tightest]
     start = state.start_seconds or profile.start_seconds
     settled = not look.starting and look.waiting <= look.ready
     typical = state.typical * keep + arrived
@@ -138,7 +181,10 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
         seen=demand.add(state.seen, look.at, now.arrivals),
         short=state.short + (1 - math.exp(-seconds / SHORT)) * (rate - state.short),
         belief=learn(state.belief, profile, before, now, look.ready, seconds),
-        budget=budgets.spend(state.budget, answered, good, percentile, typical / weight, seconds, settled, start),
+        budgets=tuple(
+            budgets.spend(b, *seen, objective.percentile, typical / weight, seconds, settled, start)
+            for b, seen in zip(state.budgets, judged, strict=True)
+        ),
         late=state.late + answered - good if look.at - (state.began or 0.0) > _warm(state, profile) else 0.0,
         typical=typical,
         typical_weight=weight,
@@ -174,7 +220,7 @@ def _needs(
     need = plan.replicas(rate * trust)
     if state.belief.known < FEW_ANSWERS:
         # How long answers are is not known yet; how many wait for one is.
-        full = max(1, math.ceil(look.in_flight / (BUSY * profile.slots)))
+        full = max(1, math.ceil(look.in_flight / (BUSY * engine.slots)))
         need, slack = min(need, full), min(slack, full)
     held, closed = hold.remember(state.hold, look.at, slack, start)
     if closed:
@@ -222,11 +268,24 @@ def _turn(state: State, at: float, change: int) -> State:
 
 def _why(state: State, objective: Objective, engine: Engine, wanted: int, current: int, rate: float, bound: str) -> str:
     verb = f"{wanted} instead of {current}" if wanted != current else f"{wanted} kept"
-    attained = state.budget.attainment_percent
-    measured = "nothing measured yet" if attained is None else f"{attained:.1f} % in time"
+    measured = "; ".join(
+        f"{_measured(budget)} for {objective.percentile:g} % {within(kind, seconds)}"
+        for budget, (kind, seconds) in zip(state.budgets, objective.bounds.asked, strict=True)
+    )
     text = (
         f"{verb}: {rate:.2f} requests/s planned for, {100 * engine.missed(max(rate, 1e-6), max(1, wanted)):.1f} % "
-        f"of them late with {wanted}; {measured} for {objective.percentile:g} % within {objective.seconds:g} s; "
+        f"of them late with {wanted}; {measured}; "
         f"engine {state.belief.speed:.2f} times its profile, need remembered for {state.hold.seconds:g} s"
     )
     return f"{text}; {bound}" if bound else text
+
+
+def _measured(budget: Budget) -> str:
+    attained = budget.attainment_percent
+    return "nothing measured yet" if attained is None else f"{attained:.1f} % in time"
+
+
+def within(kind: Latency, seconds: float) -> str:
+    """A bound in words."""
+    after = {Latency.FIRST_TOKEN: "", Latency.INTER_TOKEN: " from token to token", Latency.END_TO_END: " to the end"}
+    return f"within {seconds:g} s{after[kind]}"

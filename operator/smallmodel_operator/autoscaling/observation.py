@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from smallmodel_operator.autoscaling.prompts import NOTHING
+from smallmodel_operator.core.scaling import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +14,14 @@ class Counters:
         arrivals: requests that came, held ones too.
         prompt_tokens: of requests that came; `prompts` counts their lengths in bins.
         answered: requests whose first token came.
-        good: of those, within the objective.
+        good: of those, within its bound.
         ended: requests that are complete.
         generated_tokens: of those that are complete.
         decode_seconds: between first and last token, of those that are complete.
         decode_tokens: generated in that time.
         request_seconds: requests in flight, integrated over time.
+        written: tokens of complete answers in bins, as `prompts`.
+        inter_token, end_to_end: requests these bounds are judged by, and of those the ones within it.
     """
 
     arrivals: int = 0
@@ -31,6 +34,14 @@ class Counters:
     decode_tokens: int = 0
     request_seconds: float = 0.0
     prompts: tuple[float, ...] = NOTHING
+    written: tuple[float, ...] = NOTHING
+    inter_token: tuple[int, int] = (0, 0)
+    end_to_end: tuple[int, int] = (0, 0)
+
+    def judged(self, bounds: Bounds) -> tuple[tuple[int, int], ...]:
+        """(counted, good) of each bound that is asked."""
+        found = ((self.answered, self.good), self.inter_token, self.end_to_end)
+        return tuple(pair for pair, seconds in zip(found, bounds, strict=True) if seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,12 @@ ALIKE: Final = (1, 2, 4, 8)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What requests are: prompts as (tokens, share of requests), and tokens generated in the mean."""
+    """What requests are: prompts as (tokens, share of requests), tokens generated in the mean, and `written`, their
+    lengths as prompts have them; empty: all are as long as the mean."""
 
     prompts: tuple[tuple[float, float], ...]
     generated: float
+    written: tuple[tuple[float, float], ...] = ()
 
     @property
     def mean_prompt(self) -> float:
@@ -126,11 +128,11 @@ def miss(profile: EngineProfile, work: Work, objective: float, rate: float, repl
     for (ahead, queued), (share, firsts) in waits.items():
         wait, spread = ahead * mean + queued / most, ahead * variance + queued / most**2
         left = objective - firsts / share
-        missed += share * sum(p * _later(wait, spread, left - s) for s, p in own)
+        missed += share * sum(p * later(wait, spread, left - s) for s, p in own)
     return min(1.0, missed)
 
 
-def _later(mean: float, variance: float, than: float) -> float:
+def later(mean: float, variance: float, than: float) -> float:
     """P(gamma variable > than), by Wilson and Hilferty's cube root."""
     if than <= 0:
         return 1.0

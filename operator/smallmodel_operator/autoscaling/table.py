@@ -10,37 +10,74 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from smallmodel_operator.autoscaling import answers
 from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.autoscaling.queueing import Work, capacity, missed
+from smallmodel_operator.core.scaling import Latency
 
 FULL: Final = 0.97
 """Of what replicas can carry at most: beyond it no price makes sense, the backlog would grow."""
 STEPS: Final = 16
 EASY: Final = 0.1
 """Load at which nobody waits for anybody."""
+EASIEST_BEYOND: Final = 0.02
+"""Beyond the first token a batch of few is faster than a full one: emptier replicas help down to this load."""
 LEAST_PART: Final = 0.25
 """Of the allowed misses, to be spent on waiting even where reading the prompts alone takes them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What the model of the queue needs."""
+    """What the model of the queue needs: `objective_seconds` bound what `latency` says."""
 
     profile: EngineProfile
     work: Work
     objective_seconds: float
+    latency: Latency = Latency.FIRST_TOKEN
 
     def missed(self, arrivals: float, replicas: float) -> float:
-        return missed(self.profile, self.work, self.objective_seconds, arrivals, replicas)
+        if self._first:
+            return missed(self.profile, self.work, self.objective_seconds, arrivals, replicas)
+        return answers.missed(self.profile, self.work, self.latency, self.objective_seconds, arrivals, replicas)
 
     @property
     def alone(self) -> float:
         """Missed share where nobody waits for anybody."""
-        return self.missed(EASY * self.capacity, 1)
+        if self._first:
+            return self.missed(EASY * self.capacity, 1)
+        return answers.alone(self.profile, self.work, self.latency, self.objective_seconds)
 
     @property
     def capacity(self) -> float:
-        return capacity(self.profile, self.work)
+        """Requests a second that one replica carries at most, within the bound."""
+        if self._first:
+            return capacity(self.profile, self.work)
+        return answers.carried(self.profile, self.work, self.latency, self.objective_seconds)
+
+    @property
+    def slots(self) -> int:
+        """Requests a replica may hold at a time."""
+        if self._first:
+            return self.profile.slots
+        return answers.at_once(self.profile, self.work, self.latency, self.objective_seconds)
+
+    @property
+    def patience(self) -> float:
+        """Seconds of waiting after which an answer is late; infinite where waiting makes none late."""
+        if self.latency is Latency.INTER_TOKEN:
+            return math.inf
+        if self._first:
+            return self.objective_seconds
+        usual = answers.nearest(self.profile, self.work, self.latency, 50)
+        return max(self.objective_seconds - usual, LEAST_PART * self.objective_seconds)
+
+    def easiest(self, load: float) -> float:
+        """The least load to plan for, where `load` is that of first tokens."""
+        return load if self._first else min(load, EASIEST_BEYOND)
+
+    @property
+    def _first(self) -> bool:
+        return self.latency is Latency.FIRST_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +113,7 @@ def price(engine: Engine, arrivals: float, allowed: float, easiest: float = EASY
     arrivals = max(arrivals, 1e-3)
     # What misses with any number of replicas is no reason for more of them.
     target = max(allowed, engine.alone + LEAST_PART * allowed)
-    low, high = arrivals / (FULL * engine.capacity), arrivals / (min(easiest, 0.9) * engine.capacity)
+    low, high = arrivals / (FULL * engine.capacity), arrivals / (min(engine.easiest(easiest), 0.9) * engine.capacity)
     for _ in range(40):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if engine.missed(arrivals, middle) > target else (low, middle)

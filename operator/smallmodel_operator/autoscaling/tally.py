@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from smallmodel_operator.autoscaling.observation import Counters
 from smallmodel_operator.autoscaling.prompts import NOTHING
-from smallmodel_operator.core.traffic import Counts, GatewayReport, Traffic
+from smallmodel_operator.core.scaling import Bounds
+from smallmodel_operator.core.traffic import Counts, GatewayReport, Judged, Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class Tally:
     total: Counters = field(default_factory=Counters)
 
 
-def add(tally: Tally, traffic: Traffic, bound: float) -> tuple[Tally, Counters | None]:
-    """With one more look at what is counted against `bound` seconds; None: not every gateway says it.
+def add(tally: Tally, traffic: Traffic, bounds: Bounds) -> tuple[Tally, Counters | None]:
+    """With one more look at what is counted against these bounds; None: not every gateway says it.
 
     Gateways on their way out count while they speak: nothing new goes there, so their silence hides nothing.
     """
-    leaving = tuple(r for r in traffic.leaving if r.fresh and _counted(r, bound))
-    if not traffic.reports or not all(r.fresh and _counted(r, bound) for r in traffic.reports):
+    leaving = tuple(r for r in traffic.leaving if r.fresh and _counted(r, bounds))
+    if not traffic.reports or not all(r.fresh and _counted(r, bounds) for r in traffic.reports):
         return tally, None
     now: dict[str, Seen] = {}
     total = tally.total
@@ -50,13 +51,17 @@ def add(tally: Tally, traffic: Traffic, bound: float) -> tuple[Tally, Counters |
     return Tally(now, total), total
 
 
-def _counted(report: GatewayReport, bound: float) -> bool:
-    return report.counts is not None and abs(report.counts.bound - bound) < 1e-6
+def _counted(report: GatewayReport, bounds: Bounds) -> bool:
+    counts = report.counts
+    return counts is not None and all(
+        abs(judged.seconds - bound) < 1e-6 for judged, bound in zip(counts.judged, bounds, strict=True)
+    )
 
 
 def _goes_on(before: Counts, now: Counts) -> bool:
     same = before.epoch == now.epoch and len(before.prompts) == len(now.prompts)
-    return same and now.ended >= before.ended and now.whole >= before.whole and now.counted >= before.counted
+    judged = all(n.counted >= b.counted for n, b in zip(now.judged, before.judged, strict=True))
+    return same and judged and now.ended >= before.ended and now.whole >= before.whole
 
 
 def _with(total: Counters, before: Counts, now: Counts, came: int) -> Counters:
@@ -70,7 +75,16 @@ def _with(total: Counters, before: Counts, now: Counts, came: int) -> Counters:
         generated_tokens=total.generated_tokens + now.generated_tokens - before.generated_tokens,
         decode_seconds=total.decode_seconds + max(0.0, now.decode_seconds - before.decode_seconds),
         decode_tokens=total.decode_tokens + now.decode_tokens - before.decode_tokens,
-        prompts=tuple(
-            t + n - b for t, n, b in zip(total.prompts, now.prompts or NOTHING, before.prompts or NOTHING, strict=True)
-        ),
+        prompts=_bins(total.prompts, before.prompts, now.prompts),
+        written=_bins(total.written, before.written, now.written),
+        inter_token=_judged(total.inter_token, before.inter_token, now.inter_token),
+        end_to_end=_judged(total.end_to_end, before.end_to_end, now.end_to_end),
     )
+
+
+def _bins(total: tuple[float, ...], before: tuple[int, ...], now: tuple[int, ...]) -> tuple[float, ...]:
+    return tuple(t + n - b for t, n, b in zip(total, now or NOTHING, before or NOTHING, strict=True))
+
+
+def _judged(total: tuple[int, int], before: Judged, now: Judged) -> tuple[int, int]:
+    return total[0] + now.counted - before.counted, total[1] + now.good - before.good

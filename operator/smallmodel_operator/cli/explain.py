@@ -7,6 +7,11 @@ from smallmodel_operator.cli.connected import Unanswered, connected
 from smallmodel_operator.cli.console import failed
 
 CONDITIONS: Final = ("LatencyObjectiveMet", "ScalingActive")
+BOUNDS: Final = {
+    "timeToFirstTokenMilliseconds": "first tokens",
+    "interTokenMilliseconds": "times from token to token",
+    "endToEndMilliseconds": "whole answers",
+}
 
 
 async def explain(name: str, namespace: str) -> int:
@@ -44,8 +49,8 @@ def _asked(spec: Mapping[str, Any]) -> str:
     latency = (scaling.get("objectives") or {}).get("latency")
     if scaling.get("mode") != "Objective" or not latency:
         return f"mode Manual: `spec.replicas` is {spec.get('replicas', 1)}"
+    said = [f"{what} within {latency[field]} ms" for field, what in BOUNDS.items() if latency.get(field)]
     return (
-        f"mode Objective: {latency.get('percentile', 95)} % of first tokens within "
-        f"{latency['timeToFirstTokenMilliseconds']} ms, with {max(1, scaling.get('minReplicas') or 1)} to "
-        f"{scaling['maxReplicas']} replicas"
+        f"mode Objective: {latency.get('percentile', 95)} % of {' and of '.join(said)}, with "
+        f"{max(1, scaling.get('minReplicas') or 1)} to {scaling['maxReplicas']} replicas"
     )

@@ -13,7 +13,7 @@ from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.autoscaling.prompts import BINS
 from smallmodel_operator.cluster.children import ModelKey
 from smallmodel_operator.cluster.client import ApiError, Client
-from smallmodel_operator.core.traffic import ColdStart, Counts, GatewayReport, Tally, Traffic, Usage
+from smallmodel_operator.core.traffic import ColdStart, Counts, GatewayReport, Judged, Tally, Traffic, Usage
 
 SIGNALS_PORT: Final = 10091
 ASK_SECONDS: Final = 1.0
@@ -223,9 +223,6 @@ def _numbers(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(said: Mapping[str, Any]) -> Counts:
-    prompts = [0] * BINS
-    for number, count in said["prompts"].items():
-        prompts[int(number)] = int(count)
     return Counts(
         epoch=str(said["epoch"]),
         bound=float(said["firstTokenSeconds"]),
@@ -237,5 +234,19 @@ def _counts(said: Mapping[str, Any]) -> Counts:
         generated_tokens=int(said["generatedTokens"]),
         decode_seconds=float(said["decodeSeconds"]),
         decode_tokens=int(said["decodeTokens"]),
-        prompts=tuple(prompts),
+        prompts=_bins(said["prompts"]),
+        inter_token=_judged(said["interToken"]),
+        end_to_end=_judged(said["endToEnd"]),
+        written=_bins(said["written"]),
     )
+
+
+def _bins(said: Mapping[str, Any]) -> tuple[int, ...]:
+    counts = [0] * BINS
+    for number, count in said.items():
+        counts[int(number)] = int(count)
+    return tuple(counts)
+
+
+def _judged(said: Mapping[str, Any]) -> Judged:
+    return Judged(float(said["seconds"]), int(said["counted"]), int(said["good"]))

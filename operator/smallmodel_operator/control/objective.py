@@ -10,16 +10,15 @@ from smallmodel_operator.autoscaling import tally as tallies
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.calibration import decide as calibration
+from smallmodel_operator.control import latency
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.plan import Note, Part
-from smallmodel_operator.core.scaling import Objective, Scaled
+from smallmodel_operator.core.scaling import Bounds, Objective, Scaled
 from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.resolve import Resolved
 
 SAY_SECONDS: Final = 60.0
 """What does not change replicas is said this seldom: a status that followed the traffic would never rest."""
-FEW: Final = 20
-"""Answers that say nothing of a percentile yet."""
 LEAST_STUCK, STUCK_STARTS = 120.0, 10.0
 """A replica that has not come by then will not come soon (no node has room): it is not waited for."""
 DECISIONS: Final = 5
@@ -39,6 +38,12 @@ class Subject:
     replicas: int
     ready: int
     start_seconds: float | None = None
+    inter_token: float = 0.0
+    """Seconds from one token to the next for one caller alone, as measured; 0 while it is not."""
+
+    @property
+    def alone(self) -> Bounds:
+        return Bounds(self.first_token, self.inter_token, self.first_token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +72,17 @@ def subject(resolved: Resolved, snapshot: Snapshot) -> Subject | None:
     capacity = known.get("capacity") or {}
     wake = ((known.get("scaling") or {}).get("coldStart") or {}).get("totalMilliseconds", 0) / 1000
     start = wake or float(capacity.get("coldStartSeconds") or calibration.cold_start(snapshot))
+    alone = measured.alone(capacity)
     return Subject(
         uid=resolved.uid,
         objective=resolved.objective,
         profile=measured.profile(capacity, resolved.parallel_slots, start),
-        first_token=float(capacity.get("timeToFirstTokenMilliseconds") or 0) / 1000,
+        first_token=alone.first_token,
         slots=resolved.parallel_slots,
         replicas=replicas,
         ready=min(replicas, int(live.get("status", {}).get("availableReplicas") or 0)),
         start_seconds=start or None,
+        inter_token=alone.inter_token,
     )
 
 
@@ -100,7 +107,7 @@ def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
     counts = (of.replicas, of.ready)
     if counts != held.counts:
         held = replace(held, counts=counts, since=now)
-    sums, counters = tallies.add(held.tally, traffic, of.objective.seconds)
+    sums, counters = tallies.add(held.tally, traffic, of.objective.bounds)
     late = now - held.since > max(LEAST_STUCK, STUCK_STARTS * of.profile.start_seconds)
     seen = look(of, traffic, counters, now, stuck=late and of.ready < of.replicas and counters is not None)
     state, decided = objective.decide(held.state, seen, of.objective, of.profile)
@@ -120,17 +127,13 @@ def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
 
 
 def _scaled(of: Subject, state: objective.State, decided: objective.Decision) -> Scaled:
-    budget, asked = state.budget, of.objective
-    attained = budget.attainment_percent
-    met = None if attained is None or budget.answered < FEW else attained >= asked.percentile
+    nearest = measured.nearest(of.profile, state.belief, of.objective.percentile, of.alone)
     return Scaled(
         replicas=decided.replicas,
         why=decided.why[:512],
         known=decided.known,
         exhausted=decided.exhausted,
-        met=met,
-        attained=attained,
-        nearest=measured.floor(of.profile, state.belief, asked.percentile, of.first_token),
+        standings=latency.standings(of.objective, state.budgets, nearest),
     )
 
 
@@ -158,7 +161,8 @@ def part(resolved: Resolved, asleep: bool, snapshot: Snapshot) -> Part:
         return Part()
     said = snapshot.scaled
     notes = (Note(reason="Scaled", message=f"Replicas: {said.turn}."),) if said and said.turn else ()
-    reports = (_active(said, asleep), _met(resolved.objective, said, snapshot.previous_status.get("capacity") or {}))
+    alone = measured.alone(snapshot.previous_status.get("capacity") or {})
+    reports = (_active(said, asleep), latency.report(resolved.objective, said, alone))
     return Part(reports=reports, notes=notes)
 
 
@@ -194,23 +198,3 @@ def _active(said: Scaled | None, asleep: bool) -> Report:
             "More replicas are needed than `spec.scaling.maxReplicas` allows; `status.scaling.why` has the numbers.",
         )
     return Report(kind, True, Reason.FOLLOWING, "Replicas follow the objective.")
-
-
-def _met(asked: Objective, said: Scaled | None, capacity: Mapping[str, Any]) -> Report:
-    kind = Condition.LATENCY_OBJECTIVE_MET
-    wish = f"{asked.percentile:g} % of first tokens within {1000 * asked.seconds:.0f} ms"
-    nearest = said.nearest if said else float(capacity.get("timeToFirstTokenMilliseconds") or 0) / 1000
-    if nearest > asked.seconds:
-        return Report(
-            kind,
-            False,
-            Reason.OBJECTIVE_INFEASIBLE,
-            f"{wish} cannot be had with any number of replicas: a replica for each request alone takes "
-            f"{1000 * nearest:.0f} ms. Set `timeToFirstTokenMilliseconds` to more than that, or serve a smaller type, "
-            "shorter prompts, or a faster profile.",
-        )
-    if said is None or said.met is None or said.attained is None:
-        return Report(kind, None, Reason.FEW_ANSWERS, f"Fewer than {FEW} first tokens were counted for {wish}.")
-    if said.met:
-        return Report(kind, True, Reason.OBJECTIVE_MET, f"{wish} are had; `status.scaling.why` has the numbers.")
-    return Report(kind, False, Reason.OBJECTIVE_MISSED, f"{said.attained:.1f} % were; asked for are {wish}.")

@@ -1,16 +1,73 @@
 """What is asked of replicas that follow an objective, and what their controller last said. Values only."""
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class Latency(Enum):
+    """What of an answer is bounded."""
+
+    FIRST_TOKEN = "first token"  # noqa: S105 - a token of text
+    INTER_TOKEN = "inter token"  # noqa: S105
+    END_TO_END = "end to end"
+
+
+class Bounds(NamedTuple):
+    """Seconds within which an answer is good; 0: that is not asked.
+
+    `first_token`: until a stream begins. `inter_token`: from one token of a stream to the next, mean of an answer.
+    `end_to_end`: until an answer is complete, streamed or not.
+    """
+
+    first_token: float = 0.0
+    inter_token: float = 0.0
+    end_to_end: float = 0.0
+
+    @property
+    def asked(self) -> tuple[tuple[Latency, float], ...]:
+        """Those that are, in this order."""
+        return tuple((kind, seconds) for kind, seconds in zip(Latency, self, strict=True) if seconds)
+
+
+UNBOUNDED: Final = Bounds()
+"""Nothing is asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What is asked: `percentile` of first tokens within `seconds`, with `least` to `most` replicas."""
+    """What is asked: `percentile` of first tokens within `seconds`, with `least` to `most` replicas.
+
+    The same of `inter_token` and `end_to_end`; as in `Bounds`, 0 is not asked. Each bound is judged for itself.
+    """
 
     seconds: float
     percentile: float
     least: int
     most: int
+    inter_token: float = 0.0
+    end_to_end: float = 0.0
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.seconds, self.inter_token, self.end_to_end)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one bound stands.
+
+    Args:
+        latency: what is bounded.
+        attained: percent of answers that were within it; None: none was counted.
+        met: as many as asked were; None: too few answers to say.
+        nearest: seconds within which the percentile can come at all; 0 while that is not known.
+    """
+
+    latency: Latency
+    attained: float | None = None
+    met: bool | None = None
+    nearest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +79,7 @@ class Scaled:
         why: in one sentence, with the numbers of the moment it was first said.
         known: every gateway says what comes; else what runs is kept.
         exhausted: more replicas are needed than are allowed.
-        met: first tokens are in time as asked; None: too few answers to say.
-        attained: percent of first tokens that were in time; None: none was counted.
-        nearest: seconds within which the percentile can come at all; 0 while that is not known.
+        standings: how each bound that is asked stands.
         turn: how the direction just changed, for an event; empty: it did not.
     """
 
@@ -32,10 +87,13 @@ class Scaled:
     why: str
     known: bool = True
     exhausted: bool = False
-    met: bool | None = None
-    attained: float | None = None
-    nearest: float = 0.0
+    standings: tuple[Standing, ...] = ()
     turn: str = ""
+
+    @property
+    def met(self) -> tuple[bool | None, ...]:
+        """Of each bound, whether it is."""
+        return tuple(standing.met for standing in self.standings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 FRESH_SECONDS: Final = 4.0
 """An older report says nothing about now."""
@@ -30,19 +30,32 @@ def typical(starts: Iterable[ColdStart]) -> ColdStart | None:
     return ranked[len(ranked) // 2] if ranked else None
 
 
+class Judged(NamedTuple):
+    """Requests that a bound of so many seconds is judged by, and those of them within it. 0 s: it is not asked."""
+
+    seconds: float = 0.0
+    counted: int = 0
+    good: int = 0
+
+
+_UNASKED: Final = Judged()
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What a gateway counted of a model with an objective; only grows until `epoch` changes. Times in seconds.
 
     Args:
         epoch: when counting began, a word.
-        bound: a first token within it is good.
+        bound: a first token within it is good; 0: that is not asked.
         ended: requests that are over, however they ended; what the gateway itself refused is none.
-        counted: of those, what the objective is judged by; `good` of them in time.
+        counted: of those, what first tokens are judged by; `good` of them in time.
         whole: answers that were complete and whose engine said how many tokens they took.
         prompt_tokens: the engine read for those; `prompts` counts their lengths in bins.
         generated_tokens: of those.
         decode_seconds: between first and last token of streams, for `decode_tokens`.
+        inter_token, end_to_end: what the bounds of these names are judged by.
+        written: tokens of whole answers in bins, as `prompts`.
     """
 
     epoch: str
@@ -56,6 +69,14 @@ class Counts:
     decode_seconds: float = 0.0
     decode_tokens: int = 0
     prompts: tuple[int, ...] = ()
+    inter_token: Judged = _UNASKED
+    end_to_end: Judged = _UNASKED
+    written: tuple[int, ...] = ()
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        """By each bound, in the order of `Bounds`."""
+        return Judged(self.bound, self.counted, self.good), self.inter_token, self.end_to_end
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.core.keys import Identity
+from smallmodel_operator.core.scaling import UNBOUNDED, Bounds
 from smallmodel_operator.gateway.paths import lacks
 from smallmodel_operator.gateway.pods import found_by_kubernetes, is_pod
 
@@ -61,8 +62,8 @@ class Model:
     max_queued: int = DEFAULT_MAX_QUEUED
     lora: bool = False
     """It has adapters, or may still have some: every request has to say which, or that it wants none."""
-    first_token: float = 0.0
-    """Seconds within which a first token is good, where replicas follow an objective; 0: they do not."""
+    bounds: Bounds = UNBOUNDED
+    """Within which an answer is good, where replicas follow an objective; nothing is asked where they do not."""
     adapters: tuple[tuple[str, int], ...] = ()
     """Names and numbers of those every pod has, sorted."""
 
@@ -76,7 +77,7 @@ class Model:
         """Only what a configuration file tells of it: where this is the same no file is different."""
         stalled = "Stalled" if self.stalled else ""
         plain: dict[str, Any] = {"may_sleep": False, "replicas": 1, "cold_start": 0.0, "max_queued": 0}
-        return replace(self, stalled=stalled, generation=0, first_token=0.0, **plain)
+        return replace(self, stalled=stalled, generation=0, bounds=UNBOUNDED, **plain)
 
     @classmethod
     def of(cls, body: Object) -> "Model":
@@ -105,16 +106,18 @@ class Model:
             cold_start=(status.get("scaling") or {}).get("coldStart", {}).get("totalMilliseconds", 0) / 1000,
             max_wait=float(cold.get("maxWaitSeconds", DEFAULT_MAX_WAIT_SECONDS)),
             max_queued=int(cold.get("maxQueuedRequests", DEFAULT_MAX_QUEUED)),
-            first_token=_first_token(scaling),
+            bounds=_bounds(scaling),
             lora=bool(spec.get("adapters") or status.get("adapters")),
             adapters=_adapters(spec, status),
         )
 
 
-def _first_token(scaling: Object) -> float:
+def _bounds(scaling: Object) -> Bounds:
     latency = (scaling.get("objectives") or {}).get("latency") or {}
-    asked = scaling.get("mode") == "Objective"
-    return float(latency.get("timeToFirstTokenMilliseconds") or 0) / 1000 if asked else 0.0
+    if scaling.get("mode") != "Objective":
+        return UNBOUNDED
+    asked = ("timeToFirstTokenMilliseconds", "interTokenMilliseconds", "endToEndMilliseconds")
+    return Bounds(*(float(latency.get(name) or 0) / 1000 for name in asked))
 
 
 def _adapters(spec: Object, status: Object) -> tuple[tuple[str, int], ...]:

@@ -43,7 +43,8 @@ SCALING_DESIRED = Gauge(
 )
 SCALING_ATTAINED = Gauge(
     "smallmodel_operator_scaling_attained_ratio",
-    "Share of first tokens within their objective over a day, as counted since this process leads; NaN: none yet.",
+    "Share of answers within the bound that takes the most replicas, over a day, as counted since this process leads; "
+    "NaN: none yet.",
     ["namespace", "model"],
 )
 SCALING_KNOWN = Gauge(

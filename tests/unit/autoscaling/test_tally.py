@@ -6,7 +6,8 @@ import pytest
 
 from smallmodel_operator.autoscaling.prompts import NOTHING
 from smallmodel_operator.autoscaling.tally import Tally, add
-from smallmodel_operator.core.traffic import Counts, GatewayReport, Traffic
+from smallmodel_operator.core.scaling import Bounds
+from smallmodel_operator.core.traffic import Counts, GatewayReport, Judged, Traffic
 
 BOUND = 0.5
 PROMPTS = tuple(int(n) for n in NOTHING)
@@ -28,7 +29,7 @@ def after(*looks: Traffic) -> tuple[int, int, int]:
     """Arrivals, ended and good of the whole after some looks."""
     tally = Tally()
     for look in looks:
-        tally, _ = add(tally, look, BOUND)
+        tally, _ = add(tally, look, Bounds(BOUND))
     return tally.total.arrivals, tally.total.ended, tally.total.good
 
 
@@ -69,15 +70,31 @@ def test_a_gateway_that_is_gone_is_dropped_and_comes_back_as_new() -> None:
         Traffic((report("g", 5), report("h", 5, age=60))),
         Traffic((report("g", 5), replace(report("h", 5), counts=None))),
         Traffic((replace(report("g", 5), counts=replace(counts(5), bound=0.7)),)),
+        Traffic((replace(report("g", 5), counts=replace(counts(5), end_to_end=Judged(4.0))),)),
     ],
-    ids=["no gateway", "a silent one", "one that does not count yet", "against another bound"],
+    ids=["no gateway", "a silent one", "one that does not count yet", "against another bound", "against one more"],
 )
 def test_what_not_every_gateway_says_is_not_known(traffic: Traffic) -> None:
-    begun, _ = add(Tally(), Traffic((report("g", 1), report("h", 1))), BOUND)
-    assert add(begun, traffic, BOUND) == (begun, None)
+    begun, _ = add(Tally(), Traffic((report("g", 1), report("h", 1))), Bounds(BOUND))
+    assert add(begun, traffic, Bounds(BOUND)) == (begun, None)
 
 
 def test_a_gateway_on_its_way_out_counts_while_it_speaks_and_hides_nothing_when_silent() -> None:
     first = Traffic((report("g", 10), report("h", 10)))
     assert after(first, Traffic((report("g", 11),), (report("h", 14),)))[1] == 5
     assert after(first, Traffic((report("g", 11),), (report("h", 14, age=60),)))[1] == 1
+
+
+def test_every_bound_adds_up_for_itself() -> None:
+    bounds = Bounds(0.0, 0.06, 4.0)
+
+    def look(counted: int, good: int) -> Traffic:
+        judged = {"inter_token": Judged(0.06, counted, good), "end_to_end": Judged(4.0, 2 * counted, counted)}
+        told = replace(counts(counted), bound=0.0, written=counts(counted).prompts, **judged)
+        return Traffic(tuple(replace(report(name, counted), counts=told) for name in "gh"))
+
+    tally, _ = add(Tally(), look(5, 4), bounds)
+    _, seen = add(tally, look(8, 6), bounds)
+    assert seen is not None
+    assert seen.judged(bounds) == ((6, 4), (12, 6))
+    assert sum(seen.written) == seen.written[9] == 6

@@ -31,6 +31,15 @@ async def test_the_chain_of_decisions(connected: FakeApiServer, capsys: pytest.C
     ]
 
 
+def test_every_bound_is_named() -> None:
+    latency = {"interTokenMilliseconds": 60, "endToEndMilliseconds": 4000}
+    body = objects.model(scaling={"mode": "Objective", "maxReplicas": 4, "objectives": {"latency": latency}})
+    assert lines({**body, "status": {"scaling": {"desired": 1}}})[0] == (
+        "mode Objective: 95 % of times from token to token within 60 ms and of whole answers within 4000 ms, "
+        "with 1 to 4 replicas"
+    )
+
+
 def test_a_model_in_mode_manual() -> None:
     body = {**objects.model(replicas=2), "status": {"scaling": {"desired": 2, "why": "`spec.replicas` is 2"}}}
     assert lines(body) == [

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -17,7 +18,7 @@ from smallmodel_operator.autoscaling.prompts import BINS
 from smallmodel_operator.cluster import signals as module
 from smallmodel_operator.cluster.client import ApiError
 from smallmodel_operator.cluster.signals import ASK_SECONDS, GONE_SECONDS, Signals
-from smallmodel_operator.core.traffic import Counts, Tally, Usage
+from smallmodel_operator.core.traffic import Counts, Judged, Tally, Usage
 
 MODEL = ("support", "bot")
 
@@ -291,6 +292,8 @@ async def test_an_api_server_that_is_away_turns_nothing(monkeypatch: pytest.Monk
 OBJECTIVE = {
     "epoch": "17.0", "firstTokenSeconds": 0.5, "ended": 9, "counted": 8, "good": 7, "whole": 6, "promptTokens": 240,
     "generatedTokens": 180, "decodeSeconds": 1.5, "decodeTokens": 174, "prompts": {"9": 5, "11": 1},
+    "interToken": {"seconds": 0.06, "counted": 6, "good": 5}, "endToEnd": {"seconds": 0.0, "counted": 0, "good": 0},
+    "written": {"7": 6},
 }  # fmt: skip
 
 
@@ -302,13 +305,18 @@ async def test_what_a_gateway_counted_against_the_objective(gateway: tuple[Gatew
         signals = Signals(api.client(), "smallmodel-system", {"g-0": url}, clock)
         counts = (await signals.traffic(MODEL)).reports[0].counts
         assert counts is not None
-        assert counts == Counts("17.0", 0.5, 9, 8, 7, 6, 240, 180, 1.5, 174, counts.prompts)
+        expected = Counts("17.0", 0.5, 9, 8, 7, 6, 240, 180, 1.5, 174, counts.prompts, Judged(0.06, 6, 5))
+        assert counts == replace(expected, written=counts.written)
+        assert counts.written[7] == sum(counts.written) == 6
         assert (len(counts.prompts), sum(counts.prompts), counts.prompts[9]) == (BINS, 6, 5)
         assert (await signals.traffic(("crm", "bot"))).reports[0].counts is None, "absent is not zero"
         await signals.close()
 
 
-@pytest.mark.parametrize("wrong", [{"prompts": {"999": 1}}, {"ended": None}, {"prompts": []}, {"good": "x"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"prompts": {"999": 1}}, {"ended": None}, {"prompts": []}, {"good": "x"}, {"interToken": {}}, {"endToEnd": None}],
+)
 async def test_counts_that_cannot_be_read_are_silence(
     gateway: tuple[Gateway, str], clock: Clock, wrong: dict[str, Any]
 ) -> None:

@@ -14,8 +14,8 @@ from smallmodel_operator.autoscaling.prompts import BINS, bin_of
 from smallmodel_operator.control import concerns, objective, scale, verdict
 from smallmodel_operator.control.objective import Held, Subject, tick
 from smallmodel_operator.core.facts import Snapshot
-from smallmodel_operator.core.scaling import Objective, Scaled
-from smallmodel_operator.core.traffic import Counts, GatewayReport, Traffic
+from smallmodel_operator.core.scaling import Bounds, Latency, Objective, Scaled, Standing
+from smallmodel_operator.core.traffic import Counts, GatewayReport, Judged, Traffic
 from smallmodel_operator.resolve import Resolved, Site, parse, resolve
 
 ASKED = {
@@ -69,8 +69,11 @@ class Gateways:
         self.good += ended if good is None else good
         prompts = [0] * BINS
         prompts[bin_of(100)] = n = self.ended
-        counts = Counts("a", self.of.objective.seconds, n, n, self.good, n, 100 * n, 30 * n, 1.45 * n, 29 * n,
-                        tuple(prompts))  # fmt: skip
+        written = [0] * BINS
+        written[bin_of(30)] = n
+        first, inter, end = (Judged(bound, n, self.good) for bound in self.of.objective.bounds)
+        counts = Counts("a", first.seconds, n, first.counted, first.good, n, 100 * n, 30 * n, 1.45 * n, 29 * n,
+                        tuple(prompts), inter, end, tuple(written))  # fmt: skip
         report = GatewayReport("g", 60.0 if silent else 0.1, True, in_flight, counts=counts)
         self.held = tick(self.held, self.of, Traffic((report,)), self.now)
         said = self.held.said
@@ -210,8 +213,12 @@ def test_the_last_changes_are_kept_and_bounded() -> None:
     assert [d["replicas"] for d in status["decisions"]] == [3, 1, 2, 1, 2]
 
 
-def told(said: Scaled | None, **more: Any) -> dict[Condition, Report]:
-    return {r.condition: r for r in objective.part(resolved(), False, snapshot(scaled=said, **more)).reports}
+def told(said: Scaled | None, of: Resolved | None = None, **more: Any) -> dict[Condition, Report]:
+    return {r.condition: r for r in objective.part(of or resolved(), False, snapshot(scaled=said, **more)).reports}
+
+
+def first(attained: float | None = None, nearest: float = 0.0) -> tuple[Standing, ...]:
+    return (Standing(Latency.FIRST_TOKEN, attained, None if attained is None else attained >= 90, nearest),)
 
 
 @pytest.mark.parametrize(
@@ -220,10 +227,10 @@ def told(said: Scaled | None, **more: Any) -> dict[Condition, Report]:
         (None, (None, Reason.SIGNALS_PENDING), (None, Reason.FEW_ANSWERS)),
         (Scaled(2, ""), (True, Reason.FOLLOWING), (None, Reason.FEW_ANSWERS)),
         (Scaled(2, "", known=False), (False, Reason.SIGNALS_MISSING), (None, Reason.FEW_ANSWERS)),
-        (Scaled(2, "", met=True, attained=93), (True, Reason.FOLLOWING), (True, Reason.OBJECTIVE_MET)),
-        (Scaled(4, "", exhausted=True, met=False, attained=71.24), (True, Reason.REPLICAS_EXHAUSTED),
+        (Scaled(2, "", standings=first(93)), (True, Reason.FOLLOWING), (True, Reason.OBJECTIVE_MET)),
+        (Scaled(4, "", exhausted=True, standings=first(71.24)), (True, Reason.REPLICAS_EXHAUSTED),
          (False, Reason.OBJECTIVE_MISSED)),
-        (Scaled(1, "", nearest=1.5), (True, Reason.FOLLOWING), (False, Reason.OBJECTIVE_INFEASIBLE)),
+        (Scaled(1, "", standings=first(nearest=1.5)), (True, Reason.FOLLOWING), (False, Reason.OBJECTIVE_INFEASIBLE)),
     ],
 )  # fmt: skip
 def test_how_it_stands(
@@ -238,6 +245,71 @@ def test_an_impossible_objective_is_said_at_once_with_the_nearest_number() -> No
     message = report[Condition.LATENCY_OBJECTIVE_MET].message
     assert "90 % of first tokens within 800 ms cannot be had" in message
     assert "950 ms" in message
+
+
+ALL = {"percentile": 95, "timeToFirstTokenMilliseconds": 800, "interTokenMilliseconds": 60,
+       "endToEndMilliseconds": 4000}  # fmt: skip
+
+
+def all_bounds(*percents: float | None, nearest: Bounds = Bounds()) -> Report:  # noqa: B008 - a value
+    """The condition of a model with three bounds of 95 %, by what each attained."""
+    stand = tuple(
+        Standing(kind, percent, None if percent is None else percent >= 95, least)
+        for kind, percent, least in zip(Latency, percents, nearest, strict=True)
+    )
+    found = told(Scaled(2, "", standings=stand), resolved(objectives={"latency": ALL}))
+    return found[Condition.LATENCY_OBJECTIVE_MET]
+
+
+def test_every_bound_is_resolved() -> None:
+    assert resolved(objectives={"latency": ALL}).objective == Objective(0.8, 95, 1, 4, 0.06, 4.0)
+    only = {"percentile": 95, "endToEndMilliseconds": 4000}
+    assert resolved(objectives={"latency": only}).objective == Objective(0.0, 95, 1, 4, 0.0, 4.0)
+
+
+def test_the_condition_names_the_bounds_that_are_missed() -> None:
+    assert all_bounds(96, 97, 98).status is True
+    missed = all_bounds(96, 71.24, 80)
+    assert missed.reason is Reason.OBJECTIVE_MISSED
+    assert missed.message == (
+        "71.2 % were; asked for are 95 % of streams within 60 ms from token to token; "
+        "80.0 % were; asked for are 95 % of answers complete within 4000 ms."
+    )
+    assert "first tokens" not in missed.message
+
+
+def test_a_bound_without_answers_is_no_success() -> None:
+    few = all_bounds(96, None, 98)
+    assert (few.status, few.reason) == (None, Reason.FEW_ANSWERS)
+    assert few.message.startswith("Fewer than 20 streams were counted for 95 % of streams within 60 ms")
+
+
+def test_an_impossible_bound_is_said_with_its_nearest_number_and_its_field() -> None:
+    report = all_bounds(96, 20, 98, nearest=Bounds(0.2, 0.0751, 1.5))
+    assert (report.status, report.reason) == (False, Reason.OBJECTIVE_INFEASIBLE)
+    assert "within 60 ms from token to token cannot be had" in report.message
+    assert "alone takes at least 75 ms. Set `interTokenMilliseconds`" in report.message
+    assert "endToEnd" not in report.message
+
+
+def test_what_one_token_took_is_said_before_anybody_asks() -> None:
+    slow = {**CAPACITY, "decodeTokensPerSecond": [{"concurrency": 1, "tokensPerSecond": "12.5"}]}
+    found = told(None, resolved(objectives={"latency": ALL}), previous_status={"capacity": slow})
+    message = found[Condition.LATENCY_OBJECTIVE_MET].message
+    assert "95 % of streams within 60 ms from token to token cannot be had" in message
+    assert "80 ms" in message
+
+
+def test_live_the_tightest_bound_says_how_many() -> None:
+    """30 tokens at 50 ms each: first tokens are in time, whole answers are not, until replicas are enough."""
+    lax = Gateways(Objective(60.0, 90, 1, 4))
+    both = Gateways(Objective(60.0, 90, 1, 4, end_to_end=3.0))
+    for gateways in (lax, both):
+        gateways.run(30, 2, in_flight=2)
+    assert lax.of.replicas < both.of.replicas
+    assert both.held.said is not None
+    for words in ("for 90 % within 60 s; ", "for 90 % within 3 s to the end"):
+        assert words in both.held.said.why
 
 
 def test_a_refused_wish_keeps_its_limits() -> None:

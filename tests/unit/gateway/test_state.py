@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from smallmodel_operator.core.scaling import Bounds
 from smallmodel_operator.gateway.state import Access, Model, State
 from smallmodel_operator.gateway.xds import Site, files
 
@@ -62,10 +63,17 @@ def test_which_key_makes_the_hmacs_of_requests(audit: dict[str, Any], generation
     assert Model.of({**body(), "spec": {"audit": audit}}).request_key == generation
 
 
-@pytest.mark.parametrize(("mode", "seconds"), [("Objective", 0.8), ("Manual", 0.0)])
-def test_within_which_time_a_first_token_is_good(mode: str, seconds: float) -> None:
-    scaling = {"mode": mode, "objectives": {"latency": {"timeToFirstTokenMilliseconds": 800}}}
-    assert Model.of({**body(), "spec": {"scaling": scaling}}).first_token == seconds
+@pytest.mark.parametrize(
+    ("mode", "latency", "bounds"),
+    [
+        ("Objective", {"timeToFirstTokenMilliseconds": 800}, Bounds(0.8)),
+        ("Objective", {"interTokenMilliseconds": 60, "endToEndMilliseconds": 4000}, Bounds(0.0, 0.06, 4.0)),
+        ("Manual", {"timeToFirstTokenMilliseconds": 800}, Bounds()),
+    ],
+)
+def test_within_which_times_an_answer_is_good(mode: str, latency: dict[str, int], bounds: Bounds) -> None:
+    scaling = {"mode": mode, "objectives": {"latency": latency}}
+    assert Model.of({**body(), "spec": {"scaling": scaling}}).bounds == bounds
 
 
 OTHER = {
@@ -91,7 +99,7 @@ OTHER = {
     "cold_start": 1.5,
     "max_wait": 7.0,
     "max_queued": 9,
-    "first_token": 0.5,
+    "bounds": Bounds(0.5, 0.06, 4.0),
 }
 """For each field of a Model another value than PLAIN has."""
 PLAIN = Model("support", "bot", "u", Access(frozenset({"ns:support"})), engine_image="registry/engine@sha256:1")

@@ -182,20 +182,32 @@ class ColdStart(ApiModel):
 
 
 class LatencyObjective(ApiModel):
-    """How many answers begin how soon."""
+    """How many answers are how fast: one bound or several, each judged for itself."""
 
-    percentile: int = Field(default=95, ge=50, le=99, description="Percent of streamed answers that must be in time.")
-    time_to_first_token_milliseconds: int = Field(
+    percentile: int = Field(default=95, ge=50, le=99, description="Percent of answers that must be within each bound.")
+    time_to_first_token_milliseconds: int | None = Field(
+        default=None,
         ge=1,
         le=600_000,
-        description="From the last byte of the request at the gateway to the first of the answer, hold included.",
+        description="Streams: from the last byte of the request at the gateway to the first of the answer, hold "
+        "included.",
+    )
+    inter_token_milliseconds: int | None = Field(
+        default=None, ge=1, le=60_000, description="Streams: from one token to the next, mean of an answer."
+    )
+    end_to_end_milliseconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=3_600_000,
+        description="From the last byte of the request at the gateway to the last of the answer, streamed or not, hold "
+        "included.",
     )
 
 
 class Objectives(ApiModel):
     """What must hold, for as few replicas as that takes."""
 
-    latency: LatencyObjective = Field(description="How many answers begin how soon.")
+    latency: LatencyObjective = Field(description="How many answers are how fast.")
 
 
 class Scaling(ApiModel):

@@ -31,8 +31,8 @@ async def read_log(agent: Agent, counted: Counted) -> None:
     async def follow() -> None:
         while True:
             if agent.synced():
-                bounds = {m.target: m.first_token for m in agent.world.models.objects.values() if m.first_token}
-                counted.objectives.follow(bounds)
+                models = agent.world.models.objects.values()
+                counted.objectives.follow({m.target: m.bounds for m in models if any(m.bounds)})
             await asyncio.sleep(FOLLOW_SECONDS)
 
     agent.counts = lambda: counted.objectives.said(agent.writer.targets)

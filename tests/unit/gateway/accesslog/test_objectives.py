@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from smallmodel_operator.core.scaling import Bounds, Latency
 from smallmodel_operator.gateway.accesslog.objectives import Count, Objectives, judged
 from smallmodel_operator.gateway.accesslog.observe import Ending, Observation
 
@@ -36,11 +37,34 @@ LEFT = replace(STREAM, status=0, ending=Ending.LEFT, first_token=None, inter_tok
     ],
 )
 def test_what_is_good_bad_and_not_counted(seen: Observation, good: bool | None) -> None:
-    assert judged(seen, 0.5) is good
+    assert judged(seen, Latency.FIRST_TOKEN, 0.5) is good
 
 
-def said(*seen: Observation, bound: float = 0.5) -> dict[str, Any]:
-    count = Count(bound)
+@pytest.mark.parametrize(
+    ("seen", "pace", "end"),
+    [
+        (STREAM, True, True),
+        (replace(STREAM, inter_token=0.06, end_to_end=4.0), True, True),
+        (replace(STREAM, inter_token=0.061, end_to_end=4.1), False, False),
+        (WHOLE, None, True),
+        (replace(WHOLE, end_to_end=4.1), None, False),
+        (replace(STREAM, inter_token=None, output_tokens=1), None, True),
+        (replace(STREAM, status=503, ending=Ending.FAILED, inter_token=None, end_to_end=None), False, False),
+        (replace(STREAM, status=429, ending=Ending.REFUSED, inter_token=None, end_to_end=None), None, None),
+        (replace(LEFT, waited=3.9), None, None),
+        (replace(LEFT, waited=4.1), None, False),
+        (replace(LEFT, waited=4.1, first_token=0.3), None, False),
+        (replace(STREAM, generates=False), None, None),
+    ],
+)
+def test_streams_are_judged_by_their_pace_and_every_answer_by_its_end(
+    seen: Observation, pace: bool | None, end: bool | None
+) -> None:
+    assert (judged(seen, Latency.INTER_TOKEN, 0.06), judged(seen, Latency.END_TO_END, 4.0)) == (pace, end)
+
+
+def said(*seen: Observation, bounds: Bounds = Bounds(0.5)) -> dict[str, Any]:  # noqa: B008 - a value
+    count = Count(bounds)
     for one in seen:
         count.add(one)
     return count.said()
@@ -50,9 +74,21 @@ def test_counts_of_one_stream() -> None:
     told = said(STREAM)
     del told["epoch"]
     assert told == {
-        "firstTokenSeconds": 0.5, "ended": 1, "counted": 1, "good": 1, "whole": 1, "promptTokens": 40,
-        "generatedTokens": 31, "decodeSeconds": 0.3, "decodeTokens": 30, "prompts": {"9": 1},
+        "firstTokenSeconds": 0.5, "ended": 1, "counted": 1, "good": 1,
+        "interToken": {"seconds": 0.0, "counted": 0, "good": 0},
+        "endToEnd": {"seconds": 0.0, "counted": 0, "good": 0},
+        "whole": 1, "promptTokens": 40, "generatedTokens": 31, "decodeSeconds": 0.3, "decodeTokens": 30,
+        "prompts": {"9": 1}, "written": {"7": 1},
     }  # fmt: skip
+
+
+def test_each_bound_is_counted_for_itself() -> None:
+    slow = replace(STREAM, first_token=0.4, inter_token=0.08)
+    told = said(STREAM, slow, WHOLE, bounds=Bounds(0.3, 0.06, 0.5))
+    assert (told["counted"], told["good"]) == (2, 1)
+    assert told["interToken"] == {"seconds": 0.06, "counted": 2, "good": 1}
+    assert told["endToEnd"] == {"seconds": 0.5, "counted": 3, "good": 3}
+    assert said(STREAM, bounds=Bounds(0, 0.06, 0))["counted"] == 0, "what is not asked is not counted"
 
 
 def test_what_the_gateway_refused_was_no_work_and_what_the_engine_refused_was() -> None:
@@ -73,15 +109,16 @@ def test_tokens_that_are_not_known_are_not_zero() -> None:
 def test_only_models_with_an_objective_and_anew_with_another_bound() -> None:
     objectives, targets = Objectives(), ("support/bot", "crm/bot")
     objectives.record(STREAM)
-    objectives.follow({"support/bot": 0.5})
+    objectives.follow({"support/bot": Bounds(0.5)})
     objectives.record(STREAM)
     objectives.record(replace(STREAM, namespace="crm"))
     first = objectives.said(targets)
     assert [(t, c["ended"]) for t, c in first.items()] == [("support/bot", 1)]
-    objectives.follow({"support/bot": 0.5})
+    objectives.follow({"support/bot": Bounds(0.5)})
     assert objectives.said(targets) == first, "nothing has changed"
-    objectives.follow({"support/bot": 0.1})
-    second = objectives.said(targets)["support/bot"]
-    assert (second["ended"], second["epoch"] == first["support/bot"]["epoch"]) == (0, False)
+    for other in (Bounds(0.1), Bounds(0.5, 0.06)):
+        objectives.follow({"support/bot": other})
+        second = objectives.said(targets)["support/bot"]
+        assert (second["ended"], second["epoch"] == first["support/bot"]["epoch"]) == (0, False)
     objectives.follow({})
     assert objectives.said(targets) == {}

@@ -11,6 +11,7 @@ from typing import Any, cast
 from prometheus_client import REGISTRY
 from tests.fakes.clock import until
 
+from smallmodel_operator.core.scaling import Bounds
 from smallmodel_operator.gateway.accesslog import part, rotate
 from smallmodel_operator.gateway.accesslog.counted import Counted
 from smallmodel_operator.gateway.accesslog.metrics import REQUESTS
@@ -111,7 +112,7 @@ async def test_trouble_is_told_while_it_lasts(tmp_path: Path, monkeypatch: Any) 
 
 async def test_requests_of_a_model_with_an_objective_are_told(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(part, "FOLLOW_SECONDS", 0.01)
-    model = SimpleNamespace(target="part/aim", first_token=0.5)
+    model = SimpleNamespace(target="part/aim", bounds=Bounds(0.5))
     agent = agent_of(
         tmp_path,
         writer=SimpleNamespace(targets=("part/aim",)),
@@ -125,5 +126,5 @@ async def test_requests_of_a_model_with_an_objective_are_told(tmp_path: Path, mo
         )
         await until(lambda: agent.counts()["part/aim"]["counted"] == 2, 5)
         assert agent.counts()["part/aim"]["good"] == 1
-        model.first_token = 0.0
+        model.bounds = Bounds()
         await until(lambda: agent.counts() == {}, 5)
