@@ -109,6 +109,8 @@ class Resolved:
     """Declared by the user; None: derived from the weights' header."""
     memory_limit: str | None
     accelerator: Accelerator | None
+    memory_bandwidth: int | None
+    """Bytes a second one replica reads at most; None: not known."""
     runtime_class: str
     adapters: tuple[Adapter, ...]
     """Sorted by name."""
@@ -187,6 +189,7 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         memory_request=_memory_request(spec, hardware),
         memory_limit=spec.compute.resources.limits.memory or hardware.per_replica.memory_limit,
         accelerator=_accelerator(spec, hardware),
+        memory_bandwidth=hardware.memory_bandwidth_bytes_per_second,
         runtime_class=hardware.runtime_class_name or "",
         adapters=tuple(
             Adapter(a.name, a.source.uri.removeprefix("oci://"), a.source.path)

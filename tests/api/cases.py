@@ -469,6 +469,7 @@ GOOD = (
     ),
     Case("equal-amounts", model(compute={"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "1000m"}}})),
     Case("profile", profile(perReplica={"cpu": "500m", "memoryLimit": "2Gi"})),
+    Case("profile-with-its-bandwidth", profile(memoryBandwidthBytesPerSecond=35_000_000_000)),
     Case("boundary", boundary()),
     Case("boundary-enforced", boundary(enforcement="Required", namespaces=[{"name": "a", "enforcement": "Reported"}])),
     Case("boundary-stopped", boundary(inference="Stopped", external="Denied", reason="Störung, Ticket 4711")),

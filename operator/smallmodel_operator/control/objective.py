@@ -15,6 +15,7 @@ from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.plan import Note, Part
 from smallmodel_operator.core.scaling import Bounds, Objective, Scaled
 from smallmodel_operator.core.traffic import Traffic
+from smallmodel_operator.quantization.roofline import token_bytes, token_seconds
 from smallmodel_operator.resolve import Resolved
 
 SAY_SECONDS: Final = 60.0
@@ -161,8 +162,7 @@ def part(resolved: Resolved, asleep: bool, snapshot: Snapshot) -> Part:
         return Part()
     said = snapshot.scaled
     notes = (Note(reason="Scaled", message=f"Replicas: {said.turn}."),) if said and said.turn else ()
-    alone = measured.alone(snapshot.previous_status.get("capacity") or {})
-    reports = (_active(said, asleep), latency.report(resolved.objective, said, alone))
+    reports = (_active(said, asleep), latency.report(resolved.objective, said, _alone(resolved, snapshot)))
     return Part(reports=reports, notes=notes)
 
 
@@ -174,6 +174,17 @@ def decisions(desired: int, why: str, snapshot: Snapshot) -> list[Mapping[str, A
         return kept
     at = snapshot.now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return [*kept, {"at": at, "replicas": desired, "why": why}][-DECISIONS:]
+
+
+def _alone(resolved: Resolved, snapshot: Snapshot) -> Bounds:
+    """What one request takes with a replica for itself, as measured; of a token, before that, what memory can give."""
+    known = snapshot.previous_status
+    found = measured.alone(known.get("capacity") or {})
+    if found.inter_token:
+        return found
+    weights = known.get("weights") or {}
+    sizes = (int(weights.get(name) or 0) for name in ("tensorBytes", "tokenEmbeddingBytes", "experts"))
+    return found._replace(inter_token=token_seconds(token_bytes(*sizes), resolved.memory_bandwidth))
 
 
 def _active(said: Scaled | None, asleep: bool) -> Report:

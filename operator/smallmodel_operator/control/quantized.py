@@ -13,6 +13,7 @@ from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.units import to_bytes
 from smallmodel_operator.quantization import gate, ladder
+from smallmodel_operator.quantization.roofline import Pace
 from smallmodel_operator.resolve import Resolved
 from smallmodel_operator.weights import checks, make
 from smallmodel_operator.weights import decide as weights
@@ -228,7 +229,15 @@ def _choose(resolved: Resolved, survey: Survey, snapshot: Snapshot) -> ladder.Ch
         to_bytes(limit) if limit else None, to_bytes(declared) if declared else None, snapshot.largest_node_memory
     )
     maker = resolved.quantizing.image
-    return ladder.choose(survey, resolved.accept, resolved.context_size, resolved.parallel_slots, room, maker)
+    return ladder.choose(
+        survey, resolved.accept, resolved.context_size, resolved.parallel_slots, room, maker, _pace(resolved)
+    )
+
+
+def _pace(resolved: Resolved) -> Pace | None:
+    """What the objective asks of each token, where the profile says what memory can give."""
+    asked = resolved.objective.inter_token if resolved.objective else 0.0
+    return Pace(asked, resolved.memory_bandwidth) if asked and resolved.memory_bandwidth else None
 
 
 def _inputs(resolved: Resolved, asked: WeightsRequest, snapshot: Snapshot) -> str:
@@ -244,6 +253,8 @@ def _inputs(resolved: Resolved, asked: WeightsRequest, snapshot: Snapshot) -> st
         resolved.memory_request,
         bool(resolved.quantizing.image),
     ]
+    if (pace := _pace(resolved)) is not None:
+        inputs.append([pace.seconds, pace.bandwidth])
     return digest(inputs)[:16]
 
 

@@ -1,4 +1,4 @@
-"""Which type of the weights serves: the best one the user accepts with which a replica fits."""
+"""Which type of the weights serves: the best one the user accepts that fits a replica, and can hold the pace asked."""
 
 from dataclasses import dataclass, replace
 
@@ -8,6 +8,7 @@ from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.units import human
 from smallmodel_operator.quantization.decide import RECHECK_SECONDS, request_for
 from smallmodel_operator.quantization.memory import estimate
+from smallmodel_operator.quantization.roofline import Pace, token_bytes, token_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,17 @@ def budget(limit: int | None, declared_request: int | None, largest_node: int | 
 
 
 def choose(
-    survey: Survey, accept: tuple[str, ...], context_size: int, parallel_slots: int, room: Budget, maker: str = ""
+    survey: Survey,
+    accept: tuple[str, ...],
+    context_size: int,
+    parallel_slots: int,
+    room: Budget,
+    maker: str = "",
+    pace: Pace | None = None,
 ) -> Choice:
     """The first accepted type that fits and that the source holds, or that can be made from what it holds.
+
+    One that cannot be read as fast as `pace` asks is passed over; where all that fit are, the fastest of them serves.
 
     Args:
         survey: what the source holds.
@@ -54,6 +63,7 @@ def choose(
         parallel_slots: requests at once.
         room: what a replica may take.
         maker: image with which types are made; empty: none are.
+        pace: what the objective asks of each token; None: it asks nothing, or the memory's speed is not known.
 
     Raises:
         Refused: there is none of them, or none fits; with the numbers.
@@ -64,7 +74,8 @@ def choose(
     there = {**held, **(made if maker else {})}
     if not there.keys() & set(accept):
         raise _missing(accept, list(held), bool(made), left_out)
-    said = []
+    said: list[str] = []
+    slow: list[tuple[float, str]] = []
     for kind in accept:
         if kind not in there:
             said.append(f"{kind} is not in the source{_no_maker(kind in made)}")
@@ -73,10 +84,16 @@ def choose(
         if room.bytes is not None and needed > room.bytes:
             said.append(f"{kind} needs {human(needed)}, more than {room.named}")
             continue
+        if pace is not None and (seconds := _at_best(survey, there[kind], pace)) > pace.seconds:
+            said.append(f"{kind} takes {1000 * seconds:.0f} ms for a token at best, asked are {1000 * pace.seconds:g}")
+            slow.append((seconds, kind))
+            continue
         fits = f"and fits {room.named}" if room.bytes is not None else "and no limit is known"
-        how = "" if kind in held else f" It is made from `{survey.parent}`."
         said.append(f"{kind} needs {human(needed)} {fits}")
-        return Choice(kind, there[kind].file, f"{'; '.join(said)}.{how}{left_out}", kind not in held)
+        return _taken(survey, there[kind], said, left_out)
+    if slow:
+        said.append("none that fits is fast enough, so the fastest of them serves")
+        return _taken(survey, there[min(slow)[1]], said, left_out)
     raise Refused(
         Reason.DOES_NOT_FIT,
         f"No accepted type fits: {'; '.join(said)}. Accept a smaller type, lower `spec.engine.contextSize` or "
@@ -85,6 +102,19 @@ def choose(
         recheck_seconds=RECHECK_SECONDS if room.of_nodes else None,
         condition=Condition.QUANTIZED,
     )
+
+
+def _taken(survey: Survey, variant: Variant, said: list[str], left_out: str) -> Choice:
+    make = all(v.type != variant.type for v in survey.variants)
+    how = f" It is made from `{survey.parent}`." if make else ""
+    return Choice(variant.type, variant.file, f"{'; '.join(said)}.{how}{left_out}", make)
+
+
+def _at_best(survey: Survey, variant: Variant, pace: Pace) -> float:
+    """Seconds for a token; the embedding of the survey's largest file is no smaller than the variant's."""
+    facts = survey.facts
+    read = token_bytes(variant.tensor_bytes, facts.token_embedding_bytes, facts.experts)
+    return token_seconds(read, pace.bandwidth)
 
 
 def _no_maker(possible: bool) -> str:

@@ -300,6 +300,25 @@ def test_what_one_token_took_is_said_before_anybody_asks() -> None:
     assert "80 ms" in message
 
 
+def test_before_it_is_measured_the_memory_says_what_a_token_takes() -> None:
+    weights = {"tensorBytes": 3_000_000_000, "tokenEmbeddingBytes": 200_000_000}
+    fast = objects.profile(memoryBandwidthBytesPerSecond=100_000_000_000)
+    slow = objects.profile(memoryBandwidthBytesPerSecond=35_000_000_000)
+
+    def met(profile: Any, **status: Any) -> Report:
+        body = objects.model(scaling={**ASKED, "objectives": {"latency": ALL}})
+        wish = resolve(body, parse(body), profile, Site())
+        return told(None, wish, previous_status=status)[Condition.LATENCY_OBJECTIVE_MET]
+
+    assert met(fast, weights=weights).reason is Reason.FEW_ANSWERS
+    assert met(objects.profile(), weights=weights).reason is Reason.FEW_ANSWERS, "nobody said how fast it is"
+    assert met(slow, weights={**weights, "experts": 8}).reason is Reason.FEW_ANSWERS, "a token reads some of them only"
+    assert met(slow, weights=weights, capacity=CAPACITY).reason is Reason.FEW_ANSWERS, "what was measured counts"
+    report = met(slow, weights=weights)
+    assert report.reason is Reason.OBJECTIVE_INFEASIBLE
+    assert "takes at least 80 ms" in report.message
+
+
 def test_live_the_tightest_bound_says_how_many() -> None:
     """30 tokens at 50 ms each: first tokens are in time, whole answers are not, until replicas are enough."""
     lax = Gateways(Objective(60.0, 90, 1, 4))

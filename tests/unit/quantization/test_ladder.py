@@ -10,6 +10,7 @@ from smallmodel_operator.core.facts import Survey, Variant
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.quantization.decide import fit
 from smallmodel_operator.quantization.ladder import Budget, Choice, budget, choose
+from smallmodel_operator.quantization.roofline import Pace
 
 GIB = 2**30
 LADDER = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
@@ -128,3 +129,45 @@ def test_what_is_there_is_not_made() -> None:
     assert (without.type, without.make) == ("Q4_K_M", False)
     assert "no image is named that could make it" in without.why
     assert choose(*wish, Budget(None), "tools").make
+
+
+def best(kind: str, bandwidth: int = 10 * GIB) -> float:
+    """Seconds of a token at best."""
+    found = facts("3b", kind)
+    return (found.tensor_bytes - facts("3b", LADDER[0]).token_embedding_bytes) / bandwidth
+
+
+def paced(seconds: float, limit: int | None = None, *accept: str) -> Choice:
+    wish = (survey(*LADDER), accept or LADDER, 4096, 1, Budget(limit, "the limit"))
+    return choose(*wish, pace=Pace(seconds, 10 * GIB))
+
+
+@pytest.mark.parametrize("kind", LADDER)
+def test_a_type_that_memory_cannot_give_fast_enough_is_passed_over(kind: str) -> None:
+    found = paced(best(kind) * 1.001)
+    assert found.type == kind
+    passed = LADDER[: LADDER.index(kind)]
+    assert [f"{better} takes {1000 * best(better):.0f} ms for a token at best" in found.why for better in passed] == [
+        True for _ in passed
+    ]
+
+
+def test_where_none_is_fast_enough_the_fastest_that_fits_serves_and_says_so() -> None:
+    assert paced(1e-3).type == "Q4_K_M"
+    found = paced(1e-3, None, "Q6_K", "Q8_0")
+    assert found.type == "Q6_K"
+    assert "none that fits is fast enough, so the fastest of them serves" in found.why
+    with pytest.raises(Refused):
+        paced(1e-3, GIB // 2)
+
+
+def test_of_experts_nothing_is_known() -> None:
+    held = survey(*LADDER)
+    experts = replace(held, facts=replace(held.facts, experts=8))
+    assert choose(experts, LADDER, 4096, 1, Budget(None), pace=Pace(1e-3, 10 * GIB)).type == "F16"
+
+
+@settings(max_examples=30, deadline=None)
+@given(loose=st.floats(0.01, 1), times=st.floats(0.1, 1))
+def test_a_tighter_pace_never_takes_a_slower_type(loose: float, times: float) -> None:
+    assert best(paced(loose * times).type) <= best(paced(loose).type)

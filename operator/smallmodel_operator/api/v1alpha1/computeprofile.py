@@ -80,6 +80,13 @@ class ComputeProfileSpec(ApiModel):
     accelerator: Accelerator | None = Field(
         default=None, description="Devices of one replica. Unset: the engines compute on the CPU."
     )
+    memory_bandwidth_bytes_per_second: int | None = Field(
+        default=None,
+        ge=10**8,
+        le=10**15,
+        description="Bytes a second that one replica can read of the memory its weights are in, at most. Types of the "
+        "weights that could not hold `interTokenMilliseconds` with it are passed over. Unset: none are.",
+    )
     runtime_class_name: DnsName | None = Field(
         default=None, description="RuntimeClass of the engines' pods, like `nvidia`. Unset: the cluster's default."
     )
