@@ -12,13 +12,19 @@ import yaml
 from smallmodel_operator.autoscaling.cap import Action
 from smallmodel_operator.autoscaling.objective import Objective
 from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.core.scaling import Bounds, Latency
 from smallmodel_operator.simulation.baselines import Fixed, Hpa, Knative, KubeAi, Policy
 from smallmodel_operator.simulation.ours import Ours
-from smallmodel_operator.simulation.run import Budget, Limits, Outcome, ceiling, simulate
+from smallmodel_operator.simulation.run import Budget, Limits, Outcome, ceiling, judged, simulate
 from smallmodel_operator.simulation.trace import BadTrace, Trace, read
 
 PERCENTILE: Final = 95.0
 POLICIES: Final = "objective, hpa-inflight:T, hpa-queue:T, knative:T, kubeai:T or fixed:N"
+NOUNS: Final = {
+    Latency.FIRST_TOKEN: "first tokens",
+    Latency.INTER_TOKEN: "times from token to token",
+    Latency.END_TO_END: "whole answers",
+}
 MOST_REPLICAS: Final = 1000
 MOST_SLOTS: Final = 512
 
@@ -34,7 +40,9 @@ class Given:
     trace: str
     profile: str
     policy: str
-    ttft_milliseconds: float
+    ttft_milliseconds: float | None = None
+    itl_milliseconds: float | None = None
+    e2e_milliseconds: float | None = None
     profile_error: float = 1.0
     start_seconds: float | None = None
     cost_cap: float | None = None
@@ -73,22 +81,37 @@ def outcome(given: Given) -> dict[str, Any]:
     Raises:
         BadInput, BadTrace, OSError: see the message.
     """
-    if not (math.isfinite(given.ttft_milliseconds) and given.ttft_milliseconds > 0):
-        raise BadInput(f"--ttft-p95-ms is {given.ttft_milliseconds:g}: give milliseconds above 0.")
+    bounds = bounds_of(given)
     if not 0.05 <= given.profile_error <= 20:
         raise BadInput(f"--profile-error is {given.profile_error:g}: from 0.05 to 20 makes sense; 1 is exact.")
     profile = read_profile(given.profile)
     engine = profile.engine
     if given.start_seconds is not None:
         engine = replace(engine, start_seconds=_number("--start-seconds", given.start_seconds, 0, 86400))
-    limits = Limits(profile.least, profile.most, given.ttft_milliseconds / 1000, PERCENTILE)
+    limits = within = Limits(
+        profile.least, profile.most, bounds.first_token, PERCENTILE, bounds.inter_token, bounds.end_to_end
+    )
     policy, limits, first = policy_of(given, profile, limits)
     budget = budget_of(given)
     with Path(given.trace).open(encoding="utf-8", newline="") as lines:
         trace = read(lines, given.trace)
     found = simulate(trace, engine, policy, limits, profile.hourly, first, budget)
-    within = Limits(profile.least, profile.most, limits.objective_seconds, PERCENTILE)
     return {**found.value(), **feasible(trace, engine, within, found)}
+
+
+def bounds_of(given: Given) -> Bounds:
+    """What is asked, in seconds."""
+    asked = {
+        "--ttft-p95-ms": given.ttft_milliseconds,
+        "--itl-p95-ms": given.itl_milliseconds,
+        "--e2e-p95-ms": given.e2e_milliseconds,
+    }
+    for option, milliseconds in asked.items():
+        if milliseconds is not None and not (math.isfinite(milliseconds) and milliseconds > 0):
+            raise BadInput(f"{option} is {milliseconds:g}: give milliseconds above 0.")
+    if not any(asked.values()):
+        raise BadInput(f"no objective is given: give {', '.join(asked)}, one or several.")
+    return Bounds(*((milliseconds or 0.0) / 1000 for milliseconds in asked.values()))
 
 
 def feasible(trace: Trace, engine: EngineProfile, limits: Limits, found: Outcome) -> dict[str, Any]:
@@ -98,17 +121,15 @@ def feasible(trace: Trace, engine: EngineProfile, limits: Limits, found: Outcome
     best = max(found.attainment_percent, ceiling(trace, engine, limits))
     if best >= limits.percentile:
         return {"feasible": True, "best_attainment_percent": best}
-    alone = sum(
-        p / engine.prefill_tokens_per_second + engine.iteration_seconds(1) > limits.objective_seconds
-        for p in trace.prompt
-    )
-    why = (
-        f"{limits.most} replicas from the beginning reach {best:g} % of first tokens within "
-        f"{1000 * limits.objective_seconds:g} ms, not {limits.percentile:g} %"
-    )
-    if alone:
-        share = 100 * alone / len(trace.prompt)
-        why += f"; {share:.1f} % of the prompts take longer to read with a replica to themselves"
+    asked = " and of ".join(f"{NOUNS[kind]} within {1000 * seconds:g} ms" for kind, seconds in limits.bounds.asked)
+    why = f"{limits.most} replicas from the beginning reach {best:g} % of {asked}, not {limits.percentile:g} %"
+    token = engine.iteration_seconds(1)
+    first = [p / engine.prefill_tokens_per_second + token for p in trace.prompt]
+    ends = [f + max(0, n - 1) * token for f, n in zip(first, trace.generated, strict=True)]
+    still = Trace([0.0] * len(first), trace.prompt, trace.generated)
+    for kind, good in judged(still, first, ends, limits.bounds).items():
+        if late := sum(g is False for g in good):
+            why += f"; {100 * late / len(good):.1f} % of {NOUNS[kind]} take longer with a replica to themselves"
     return {"feasible": False, "best_attainment_percent": best, "infeasible_because": why}
 
 
@@ -127,7 +148,10 @@ def policy_of(given: Given, profile: Profile, limits: Limits) -> tuple[Policy, L
     name, colon, text = given.policy.partition(":")
     if given.policy == "objective":
         believed = profile.engine.faster(given.profile_error)
-        asked = Objective(limits.objective_seconds, PERCENTILE, limits.least, limits.most)
+        bounds = limits.bounds
+        asked = Objective(
+            bounds.first_token, PERCENTILE, limits.least, limits.most, bounds.inter_token, bounds.end_to_end
+        )
         return Ours(asked, believed), limits, None
     try:
         target = float(text)

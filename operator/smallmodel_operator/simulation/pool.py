@@ -26,6 +26,9 @@ class Pool:
     start_seconds: float
     replicas: int
     first_tokens: list[float] = field(default_factory=list)
+    inter_token: float = 0.0
+    end_to_end: float = 0.0
+    """Further bounds, in seconds; 0: not asked, as `objective_seconds`."""
 
     def __post_init__(self) -> None:
         self.speeds = Speeds(self.profile)
@@ -45,6 +48,9 @@ class Pool:
         self.refusing, self.refused = False, 0
         self.decode_seconds = 0.0
         self.first_tokens = [NEVER] * len(self.trace.at)
+        self.ends = [NEVER] * len(self.trace.at)
+        self.paced, self.finished = [0, 0], [0, 0]
+        self.written = list(NOTHING)
         self.random = Random(DICE).random  # noqa: S311 - a simulation
         self.measured_start: float | None = None
 
@@ -110,6 +116,9 @@ class Pool:
             self.decode_tokens,
             self.area,
             tuple(self.prompts),
+            tuple(self.written),
+            (self.paced[0], self.paced[1]),
+            (self.finished[0], self.finished[1]),
         )
         waiting = len(self.held) + sum(len(r.queue) for r in self.ready)
         return Observation(
@@ -169,11 +178,18 @@ class Pool:
         self._integrate()
         self.in_flight -= 1
         self.ended += 1
+        self.ends[request] = self.now
         generated = self.trace.generated[request]
         self.generated += generated
+        self.written[bin_of(generated)] += 1
+        self.finished[0] += 1
+        self.finished[1] += self.now - self.trace.at[request] <= self.end_to_end
         if generated > 1:
-            self.decode_seconds += self.now - self.first_tokens[request]
+            took = self.now - self.first_tokens[request]
+            self.decode_seconds += took
             self.decode_tokens += generated - 1
+            self.paced[0] += 1
+            self.paced[1] += took <= self.inter_token * (generated - 1)
         if replica.draining and not replica.load:
             self.draining.discard(replica)
             self.drained_seconds += self.now - replica.born

@@ -1,11 +1,13 @@
 """One trace under one policy, and what came of it."""
 
 import itertools
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.autoscaling.cap import Action, Spending, cap
 from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.core.scaling import Bounds, Latency
 from smallmodel_operator.simulation.baselines import Fixed, Policy
 from smallmodel_operator.simulation.pool import Pool
 from smallmodel_operator.simulation.trace import Trace
@@ -16,12 +18,18 @@ FLOOR: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Replicas the policy may have, and what is asked of it."""
+    """Replicas the policy may have, and what is asked of it: seconds as in `Bounds`."""
 
     least: int
     most: int
     objective_seconds: float
     percentile: float = 95.0
+    inter_token: float = 0.0
+    end_to_end: float = 0.0
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.objective_seconds, self.inter_token, self.end_to_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run gave. Reversals: changes of direction, up after down or down after up."""
+    """What a run gave. Reversals: changes of direction, up after down or down after up.
+
+    `attainment_percent` is that of the bound that was attained least; `attained_percent` has each of several.
+    """
 
     attainment_percent: float
     replica_hours: float
@@ -43,12 +54,15 @@ class Outcome:
     longest_breach_seconds: float
     cost: float
     refused: int = 0
+    attained_percent: Mapping[str, float] = field(default_factory=dict)
 
     def value(self) -> dict[str, Any]:
         """As it is printed."""
         value = asdict(self)
         if not self.refused:
             value.pop("refused")
+        if len(self.attained_percent) < 2:
+            value.pop("attained_percent")
         return value
 
 
@@ -63,7 +77,10 @@ def simulate(
 ) -> Outcome:
     """Run the policy over the trace; it begins with the fewest replicas it may have, ready, one at least."""
     begin = max(1, limits.least) if first is None else first
-    pool = Pool(trace, profile, limits.objective_seconds, profile.start_seconds, begin)
+    inter, end = limits.inter_token, limits.end_to_end
+    pool = Pool(
+        trace, profile, limits.objective_seconds, profile.start_seconds, begin, inter_token=inter, end_to_end=end
+    )
     moves: list[int] = []
     looks = 0
     while not pool.done:
@@ -76,16 +93,38 @@ def simulate(
             moves.append(1 if target > pool.count else -1)
             pool.scale(target)
     hours = pool.replica_seconds() / 3600
-    good = sum(f - a <= limits.objective_seconds for f, a in zip(pool.first_tokens, trace.at, strict=True))
+    found = judged(trace, pool.first_tokens, pool.ends, limits.bounds)
+    attained = {kind.value: _percent(good) for kind, good in found.items()}
     return Outcome(
-        round(100 * good / len(trace.at), 3),
+        min(attained.values()),
         round(hours, 4),
         len(moves),
         sum(a != b for a, b in itertools.pairwise(moves)),
-        breach(trace, pool.first_tokens, limits),
+        max(breach(trace.at, good, limits.percentile) for good in found.values()),
         round(hours * hourly_price, 4),
         pool.refused,
+        attained,
     )
+
+
+def judged(
+    trace: Trace, first_tokens: Sequence[float], ends: Sequence[float], bounds: Bounds
+) -> Mapping[Latency, Sequence[bool | None]]:
+    """Whether each request was within each bound that is asked; None: it has fewer than two tokens to time."""
+    good: dict[Latency, list[bool | None]] = {}
+    for kind, seconds in bounds.asked:
+        if kind is Latency.INTER_TOKEN:
+            times = zip(first_tokens, ends, trace.generated, strict=True)
+            good[kind] = [e - f <= seconds * (n - 1) if n > 1 else None for f, e, n in times]
+        else:
+            came = first_tokens if kind is Latency.FIRST_TOKEN else ends
+            good[kind] = [c - a <= seconds for c, a in zip(came, trace.at, strict=True)]
+    return good
+
+
+def _percent(good: Sequence[bool | None]) -> float:
+    counted = sum(g is not None for g in good)
+    return round(100 * sum(g is True for g in good) / counted, 3) if counted else 100.0
 
 
 def _within(budget: Budget, pool: Pool, target: int, limits: Limits, hourly_price: float) -> int:
@@ -96,24 +135,24 @@ def _within(budget: Budget, pool: Pool, target: int, limits: Limits, hourly_pric
     return min(max(target, capped.least), capped.most)
 
 
-def breach(trace: Trace, first_tokens: list[float], limits: Limits) -> float:
+def breach(arrived: Sequence[float], judged: Sequence[bool | None], percentile: float) -> float:
     """The longest run of minutes, each with requests of which fewer than the percentile were in time."""
     longest = run = 0
     minute, good, total = 0, 0, 0
-    for at, first in zip(trace.at, first_tokens, strict=True):
+    for at, in_time in zip(arrived, judged, strict=True):
         now = int(at // BREACH_WINDOW)
         if now != minute:
-            run = run + 1 if 100 * good < limits.percentile * total else 0
+            run = run + 1 if 100 * good < percentile * total else 0
             longest = max(longest, run)
             run = run if now == minute + 1 else 0
             minute, good, total = now, 0, 0
-        good += first - at <= limits.objective_seconds
-        total += 1
-    run = run + 1 if 100 * good < limits.percentile * total else 0
+        good += in_time is True
+        total += in_time is not None
+    run = run + 1 if 100 * good < percentile * total else 0
     return max(longest, run) * BREACH_WINDOW
 
 
 def ceiling(trace: Trace, profile: EngineProfile, limits: Limits) -> float:
     """The attainment with as many replicas as allowed from the first moment: no policy within the limits has more."""
-    most = Limits(limits.most, limits.most, limits.objective_seconds, limits.percentile)
+    most = replace(limits, least=limits.most)
     return simulate(trace, profile, Fixed(limits.most), most, 0.0, limits.most).attainment_percent

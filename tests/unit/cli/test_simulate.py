@@ -68,6 +68,30 @@ def test_what_no_policy_can_hold_is_said(folder: Path) -> None:
     assert "16 replicas" in found["infeasible_because"]
 
 
+@pytest.mark.parametrize("bound", [("--itl-p95-ms", "75"), ("--e2e-p95-ms", "6000")])
+def test_further_objectives_take_more_replicas_and_are_told_each(folder: Path, bound: tuple[str, str]) -> None:
+    one, both = (json.loads(slm(folder, "objective", "--json", *more)[1]) for more in ((), bound))
+    assert both["replica_hours"] > one["replica_hours"]
+    assert set(both["attained_percent"]) > {"first token"}
+    assert both["attainment_percent"] == min(both["attained_percent"].values())
+    assert "attained_percent" not in one
+
+
+def test_a_pace_no_replica_has_is_said(folder: Path) -> None:
+    found = json.loads(slm(folder, "objective", "--json", "--itl-p95-ms", "40")[1])
+    assert not found["feasible"]
+    assert (
+        "100.0 % of times from token to token take longer with a replica to themselves" in found["infeasible_because"]
+    )
+
+
+def test_without_an_objective_nothing_is_simulated(folder: Path) -> None:
+    files = ["--trace", str(folder / "trace.csv"), "--profile", str(folder / "profile.yaml")]
+    done = CliRunner().invoke(app, ["simulate", *files, "--policy", "objective"])
+    assert done.exit_code == 2
+    assert "give --ttft-p95-ms, --itl-p95-ms, --e2e-p95-ms" in done.stderr
+
+
 def test_a_slow_start_is_worse(folder: Path) -> None:
     text = (folder / "trace.csv").read_text().replace(",1", ",2")
     (folder / "trace.csv").write_text(text)
