@@ -81,6 +81,7 @@ def normalise(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))
 
 
+@cache
 def held_out_questions() -> frozenset[str]:
     """Normalised questions that must never be trained on: the demo's twenty and both hand-written sets."""
     asked = [q["question"] for q in yaml.safe_load(QUESTIONS.read_text())["questions"]]

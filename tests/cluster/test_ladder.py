@@ -78,8 +78,8 @@ def making(bed: Bed, namespace: str, kind: str, gate: dict[str, str], matrix: st
 
 
 def texts(bed: Bed, namespace: str) -> str:
-    """The ConfigMap `texts`; the SHA-256 of its entry `questions`: what the model is asked."""
-    questions = "\n".join(Generator(7).draw().question for _ in range(600))
+    """The ConfigMap `texts`; the SHA-256 of its entry `questions`: something the model is asked, again and again."""
+    questions = "\n".join([Generator(7).draw().question] * 600)
     meta = {"name": "texts", "namespace": namespace}
     data = {"questions": questions, "short": "Where is my order?"}
     bed.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})

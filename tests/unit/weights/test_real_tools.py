@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -167,8 +168,10 @@ def test_a_parent_the_tools_cannot_read_fails_the_step_and_not_the_judge(node: N
     assert replace(recipe, type="Q6_K").name != recipe.name
 
 
-QUESTIONS = "\n".join(Generator(7).draw().question for _ in range(600))
-"""What the demo's model is asked, some 25 KiB."""
+@cache
+def questions() -> str:
+    """Something the demo's model is asked, again and again: some 65 KiB."""
+    return "\n".join([Generator(7).draw().question] * 600)
 
 
 @pytest.mark.parametrize("kind", get_args(QuantizationType))
@@ -176,7 +179,7 @@ def test_a_matrix_changes_those_types_that_are_said_to_take_one(node: Node, tmp_
     """`kind not in WITH_MATRIX`: the step would be waited for in vain."""
     matrix = node.root / "questions.gguf"
     if not matrix.exists():
-        (node.root / "questions.txt").write_text(QUESTIONS)
+        (node.root / "questions.txt").write_text(questions())
         done = node.shell(f"llama-imatrix -m {node.parent} -f {node.root}/questions.txt -o {matrix} -c 512 --chunks 4")
         assert done.returncode == 0, done.stdout
     data = {}
@@ -194,17 +197,17 @@ def described(file: Path) -> Header:
 
 
 def test_a_type_is_made_with_a_matrix_and_says_on_what_it_was_built(node: Node) -> None:
-    said = node.makes("Q4_K_M", LOOSE, QUESTIONS)
+    said = node.makes("Q4_K_M", LOOSE, questions())
     assert isinstance(said, WeightsFacts), said
     plain = node.makes("Q4_K_M", LOOSE)
     assert isinstance(plain, WeightsFacts), plain
     assert (said.tensor_bytes, said.sha256 != plain.sha256) == (plain.tensor_bytes, True)
     note = node.note("Q4_K_M", matrix=True)
-    assert note["importanceMatrix"]["text"] == hashlib.sha256(QUESTIONS.encode()).hexdigest()
+    assert note["importanceMatrix"]["text"] == hashlib.sha256(questions().encode()).hexdigest()
     values = described(node.file(note)).values
     assert (values["quantize.imatrix.entries_count"], values["quantize.imatrix.dataset"]) != (0, "")
     assert "quantize.imatrix.entries_count" not in described(node.file(node.note("Q4_K_M"))).values
-    assert node.makes("Q4_K_M", LOOSE, QUESTIONS) == said, "what is there is not made again"
+    assert node.makes("Q4_K_M", LOOSE, questions()) == said, "what is there is not made again"
 
 
 def matrix_step(work: Path, **changes: str) -> tuple[str, dict[str, str]]:
