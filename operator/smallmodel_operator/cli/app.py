@@ -1,6 +1,7 @@
 """The commands of `slm`. Each has its own module; heavy imports happen inside the command that needs them."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -72,6 +73,19 @@ def render(
     from smallmodel_operator.cli.render import render as render_files
 
     raise typer.Exit(render_files(files, output))
+
+
+@app.command()
+def push(
+    source: Annotated[Path, typer.Argument(help="A GGUF file, or a folder of safetensors.", show_default=False)],
+    reference: Annotated[str, typer.Argument(help="REGISTRY/REPOSITORY[:TAG].", show_default=False)],
+    ca_file: Annotated[str, typer.Option(help="PEM file of the registry's own authority.")] = "",
+    output: Output = "table",
+) -> None:
+    """Put weights into a registry as an image, and print the URI for `spec.source.uri`."""
+    from smallmodel_operator.cli.push import push as push_files
+
+    raise typer.Exit(push_files(source, reference, ca_file, output))
 
 
 @app.command()

@@ -24,18 +24,22 @@ _SAID: Final = re.compile(r'\b(realm|service)="([^"]{1,1024})"')
 
 
 class Registry:
-    """One repository. `logins`: folder of pull secrets (`*.json`), each a document of a dockerconfigjson Secret."""
+    """One repository. `logins`: folder of pull secrets (`*.json`), or files, each as a dockerconfigjson Secret has it.
+    `actions`: what a token is asked for.
+    """
 
     def __init__(
         self,
         name: image.Name,
         ca_file: str,
-        logins: Path,
+        logins: Path | tuple[Path, ...],
         timeout: float,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        actions: str = "pull",
     ) -> None:
         self._name, self._ca_file, self._timeout, self._clock = name, ca_file, timeout, clock
-        self._logins = logins
+        self._logins, self._actions = logins, actions
         self._shown, self._until, self._renewed_at = "", 0.0, ""
         self.host = urlsplit(name.endpoint).netloc
 
@@ -66,7 +70,7 @@ class Registry:
             try:
                 return what()
             except Trouble as trouble:
-                if trouble.status != 401 or not self._log_in(trouble.challenge):
+                if trouble.status != 401 or not self.log_in(trouble.challenge):
                     raise
             return what()
         except Trouble as trouble:
@@ -74,19 +78,20 @@ class Registry:
             raise Trouble(said, trouble.status, trouble.challenge) from trouble
 
     def _at(self, path: str) -> Wanted:
-        return Wanted(f"{self._name.endpoint}/{path}", self._ca_file, self._show)
+        return Wanted(f"{self._name.endpoint}/{path}", self._ca_file, self.show)
 
-    def _show(self, _: str) -> Mapping[str, str]:
+    def show(self, _: str) -> Mapping[str, str]:
+        """What to show with a request, as far as a login is known."""
         if self._renewed_at and self._clock() >= self._until:
             self._token(self._renewed_at)
         return {"Authorization": self._shown} if self._shown else {}
 
-    def _log_in(self, challenge: str) -> bool:
+    def log_in(self, challenge: str) -> bool:
         """Get what it wants to be shown; False where there is nothing that could be shown."""
         told = dict(_SAID.findall(challenge))
         if re.search(r"\bbearer\b", challenge, re.IGNORECASE) and "realm" in told:
             query = {"service": told["service"]} if "service" in told else {}
-            query["scope"] = f"repository:{self._name.repository}:pull"
+            query["scope"] = f"repository:{self._name.repository}:{self._actions}"
             self._token(f"{told['realm']}{'&' if '?' in told['realm'] else '?'}{urlencode(query)}")
             return True
         self._shown = self._basic()
@@ -114,7 +119,8 @@ class Registry:
         self._shown, self._until, self._renewed_at = f"Bearer {token}", self._clock() + lasts * 0.8, url
 
     def _basic(self) -> str:
-        texts = [_text(file) for file in sorted(self._logins.glob("*.json"))]
+        files = sorted(self._logins.glob("*.json")) if isinstance(self._logins, Path) else self._logins
+        texts = [_text(file) for file in files]
         try:
             pair = pull_secret.login(texts, self._name)
         except pull_secret.IdentityToken:
