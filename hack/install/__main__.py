@@ -25,6 +25,8 @@ def main() -> int:
             raise InstallError(f"CLUSTER={options.cluster} is unknown; known: {', '.join(CLUSTERS)}.")
         if options.command == "uninstall":
             say(release.uninstall(access_to(options.cluster)))
+        elif options.command == "images":
+            push_images(options)
         else:
             install(options)
     except InstallError as error:
@@ -36,7 +38,7 @@ def main() -> int:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m hack.install", description=__doc__)
-    parser.add_argument("command", choices=["install", "uninstall"])
+    parser.add_argument("command", choices=["install", "uninstall", "images"])
     parser.add_argument("--cluster", default=os.environ.get("CLUSTER") or "current", help="current, kind or testbed")
     parser.add_argument("--registry", default=os.environ.get("REGISTRY", ""), help="host[:port][/folder] to push to")
     parser.add_argument("--values", action="append", default=[], help="a values file for the chart, repeatable")
@@ -105,6 +107,15 @@ def install(options: argparse.Namespace) -> None:
         extra.append("--take-ownership")
     say("      " + release.install(access, placed, extra))
     say("\nNext: kubectl apply -f examples/01-first-model/model.yaml (see its README for weights in your registry)")
+
+
+def push_images(options: argparse.Namespace) -> None:
+    """Build and push without a cluster; prints what the chart is told of them."""
+    if options.cluster != "current":
+        raise InstallError("make images pushes to REGISTRY; leave CLUSTER out.")
+    registry = preflight.check_registry_name(options.registry)
+    preflight.check_registry(registry, insecure=options.insecure_registry)
+    say("\nFor helm: " + " ".join(release.values(build_and_place(options, registry))))
 
 
 def build_and_place(options: argparse.Namespace, registry: str) -> Placed:

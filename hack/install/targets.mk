@@ -1,10 +1,13 @@
 # The cluster at hand (KUBECONFIG) unless CLUSTER was said: the root Makefile's default is the test bed.
 INSTALL_CLUSTER = $(if $(filter file,$(origin CLUSTER)),current,$(CLUSTER))
 
-.PHONY: install uninstall example example-digest
+.PHONY: install uninstall images example example-digest
 
 install: setup ## Build, push by digest and install: REGISTRY=registry.internal/slm, or CLUSTER=kind|testbed
 	@$(BIN)/python -m hack.install install --cluster "$(INSTALL_CLUSTER)"
+
+images: setup ## Build and push the images by digest, without a cluster: REGISTRY=registry.internal/slm
+	@$(BIN)/python -m hack.install images --cluster "$(INSTALL_CLUSTER)"
 
 uninstall: setup ## Remove the operator; models keep serving
 	@$(BIN)/python -m hack.install uninstall --cluster "$(INSTALL_CLUSTER)"
