@@ -277,8 +277,14 @@ BAD = (
         for amount, part in (("lots", "requests"), ("4GB", "limits"), ("4 Gi", "limits"))
         for says in (f"`spec.compute.resources.{part}.memory` must be a number of bytes with a unit like 4Gi",)
     ),
-    Case("not-a-number-of-cores", model(compute={"resources": {"limits": {"cpu": "two", "memory": "1Gi"}}}),
-         "must be a number of cores like 2 or 0.5", "must be a number of cores like 2 or 0.5"),
+    *(
+        Case(f"not-a-number-of-cores-{part}", model(compute={"resources": {part: {"cpu": "two", "memory": "1Gi"}}}),
+             says, says)
+        for part in ("requests", "limits")
+        for says in (f"`spec.compute.resources.{part}.cpu` must be a number of cores like 2 or 0.5",)
+    ),
+    Case("profile-not-a-number-of-cores", profile(perReplica={"cpu": "two"}),
+         "`spec.perReplica.cpu` must be a number of cores", "`spec.perReplica.cpu` must be a number of cores"),
     Case("profile-not-a-quantity", profile(perReplica={"memoryLimit": "4GB"}),
          "`spec.perReplica.memoryLimit` must be a number of bytes", "`spec.perReplica.memoryLimit` must be a number"),
     Case(
