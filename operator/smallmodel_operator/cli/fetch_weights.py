@@ -123,7 +123,8 @@ def _download(wish: Download, edge: Edge, board: Board) -> None:
     try:
         transfer.run()
     except Trouble as trouble:
-        raise (hub.named(wish.where, trouble) if isinstance(wish.where, hub.Repository) else trouble) from trouble
+        # From None: an exception that is its own cause would keep its connection open until the next collection.
+        raise (hub.named(wish.where, trouble) if isinstance(wish.where, hub.Repository) else trouble) from None
     put(part, wish.target, found.sha256)
 
 

@@ -148,7 +148,7 @@ def _page(repository: Repository, wanted: Wanted, timeout: float) -> tuple[Any, 
     try:
         answered = request.open_url(wanted, {}, timeout)
     except Trouble as trouble:
-        raise named(repository, trouble) from trouble
+        raise named(repository, trouble) from None
     with answered as answer:
         while len(data) <= PAGE_BYTES and (piece := request.read(wanted.host, answer, PAGE_BYTES)):
             data += piece
