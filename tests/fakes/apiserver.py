@@ -10,9 +10,14 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
 from kubernetes.aio.client import Configuration
 
 from smallmodel_operator.cluster.client import Client
@@ -23,6 +28,16 @@ Key = tuple[str, str, str]
 """(kind, namespace, name)."""
 
 _BY_PLURAL = {(k.api_version, k.plural): k for k in KINDS.values()}
+
+
+@cache
+def _authority() -> str:
+    """A certificate to trust: without one each client reads all of this machine's, longer than most tests take."""
+    key, name, now = Ed25519PrivateKey.generate(), x509.Name([]), datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
+    ).sign(key, None)
+    return made.public_bytes(Encoding.PEM).decode()
 
 
 @dataclass(frozen=True)
@@ -90,7 +105,9 @@ class FakeApiServer:
 
     def client(self, fence: Fence | None = None) -> Client:
         """A client of the product, connected to this server; closed with it."""
-        client = Client(Configuration(host=self.host), fence or Fence.open())
+        configuration = Configuration(host=self.host)
+        configuration.ca_cert_data = _authority()
+        client = Client(configuration, fence or Fence.open())
         self._clients.append(client)
         return client
 

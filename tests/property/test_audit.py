@@ -191,5 +191,6 @@ def test_an_edited_head(place: int) -> None:
         data = bytearray(head.read_bytes().rstrip(b"\n"))
         data[place % len(data)] ^= 1
         head.write_bytes(data)
-        assert {f.kind for f in verified(folder).faults} <= {FaultKind.HEAD, FaultKind.STRANGE_KEY, FaultKind.MISSING}
-        assert verified(folder).faults
+        faults = verified(folder).faults
+        assert faults
+        assert {f.kind for f in faults} <= {FaultKind.HEAD, FaultKind.STRANGE_KEY, FaultKind.MISSING}

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     """A signature over all records so far, with the numbers of requests and of records."""
 
 
+_KINDS: Final = frozenset(Kind)
 COMMIT: Final = "commit"
 """Entry of the last record of each commit, which is signed: how far the log was read."""
 BOUNDARY: Final = "boundary"
@@ -135,5 +136,5 @@ def _check(body: Body) -> None:
         raise ValueError(f"its number is {seq!r}")
     if not isinstance(prev, str) or len(prev) != len(ORIGIN):
         raise ValueError("it does not name the record before it")
-    if kind not in list(Kind):
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"its kind is {kind!r}")
