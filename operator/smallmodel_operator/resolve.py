@@ -215,13 +215,7 @@ def _objective(spec: SmallModelSpec) -> Objective | None:
     if scaling.mode != "Objective" or scaling.objectives is None or scaling.max_replicas is None:
         return None
     latency = scaling.objectives.latency
-    asked = (
-        latency.time_to_first_token_milliseconds,
-        latency.inter_token_milliseconds,
-        latency.end_to_end_milliseconds,
-    )
-    first, inter, end = ((milliseconds or 0) / 1000 for milliseconds in asked)
-    least = max(1, scaling.min_replicas or 1)
+    (first, inter, end), least = latency.seconds, max(1, scaling.min_replicas or 1)
     return Objective(first, float(latency.percentile), least, scaling.max_replicas, inter, end)
 
 

@@ -203,6 +203,19 @@ class LatencyObjective(ApiModel):
         "included.",
     )
 
+    @property
+    def seconds(self) -> tuple[float, float, float]:
+        """The bounds in the order above, 0 where there is none."""
+        first, inter, end = (
+            (milliseconds or 0) / 1000
+            for milliseconds in (
+                self.time_to_first_token_milliseconds,
+                self.inter_token_milliseconds,
+                self.end_to_end_milliseconds,
+            )
+        )
+        return first, inter, end
+
 
 class Objectives(ApiModel):
     """What must hold, for as few replicas as that takes."""
