@@ -1,5 +1,6 @@
 """How the bounds of an objective stand, and the condition that says so. Pure."""
 
+from dataclasses import replace
 from typing import Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
@@ -39,9 +40,10 @@ def report(asked: Objective, said: Scaled | None, alone: Bounds) -> Report:
     kind = Condition.LATENCY_OBJECTIVE_MET
     known = {s.latency: s for s in said.standings} if said else {}
     least = dict(zip(Latency, alone, strict=True))
-    stand = [
-        (known.get(bound) or Standing(bound, nearest=least[bound]), seconds) for bound, seconds in asked.bounds.asked
-    ]
+    stand = []
+    for bound, seconds in asked.bounds.asked:
+        standing = known.get(bound) or Standing(bound)
+        stand.append((replace(standing, nearest=standing.nearest or least[bound]), seconds))
     wishes = {s.latency: wish(asked.percentile, s.latency, seconds) for s, seconds in stand}
     if beyond := [s for s, seconds in stand if s.nearest > seconds]:
         return Report(

@@ -305,18 +305,20 @@ def test_before_it_is_measured_the_memory_says_what_a_token_takes() -> None:
     fast = objects.profile(memoryBandwidthBytesPerSecond=100_000_000_000)
     slow = objects.profile(memoryBandwidthBytesPerSecond=35_000_000_000)
 
-    def met(profile: Any, **status: Any) -> Report:
+    def met(profile: Any, said: Scaled | None = None, **status: Any) -> Report:
         body = objects.model(scaling={**ASKED, "objectives": {"latency": ALL}})
         wish = resolve(body, parse(body), profile, Site())
-        return told(None, wish, previous_status=status)[Condition.LATENCY_OBJECTIVE_MET]
+        return told(said, wish, previous_status=status)[Condition.LATENCY_OBJECTIVE_MET]
 
     assert met(fast, weights=weights).reason is Reason.FEW_ANSWERS
     assert met(objects.profile(), weights=weights).reason is Reason.FEW_ANSWERS, "nobody said how fast it is"
     assert met(slow, weights={**weights, "experts": 8}).reason is Reason.FEW_ANSWERS, "a token reads some of them only"
     assert met(slow, weights=weights, capacity=CAPACITY).reason is Reason.FEW_ANSWERS, "what was measured counts"
-    report = met(slow, weights=weights)
-    assert report.reason is Reason.OBJECTIVE_INFEASIBLE
-    assert "takes at least 80 ms" in report.message
+    unheard = Scaled(1, "", standings=tuple(Standing(kind) for kind in Latency))
+    for said in (None, unheard):
+        report = met(slow, said, weights=weights)
+        assert report.reason is Reason.OBJECTIVE_INFEASIBLE
+        assert "takes at least 80 ms" in report.message
 
 
 def test_live_the_tightest_bound_says_how_many() -> None:
