@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from rich.progress import Progress
 
 from smallmodel_operator.autoscaling.cap import Action
 from smallmodel_operator.autoscaling.objective import Objective
 from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.cli import console
 from smallmodel_operator.core.scaling import Bounds, Latency
 from smallmodel_operator.simulation.baselines import Fixed, Hpa, Knative, KubeAi, Policy
 from smallmodel_operator.simulation.ours import Ours
@@ -93,9 +95,14 @@ def outcome(given: Given) -> dict[str, Any]:
     )
     policy, limits, first = policy_of(given, profile, limits)
     budget = budget_of(given)
-    with Path(given.trace).open(encoding="utf-8", newline="") as lines:
-        trace = read(lines, given.trace)
-    found = simulate(trace, engine, policy, limits, profile.hourly, first, budget)
+    bar = Progress(console=console.stderr(), transient=True, disable=not sys.stderr.isatty())
+    with bar:
+        with bar.open(given.trace, "r", encoding="utf-8", newline="", description="reading") as lines:
+            trace = read(lines, given.trace)
+        task = bar.add_task("simulating", total=trace.seconds)
+        found = simulate(
+            trace, engine, policy, limits, profile.hourly, first, budget, lambda at: bar.update(task, completed=at)
+        )
     return {**found.value(), **feasible(trace, engine, within, found)}
 
 

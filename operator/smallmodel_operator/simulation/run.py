@@ -1,7 +1,7 @@
 """One trace under one policy, and what came of it."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -74,8 +74,12 @@ def simulate(
     hourly_price: float,
     first: int | None = None,
     budget: Budget | None = None,
+    seen: Callable[[float], None] | None = None,
 ) -> Outcome:
-    """Run the policy over the trace; it begins with the fewest replicas it may have, ready, one at least."""
+    """Run the policy over the trace; it begins with the fewest replicas it may have, ready, one at least.
+
+    `seen` is told the second that was reached, at each look of the policy.
+    """
     begin = max(1, limits.least) if first is None else first
     inter, end = limits.inter_token, limits.end_to_end
     pool = Pool(
@@ -87,6 +91,8 @@ def simulate(
         looks += 1
         pool.forward(looks * policy.every)
         target = min(max(policy.decide(pool.look()), limits.least), limits.most)
+        if seen:
+            seen(pool.now)
         if budget:
             target = _within(budget, pool, target, limits, hourly_price)
         if target != pool.count:

@@ -47,6 +47,18 @@ def test_every_policy_gives_one_object(folder: Path, policy: str) -> None:
     assert found["cost"] == pytest.approx(found["replica_hours"] * 0.45, abs=1e-3)
 
 
+def test_nothing_but_the_object_is_printed_where_there_is_no_terminal(folder: Path) -> None:
+    code, out, err = slm(folder, "objective", "--json")
+    assert (code, len(out.splitlines()), err) == (0, 1, "")
+
+
+def test_lines_that_end_as_in_windows_are_lines(folder: Path) -> None:
+    plain = slm(folder, "fixed:2", "--json")
+    file = folder / "trace.csv"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert slm(folder, "fixed:2", "--json") == plain
+
+
 def test_the_same_run_gives_the_same_numbers(folder: Path) -> None:
     assert slm(folder, "objective", "--json", "--profile-error", "1.4") == slm(
         folder, "objective", "--json", "--profile-error", "1.4"
