@@ -6,19 +6,20 @@ from typing import Final
 
 WINDOW: Final = 86400.0
 """Over which the objective counts."""
-RESERVE, MOST_RESERVE, RESERVE_STARTS, EARLY, EARLY_ANSWERS = 0.15, 0.2, 500.0, 0.25, 8000.0
+RESERVE, MOST_RESERVE, RESERVE_STARTS, EARLY, EARLY_ANSWERS = 0.15, 0.1, 500.0, 0.18, 8000.0
 """Share of the allowed misses that is kept: more of it the longer a start takes, for then a surprise costs more, and
-while few requests were answered."""
+while few requests were answered. What was kept early is given back as more are answered."""
 NEAR: Final = 1800.0
 """Seconds of requests whose allowance is the measure of how much is left."""
 FEWEST: Final = 30.0
 GAIN: Final = 2.5
-LEAST_WANT, MOST_WANT = 0.15, 2.0
-"""Of the allowed share: an overdrawn budget is paid back slowly, for nothing is gained by more replicas than help."""
+LEAST_WANT, MOST_WANT = 0.36, 1.6
+"""Of the allowed share: an overdrawn budget is paid back slowly, for nothing is gained by more replicas than help.
+Else misses of the first start, which nobody could avoid, pay for twice the replicas all day."""
 ABOVE_FLOOR: Final = 1.3
 PATIENCE: Final = 1000.0
 """Seconds in which an error as large as the allowed share is learnt."""
-LEAST_LEAN, FIRST_LEAN, MOST_LEAN = -3.0, 0.5, 4.0
+LEAST_LEAN, FIRST_LEAN, MOST_LEAN = -1.6, 0.5, 2.0
 """The model of the queue errs on the safe side, so it begins above 0."""
 TRUST: Final = 0.08
 EASIEST: Final = 0.6
@@ -59,13 +60,9 @@ def spend(
     if settled:  # what is late while replicas start says nothing of how many are enough
         error = want(budget, percentile, arrivals) * answered - late
         lean = min(max(lean + error / (max(FEWEST, share * arrivals * PATIENCE)), LEAST_LEAN), MOST_LEAN)
-    return replace(
-        budget,
-        answered=budget.answered * keep + answered,
-        good=budget.good * keep + good,
-        left=budget.left * keep + share * answered - late,
-        lean=lean,
-    )
+    answered_all, good_all = budget.answered * keep + answered, budget.good * keep + good
+    left = share * answered_all - (answered_all - good_all)
+    return replace(budget, answered=answered_all, good=good_all, left=left, lean=lean)
 
 
 def _reserve(answered: float, start: float) -> float:
@@ -96,5 +93,6 @@ def easiest(budget: Budget) -> float:
 
 
 def aim(budget: Budget, percentile: float) -> float:
-    """The share of misses that uses the budget up, less the reserve."""
-    return max(1e-4, (1 - percentile / 100) * (1 - budget.reserve))
+    """The share of misses that uses the budget up, less the reserve: of what replicas can do something about."""
+    most = 1 - percentile / 100
+    return max(1e-4, most - budget.reserve * max(most - budget.floor, most / 2))

@@ -14,7 +14,7 @@ from smallmodel_operator.autoscaling.table import FULL, Engine
 
 SLOT: Final = 10.0
 HOLDS: Final = (120.0, 240.0, 420.0, 600.0, 1200.0, 2400.0, 5400.0, 14400.0)
-LEAST_STARTS, FIRST_STARTS = 5, 20
+LEAST_STARTS, FIRST_STARTS = 4, 8
 """A need is remembered for at least so many start-up times; until something is learnt, for more of them."""
 FORGET: Final = 5400.0
 FEW_LATE: Final = 20.0

@@ -31,7 +31,8 @@ LEAST_WARM_UP: Final = 60.0
 SHORT: Final = 30.0
 LONGEST_GAP: Final = 60.0
 DRAIN_SECONDS: Final = 60.0
-"""In which a backlog should be gone. It stays where it was routed: more replicas only keep new requests from it."""
+"""In which a backlog should be gone, or in a start. It stays where it was routed: more replicas than those that it
+keeps busy help nobody, they only keep new requests from it."""
 IDLE_SECONDS: Final = 300.0
 """Nobody asks for so long: then it may sleep, where the least is 0."""
 FEW_ANSWERS: Final = 10
@@ -216,10 +217,10 @@ def _needs(
     trust = budgets.trust(state.budget)
     rate = demand.certain(state.seen, start)
     slack = plan.replicas(rate * trust * SLACK)
-    rate += max(0, look.waiting - look.ready) / max(DRAIN_SECONDS, start)
+    rate += _stuck(look, engine, start)
     need = plan.replicas(rate * trust)
-    if state.belief.known < FEW_ANSWERS:
-        # How long answers are is not known yet; how many wait for one is.
+    if state.belief.known < FEW_ANSWERS and (not look.ready or look.waiting <= look.ready):
+        # How long answers are is not known yet; how many wait for one is. Where they queue, a guess is all there is.
         full = max(1, math.ceil(look.in_flight / (BUSY * engine.slots)))
         need, slack = min(need, full), min(slack, full)
     held, closed = hold.remember(state.hold, look.at, slack, start)
@@ -228,6 +229,12 @@ def _needs(
         held = hold.judge(held, came, state.late, engine, paid, start)
         state = replace(state, late=0.0)
     return replace(state, hold=held), need, hold.peak(held, held.seconds), rate
+
+
+def _stuck(look: Observation, engine: Engine, start: float) -> float:
+    """Arrivals a second that what waits amounts to; at most what those it waits at would have carried."""
+    backlog = max(0, look.waiting - look.ready) / max(DRAIN_SECONDS, start)
+    return min(backlog, max(1, look.ready) * engine.capacity)
 
 
 def _moved(

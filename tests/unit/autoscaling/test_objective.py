@@ -1,10 +1,12 @@
 """The controller of objectives, tick by tick."""
 
+from dataclasses import replace
+
 import pytest
 
 from smallmodel_operator.autoscaling import demand
 from smallmodel_operator.autoscaling.belief import Belief, learn
-from smallmodel_operator.autoscaling.budget import Budget, allowed, spend, trust, want
+from smallmodel_operator.autoscaling.budget import LEAST_WANT, Budget, aim, allowed, spend, trust, want
 from smallmodel_operator.autoscaling.objective import Decision, Objective, State, decide
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
@@ -134,6 +136,34 @@ def test_the_budget_follows_what_was_late() -> None:
     assert trust(good) < trust(budget) < trust(bad)
     assert spend(budget, 1000, 800, 95, 1, 5, settled=False).lean == budget.lean
     assert good.attainment_percent == 100
+
+
+def test_a_debt_is_paid_back_slowly_and_early_care_is_given_back() -> None:
+    debt = spend(Budget(), 1000, 0, 95, 1, 5)
+    assert want(debt, 95, 1) >= LEAST_WANT * aim(debt, 95)
+    early, later = spend(Budget(), 1000, 962, 95, 1, 5), Budget()
+    for _ in range(40):
+        later = spend(later, 1000, 962, 95, 1, 5)
+    assert early.left < 0 < later.left
+
+
+def test_what_replicas_can_do_nothing_about_is_not_kept_back() -> None:
+    hard = Budget(floor=0.04)
+    assert aim(Budget(), 95) < aim(hard, 95) < 0.05
+
+
+def test_a_backlog_takes_its_replica_out_of_the_count_and_asks_for_no_more() -> None:
+    """Six hundred wait at one replica; eight would not help them, for they stay where they are."""
+    few, many = Clock(2), Clock(2)
+    few.run(0.4, 300)
+    many.run(0.4, 300)
+    base = few.count
+    many.at += 5
+    old = many.counters
+    many.counters = replace(old, arrivals=old.arrivals + 2)
+    look = Observation(many.at, base, 0, many.counters, 600, 600, 12.0)
+    _, decision = decide(many.state, look, ASKED, PROFILE)
+    assert base < decision.replicas <= 2 * base
 
 
 def test_a_step_counts_as_soon_as_it_is_more_than_chance() -> None:
