@@ -16,7 +16,7 @@ from hack.install.steps import DIST, ROOT, InstallError, stream
 CONTEXT = DIST / "operator-image"
 """Build context of operator/Containerfile; holds wheels/ and nothing else."""
 
-EXTRA = "signing"
+EXTRAS = ("prometheus", "signing")
 """What the operator's image has beside the dependencies: the pod that looks at weights runs it, too."""
 
 PACKAGE = "operator/smallmodel_operator"
@@ -26,15 +26,15 @@ PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 
-def dependencies(extra: str = "") -> list[str]:
-    """What our package requires, and what one of its extras adds."""
+def dependencies(*extras: str) -> list[str]:
+    """What our package requires, and what these extras of it add."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [*map(str, project["dependencies"]), *map(str, project["optional-dependencies"][extra] if extra else ())]
+    return [*map(str, project["dependencies"]), *(str(d) for e in extras for d in project["optional-dependencies"][e])]
 
 
 def fetch(python: str = "3.11", machine: str = "x86_64") -> Path:
     """Fills the operator's build context and returns it."""
-    found = downloaded(python, machine, EXTRA)
+    found = downloaded(python, machine, *EXTRAS)
     wheels = CONTEXT / "wheels"
     shutil.rmtree(CONTEXT, ignore_errors=True)
     (wheels / "dependencies").mkdir(parents=True)
@@ -44,17 +44,17 @@ def fetch(python: str = "3.11", machine: str = "x86_64") -> Path:
     return CONTEXT
 
 
-def downloaded(python: str, machine: str, extra: str = "") -> Path:
+def downloaded(python: str, machine: str, *extras: str) -> Path:
     """A folder with the wheels of all dependencies, filled when the pins, the Python or the machine changed."""
     architecture = _architecture(machine)
-    pins = (ROOT / "constraints.txt").read_bytes() + "\n".join([*dependencies(extra), python, architecture]).encode()
+    pins = (ROOT / "constraints.txt").read_bytes() + "\n".join([*dependencies(*extras), python, architecture]).encode()
     stamp = DIST / "wheels" / f"{python}-{architecture}-{hashlib.sha256(pins).hexdigest()[:16]}"
     if not (stamp / "complete").exists():
         shutil.rmtree(stamp, ignore_errors=True)
         command = [
             *pip(), "download", "--progress-bar", "off", "-q", "--only-binary=:all:", "--implementation", "cp",
             "--python-version", python, *tags(machine), "-c", str(ROOT / "constraints.txt"), "-d", str(stamp),
-            *dependencies(extra),
+            *dependencies(*extras),
         ]  # fmt: skip
         stream(command, what=f"wheels for Python {python} on {architecture}")
         (stamp / "complete").touch()

@@ -8,7 +8,17 @@ import pytest
 from hack.cluster.netpol_rules import matches
 from tests.chart.conftest import CHART, PROFILES, Objects, Render, one
 
-from smallmodel_operator.boundary.table import API_SERVER, GATEWAYS, OPERATORS, RELEASE, ROWS, Party, Place, Row
+from smallmodel_operator.boundary.table import (
+    API_SERVER,
+    GATEWAYS,
+    OPERATORS,
+    PROMETHEUS,
+    RELEASE,
+    ROWS,
+    Party,
+    Place,
+    Row,
+)  # fmt: skip
 
 POLICIES = {"smallmodel-operator": OPERATORS, "smallmodel-operator-release": RELEASE, "smallmodel-gateway": GATEWAYS}
 ENFORCED = [p for p in PROFILES if p != "airgap"]
@@ -52,11 +62,17 @@ def expected(party: Party, side: str, values: set[str]) -> list[tuple[Any, list[
     return [(peer(r.who if side == "ingress" else r.whom), numbers(r)) for r in rows]
 
 
+MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+"""Of the profile `full`, with port 9091."""
+
+
 def numbers(row: Row) -> list[int]:
-    return [p.number for p in row.ports]
+    return [9091 if row.whom is PROMETHEUS else p.number for p in row.ports]
 
 
 def peer(other: Party) -> Any:
+    if other is PROMETHEUS:
+        return MONITORING
     if other.place is Place.BEYOND:
         return None
     own = {"app.kubernetes.io/instance": "smallmodel"} if other.place is Place.SYSTEM else {}
@@ -72,7 +88,7 @@ def rules(spec: dict[str, Any], side: str) -> list[tuple[Any, list[int]]]:
 @pytest.mark.parametrize("profile", ENFORCED)
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_is_its_rows(render: Render, profile: str, name: str) -> None:
-    values = {"", *(["gateway.tls.secretName", "metrics.service"] if profile == "full" else [])}
+    values = {"", *(["gateway.tls.secretName", "metrics.service", "prometheus.url"] if profile == "full" else [])}
     spec = policy(render(profile), name)
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     for side in ("ingress", "egress"):

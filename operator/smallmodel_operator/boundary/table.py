@@ -83,6 +83,8 @@ EVICTIONS: Final = Party("eviction Jobs", Place.MODELS, {LABEL_ROLE: ROLE_EVICT}
 ANYBODY: Final = Party("every pod of the cluster", Place.CLUSTER)
 API_SERVER: Final = Party("API server", Place.BEYOND)
 DNS: Final = Party("DNS", Place.BEYOND)
+PROMETHEUS: Final = Party("Prometheus", Place.BEYOND)
+"""Where it is, and its port, the chart is told."""
 SOURCES: Final = Party("the source of the weights", Place.BEYOND)
 CANARIES: Final = Party("the canary's pods", Place.SYSTEM, marked=LABEL_CANARY)
 """But for the one in a model's place, which is a pod of a model."""
@@ -97,6 +99,7 @@ PARTIES: Final = (
 _API: Final = (Port(443), Port(6443))
 _NAMES: Final = (Port(53, "UDP"), Port(53))
 HTTPS: Final = Port(443)
+_SCRAPED: Final = "prometheus.url"
 _CANARY: Final = "boundary.canary.enabled"
 _TRIED: Final = "the same attempt as a model's pod makes, by one who may"
 
@@ -113,6 +116,8 @@ ROWS: Final = (
     Row(ANYBODY, OPERATORS, (Port(8081),), "collecting metrics", when="metrics.service"),
     Row(GATEWAYS, API_SERVER, _API, "which models there are and where, keys, waking"),
     Row(OPERATORS, API_SERVER, _API, "its work"),
+    Row(OPERATORS, PROMETHEUS, (Port(9090),), "what it has scraped of gateways, for objectives", when=_SCRAPED),
+    Row(OPERATORS, DNS, _NAMES, "finding Prometheus", when=_SCRAPED),
     Row(RELEASE, API_SERVER, _API, "taking finalizers off before the chart goes"),
     Row(DOWNLOADS, DNS, _NAMES, "finding the source; not where its address is a number"),
     Row(DOWNLOADS, SOURCES, (HTTPS,), "the one file; the port is the one in `spec.source.uri`"),

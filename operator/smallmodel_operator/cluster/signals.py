@@ -99,6 +99,11 @@ class Signals:
             tuple(report for name, report in said.items() if not self._who[name].ready and not self._gone(name, now)),
         )
 
+    def gateways(self) -> dict[str, bool]:
+        """Those there as last heard, and whether each is ready; `follow` keeps it up to date."""
+        now = self._clock()
+        return {name: pod.ready for name, pod in self._who.items() if pod.ready or not self._gone(name, now)}
+
     async def usage(self) -> dict[str, Tally]:
         """What each gateway has counted, by its name; one that does not answer is left out."""
         await self._find()
@@ -164,7 +169,7 @@ class Signals:
         try:
             async with session.get(f"{url}/signals") as response:
                 answer = await response.json() if response.status == 200 else {}
-            models = {target: _numbers(said) for target, said in answer["models"].items()}
+            models = {target: words_of(said) for target, said in answer["models"].items()}
             self._gateways[name] = _Gateway(self._clock(), models)
             self._silent.discard(name)
         except (aiohttp.ClientError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
@@ -211,7 +216,12 @@ def _report(name: str, gateway: _Gateway, target: str, now: float) -> GatewayRep
     return GatewayReport(name, now - gateway.at, routes=True, **said)
 
 
-def _numbers(said: Mapping[str, Any]) -> dict[str, Any]:
+def words_of(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Words of a GatewayReport, from what `GET /signals` says of a model.
+
+    Raises:
+        LookupError, ValueError, TypeError, AttributeError: it is not what a gateway says.
+    """
     starts = [[max(0.0, float(start[stage])) for stage in STAGES] for start in said.get("coldStarts", ())]
     return {
         "in_flight": int(said["inFlight"]),

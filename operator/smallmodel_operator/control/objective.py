@@ -59,6 +59,8 @@ class Held:
     """Replicas asked for and ready, and since when it is these."""
     since: float = 0.0
     direction: int = 0
+    at: float | None = None
+    """Of the last look, where those who look say when it was."""
 
 
 def subject(resolved: Resolved, snapshot: Snapshot) -> Subject | None:
@@ -104,19 +106,23 @@ def look(of: Subject, traffic: Traffic, counters: Counters | None, now: float, s
 
 
 def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
-    """One look at a model; `said` is what is to be had now."""
+    """One look at a model; `said` is what is to be had now. The same look again says nothing new."""
+    if held.said is not None and traffic.complete and traffic.at is not None and traffic.at == held.at:
+        return held
     counts = (of.replicas, of.ready)
     if counts != held.counts:
         held = replace(held, counts=counts, since=now)
     sums, counters = tallies.add(held.tally, traffic, of.objective.bounds)
     late = now - held.since > max(LEAST_STUCK, STUCK_STARTS * of.profile.start_seconds)
-    seen = look(of, traffic, counters, now, stuck=late and of.ready < of.replicas and counters is not None)
+    at = now if traffic.at is None or counters is None else traffic.at
+    seen = look(of, traffic, counters, at, stuck=late and of.ready < of.replicas and counters is not None)
     state, decided = objective.decide(held.state, seen, of.objective, of.profile)
-    said = _scaled(of, state, decided)
-    held = replace(held, state=state, tally=sums)
+    said = replace(_scaled(of, state, decided), source=traffic.source)
+    said = said if said.known else replace(said, missing=traffic.problem)
+    held = replace(held, state=state, tally=sums, at=held.at if counters is None else traffic.at)
     old = held.said
     if old is not None and said.replicas == old.replicas:
-        moved = (said.known, said.exhausted, said.met) != (old.known, old.exhausted, old.met)
+        moved = (said.known, said.missing, said.exhausted, said.met) != (old.known, old.missing, old.exhausted, old.met)
         heard = said.known and not old.known
         due = heard or (moved and now - held.said_at >= SAY_SECONDS)
         return replace(held, said=said, said_at=now) if due else held
@@ -194,13 +200,7 @@ def _active(said: Scaled | None, asleep: bool) -> Report:
     if said is None:
         return Report(kind, None, Reason.SIGNALS_PENDING, "The gateways have not been asked yet; what runs is kept.")
     if not said.known:
-        return Report(
-            kind,
-            False,
-            Reason.SIGNALS_MISSING,
-            "Not every gateway says what comes and what came of it, so what runs is kept. `kubectl get pods -A -l "
-            "app.kubernetes.io/component=gateway` shows them.",
-        )
+        return Report(kind, False, Reason.SIGNALS_MISSING, _missing(said))
     if said.exhausted:
         return Report(
             kind,
@@ -208,4 +208,13 @@ def _active(said: Scaled | None, asleep: bool) -> Report:
             Reason.REPLICAS_EXHAUSTED,
             "More replicas are needed than `spec.scaling.maxReplicas` allows; `status.scaling.why` has the numbers.",
         )
-    return Report(kind, True, Reason.FOLLOWING, "Replicas follow the objective.")
+    by = f", by what {said.source} has scraped of the gateways" if said.source else ""
+    return Report(kind, True, Reason.FOLLOWING, f"Replicas follow the objective{by}.")
+
+
+def _missing(said: Scaled) -> str:
+    unknown = "What comes and what came of it is not known, so what runs is kept"
+    if said.missing:
+        return f"{unknown}: {said.missing}."[:1024]
+    who = f"{said.source} has not everything of every gateway" if said.source else "not every gateway says it"
+    return f"{unknown}: {who}. `kubectl get pods -A -l app.kubernetes.io/component=gateway` shows them."

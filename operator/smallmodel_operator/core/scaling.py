@@ -81,6 +81,8 @@ class Scaled:
         exhausted: more replicas are needed than are allowed.
         standings: how each bound that is asked stands.
         turn: how the direction just changed, for an event; empty: it did not.
+        source: who was asked in place of the gateways; empty: they were.
+        missing: why not everything is known; empty: it is, or nobody says.
     """
 
     replicas: int
@@ -89,6 +91,8 @@ class Scaled:
     exhausted: bool = False
     standings: tuple[Standing, ...] = ()
     turn: str = ""
+    source: str = ""
+    missing: str = ""
 
     @property
     def met(self) -> tuple[bool | None, ...]:

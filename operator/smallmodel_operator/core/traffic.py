@@ -1,4 +1,4 @@
-"""What the gateways say about one model: values, made by cluster/signals from `GET /signals`."""
+"""What the gateways say about one model: values, made in cluster/ from `GET /signals`, or from what Prometheus has."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -93,10 +93,12 @@ class GatewayReport:
     """The last ones it saw."""
     counts: Counts | None = None
     """None: the model has no objective, as far as the gateway knows."""
+    lasts: float = FRESH_SECONDS
+    """For so long it says something about now."""
 
     @property
     def fresh(self) -> bool:
-        return self.age <= FRESH_SECONDS
+        return self.age <= self.lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,12 @@ class Traffic:
     """Of those that are ready: new requests go there."""
     leaving: tuple[GatewayReport, ...] = ()
     """Of those that are not, or not any more: nothing new goes there, but streams may be open for minutes."""
+    at: float | None = None
+    """When it was so (monotonic), where that is not now; the same time is the same look."""
+    source: str = ""
+    """Who was asked in place of the gateways; empty: they were."""
+    problem: str = ""
+    """Why something is not known, in words that stay the same while the reason does; empty: it is, or nobody says."""
 
     @property
     def complete(self) -> bool:

@@ -151,7 +151,7 @@ class Agent:
             # With "any free port" the two families have each their own; the shorter address is IPv4's.
             self.http_port = min(runner.addresses, key=len)[1]
             await stack.enter_async_context(self._running(parts))
-            metrics.BUILD.info({"version": __version__})
+            metrics.BUILD.info({"version": __version__, "gateway": self.settings.identity})
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({stopping, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()

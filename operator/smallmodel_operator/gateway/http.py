@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from smallmodel_operator.gateway.admin import Unreachable
+from smallmodel_operator.gateway.exporter import OBJECTIVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ async def serve(
 
     async def metrics(_: web.Request) -> web.Response:
         await before_scrape()
+        try:
+            OBJECTIVES.show((await signals())["models"])
+        except Unreachable:
+            OBJECTIVES.show({})  # other gauges stay as they were; what replicas are decided by is not known now
         # In a thread: a thousand models that are asked take most of a second, and held requests wait meanwhile.
         text = await asyncio.to_thread(generate_latest)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -35,7 +35,7 @@ STOPPED = Gauge(
     ["namespace"],
 )
 CUT = Counter("smallmodel_gateway_cut_requests", "Running requests cut because inference was stopped.")
-BUILD = Info("smallmodel_gateway_build", "Version of the gateway's agent.")
+BUILD = Info("smallmodel_gateway_build", "Version of the gateway's agent, and the name of its pod.")
 
 
 _passing: dict[str, int] = {}

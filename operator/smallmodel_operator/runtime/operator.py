@@ -27,6 +27,7 @@ from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 from smallmodel_operator.cluster.lease import Lease
 from smallmodel_operator.cluster.observe import Observer
+from smallmodel_operator.cluster.scraped_signals import ScrapedSignals
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.spend import Occupancy, Spend
@@ -172,7 +173,8 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     loop = Loop(reconciler, metrics.reconciled)
     trials = Trials(lambda: start.masters, loop.pokes.poke)
     observer.trials, reconciler.want_trials = trials.known, trials.want
-    scaler = Scaler(signals.traffic, loop.pokes.poke)
+    scraped = _scraped(settings, signals)
+    scaler = Scaler((scraped or signals).traffic, loop.pokes.poke)
     observer.scaled, reconciler.follow, scaler.observe = scaler.said, scaler.follow, metrics.scaled
     poke = _poker(observer, loop)
     signals.turned = lambda: poke(lambda _: True)
@@ -182,6 +184,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     ours = asyncio.create_task(secrets.watch(loop.pokes.poke))
     gateways = asyncio.create_task(signals.follow())
     scaling = asyncio.create_task(scaler.run())
+    asking = asyncio.create_task(scraped.follow()) if scraped else None
     spending = asyncio.create_task(_spending(settings, client, observer, signals).run())
     gc.collect()
     gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
@@ -193,11 +196,27 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
         ours.cancel()
         gateways.cancel()
         scaling.cancel()
+        if asking is not None and scraped is not None:
+            asking.cancel()
+            scraped.close()
         spending.cancel()
         await asyncio.wait({boundary, spending}, timeout=CANARY_END_SECONDS)
         await signals.close()
         await downloads.close()
         await trials.close()
+
+
+def _scraped(settings: Settings, signals: Signals) -> ScrapedSignals | None:
+    """What Prometheus has of the gateways, where it is told; None: they are asked."""
+    if not settings.prometheus_url:
+        return None
+    # Its client is an extra of the package, which our image has and a desk need not have.
+    from smallmodel_operator.cluster.prometheus import Prometheus
+
+    server = Prometheus(settings.prometheus_url, settings.prometheus_secret_dir)
+    interval, match = settings.prometheus_scrape_seconds, settings.prometheus_match_labels
+    logger.info("objectives are followed by what Prometheus at %s has scraped of the gateways", server.url)
+    return ScrapedSignals(server, signals.gateways, interval, match)
 
 
 def _poker(observer: Observer, loop: Loop) -> Poke:

@@ -1,17 +1,22 @@
 """Settings of the operator process, from the environment (`SLM_…`)."""
 
+import json
 import secrets
 import socket
 from ipaddress import ip_network
-from typing import Annotated, Final, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from smallmodel_operator.api.names import OPERATOR, SYSTEM_NAMESPACE
 from smallmodel_operator.api.v1alpha1.common import QuantityText
 from smallmodel_operator.resolve import Site
 
+_PROMETHEUS: Final = r"^(https?://[-A-Za-z0-9.:\[\]]+(/[-\w./]*[-\w])?)?$"
+_LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+_LabelValue = Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9_.:/]+$")]
 _S3_ENDPOINT: Final = r"^(https://[-A-Za-z0-9.:\[\]]+(/[-\w./]*[-\w])?)?$"
 
 
@@ -63,6 +68,17 @@ class Settings(BaseSettings):
         "Auto", description="Whether images of weights are mounted where the cluster can; Never: they are copied."
     )
 
+    prometheus_url: Annotated[str, StringConstraints(pattern=_PROMETHEUS)] = Field(
+        "", description="Prometheus that scrapes the gateways: objectives are followed by it; empty: by the gateways."
+    )
+    prometheus_scrape_seconds: int = Field(15, ge=5, le=30, description="Seconds between its scrapes of a gateway.")
+    prometheus_match_labels: Annotated[dict[_LabelName, _LabelValue], NoDecode] = Field(
+        {}, description="Labels the gateways' series there have to carry, as JSON."
+    )
+    prometheus_secret_dir: Path | None = Field(
+        None, description="Folder that may hold `token` (a bearer token) and `ca.crt` for it."
+    )
+
     gateway_tls: bool = Field(False, description="The gateway has a certificate: addresses begin with https.")
     gateway_ca: str = Field("", description="PEM bundle that clients need to trust that certificate.")
     gateway_urls: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -104,6 +120,20 @@ class Settings(BaseSettings):
         if 0 < value < 60:
             raise ValueError("the canary runs each minute at most: 60 or more seconds, or 0 to switch it off")
         return value
+
+    @field_validator("prometheus_match_labels", mode="before")
+    @classmethod
+    def _labels(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_way_to_gateways(self) -> Self:
+        if self.prometheus_url and self.gateway_urls:
+            raise ValueError(
+                "SLM_GATEWAY_URLS and SLM_PROMETHEUS_URL cannot be used together: Prometheus knows gateways by the "
+                "names of their pods; leave one out"
+            )
+        return self
 
     @property
     def gateways(self) -> dict[str, str] | None:

@@ -100,3 +100,33 @@ def test_an_address_with_credentials_or_of_no_use_is_refused(
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_prometheus_is_told_by_an_address_and_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not Settings().prometheus_url
+    monkeypatch.setenv("SLM_PROMETHEUS_URL", "http://prometheus.monitoring.svc:9090")
+    monkeypatch.setenv("SLM_PROMETHEUS_MATCH_LABELS", '{"cluster": "north"}')
+    settings = Settings()
+    assert settings.prometheus_url == "http://prometheus.monitoring.svc:9090"
+    assert settings.prometheus_match_labels == {"cluster": "north"}
+    assert settings.prometheus_scrape_seconds == 15
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("URL", "http://user:secret@prometheus"), ("URL", "prometheus:9090"), ("SCRAPE_SECONDS", "60"),
+        ("MATCH_LABELS", '{"a-b": "c"}'), ("MATCH_LABELS", '{"cluster": "a\\"} or vector(1)"}'),
+    ],
+)  # fmt: skip
+def test_what_is_no_prometheus_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"SLM_PROMETHEUS_{name}", value)
+    with pytest.raises(ValueError, match=f"prometheus_{name.lower()}"):
+        Settings()
+
+
+def test_prometheus_and_told_gateways_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLM_PROMETHEUS_URL", "http://prometheus:9090")
+    monkeypatch.setenv("SLM_GATEWAY_URLS", "http://127.0.0.1:10091")
+    with pytest.raises(ValueError, match="SLM_GATEWAY_URLS and SLM_PROMETHEUS_URL"):
+        Settings()

@@ -131,6 +131,7 @@ def defined() -> set[str]:
     """Names of all metrics in the source, as they are scraped."""
     import smallmodel_operator.gateway.accesslog.metrics  # noqa: I001 - registers its own
     import smallmodel_operator.gateway.activate.metrics
+    import smallmodel_operator.gateway.exporter
     import smallmodel_operator.gateway.metrics
     import smallmodel_operator.gateway.record.metrics
     import smallmodel_operator.runtime.metrics  # noqa: F401
@@ -151,5 +152,5 @@ def test_no_module_hides_a_metric() -> None:
     made = {p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py") if "from prometheus_client import" in p.read_text()}
     assert {p for p in made if p.name != "http.py"} == {
         Path("runtime/metrics.py"), Path("gateway/metrics.py"), Path("gateway/activate/metrics.py"),
-        Path("gateway/accesslog/metrics.py"), Path("gateway/record/metrics.py"),
+        Path("gateway/accesslog/metrics.py"), Path("gateway/record/metrics.py"), Path("gateway/exporter.py"),
     }  # fmt: skip
