@@ -53,8 +53,8 @@ def test_labels_that_the_target_has_too_are_found_under_their_other_name() -> No
 @pytest.mark.parametrize("name", [*(m.name for m in METRICS), *(m.name for m in BINNED)])
 @pytest.mark.parametrize("lie", ["NaN", "+Inf", "-Inf", "-1", "1e17"])
 def test_what_cannot_be_is_not_known(name: str, lie: str) -> None:
-    fake = FakePrometheus({"g-0": Target({"support/bot": said(prompts={"9": 1}, written={"3": 1})})}, change={name: lie})
-    assert heard(fake) == {"g-0": {}}
+    targets = {"g-0": Target({"support/bot": said(prompts={"9": 1}, written={"3": 1})})}
+    assert heard(FakePrometheus(targets, change={name: lie})) == {"g-0": {}}
 
 
 @pytest.mark.parametrize("number", ["56", "-1", "x", "", "1.5"])
