@@ -92,11 +92,11 @@ def _ours(models: list[Model], replicas: int, seconds: float) -> None:
                     wanted,
                     gains,
                     idle,
-                    model.starved,
-                    model.had,
+                    starved_seconds=model.starved,
+                    had_seconds=model.had,
                 )
             )
-        granted = share(Room(float(replicas)), claims)
+        granted = share({"pool": Room(float(replicas))}, claims)
         for model in models:
             model.scale(granted[model.name].replicas)
 
