@@ -20,6 +20,7 @@ from smallmodel_operator.core.scaling import Objective
 from smallmodel_operator.core.units import to_cores
 
 DEFAULT_IDLE_SECONDS: Final = 300
+DEFAULT_PRIORITY: Final = "Standard"
 DEFAULT_CONTEXT_SIZE: Final = 4096
 """Tokens for one request, where neither the user nor the model says less."""
 
@@ -120,6 +121,8 @@ class Resolved:
     suspended: bool
     may_sleep: bool
     idle_seconds: float
+    priority: str
+    """Who gets the room first when the pool is full: Critical, Standard or Batch."""
     objective: Objective | None
     """What replicas follow; None: `replicas` says how many."""
     access: Access
@@ -204,6 +207,7 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         suspended=spec.suspend,
         may_sleep=spec.scaling.min_replicas == 0,
         idle_seconds=float(spec.scaling.idle_seconds or DEFAULT_IDLE_SECONDS),
+        priority=spec.scaling.priority or DEFAULT_PRIORITY,
         objective=_objective(spec),
         access=spec.access,
         site=site,

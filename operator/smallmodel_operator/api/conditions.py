@@ -121,6 +121,7 @@ class Reason(StrEnum):
     GOLDEN_UNANSWERED = "GoldenUnanswered"
     QUALITY_DEGRADED = "QualityDegraded"
     REPLICAS_EXHAUSTED = "ReplicasExhausted"
+    POOL_FULL = "PoolFull"
     OBJECTIVE_MISSED = "ObjectiveMissed"
     OBJECTIVE_INFEASIBLE = "ObjectiveInfeasible"
     BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
@@ -151,7 +152,8 @@ MEANINGS: Final = {
     Condition.NO_ROOM_FOR_SURGE: "No node has room for a second replica, so the only one is replaced in place.",
     Condition.CALIBRATED: "The speed of a replica was measured, and `status.capacity` is of what serves.",
     Condition.QUALITY_MET: "The golden prompts are answered as they were when the version was let in, or better.",
-    Condition.SCALING_ACTIVE: "Replicas follow `spec.scaling.objectives`. Only there in mode Objective.",
+    Condition.SCALING_ACTIVE: "Replicas follow `spec.scaling.objectives`. Only there in mode Objective, and where the "
+    "pool is full (False: not even one replica has room).",
     Condition.LATENCY_OBJECTIVE_MET: "As many answers as asked were within each bound, over a day. Only there in mode "
     "Objective.",
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
@@ -259,6 +261,10 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GOLDEN_UNANSWERED: (_PLATFORM, "The golden prompts cannot be asked; the message says why."),
     Reason.QUALITY_DEGRADED: (_USER, "What serves does not answer golden prompts any more that it did, by their ids."),
     Reason.REPLICAS_EXHAUSTED: (_USER, "More replicas are needed than `spec.scaling.maxReplicas` allows."),
+    Reason.POOL_FULL: (
+        _PLATFORM,
+        "Fewer replicas than wanted have room on the nodes; the message names who holds it. It waits its turn.",
+    ),
     Reason.OBJECTIVE_MISSED: (_NOBODY, "Fewer answers than asked were within a bound; replicas follow."),
     Reason.OBJECTIVE_INFEASIBLE: (_USER, "No number of replicas holds the objective; the message says what would."),
     Reason.BOUNDARY_NOT_ENFORCED: (

@@ -68,4 +68,13 @@ SCALING_RULES: Final[tuple[Rule, ...]] = (
         "`maxReplicas`, or `spec.suspend: true` to switch it off.",
         lambda s: not _objective(s.get("scaling") or {}) or s.get("replicas", 1) == 1,
     ),
+    Rule(
+        "SmallModel",
+        "spec.scaling",
+        f"!has(self.priority) || {_FOLLOWS} || (has(self.minReplicas) && self.minReplicas == 0)",
+        "spec.scaling.priority",
+        "`spec.scaling.priority` must be unset where the number of replicas is fixed: such a model keeps its room. Set "
+        "`minReplicas: 0`, so that it may sleep, or `mode: Objective`.",
+        lambda s: s.get("priority") is None or _objective(s) or s.get("minReplicas") == 0,
+    ),
 )

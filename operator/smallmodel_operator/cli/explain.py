@@ -33,7 +33,9 @@ def lines(model: Mapping[str, Any]) -> list[str]:
     scaling = status.get("scaling") or {}
     if not scaling:
         return ["Nothing was decided yet: `slm status` says what it waits for."]
-    said = [_asked(spec), f"{scaling.get('desired', 0)} wanted, {status.get('readyReplicas', 0)} answer"]
+    priority = (spec.get("scaling") or {}).get("priority")
+    said = [_asked(spec) + (f", priority {priority}" if priority else "")]
+    said.append(f"{scaling.get('desired', 0)} wanted, {status.get('readyReplicas', 0)} answer")
     known = {c["type"]: c for c in status.get("conditions") or ()}
     there = [known[kind] for kind in CONDITIONS if kind in known]
     said += [f"{c['type']} {c['status']} ({c['reason']}): {c['message']}" for c in there]

@@ -23,7 +23,7 @@ from smallmodel_operator.core.facts import CHECKS, Boundary, Capabilities, Objec
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
 from smallmodel_operator.core.room import Room, room, taken_by
-from smallmodel_operator.core.scaling import Scaled
+from smallmodel_operator.core.scaling import Granted, Scaled
 from smallmodel_operator.core.trial import Result
 from smallmodel_operator.weights import evict
 from smallmodel_operator.weights.peers import asked_by
@@ -71,6 +71,8 @@ class Observer:
         """What trials of a model's pods came to; whoever runs them sets this."""
         self.scaled: Callable[[ModelKey], Scaled | None] = lambda _: None
         """What the controller of a model's objective last said; whoever runs it sets this."""
+        self.granted: Callable[[ModelKey], Granted | None] = lambda _: None
+        """What a model may have of the pool; whoever shares it sets this."""
         self.cost: Callable[[ModelKey, Mapping[str, Any]], Mapping[str, Any] | None] = lambda *_: None
         """What a model (its name, and its status) has cost; whoever keeps the ledger sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
@@ -171,6 +173,7 @@ class Observer:
             progress=await self.progress(pods),
             trials=self.trials(model),
             scaled=self.scaled(model),
+            granted=self.granted(model),
             cost=self.cost(model, previous),
         )
 

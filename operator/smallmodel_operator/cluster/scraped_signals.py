@@ -8,7 +8,7 @@ each. Which gateways there are Kubernetes knows: what was scraped of others is d
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -82,8 +82,15 @@ class ScrapedSignals:
 
     async def traffic(self, model: ModelKey) -> Traffic:
         """Every gateway's word on a model as it was last scraped; does not wait for anybody."""
+        return (await self.traffics((model,)))[model]
+
+    async def traffics(self, models: Collection[ModelKey]) -> dict[ModelKey, Traffic]:
+        """The same of many models, of one moment."""
         now = self._wanted = self._clock()
-        there, target = self._gateways(), f"{model[0]}/{model[1]}"
+        there = self._gateways()
+        return {model: self._traffic(f"{model[0]}/{model[1]}", there, now) for model in models}
+
+    def _traffic(self, target: str, there: Mapping[str, bool], now: float) -> Traffic:
         said = {name: self._report(name, target, now) for name in there}
         reports = tuple(said[name] for name, ready in there.items() if ready)
         leaving = tuple(said[name] for name, ready in there.items() if not ready)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -88,16 +88,22 @@ class Signals:
 
     async def traffic(self, model: ModelKey) -> Traffic:
         """Every gateway's word on a model, at most about a second old where the gateway answers."""
+        return (await self.traffics((model,)))[model]
+
+    async def traffics(self, models: Collection[ModelKey]) -> dict[ModelKey, Traffic]:
+        """The same of many models, of one moment."""
         if self._clock() - self._asked_at > ASK_SECONDS:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
             await asyncio.shield(self._asking)
-        now, target = self._clock(), f"{model[0]}/{model[1]}"
-        said = {name: _report(name, self._gateways.get(name, _Gateway()), target, now) for name in self._who}
-        return Traffic(
-            tuple(report for name, report in said.items() if self._who[name].ready),
-            tuple(report for name, report in said.items() if not self._who[name].ready and not self._gone(name, now)),
-        )
+        now = self._clock()
+        ready = [name for name, pod in self._who.items() if pod.ready]
+        leaving = [name for name, pod in self._who.items() if not pod.ready and not self._gone(name, now)]
+        return {model: Traffic(self._said(ready, model, now), self._said(leaving, model, now)) for model in models}
+
+    def _said(self, names: Iterable[str], model: ModelKey, now: float) -> tuple[GatewayReport, ...]:
+        target = f"{model[0]}/{model[1]}"
+        return tuple(_report(name, self._gateways.get(name, _Gateway()), target, now) for name in names)
 
     def gateways(self) -> dict[str, bool]:
         """Those there as last heard, and whether each is ready; `follow` keeps it up to date."""

@@ -9,7 +9,7 @@ from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import gate as golden
-from smallmodel_operator.control import keys, objective, quantized
+from smallmodel_operator.control import granted, keys, objective, quantized
 from smallmodel_operator.control.scale import cold_start, count
 from smallmodel_operator.core.engine import LLAMA_CPP
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -160,7 +160,7 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=awake)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
     speed = golden.speed(resolved, request, made and settled, snapshot)
-    follows = objective.part(resolved, wanted.asleep, snapshot)
+    follows = granted.part(objective.part(resolved, wanted.asleep, snapshot), wanted.asleep, snapshot)
     return [memory.part, *passage.parts, served, rest, speed, follows], None
 
 

@@ -133,6 +133,11 @@ def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
     return replace(held, said=said, said_at=now, direction=direction or held.direction)
 
 
+def gains(held: Held, of: Subject) -> tuple[float, ...]:
+    """Misses a second that each replica avoids; empty until the controller has looked at the model once."""
+    return objective.gains(held.state, of.objective, of.profile) if held.said else ()
+
+
 def _scaled(of: Subject, state: objective.State, decided: objective.Decision) -> Scaled:
     nearest = measured.nearest(of.profile, state.belief, of.objective.percentile, of.alone)
     return Scaled(

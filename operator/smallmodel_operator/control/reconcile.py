@@ -13,8 +13,9 @@ from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.status_writer import StatusWriter
-from smallmodel_operator.control import objective, status, verdict
+from smallmodel_operator.control import objective, pool, status, verdict
 from smallmodel_operator.control.objective import Subject
+from smallmodel_operator.control.pool import Tenant
 from smallmodel_operator.control.strangers import Strangers
 from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -26,7 +27,7 @@ from smallmodel_operator.resolve import Site
 _EXPECTED = {
     Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.INFERENCE_STOPPED, Reason.STARTING, Reason.PROGRESSING,
     Reason.INSPECTING, Reason.DOWNLOADING, Reason.MAKING_ROOM, Reason.QUANTIZING, Reason.ROLLING_OUT,
-    Reason.GATEWAY_SYNCING, Reason.ASKING_GOLDEN, Reason.PROBE_PENDING,
+    Reason.GATEWAY_SYNCING, Reason.ASKING_GOLDEN, Reason.PROBE_PENDING, Reason.POOL_FULL,
 }  # fmt: skip
 """Why a model may be not Ready without anything being wrong."""
 
@@ -63,8 +64,8 @@ class Reconciler:
         """Told of each thing that happened once, for metrics."""
         self.want_trials: Callable[[ModelKey, str, tuple[Trial, ...]], None] = lambda *_: None
         """Who runs trials sets it."""
-        self.follow: Callable[[ModelKey, Subject | None], None] = lambda *_: None
-        """Told how a model stands whose replicas follow an objective; who runs the controllers sets it."""
+        self.follow: Callable[[ModelKey, Subject | None, Tenant | None], None] = lambda *_: None
+        """Told how a model stands whose replicas follow an objective, or that shares the pool; who decides sets it."""
         self._unsaid: dict[ModelKey, datetime] = {}
         """New models, and since when nothing was said of them."""
 
@@ -109,7 +110,8 @@ class Reconciler:
             nothing_removed = set(snapshot.children) <= set(after)
             snapshot = replace(snapshot, children=after)
             if wish.resolved is not None:
-                self.follow(model, objective.subject(wish.resolved, snapshot))
+                subject, tenant = objective.subject(wish.resolved, snapshot), pool.tenant(wish.resolved, snapshot)
+                self.follow(model, subject, tenant)
         except (Refused, NotYet) as error:
             hold = error
         plan = decision.plan
@@ -158,7 +160,7 @@ class Reconciler:
         model = (meta["namespace"], meta["name"])
         self._unsaid.pop(model, None)
         self.want_trials(model, meta["uid"], ())
-        self.follow(model, None)
+        self.follow(model, None, None)
         self.strangers.forget(model)
         self._applier.forget(model)
         self.observer.children.forget(model)

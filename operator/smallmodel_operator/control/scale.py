@@ -6,14 +6,31 @@ from typing import Any
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.autoscaling import sleep
+from smallmodel_operator.control import granted
 from smallmodel_operator.core.facts import Snapshot
 
 
 def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.Count:
-    """How many replicas are wanted now: the user's number, the objective's, or none while the model sleeps."""
+    """How many replicas are wanted now: the user's number, the objective's, what the pool has room for, or none while
+    the model sleeps."""
     live = snapshot.child("Deployment", name)
     current = None if live is None else int(live.get("spec", {}).get("replicas", 1))
     available = 0 if live is None else int(live.get("status", {}).get("availableReplicas", 0))
+    found = _own(request, current, available, snapshot)
+    if found.asleep and current == 0 and (before := _slept(snapshot)):
+        return replace(found, why=before)
+    return found if snapshot.stranger else granted.limited(found, request, current, available, snapshot)
+
+
+def _slept(snapshot: Snapshot) -> str:
+    """Why it went to sleep, as it was said then; empty: nothing was."""
+    known = snapshot.previous_status.get("scaling") or {}
+    why = str(known.get("why") or "")
+    return why if not known.get("desired") and why.startswith(granted.YIELDED) else ""
+
+
+def _own(request: sleep.SleepRequest, current: int | None, available: int, snapshot: Snapshot) -> sleep.Count:
+    """With room for all."""
     if request.replicas and snapshot.stranger is not None:
         left = snapshot.stranger
         return sleep.Count(left.replicas, f"left to {left.by}, which sets replicas of the Deployment again and again")

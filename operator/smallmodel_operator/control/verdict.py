@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import enforcement
-from smallmodel_operator.control import concerns, importance, quantized, scale, status
+from smallmodel_operator.control import concerns, granted, importance, quantized, scale, status
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
@@ -102,6 +102,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
     now = scale.count(name, request, snapshot)
     why_none = Reason.ASLEEP if now.asleep else off
     part, replicas, trouble = serving.observe(name, now.replicas, why_none, snapshot)
+    trouble = granted.trouble(trouble, snapshot)
     stopped = snapshot.boundary.stopped
     routable = status.routable(off, snapshot.traffic, stopped)
     cost = settled(snapshot.previous_status.get("cost"), snapshot.cost, snapshot.now)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from smallmodel_operator.api.names import LABEL_ROLE
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.keys import Masters
-from smallmodel_operator.core.scaling import Scaled, Stranger
+from smallmodel_operator.core.scaling import Granted, Scaled, Stranger
 from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.core.trial import Result
 
@@ -205,6 +205,8 @@ class Snapshot:
     """What trials of the model's pods came to, by key."""
     scaled: Scaled | None = None
     """What the controller of the model's objective last said; None: nothing yet, or it has no objective."""
+    granted: Granted | None = None
+    """What the model may have of a pool that does not hold everything; None: all it wants."""
     stranger: Stranger | None = None
     """Who else goes on writing the replicas of its Deployment."""
     cost: Mapping[str, Any] | None = None

@@ -106,3 +106,22 @@ class Stranger:
 
     by: str
     replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a model may have of a pool that does not hold everything; none is said where it has what it wants.
+
+    Args:
+        replicas: so many have room.
+        why: in one sentence, with the names of those that hold the room.
+        full: they are fewer than it wants; else they only wait until somebody has left the room.
+        idle: nobody asked it when this was decided, so it yields only while that is so.
+        running: replicas it had on nodes then. Where it had no more than it may have, it has nothing to leave.
+    """
+
+    replicas: int
+    why: str
+    full: bool = True
+    idle: bool = False
+    running: int = 0

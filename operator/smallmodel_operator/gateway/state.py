@@ -54,6 +54,8 @@ class Model:
     stalled: str = ""
     """Why it cannot start until somebody acts, in one word, for callers of other namespaces read it; empty while it
     can, or while a replica answers all the same."""
+    full: bool = False
+    """The nodes have no room for a replica of it: other models hold it."""
     may_sleep: bool = False
     replicas: int = 1
     cold_start: float = 0.0
@@ -76,7 +78,7 @@ class Model:
     def configured(self) -> "Model":
         """Only what a configuration file tells of it: where this is the same no file is different."""
         stalled = "Stalled" if self.stalled else ""
-        plain: dict[str, Any] = {"may_sleep": False, "replicas": 1, "cold_start": 0.0, "max_queued": 0}
+        plain: dict[str, Any] = {"may_sleep": False, "replicas": 1, "cold_start": 0.0, "max_queued": 0, "full": False}
         return replace(self, stalled=stalled, generation=0, bounds=UNBOUNDED, **plain)
 
     @classmethod
@@ -101,6 +103,7 @@ class Model:
             request_key=_request_key(spec.get("audit", {})),
             off=bool(spec.get("suspend", False)) or replicas == 0,
             stalled=_stalled(meta, status),
+            full=_full(status),
             may_sleep=scaling.get("minReplicas") == 0,
             replicas=replicas,
             cold_start=(status.get("scaling") or {}).get("coldStart", {}).get("totalMilliseconds", 0) / 1000,
@@ -142,6 +145,12 @@ def _stalled(meta: Object, status: Object) -> str:
     ):
         return ""
     return str(condition.get("reason") or "Stalled")
+
+
+def _full(status: Object) -> bool:
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    active = conditions.get("ScalingActive", {})
+    return (active.get("status"), active.get("reason")) == ("False", "PoolFull")
 
 
 def _chat_template(engine: Object, weights: Object) -> str:

@@ -34,6 +34,7 @@ from smallmodel_operator.cluster.spend import Occupancy, Spend
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.cluster.trials import Trials
 from smallmodel_operator.control.loop import Loop
+from smallmodel_operator.control.places import Places
 from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.control.scaler import Scaler
 from smallmodel_operator.core.facts import Capabilities
@@ -174,8 +175,9 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     trials = Trials(lambda: start.masters, loop.pokes.poke)
     observer.trials, reconciler.want_trials = trials.known, trials.want
     scraped = _scraped(settings, signals)
-    scaler = Scaler((scraped or signals).traffic, loop.pokes.poke)
+    scaler = Scaler((scraped or signals).traffics, loop.pokes.poke)
     observer.scaled, reconciler.follow, scaler.observe = scaler.said, scaler.follow, metrics.scaled
+    observer.granted, scaler.site = scaler.granted, Places(Occupancy(client), children).look
     poke = _poker(observer, loop)
     signals.turned = lambda: poke(lambda _: True)
     watch = _boundary(settings, client, observer, events, poke)

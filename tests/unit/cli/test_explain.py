@@ -47,6 +47,23 @@ def test_a_model_in_mode_manual() -> None:
     ]  # fmt: skip
 
 
+def test_who_holds_the_room_of_a_full_pool() -> None:
+    full = {
+        "type": "ScalingActive",
+        "status": "False",
+        "reason": "PoolFull",
+        "message": "held by city/rescue (Critical)",
+    }
+    body = objects.model(scaling={"minReplicas": 0, "priority": "Batch"})
+    scaling = {"desired": 1, "why": "0 of 1: the pool is full"}
+    assert lines({**body, "status": {"scaling": scaling, "conditions": [full]}}) == [
+        "mode Manual: `spec.replicas` is 1, priority Batch",
+        "1 wanted, 0 answer",
+        "ScalingActive False (PoolFull): held by city/rescue (Critical)",
+        "now 1: 0 of 1: the pool is full",
+    ]
+
+
 def test_a_model_nobody_has_looked_at() -> None:
     assert "slm status" in lines(objects.model())[0]
 

@@ -42,6 +42,17 @@ def test_one_that_can_or_may_is_held_for(other: dict[str, Any]) -> None:
     assert Model.of(other).stalled == ""
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "full"),
+    [("False", "PoolFull", True), ("True", "PoolFull", False), ("False", "SignalsMissing", False)],
+    ids=["no replica has room", "some have", "something else"],
+)
+def test_that_the_nodes_are_full_comes_from_the_status(status: str, reason: str, full: bool) -> None:
+    known = body()
+    known["status"]["conditions"].append({"type": "ScalingActive", "status": status, "reason": reason})
+    assert Model.of(known).full is full
+
+
 def test_what_a_wake_usually_takes_comes_from_the_status() -> None:
     """So that a gateway that was just started says something better than a default."""
     known = body()
@@ -94,6 +105,7 @@ OTHER = {
     "off": True,
     "stopped": True,
     "stalled": "NotGguf",
+    "full": True,
     "may_sleep": True,
     "replicas": 3,
     "cold_start": 1.5,

@@ -249,6 +249,13 @@ class Scaling(ApiModel):
     objectives: Objectives | None = Field(
         default=None, description="Mode Objective: what must hold. Not allowed in mode Manual."
     )
+    priority: Literal["Critical", "Standard", "Batch"] | None = Field(
+        default=None,
+        description=(
+            "Who gets the room first when the nodes do not hold all that is wanted; `Standard` when unset. Only where "
+            "replicas move: in mode Objective, or with `minReplicas: 0`."
+        ),
+    )
     idle_seconds: int | None = Field(
         default=None, ge=1, le=86400, description="Seconds without a request until sleep; 300 when unset."
     )

@@ -193,8 +193,9 @@ class Activator:
         waited = 0.0 if since is None else now - since
         passed = now - burst.start.began if burst else waited
         model = self._ports.model(target)
-        why, told = (model.stalled, model.cold_start) if model else ("", 0.0)
-        return refusal(outcome, target, self._cold_starts.retry_after(target, passed, told), waited, why)
+        why, told, full = (model.stalled, model.cold_start, model.full) if model else ("", 0.0, False)
+        again = self._cold_starts.retry_after(target, passed, told)
+        return refusal(outcome, target, again, waited, why, full=full)
 
     # -- bursts ------------------------------------------------------------------------------------------------
 

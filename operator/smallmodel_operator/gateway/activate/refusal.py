@@ -24,9 +24,15 @@ class Refusal:
     body: bytes
 
 
-def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0, why: str = "") -> Refusal:
+FULL: Final = ", for the nodes are full and other models hold the room"
+"""Which ones, who asks need not be allowed to read."""
+
+
+def refusal(
+    outcome: Outcome, target: str, retry_after: int, waited: float = 0.0, why: str = "", *, full: bool = False
+) -> Refusal:
     """The answer for an outcome that is a refusal; `retry_after` and `waited` in seconds, `why` the model stalls (one
-    word: who asks need not be allowed to read the rest)."""
+    word: who asks need not be allowed to read the rest), `full`: it waits for room on the nodes."""
     namespace, _, name = target.partition("/")
     status = STATUS.get(outcome, 503)
     message = {
@@ -52,7 +58,7 @@ def refusal(outcome: Outcome, target: str, retry_after: int, waited: float = 0.0
         ),
         Outcome.EXPIRED: (
             f"model {target!r} was not ready after {waited:.0f} s, the longest a request waits for it "
-            f"(scaling.coldStart.maxWaitSeconds); try again in {retry_after} s"
+            f"(scaling.coldStart.maxWaitSeconds){FULL if full else ''}; try again in {retry_after} s"
         ),
         Outcome.QUEUE_FULL: (
             f"model {target!r} is starting and as many requests wait for it as may "

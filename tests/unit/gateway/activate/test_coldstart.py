@@ -73,3 +73,12 @@ def test_who_may_not_read_a_model_learns_one_word_of_why_it_stalls() -> None:
         "model 'support/bot' cannot start until somebody acts (ImagePullFailed); what is wrong says "
         "kubectl -n support describe smallmodel bot"
     )
+
+
+def test_who_was_held_too_long_learns_that_the_nodes_are_full_and_not_of_whom() -> None:
+    answer = refusal(Outcome.EXPIRED, "support/bot", 7, 120.0, full=True)
+    assert answer.headers["Retry-After"] == "7"
+    assert json.loads(answer.body)["error"]["message"] == (
+        "model 'support/bot' was not ready after 120 s, the longest a request waits for it "
+        "(scaling.coldStart.maxWaitSeconds), for the nodes are full and other models hold the room; try again in 7 s"
+    )
