@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from hack.bench.scaling import shared
+from hack.bench.scaling import shared, tick
 from hack.bench.scaling.loads import KINDS, generate
 from hack.bench.scaling.plot import draw
 from smallmodel_operator.autoscaling.objective import Objective
@@ -177,10 +177,14 @@ def main() -> None:
                 say(f"{number} of {len(todo)} runs")
         say("20 models on one pool")
         together = shared.rows(args.quick)
+    say("a look at a thousand models")
+    looks = tick.rows()
     verdicts = judge(rows)
     show(verdicts)
     shared.show(together)
-    result = {"rows": [r for r in rows if r["policy"] != "ceiling"], "verdicts": verdicts, "pool": together}
+    tick.show(looks)
+    known = [r for r in rows if r["policy"] != "ceiling"]
+    result = {"rows": known, "verdicts": verdicts, "pool": together, "tick": looks}
     if args.plot:
         args.plot.write_text(draw(result["rows"]))
     print(json.dumps(result | {"cores": os.cpu_count(), "seconds": round(time.monotonic() - began)}), flush=True)
