@@ -261,7 +261,7 @@ def _grant(pool: _Pool, claim: Claim) -> Grant:
     if claim.idle and count < claim.current:
         return Grant(count, f"{short}: idle, it yields", full=True, holders=names)
     if not held:
-        return Grant(count, f"{short}: one more is larger than what any node has left", full=True)
+        return Grant(count, f"{short}: no node has room for one more", full=True)
     named = ", ".join(f"{c.name} ({c.priority.name.capitalize()}) {100 * part:.0f} %" for part, c in held[:NAMED])
     more = f" and {len(held) - NAMED} others" if len(held) > NAMED else ""
     return Grant(count, f"{short}: the pool is full; it is held by {named}{more}", full=True, holders=names)

@@ -273,6 +273,7 @@ def _told(standing: Standing, claim: Claim, grant: Grant, now: float) -> Standin
     before, holders = standing.granted, grant.holders or grant.yielding
     if before is not None:
         same = replace(granted, why="") == replace(before, why="")
-        if same and (set(holders) == set(standing.holders) or now - standing.said_at < SAY_SECONDS):
+        lately = bool(standing.holders) and now - standing.said_at < SAY_SECONDS
+        if same and (set(holders) == set(standing.holders) or lately):
             return standing
     return replace(standing, granted=granted, holders=holders, said_at=now)

@@ -239,6 +239,17 @@ def test_nobody_leaves_a_node_that_holds_more_than_it_should() -> None:
     assert granted(found) == {BOT: None, CRM: None, LAW: 0}
 
 
+def test_who_holds_the_room_is_said_as_soon_as_somebody_does() -> None:
+    """While it is being left nobody does."""
+    leaves = pod(deletionTimestamp="2026-01-01T00:00:00Z")
+    first = pool.decide({LAW: applicant(HELD, ready=0)}, Site([node(cpu="1")], [], [(BOT, leaves)]), 0.0)
+    assert first[LAW].granted == Granted(0, "0 of 1: no node has room for one more")
+    rows = {CRM: applicant(BUSY), LAW: applicant(HELD, ready=0, standing=first[LAW])}
+    told = pool.decide(rows, Site([node(cpu="1")], [], [(CRM, pod())]), 5.0)[LAW].granted
+    assert told is not None
+    assert "crm/bot" in told.why
+
+
 @pytest.mark.parametrize("broken", [{"metadata": {"name": "a"}, "status": {"allocatable": {"cpu": "many"}}}])
 def test_a_node_that_is_not_as_kubernetes_writes_it_is_an_error(broken: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="many"):
