@@ -24,6 +24,8 @@ class FakeGateway:
         self._command = [*kubectl, "get", "smallmodels.smallmodel.dev", "-A", "--watch", "--no-headers", "-o", COLUMNS]
         self._targets: set[str] = set()
         self.usage: dict[str, Any] = {"epoch": 1, "models": {}}
+        self.says: dict[str, dict[str, Any]] = {}
+        """Other words on a model, by `<namespace>/<name>`."""
         self.usage_asked = 0
         """How often."""
         self._process: subprocess.Popen[str] | None = None
@@ -63,7 +65,8 @@ class FakeGateway:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 idle: dict[str, Any] = {"inFlight": 0, "held": 0, "idleSeconds": 0.0, "endpoints": 1, "requests": 0}
-                answer = {"gateway": "fake", "synced": True, "models": {t: idle for t in sorted(fake._targets)}}
+                models = {t: {**idle, **fake.says.get(t, {})} for t in sorted(fake._targets)}
+                answer = {"gateway": "fake", "synced": True, "models": models}
                 answers = {"/signals": answer, "/usage": fake.usage}
                 body = json.dumps(answers.get(self.path)).encode()
                 fake.usage_asked += self.path == "/usage"
