@@ -208,6 +208,7 @@ class ControlPlane:
                 "--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-deployment-syncs=20",
                 "--concurrent-replicaset-syncs=20", "--concurrent-service-endpoint-syncs=20",
                 "--concurrent-endpoint-syncs=20", "--node-monitor-grace-period=20s",
+                "--horizontal-pod-autoscaler-sync-period=2s",
             ]  # fmt: skip
         if name == "kube-scheduler":
             return [program(self._kube, name), *common, "--kube-api-qps=1000", "--kube-api-burst=2000"]

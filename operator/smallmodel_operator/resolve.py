@@ -13,7 +13,9 @@ from smallmodel_operator.api.v1alpha1.access import Access
 from smallmodel_operator.api.v1alpha1.checks import Checks
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
+from smallmodel_operator.core.budget import CostObjective, cost_asked
 from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator, Adapter
+from smallmodel_operator.core.external import External, external
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.scaling import Objective
@@ -123,8 +125,10 @@ class Resolved:
     idle_seconds: float
     priority: str
     """Who gets the room first when the pool is full: Critical, Standard or Batch."""
+    external: External | None  # None: not in mode External
     objective: Objective | None
     """What replicas follow; None: `replicas` says how many."""
+    cost: CostObjective | None  # None: not asked
     access: Access
     site: Site
 
@@ -208,7 +212,9 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         may_sleep=spec.scaling.min_replicas == 0,
         idle_seconds=float(spec.scaling.idle_seconds or DEFAULT_IDLE_SECONDS),
         priority=spec.scaling.priority or DEFAULT_PRIORITY,
+        external=external(body),
         objective=_objective(spec),
+        cost=cost_asked(spec.scaling),
         access=spec.access,
         site=site,
     )

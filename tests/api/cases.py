@@ -34,6 +34,12 @@ def latency(**changes: Any) -> dict[str, Any]:
     return {"latency": {"timeToFirstTokenMilliseconds": 500, **changes}}
 
 
+def costs(**changes: Any) -> dict[str, Any]:
+    """Objectives of a model with a cost objective; None leaves a field out."""
+    cost = {"monthlyBudget": "400", "currency": "EUR", **changes}
+    return {**latency(), "cost": {name: value for name, value in cost.items() if value is not None}}
+
+
 def objective(**changes: Any) -> dict[str, Any]:
     """`spec.scaling` of a model whose replicas follow an objective; None leaves a field out."""
     scaling = {"mode": "Objective", "maxReplicas": 4, "objectives": latency(), **changes}
@@ -320,7 +326,12 @@ BAD = (
     Case("reason-of-two-lines", boundary(reason="a\nb"), "spec.reason", "reason"),
     Case("reason-of-a-novel", boundary(reason="a" * 513), "may not be more than 512", "reason"),
     Case("later-boundary", boundary(detectors=[]), 'unknown field "spec.detectors"', "detectors"),
-    Case("mode-of-hpa", model(scaling={"mode": "External"}), 'supported values: "Manual", "Objective"', "scaling.mode"),
+    Case("mode-of-nobody", model(scaling={"mode": "Hpa"}), 'values: "Manual", "Objective", "External"', "mode"),
+    *(
+        Case(f"external-with-{field}", model(scaling={"mode": "External", field: value}),
+             "must be unset in mode External", "must be unset in mode External")
+        for field, value in (("minReplicas", 0), ("maxReplicas", 3), ("idleSeconds", 60), ("objectives", latency()))
+    ),
     *(
         Case(f"objective-{name}", model(**{"scaling": objective(**scaling), **more}), says, says)
         for name, says, scaling, more in (
@@ -343,7 +354,15 @@ BAD = (
             ("interTokenMilliseconds", "or equal to 60000", latency(interTokenMilliseconds=60_001)),
             ("endToEndMilliseconds", "or equal to 3600000", latency(endToEndMilliseconds=3_600_001)),
             ("endToEndMilliseconds", "an answer ends after it begins", latency(endToEndMilliseconds=499)),
-            ("cost", 'unknown field "spec.scaling.objectives.cost"', {**latency(), "cost": {"monthlyBudget": "400"}}),
+            ("cost", "Required value", {**latency(), "cost": {"monthlyBudget": "400"}}),
+            ("cost", "must have `maxPerMillionTokens` or `monthlyBudget`", costs(monthlyBudget=None)),
+            ("monthlyBudget", "must be above 0", costs(monthlyBudget="0.00")),
+            ("maxPerMillionTokens", "must be above 0", costs(maxPerMillionTokens="0")),
+            ("onExceeded", "must be with `prefer: Cost`", costs(onExceeded="Cap")),
+            ("onExceeded", "must have a `monthlyBudget`",
+             costs(onExceeded="Sleep", monthlyBudget=None, maxPerMillionTokens="1")),
+            ("prefer", "must be with `cost.onExceeded` Cap, Sleep or Refuse", {**costs(), "prefer": "Cost"}),
+            ("prefer", "must be with `cost.onExceeded` Cap, Sleep or Refuse", {**latency(), "prefer": "Cost"}),
         ))
     ),
     Case("expanded-argument", model(engine={"args": ["$(KEY)"]}), "must not contain `$(`", "must not contain `$(`"),
@@ -384,6 +403,10 @@ GOOD = (
     Case("profile-bought-alone", profile(price={"purchase": "9000.50", "amortizationYears": 5, "currency": "USD"})),
     Case("profile-with-devices", profile(engines=_VLLM, accelerator={**_GPU, "count": 2}, runtimeClassName="nvidia")),
     Case("smallest", model()),
+    Case("within-a-budget", model(scaling=objective(objectives={**costs(onExceeded="Cap"), "prefer": "Cost"}))),
+    Case("cheap-tokens", model(scaling=objective(objectives=costs(monthlyBudget=None, maxPerMillionTokens="0.80")))),
+    Case("scaled-by-others", model(scaling={"mode": "External", "coldStart": {"maxWaitSeconds": 60}})),
+    Case("at-zero-by-others", model(scaling={"mode": "External"}, replicas=0)),
     Case("longest-name", model("a" * 45)),
     Case("name-like-the-gateways", model("smallmodel-gateway-2")),
     Case("moving-tag", model(source={"uri": "oci://registry.internal:5000/slm/w:v1", "allowMutable": True})),

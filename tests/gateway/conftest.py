@@ -40,6 +40,7 @@ def gateway(folder: Path, bot: Engine, notes: Engine) -> Iterator[Gateway]:
         model("support/bot", allow=("key:support/bot/partner",)),
         model("crm/notes", max_body_bytes=2048),
         model("support/off", off=True),
+        model("support/spent", spent=True),
         model("support/broken", stalled="NotGguf"),
         model("support/old", engine="TGI", lacks=TGI_LACKS),
         model("support/tight", requests_per_minute=2),

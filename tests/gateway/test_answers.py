@@ -71,6 +71,7 @@ def test_addresses(gateway: Gateway, host: str, path: str) -> None:
         (CHAT, ASK, CRM, "bot.support.svc.cluster.local", 403, "model_access_denied"),
         (CHAT, {"model": "off"}, SUPPORT, "bot.support", 404, "model_not_found"),
         (CHAT, {"model": "off"}, SUPPORT, "", 503, "model_off"),
+        (CHAT, {"model": "spent"}, SUPPORT, "", 429, "budget_exhausted"),
         ("/v1/responses", {"model": "old"}, SUPPORT, "", 501, "not_implemented"),
         ("/v1/embeddings", {"model": "old"}, SUPPORT, "", 501, "not_implemented"),
         ("/crm" + CHAT, {"model": "notes", "x": "y" * 2048}, CRM, "", 413, "request_too_large"),
@@ -134,6 +135,14 @@ def test_off_is_said_alike_by_the_door_and_by_who_holds(gateway: Gateway) -> Non
     assert (answer.status, answer.headers["x-slm-cause"]) == (held.status, held.headers["x-slm-cause"]) == (503, "off")
     assert answer.json == json.loads(held.body)
     assert answer.error["code"] == "model_off"
+
+
+def test_a_budget_that_is_used_up_is_said_alike_by_the_door_and_by_who_holds(gateway: Gateway) -> None:
+    answer, held = gateway.post(CHAT, {"model": "spent"}, SUPPORT), refusal(Outcome.BUDGET, "support/spent", 1)
+    for name in ("x-slm-cause", "x-should-retry"):
+        assert answer.headers[name] == held.headers[name]
+    assert (answer.status, answer.json) == (held.status, json.loads(held.body))
+    assert answer.error["type"] == "insufficient_quota"
 
 
 @pytest.mark.parametrize("path", ["/slots", "/props", "/metrics", "/lora-adapters", "/health", "/v1", "/", "/tokenize"])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from smallmodel_operator.api.scaling_reasons import SCALING_REASONS
+
 
 class Condition(StrEnum):
     """Condition types of a SmallModel. `Ready`, `Reconciling` and `Stalled` follow kstatus."""
@@ -25,6 +27,7 @@ class Condition(StrEnum):
     QUALITY_MET = "QualityMet"
     SCALING_ACTIVE = "ScalingActive"
     LATENCY_OBJECTIVE_MET = "LatencyObjectiveMet"
+    COST_OBJECTIVE_MET = "CostObjectiveMet"
     BOUNDARY_ENFORCED = "BoundaryEnforced"
 
     @property
@@ -48,7 +51,10 @@ class Reason(StrEnum):
     MEASURED = "Measured"
     GOLDEN_PASSED = "GoldenPassed"
     FOLLOWING = "FollowingObjective"
+    EXTERNAL_SCALER = "ExternalScaler"
     OBJECTIVE_MET = "ObjectiveMet"
+    WITHIN_COST = "WithinCost"
+    BUDGET_LIMITED = "BudgetLimited"
     # off by the user's wish
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -67,8 +73,11 @@ class Reason(StrEnum):
     CALIBRATION_PENDING = "CalibrationPending"
     ASKING_GOLDEN = "AskingGolden"
     SIGNALS_PENDING = "SignalsPending"
+    EXTERNAL_SCALER_SILENT = "ExternalScalerSilent"
     SIGNALS_MISSING = "SignalsMissing"
     FEW_ANSWERS = "FewAnswers"
+    FEW_TOKENS = "FewTokens"
+    SPEND_PENDING = "SpendPending"
     RETRYING = "Retrying"  # an outage; the operator tries again by itself
     # the user must change something
     INVALID_SPEC = "InvalidSpec"
@@ -124,6 +133,12 @@ class Reason(StrEnum):
     POOL_FULL = "PoolFull"
     OBJECTIVE_MISSED = "ObjectiveMissed"
     OBJECTIVE_INFEASIBLE = "ObjectiveInfeasible"
+    COST_INFEASIBLE = "CostInfeasible"
+    TOKENS_TOO_DEAR = "TokensTooDear"
+    BUDGET_AT_RISK = "BudgetAtRisk"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
+    PRICE_MISSING = "PriceMissing"
+    CURRENCY_MISMATCH = "CurrencyMismatch"
     BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
     # does the network enforce what we declare?
     POLICIES_ENFORCED = "PoliciesEnforced"
@@ -152,10 +167,11 @@ MEANINGS: Final = {
     Condition.NO_ROOM_FOR_SURGE: "No node has room for a second replica, so the only one is replaced in place.",
     Condition.CALIBRATED: "The speed of a replica was measured, and `status.capacity` is of what serves.",
     Condition.QUALITY_MET: "The golden prompts are answered as they were when the version was let in, or better.",
-    Condition.SCALING_ACTIVE: "Replicas follow `spec.scaling.objectives`. Only there in mode Objective, and where the "
-    "pool is full (False: not even one replica has room).",
+    Condition.SCALING_ACTIVE: "Replicas follow `spec.scaling.objectives`, or who writes them from outside. Only there "
+    "in the modes Objective and External, and where the pool is full (False: not even one replica has room).",
     Condition.LATENCY_OBJECTIVE_MET: "As many answers as asked were within each bound, over a day. Only there in mode "
     "Objective.",
+    Condition.COST_OBJECTIVE_MET: "The model keeps to `spec.scaling.objectives.cost`. Only there with it.",
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
     "tried it. On a ClusterBoundary.",
 }
@@ -249,10 +265,6 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
         "A ResourceQuota refuses the pods or objects, or the gateways' key table is full.",
     ),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
-    Reason.CONFLICTING_SCALER: (
-        _USER,
-        "Somebody else goes on writing the Deployment's replicas; the message names it. They are left to it.",
-    ),
     Reason.CALIBRATION_FAILED: (_PLATFORM, "The operator cannot measure a replica; the message says why."),
     Reason.GOLDEN_NOT_FOUND: (_USER, "The ConfigMap with the golden prompts, or its entry, does not exist."),
     Reason.GOLDEN_INVALID: (_USER, "The golden prompts cannot be read; the message has line and field."),
@@ -281,6 +293,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.UNSCHEDULABLE: (_PLATFORM, "No node has room for a pod."),
     Reason.CONTAINER_CONFIG: (_USER, "The container cannot be started as declared."),
     Reason.EVICTED: (_OPERATOR, "A pod was evicted; another one starts."),
+    **{Reason(name): said for name, said in SCALING_REASONS.items()},
 }
 
 

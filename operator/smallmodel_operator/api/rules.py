@@ -11,6 +11,7 @@ from typing import Final
 
 from smallmodel_operator.api.adapter_rules import ADAPTER_RULES
 from smallmodel_operator.api.boundary_rules import BOUNDARY_RULES
+from smallmodel_operator.api.cost_rules import COST_RULES
 from smallmodel_operator.api.engine_rules import ENGINE_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.latency_rules import LATENCY_RULES
@@ -256,6 +257,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *SOURCE_RULES,
     *SCALING_RULES,
     *LATENCY_RULES,
+    *COST_RULES,
     *WEIGHTS_RULES,
     *QUANTIZATION_RULES,
     *ENGINE_RULES,

@@ -5,10 +5,17 @@ from typing import Any, Final
 from smallmodel_operator.api.rule import Rule
 
 _FOLLOWS: Final = "(has(self.mode) && self.mode == 'Objective')"
+_EXTERNAL: Final = "(has(self.mode) && self.mode == 'External')"
+_OURS: Final = ("minReplicas", "maxReplicas", "idleSeconds", "objectives")
+"""What says how many replicas the operator may take: in mode External it takes none."""
 
 
 def _objective(scaling: Any) -> bool:
     return bool(scaling.get("mode") == "Objective")
+
+
+def _external(scaling: Any) -> bool:
+    return bool(scaling.get("mode") == "External")
 
 
 def _least(scaling: Any) -> int:
@@ -19,27 +26,36 @@ SCALING_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "SmallModel",
         "spec.scaling",
-        f"{_FOLLOWS} || !has(self.minReplicas) || self.minReplicas == 0",
+        f"{_FOLLOWS} || {_EXTERNAL} || !has(self.minReplicas) || self.minReplicas == 0",
         "spec.scaling.minReplicas",
         "`spec.scaling.minReplicas` must be 0 or unset in mode Manual: awake, the count is `spec.replicas`.",
-        lambda s: _objective(s) or s.get("minReplicas") in (None, 0),
+        lambda s: _objective(s) or _external(s) or s.get("minReplicas") in (None, 0),
     ),
     Rule(
         "SmallModel",
         "spec.scaling",
-        "!has(self.idleSeconds) || (has(self.minReplicas) && self.minReplicas == 0)",
+        f"{_EXTERNAL} || !has(self.idleSeconds) || (has(self.minReplicas) && self.minReplicas == 0)",
         "spec.scaling.idleSeconds",
         "`spec.scaling.idleSeconds` must be unset without `minReplicas: 0`: such a model never sleeps.",
-        lambda s: s.get("idleSeconds") is None or s.get("minReplicas") == 0,
+        lambda s: _external(s) or s.get("idleSeconds") is None or s.get("minReplicas") == 0,
     ),
     Rule(
         "SmallModel",
         "spec.scaling",
-        f"{_FOLLOWS} || (!has(self.maxReplicas) && !has(self.objectives))",
+        f"{_FOLLOWS} || {_EXTERNAL} || (!has(self.maxReplicas) && !has(self.objectives))",
         "spec.scaling.mode",
         "`spec.scaling.maxReplicas` and `objectives` must be unset in mode Manual: the count is `spec.replicas`. For "
         "replicas that follow an objective set `spec.scaling.mode: Objective`.",
-        lambda s: _objective(s) or (s.get("maxReplicas") is None and s.get("objectives") is None),
+        lambda s: _objective(s) or _external(s) or (s.get("maxReplicas") is None and s.get("objectives") is None),
+    ),
+    Rule(
+        "SmallModel",
+        "spec.scaling",
+        f"!{_EXTERNAL} || ({' && '.join(f'!has(self.{field})' for field in _OURS)})",
+        "spec.scaling.mode",
+        "`spec.scaling.minReplicas`, `maxReplicas`, `idleSeconds` and `objectives` must be unset in mode External: "
+        "whoever writes `spec.replicas` through the scale subresource has limits and targets of its own.",
+        lambda s: not _external(s) or all(s.get(field) is None for field in _OURS),
     ),
     Rule(
         "SmallModel",

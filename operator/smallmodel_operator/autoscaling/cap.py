@@ -81,7 +81,7 @@ def cap(spending: Spending, action: Action, least: int, most: int, in_flight: in
     if not used_up or action is Action.CAP:
         return Capped(min(floor, limit), limit, False, f"{said}: at most {limit} until the pace is met")
     if action is Action.SLEEP and in_flight:
-        return Capped(0, limit, True, f"{said}: it sleeps when its last answer is complete")
+        return Capped(0, limit, False, f"{said}: it sleeps when its last answer is complete")
     return Capped(0, limit if in_flight else 0, True, f"{said}: new requests are refused")
 
 

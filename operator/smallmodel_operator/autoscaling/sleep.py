@@ -7,35 +7,41 @@ is the gateways' affair (they write 0 -> 1 themselves); a count of 1 they wrote 
 from dataclasses import dataclass
 from typing import Final
 
+from smallmodel_operator.core.external import External
 from smallmodel_operator.core.traffic import Traffic
 
 LOOK_AGAIN_SECONDS: Final = 10.0
 """While gateways do not answer, or carry requests."""
 LEAST_LOOK_SECONDS: Final = 0.5
+END_LOOK_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class SleepRequest:
     """What a model wants: `replicas` when awake, sleep after `idle_seconds` if it `may_sleep`.
 
-    `limits`: the fewest and the most replicas when awake, where an objective says how many; None: its user does.
+    `limits`: the fewest and the most replicas when awake, where an objective says how many; None: its user does, or,
+    with `external`, who writes through the scale subresource.
     """
 
     replicas: int
     may_sleep: bool = False
     idle_seconds: float = 300.0
     limits: tuple[int, int] | None = None
+    external: External | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """The replicas to write. `asleep`: none, because nobody asks; `waking`: one comes, for somebody who does."""
+    """The replicas to write. `asleep`: none, because nobody asks; `waking`: one comes, for somebody who does;
+    `refused`: whoever asks is refused, for there is no money left."""
 
     replicas: int
     why: str
     asleep: bool = False
     waking: bool = False
     look_again_seconds: float | None = None
+    refused: bool = False
 
 
 def decide(
@@ -64,6 +70,18 @@ def decide(
         # One is enough for those who wait; the others follow once it answers, and do not compete for its start.
         return Count(min(current, awake), "a replica starts", waking=True)
     return _awake(request, traffic, up_seconds)
+
+
+def end(current: int | None, traffic: Traffic, *, refuse: bool) -> Count:
+    """For a model that may cost nothing any more: none once nobody is answered. Not known is not nobody.
+
+    `refuse`: new requests are refused before that, too.
+    """
+    why = "the month's budget is used up"
+    if not current or (traffic.current and not traffic.busy):
+        return Count(0, why, refused=True)
+    why += ": what is asked is still answered"
+    return Count(current, why, look_again_seconds=END_LOOK_SECONDS, refused=refuse)
 
 
 def _awake(request: SleepRequest, traffic: Traffic, up_seconds: float) -> Count:

@@ -6,7 +6,11 @@ from typing import Any, Final
 from smallmodel_operator.cli.connected import Unanswered, connected
 from smallmodel_operator.cli.console import failed
 
-CONDITIONS: Final = ("LatencyObjectiveMet", "ScalingActive")
+LIMITS: Final = (("monthlyBudget", "a month"), ("maxPerMillionTokens", "a million tokens"))
+HAD: Final = (
+    ("monthToDate", "spent"), ("monthEnd", "expected by the month's end"), ("perMillionTokens", "a million tokens"),
+)  # fmt: skip
+CONDITIONS: Final = ("LatencyObjectiveMet", "CostObjectiveMet", "ScalingActive")
 BOUNDS: Final = {
     "timeToFirstTokenMilliseconds": "first tokens",
     "interTokenMilliseconds": "times from token to token",
@@ -38,6 +42,7 @@ def lines(model: Mapping[str, Any]) -> list[str]:
     said.append(f"{scaling.get('desired', 0)} wanted, {status.get('readyReplicas', 0)} answer")
     known = {c["type"]: c for c in status.get("conditions") or ()}
     there = [known[kind] for kind in CONDITIONS if kind in known]
+    said += _spent(spec, status)
     said += [f"{c['type']} {c['status']} ({c['reason']}): {c['message']}" for c in there]
     decisions = scaling.get("decisions") or []
     said += [f"{d.get('at', '')} {d.get('replicas', 0)}: {d.get('why', '')}" for d in decisions]
@@ -46,8 +51,23 @@ def lines(model: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def _spent(spec: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]:
+    """What it may cost and has cost; nothing where that is not asked."""
+    objectives = (spec.get("scaling") or {}).get("objectives") or {}
+    asked, cost = objectives.get("cost"), status.get("cost") or {}
+    if not asked:
+        return []
+    limits = [f"{asked[name]} {asked['currency']} {words}" for name, words in LIMITS if asked.get(name)]
+    first = f"{asked.get('onExceeded', 'Warn')} when exceeded, {objectives.get('prefer', 'Latency')} goes first"
+    had = [f"{cost[name]} {cost.get('currency', '')} {words}" for name, words in HAD if cost.get(name)]
+    spent = f"by {cost.get('at')}: {', '.join(had)}" if had else "no cost yet"
+    return [f"at most {' and '.join(limits)}; {first}", spent]
+
+
 def _asked(spec: Mapping[str, Any]) -> str:
     scaling = spec.get("scaling") or {}
+    if scaling.get("mode") == "External":
+        return f"mode External: `spec.replicas` is {spec.get('replicas', 1)}, as whoever scales the model wrote it"
     latency = (scaling.get("objectives") or {}).get("latency")
     if scaling.get("mode") != "Objective" or not latency:
         return f"mode Manual: `spec.replicas` is {spec.get('replicas', 1)}"

@@ -1,4 +1,4 @@
-"""`slm lint`: what the API server would refuse, said before it is asked."""
+"""`slm lint`: what the API server would refuse, said before it is asked; and what it cannot see."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ def lint(files: list[str]) -> int:
             checked += 1
             name = (obj.get("metadata") or {}).get("name", "?")
             try:
-                found = [*strict_errors(obj), *(f"{v.field}: {v.message}" for v in violations(obj))]
+                found = [*strict_errors(obj), *(f"{v.field}: {v.message}" for v in violations(obj)), *_two_owners(obj)]
             except ValidationError as error:
                 found = [str(error)]
             for problem in found:
@@ -43,6 +43,17 @@ def lint(files: list[str]) -> int:
         return 1
     print(f"{checked} object(s) checked, {problems} problem(s)")
     return 1 if problems else 0
+
+
+def _two_owners(obj: Mapping[str, Any]) -> list[str]:
+    """The API server cannot tell who sets a number; in a manifest it is always its author."""
+    spec = _map(obj, "spec")
+    if _map(spec, "scaling").get("mode") != "External" or "replicas" not in spec:
+        return []
+    return [
+        "spec.replicas: must be left out in mode External: whoever scales the model writes it, and each apply of this "
+        "manifest would write it back."
+    ]
 
 
 def _key(obj: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ from smallmodel_operator.cluster.pull_secrets import PullSecrets
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
+from smallmodel_operator.core.budget import Budgeted
 from smallmodel_operator.core.facts import CHECKS, Boundary, Capabilities, Object, Progress, Snapshot, WeightsFacts
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.remember import facts_of
@@ -73,6 +74,8 @@ class Observer:
         """What the controller of a model's objective last said; whoever runs it sets this."""
         self.granted: Callable[[ModelKey], Granted | None] = lambda _: None
         """What a model may have of the pool; whoever shares it sets this."""
+        self.budget: Callable[[ModelKey], Budgeted | None] = lambda _: None
+        """What a model's cost objective leaves of its limits; whoever judges them sets this."""
         self.cost: Callable[[ModelKey, Mapping[str, Any]], Mapping[str, Any] | None] = lambda *_: None
         """What a model (its name, and its status) has cost; whoever keeps the ledger sets this."""
         self.models: Mapping[Any, Iterable[ModelKey]] | None = None
@@ -174,6 +177,7 @@ class Observer:
             trials=self.trials(model),
             scaled=self.scaled(model),
             granted=self.granted(model),
+            budget=self.budget(model),
             cost=self.cost(model, previous),
         )
 

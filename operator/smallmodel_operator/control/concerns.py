@@ -8,8 +8,8 @@ from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.boundary import enforcement
+from smallmodel_operator.control import budget, external, keys, objective, quantized
 from smallmodel_operator.control import gate as golden
-from smallmodel_operator.control import granted, keys, objective, quantized
 from smallmodel_operator.control.scale import cold_start, count
 from smallmodel_operator.core.engine import LLAMA_CPP
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -131,7 +131,8 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
         adapters=beside,
     )  # fmt: skip
     limits = (resolved.objective.least, resolved.objective.most) if resolved.objective else None
-    asked = sleep.SleepRequest(resolved.replicas, resolved.may_sleep, resolved.idle_seconds, limits)
+    idle = resolved.idle_seconds
+    asked = sleep.SleepRequest(resolved.replicas, resolved.may_sleep, idle, limits, resolved.external)
     wanted = count(resolved.name, asked, snapshot)
     request = _serving_request(resolved, verdict, memory.request_bytes, wanted.replicas)
     request = replace(request, adapter_order=order)
@@ -156,11 +157,14 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     status |= adapters.status(live, order, snapshot.previous_status, settled=serving.settled(live, wanted.replicas))
     if resolved.objective:
         status["scaling"]["decisions"] = objective.decisions(wanted.replicas, wanted.why, snapshot)
-    awake = limits[1] if limits else resolved.replicas
+    if resolved.external:
+        status["scaling"]["external"] = external.remembered(resolved.replicas, resolved.external, snapshot)
+    awake = limits[1] if limits else max(resolved.replicas, wanted.replicas)
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=awake)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
     speed = golden.speed(resolved, request, made and settled, snapshot)
     follows = granted.part(objective.part(resolved, wanted.asleep, snapshot), wanted.asleep, snapshot)
+    follows = budget.part(resolved, follows, snapshot)
     return [memory.part, *passage.parts, served, rest, speed, follows], None
 
 

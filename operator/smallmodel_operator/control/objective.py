@@ -5,12 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.api.names import API_VERSION
 from smallmodel_operator.autoscaling import measured, objective
 from smallmodel_operator.autoscaling import tally as tallies
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.calibration import decide as calibration
-from smallmodel_operator.control import latency
+from smallmodel_operator.control import external, latency
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.plan import Note, Part
 from smallmodel_operator.core.scaling import Bounds, Objective, Scaled
@@ -78,7 +79,7 @@ def subject(resolved: Resolved, snapshot: Snapshot) -> Subject | None:
     alone = measured.alone(capacity)
     return Subject(
         uid=resolved.uid,
-        objective=resolved.objective,
+        objective=_within(resolved.objective, snapshot),
         profile=measured.profile(capacity, resolved.parallel_slots, start),
         first_token=alone.first_token,
         slots=resolved.parallel_slots,
@@ -87,6 +88,11 @@ def subject(resolved: Resolved, snapshot: Snapshot) -> Subject | None:
         start_seconds=start or None,
         inter_token=alone.inter_token,
     )
+
+
+def _within(asked: Objective, snapshot: Snapshot) -> Objective:
+    """With the floor that the budget leaves. What it takes from the top is taken from what the controller says."""
+    return replace(asked, least=min(asked.least, snapshot.budget.least)) if snapshot.budget else asked
 
 
 def look(of: Subject, traffic: Traffic, counters: Counters | None, now: float, stuck: bool) -> Observation:
@@ -154,6 +160,8 @@ def _scaled(of: Subject, state: objective.State, decided: objective.Decision) ->
 
 def part(resolved: Resolved, asleep: bool, snapshot: Snapshot) -> Part:
     """Conditions, the last decisions, and an event where the direction changed."""
+    if resolved.external is not None and not resolved.suspended and snapshot.stranger is None:
+        return Part(reports=(external.active(resolved, resolved.external, snapshot),))
     if resolved.off:
         return Part()
     if (other := snapshot.stranger) is not None:
@@ -164,8 +172,7 @@ def part(resolved: Resolved, asleep: bool, snapshot: Snapshot) -> Part:
                     False,
                     Reason.CONFLICTING_SCALER,
                     f"{other.by} sets replicas of Deployment {resolved.name} again and again, so they are left to it. "
-                    f"Remove what does (`kubectl -n {resolved.namespace} get hpa,scaledobjects`): they are decided by "
-                    "`spec.scaling`, and within 10 minutes they are again.",
+                    + _instead(resolved),
                 ),
             )
         )
@@ -175,6 +182,14 @@ def part(resolved: Resolved, asleep: bool, snapshot: Snapshot) -> Part:
     notes = (Note(reason="Scaled", message=f"Replicas: {said.turn}."),) if said and said.turn else ()
     reports = (_active(said, asleep), latency.report(resolved.objective, said, _alone(resolved, snapshot)))
     return Part(reports=reports, notes=notes)
+
+
+def _instead(resolved: Resolved) -> str:
+    found = f"(`kubectl -n {resolved.namespace} get hpa,scaledobjects`)"
+    if resolved.external is None:
+        return f"Remove what does {found}: they are decided by `spec.scaling`, and within 10 minutes they are again."
+    kind = f"{{apiVersion: {API_VERSION}, kind: SmallModel, name: {resolved.name}}}"
+    return f"Let it scale the SmallModel in place of the Deployment {found}: `scaleTargetRef: {kind}`."
 
 
 def decisions(desired: int, why: str, snapshot: Snapshot) -> list[Mapping[str, Any]]:

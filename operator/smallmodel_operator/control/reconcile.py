@@ -13,7 +13,7 @@ from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.status_writer import StatusWriter
-from smallmodel_operator.control import objective, pool, status, verdict
+from smallmodel_operator.control import budget, objective, pool, status, verdict
 from smallmodel_operator.control.objective import Subject
 from smallmodel_operator.control.pool import Tenant
 from smallmodel_operator.control.strangers import Strangers
@@ -66,6 +66,8 @@ class Reconciler:
         """Who runs trials sets it."""
         self.follow: Callable[[ModelKey, Subject | None, Tenant | None], None] = lambda *_: None
         """Told how a model stands whose replicas follow an objective, or that shares the pool; who decides sets it."""
+        self.follow_budget: Callable[[ModelKey, budget.Subject | None], None] = lambda *_: None
+        """The same of a model with a cost objective; who judges them sets it."""
         self._unsaid: dict[ModelKey, datetime] = {}
         """New models, and since when nothing was said of them."""
 
@@ -94,7 +96,8 @@ class Reconciler:
         )
         live = snapshot.child("Deployment", meta["name"])
         stranger, restores = await self.strangers.look(model, live, self._applier.replicas(model))
-        snapshot = replace(snapshot, stranger=stranger)
+        limited = snapshot.budget or budget.remembered(wish.resolved, snapshot)
+        snapshot = replace(snapshot, stranger=stranger, budget=limited)
         decision = verdict.decide(body, wish, snapshot, self._site)
         hold: status.Hold = decision.hold
         nothing_removed = False
@@ -112,6 +115,7 @@ class Reconciler:
             if wish.resolved is not None:
                 subject, tenant = objective.subject(wish.resolved, snapshot), pool.tenant(wish.resolved, snapshot)
                 self.follow(model, subject, tenant)
+                self.follow_budget(model, budget.subject(wish.resolved, body, snapshot))
         except (Refused, NotYet) as error:
             hold = error
         plan = decision.plan
@@ -161,6 +165,7 @@ class Reconciler:
         self._unsaid.pop(model, None)
         self.want_trials(model, meta["uid"], ())
         self.follow(model, None, None)
+        self.follow_budget(model, None)
         self.strangers.forget(model)
         self._applier.forget(model)
         self.observer.children.forget(model)
@@ -177,7 +182,7 @@ class Reconciler:
 
     async def _tell(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """An event for each change a person would want to have seen."""
-        for condition in (Condition.STALLED, Condition.READY, Condition.QUALITY_MET):
+        for condition in (Condition.STALLED, Condition.READY, Condition.QUALITY_MET, Condition.COST_OBJECTIVE_MET):
             old, new = status.find(previous, condition), status.find(wanted, condition)
             if (old.get("status"), old.get("reason")) == (new.get("status"), new.get("reason")):
                 continue
@@ -186,6 +191,8 @@ class Reconciler:
                 continue
             if condition is Condition.QUALITY_MET and new.get("reason") != Reason.QUALITY_DEGRADED:
                 continue  # what Stalled says of a new version is enough
+            if condition is Condition.COST_OBJECTIVE_MET and not _crossed(old, new):
+                continue
             await self._events.send(
                 body,
                 warning=stalled or (new["status"] == "False" and new["reason"] not in _EXPECTED),
@@ -193,3 +200,10 @@ class Reconciler:
                 action="Reconcile",
                 note=new["message"],
             )
+
+
+def _crossed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """A cost objective that is missed now, or held again; that nothing is left is said of Ready."""
+    if new.get("status") == "True":
+        return old.get("status") == "False"
+    return new.get("status") == "False" and new.get("reason") != Reason.BUDGET_EXHAUSTED

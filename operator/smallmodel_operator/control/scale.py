@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from smallmodel_operator.api.conditions import Condition, Reason
-from smallmodel_operator.autoscaling import sleep
+from smallmodel_operator.autoscaling import external, sleep
 from smallmodel_operator.control import granted
+from smallmodel_operator.core.external import Seen
 from smallmodel_operator.core.facts import Snapshot
 
 
@@ -34,9 +35,15 @@ def _own(request: sleep.SleepRequest, current: int | None, available: int, snaps
     if request.replicas and snapshot.stranger is not None:
         left = snapshot.stranger
         return sleep.Count(left.replicas, f"left to {left.by}, which sets replicas of the Deployment again and again")
+    if request.external is not None:
+        return external.decide(external.look(request.replicas, request.external, before(snapshot)), current)
     if request.limits is None or not request.replicas:
         return sleep.decide(request, current, available, snapshot.traffic, up_seconds(snapshot))
-    least, most = request.limits
+    (least, most), budget = request.limits, snapshot.budget
+    if budget is not None and budget.exhausted:
+        return sleep.end(current, snapshot.traffic, refuse=budget.refuse)
+    if budget is not None:
+        least, most = min(least, budget.least), min(most, budget.most)
     said = snapshot.scaled
     # Without a word of the controller, as after a restart of the operator, what runs is kept.
     number = min(max(said.replicas if said else current or least, least), most)
@@ -44,7 +51,18 @@ def _own(request: sleep.SleepRequest, current: int | None, available: int, snaps
     found = sleep.decide(asked, current, available, snapshot.traffic, up_seconds(snapshot))
     if found.asleep or found.waking:
         return found
-    return replace(found, why=said.why if said else f"{number} kept: nothing is known of its requests yet")
+    why = said.why if said else f"{number} kept: nothing is known of its requests yet"
+    if budget is not None and budget.binds and said and said.replicas > number:
+        why = f"{number} of {said.replicas}: {budget.binds}; {why}"[:512]
+    return replace(found, why=why)
+
+
+def before(snapshot: Snapshot) -> Seen | None:
+    """What the pass before saw of a model in mode External; None: it was in another mode."""
+    found = (snapshot.previous_status.get("scaling") or {}).get("external")
+    if not found or "replicas" not in found:
+        return None
+    return Seen(int(found["replicas"]), bool(found.get("owned")), bool(found.get("written")))
 
 
 def up_seconds(snapshot: Snapshot) -> float:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from smallmodel_operator.autoscaling.objective import TICK_SECONDS
@@ -18,7 +18,7 @@ from smallmodel_operator.cluster.children import ModelKey
 from smallmodel_operator.control import objective, pool
 from smallmodel_operator.control.objective import Held, Subject
 from smallmodel_operator.control.pool import Applicant, Site, Standing, Tenant
-from smallmodel_operator.core.scaling import Granted, Scaled
+from smallmodel_operator.core.scaling import Granted, Objective, Scaled
 from smallmodel_operator.core.traffic import Traffic
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,11 @@ class _Model:
     held: Held = field(default_factory=Held)
     tenant: Tenant | None = None
     standing: Standing = field(default_factory=Standing)
+
+
+def _asked(subject: Subject) -> Objective:
+    """What is measured against: other limits make it no other wish."""
+    return replace(subject.objective, least=0, most=0)
 
 
 class Scaler:
@@ -79,7 +84,7 @@ class Scaler:
             if old is not None:
                 known.held = Held()
                 self.observe(model, None, None)
-        elif old is not None and (old.uid, old.objective) != (subject.uid, subject.objective):
+        elif old is not None and (old.uid, _asked(old)) != (subject.uid, _asked(subject)):
             known.held = Held()  # another wish: what was in time for the old one says nothing
 
     def said(self, model: ModelKey) -> Scaled | None:

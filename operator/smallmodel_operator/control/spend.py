@@ -3,18 +3,21 @@
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import yaml
 
 from smallmodel_operator.api.names import PRICES, PRICES_KEY
 from smallmodel_operator.control.prices import hour_of
+from smallmodel_operator.core.budget import Spent
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.money import BadCost
 from smallmodel_operator.cost import report
-from smallmodel_operator.cost.ledger import Account, Book, PricedNode
+from smallmodel_operator.cost.ledger import HOUR_MICROSECONDS, Account, Book, PricedNode, money
 from smallmodel_operator.cost.pool import Pod, PricedProfile, pod_of, priced
 from smallmodel_operator.cost.pricelist import PriceList, price_list
+from smallmodel_operator.cost.rate import Rate, seen
 from smallmodel_operator.cost.state import State
 from smallmodel_operator.cost.tokens import Speed, measured
 
@@ -93,3 +96,36 @@ def cost_of(
         return {}
     found = report.rows(Book({name: account}), {name: speed_of(status)}, prices)
     return report.status(found[0], prices, now)
+
+
+def spent_of(
+    state: State,
+    model: str,
+    currency: str,
+    hourly: tuple[str, Decimal] | None,
+    lately: Rate | None,
+    now: datetime,
+) -> Spent:
+    """What a model (`<namespace>/<name>`) has cost this month.
+
+    Args:
+        hourly: currency and money of an hour of its replica, as last seen; without any, the month's mean stands in.
+        lately: its tokens an hour.
+    """
+    book = state.ledger.get(now.strftime("%Y-%m"))
+    account = book.models.get(model, Account()) if book else Account()
+    amount = money(account.spent.get(currency, 0))
+    price = hourly[1] if hourly and hourly[0] == currency else None
+    if price is None and amount and account.microseconds:
+        price = amount * HOUR_MICROSECONDS / account.microseconds
+    usage = account.usage
+    return Spent(amount, price, usage.prompt, usage.generated, lately.known if lately else None)
+
+
+def rates(state: State, before: Mapping[str, Rate], now: datetime) -> dict[str, Rate]:
+    """Tokens an hour of all models of this month, after another look."""
+    book = state.ledger.get(now.strftime("%Y-%m"), Book())
+    return {
+        name: seen(before.get(name), account.usage.prompt + account.usage.generated, state.at)
+        for name, account in book.models.items()
+    }

@@ -23,7 +23,10 @@ _OF_PODS = {
     Reason.EVICTED,
 }  # fmt: skip
 _MEANWHILE = " Meanwhile: "
-
+BUDGET_EXHAUSTED = (
+    "The month's budget is used up, so requests are refused. `CostObjectiveMet` has the numbers; a larger "
+    "`spec.scaling.objectives.cost.monthlyBudget` or another `onExceeded` opens it at once."
+)
 Hold = Refused | NotYet | None
 """What keeps the newest wish from taking effect."""
 
@@ -104,9 +107,17 @@ def standing(previous: Mapping[str, Any], generation: int) -> Refused | None:
     return Refused(reason, str(stalled.get("message", "")).partition(_MEANWHILE)[0])
 
 
-def routable(off: Reason | None, traffic: Traffic, stopped: str = "") -> Report:
-    """Do the gateways take requests for the model? Unknown while none of them speaks: Envoy goes on by itself."""
+def routable(off: Reason | None, traffic: Traffic, stopped: str = "", held: bool = False) -> Report:
+    """Do the gateways take requests for the model? Unknown while none of them speaks: Envoy goes on by itself.
+
+    `held`: though off they hold requests, for somebody else may start it.
+    """
     condition = Condition.ROUTABLE
+    if off is not None and held and not stopped:
+        text = "At 0 in mode External: the gateways hold requests and wake nobody; who scales the model does."
+        return Report(condition, False, off, text)
+    if off is Reason.BUDGET_EXHAUSTED and not stopped:
+        return Report(condition, False, off, "The month's budget is used up: the gateways answer 429 at once.")
     if off is not None:
         return Report(condition, False, off, "Switched off: the gateways answer 503 at once.")
     if stopped:
@@ -135,6 +146,8 @@ def _ready(o: Outcome, was_ready: bool) -> Report:
 
 
 def _able(o: Outcome, was_ready: bool) -> Report:
+    if o.off is Reason.BUDGET_EXHAUSTED:
+        return Report(Condition.READY, False, o.off, BUDGET_EXHAUSTED)
     if o.off is not None:
         field = "`spec.suspend` is true" if o.off is Reason.SUSPENDED else "`spec.replicas` is 0"
         return Report(Condition.READY, False, o.off, f"Switched off: {field}.")

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import enforcement
 from smallmodel_operator.control import concerns, granted, importance, quantized, scale, status
+from smallmodel_operator.control.budget import created
+from smallmodel_operator.core.external import external
 from smallmodel_operator.core.facts import Object, Snapshot
+from smallmodel_operator.core.money import text
 from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Plan
+from smallmodel_operator.cost import forecast
 from smallmodel_operator.cost.report import settled
 from smallmodel_operator.resolve import DEFAULT_IDLE_SECONDS, Resolved, Site, parse, resolve
 from smallmodel_operator.serving import decide as serving
@@ -100,12 +105,14 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
     name = body["metadata"]["name"]
     request, off = wanted(body)
     now = scale.count(name, request, snapshot)
+    if now.refused and off is None:
+        off = Reason.BUDGET_EXHAUSTED
     why_none = Reason.ASLEEP if now.asleep else off
     part, replicas, trouble = serving.observe(name, now.replicas, why_none, snapshot)
     trouble = granted.trouble(trouble, snapshot)
     stopped = snapshot.boundary.stopped
-    routable = status.routable(off, snapshot.traffic, stopped)
-    cost = settled(snapshot.previous_status.get("cost"), snapshot.cost, snapshot.now)
+    routable = status.routable(off, snapshot.traffic, stopped, held=off is not None and _held(body))
+    cost = settled(snapshot.previous_status.get("cost"), _expected(body, snapshot), snapshot.now)
     outcome = status.Outcome(
         name=name,
         generation=body["metadata"].get("generation", 0),
@@ -135,6 +142,20 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
     )
 
 
+def _expected(body: Object, snapshot: Snapshot) -> Mapping[str, Any] | None:
+    """What it has cost, and what the month will come to."""
+    if not snapshot.cost:
+        return snapshot.cost
+    end = forecast.month_end(Decimal(snapshot.cost["monthToDate"]), snapshot.now, created(body, snapshot.now))
+    return {**snapshot.cost, **({"monthEnd": text(end)} if end is not None else {})}
+
+
+def _held(body: Object) -> bool:
+    """At 0, do the gateways hold requests for who scales it from outside?"""
+    spec = body.get("spec") or {}
+    return external(body) is not None and not spec.get("suspend")
+
+
 def wanted(body: Object) -> tuple[sleep.SleepRequest, Reason | None]:
     """Replicas wished for, and why none: read from the object itself, for a wish that is refused has them too."""
     spec = body.get("spec") or {}
@@ -146,7 +167,7 @@ def wanted(body: Object) -> tuple[sleep.SleepRequest, Reason | None]:
     if scaling.get("mode") == "Objective":
         least = max(1, int(scaling.get("minReplicas") or 1))
         limits = (least, max(least, int(scaling.get("maxReplicas") or least)))
-    request = sleep.SleepRequest(count, scaling.get("minReplicas") == 0, idle, limits)
+    request = sleep.SleepRequest(count, scaling.get("minReplicas") == 0, idle, limits, external(body))
     if count:
         return request, None
     return request, Reason.SUSPENDED if suspended else Reason.SCALED_TO_ZERO

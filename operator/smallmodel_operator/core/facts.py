@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_ROLE
+from smallmodel_operator.core.budget import Budgeted
 from smallmodel_operator.core.engine import GGUF
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.core.scaling import Granted, Scaled, Stranger
@@ -209,6 +210,8 @@ class Snapshot:
     """What the model may have of a pool that does not hold everything; None: all it wants."""
     stranger: Stranger | None = None
     """Who else goes on writing the replicas of its Deployment."""
+    budget: Budgeted | None = None
+    """What its cost objective leaves of its limits; None: nothing was said yet, or it has none."""
     cost: Mapping[str, Any] | None = None
     """What the model has cost, as its status would say it; None: not known; empty: nobody says what nodes cost."""
 

@@ -25,6 +25,7 @@ def policy(model: Model) -> dict[str, Any]:
         **({REQUEST_HMAC: {"keyGeneration": model.request_key}} if model.request_key else {}),
         **({"off": True} if model.off else {}),
         **({"stopped": True} if model.stopped else {}),
+        **({"budgetExhausted": True} if model.spent else {}),
     }
 
 

@@ -51,11 +51,15 @@ class Model:
     """Suspended or scaled to 0 by its user: never woken."""
     stopped: bool = False
     """An administrator has stopped inference there: refused and never woken."""
+    spent: bool = False
+    """Its month's budget is used up: refused and never woken."""
     stalled: str = ""
     """Why it cannot start until somebody acts, in one word, for callers of other namespaces read it; empty while it
     can, or while a replica answers all the same."""
     full: bool = False
     """The nodes have no room for a replica of it: other models hold it."""
+    external: bool = False
+    """Somebody else scales it: requests are held at 0, and nobody is woken for them."""
     may_sleep: bool = False
     replicas: int = 1
     cold_start: float = 0.0
@@ -79,6 +83,7 @@ class Model:
         """Only what a configuration file tells of it: where this is the same no file is different."""
         stalled = "Stalled" if self.stalled else ""
         plain: dict[str, Any] = {"may_sleep": False, "replicas": 1, "cold_start": 0.0, "max_queued": 0, "full": False}
+        plain["external"] = False
         return replace(self, stalled=stalled, generation=0, bounds=UNBOUNDED, **plain)
 
     @classmethod
@@ -87,7 +92,7 @@ class Model:
         meta, spec, status = body["metadata"], body.get("spec", {}), body.get("status", {})
         scaling, weights = spec.get("scaling", {}), status.get("weights") or {}
         cold = scaling.get("coldStart", {})
-        replicas = int(spec.get("replicas", 1))
+        replicas, external = int(spec.get("replicas", 1)), scaling.get("mode") == "External"
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
@@ -101,7 +106,9 @@ class Model:
             chat_template=_chat_template(spec.get("engine", {}), weights),
             generation=int(meta.get("generation") or 0),
             request_key=_request_key(spec.get("audit", {})),
-            off=bool(spec.get("suspend", False)) or replicas == 0,
+            off=bool(spec.get("suspend", False)) or (replicas == 0 and not external),
+            external=external,
+            spent=_spent(status),
             stalled=_stalled(meta, status),
             full=_full(status),
             may_sleep=scaling.get("minReplicas") == 0,
@@ -128,6 +135,12 @@ def _adapters(spec: Object, status: Object) -> tuple[tuple[str, int], ...]:
     wanted = {a["name"] for a in spec.get("adapters") or ()}
     loaded = (a for a in status.get("adapters") or () if a.get("ready"))
     return tuple(sorted((a["name"], int(a.get("id", 0))) for a in loaded if a["name"] in wanted))
+
+
+def _spent(status: Object) -> bool:
+    """The operator's last word, of whichever generation: a budget is not opened by an edit it has not judged."""
+    ready: Object = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
+    return (ready.get("status"), ready.get("reason")) == ("False", "BudgetExhausted")
 
 
 def _stalled(meta: Object, status: Object) -> str:

@@ -1,8 +1,10 @@
 """What the ledger says of this month, as metrics."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
-from smallmodel_operator.cost import report
+from smallmodel_operator.control.budget import Subject
+from smallmodel_operator.core.budget import Spent
+from smallmodel_operator.cost import forecast, report
 from smallmodel_operator.cost.ledger import Book
 from smallmodel_operator.cost.pricelist import PriceList
 from smallmodel_operator.cost.state import State
@@ -26,3 +28,17 @@ def show(state: State, prices: PriceList | None, now: datetime) -> None:
         for had_by, amount in (("models", pool.models), ("others", pool.others), ("idle", pool.idle)):
             metrics.COST_POOLS.labels(pool.profile, pool.currency, had_by).set(float(amount))
     metrics.COST_PRICES_AGE.set(prices.age_days(now.date()) if prices else float("nan"))
+
+
+def budget(model: tuple[str, str], of: Subject | None, spent: Spent | None) -> None:
+    """A model with a cost objective, as it was judged; None: it has none any more, or what it cost is not known."""
+    named = dict(zip(("namespace", "model"), model, strict=True))
+    metrics.COST_BUDGET.remove_by_labels(named)
+    metrics.COST_MONTH_END.remove_by_labels(named)
+    if of is None or spent is None:
+        return
+    if of.cost.monthly:
+        metrics.COST_BUDGET.labels(**named).set(float(spent.amount / of.cost.monthly))
+    expected = forecast.month_end(spent.amount, datetime.now(UTC), of.created)
+    if expected is not None:
+        metrics.COST_MONTH_END.labels(**named, currency=of.cost.currency).set(float(expected))

@@ -69,6 +69,16 @@ COST_POOLS = Gauge(
     "What the nodes of a ComputeProfile cost this month, by who had them: models, others, idle.",
     ["profile", "currency", "had_by"],
 )
+COST_BUDGET = Gauge(
+    "smallmodel_operator_cost_budget_spent_ratio",
+    "What a model with a monthly budget has cost this month, as a share of it.",
+    ["namespace", "model"],
+)
+COST_MONTH_END = Gauge(
+    "smallmodel_operator_cost_month_end",
+    "What the month of a model with a cost objective will come to, if the rest of it is as the days so far.",
+    ["namespace", "model", "currency"],
+)
 COST_PRICES_AGE = Gauge(
     "smallmodel_operator_cost_prices_age_days", "Days since the cloud's prices were read; NaN without a price list."
 )

@@ -6,7 +6,8 @@ import logging
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import aiohttp
@@ -33,14 +34,15 @@ from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.spend import Occupancy, Spend
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.cluster.trials import Trials
+from smallmodel_operator.control.budgets import Budgets
 from smallmodel_operator.control.loop import Loop
 from smallmodel_operator.control.places import Places
 from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.control.scaler import Scaler
-from smallmodel_operator.core.facts import Capabilities
+from smallmodel_operator.core.facts import Capabilities, Object
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.handlers import register
-from smallmodel_operator.runtime import http, metrics
+from smallmodel_operator.runtime import cost_metrics, http, metrics
 from smallmodel_operator.runtime.boundary import BoundaryWatch
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
@@ -187,7 +189,12 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     gateways = asyncio.create_task(signals.follow())
     scaling = asyncio.create_task(scaler.run())
     asking = asyncio.create_task(scraped.follow()) if scraped else None
-    spending = asyncio.create_task(_spending(settings, client, observer, signals).run())
+    ledger = _spending(settings, client, observer, signals)
+    ledger.warn = partial(_warn, events)
+    budgets = Budgets(ledger.spent, loop.pokes.poke, lambda: datetime.now(UTC))
+    observer.budget, reconciler.follow_budget, ledger.counted = budgets.said, budgets.follow, budgets.look
+    budgets.observe = cost_metrics.budget
+    spending = asyncio.create_task(ledger.run())
     gc.collect()
     gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
     try:
@@ -219,6 +226,10 @@ def _scraped(settings: Settings, signals: Signals) -> ScrapedSignals | None:
     interval, match = settings.prometheus_scrape_seconds, settings.prometheus_match_labels
     logger.info("objectives are followed by what Prometheus at %s has scraped of the gateways", server.url)
     return ScrapedSignals(server, signals.gateways, interval, match)
+
+
+async def _warn(events: Events, config_map: Object, text: str) -> None:
+    await events.send(config_map, warning=True, reason="PricesUnusable", action="Count", note=text)
 
 
 def _poker(observer: Observer, loop: Loop) -> Poke:

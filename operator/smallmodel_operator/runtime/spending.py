@@ -6,9 +6,10 @@ One place ticks for all models. Everything that is decided is in cost/; here are
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -17,13 +18,15 @@ from smallmodel_operator.cluster.client import ApiError
 from smallmodel_operator.cluster.fence import NotLeader
 from smallmodel_operator.cluster.spend import TooLarge
 from smallmodel_operator.control import spend
+from smallmodel_operator.core.budget import Spent
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.money import BadCost
 from smallmodel_operator.core.traffic import Tally
-from smallmodel_operator.cost import checkpoint
+from smallmodel_operator.cost import checkpoint, rate
 from smallmodel_operator.cost.ledger import PricedNode, microseconds
 from smallmodel_operator.cost.pool import PricedProfile
 from smallmodel_operator.cost.pricelist import PriceList
+from smallmodel_operator.cost.rate import Rate
 from smallmodel_operator.cost.state import State, advance, begin, shorter
 from smallmodel_operator.runtime import cost_metrics, metrics
 
@@ -65,6 +68,9 @@ class Seen:
     places: tuple[str | None, ...] = (None,)
 
 
+async def _nobody(_: Object, __: str) -> None: ...
+
+
 class Spending:
     """Keeps the ledger. `now` is the time, `clock` seconds that only grow."""
 
@@ -91,6 +97,19 @@ class Spending:
         """Does any profile say a price? None: not known yet, so that what statuses say stays."""
         self._prices: PriceList | None = None
         self._problems: dict[str, str] = {}
+        self._hourly: dict[str, tuple[str, Decimal]] = {}
+        self._rates: dict[str, Rate] = {}
+        self.counted: Callable[[], None] = lambda: None
+        """Called when the ledger was added up again; who judges budgets sets it."""
+        self.warn: Callable[[Object, str], Awaitable[None]] = _nobody
+        """Told what is wrong with a ConfigMap that its owner has to mend; who sends events sets it."""
+
+    def spent(self, model: tuple[str, str], currency: str) -> Spent | None:
+        """What a model has cost this month in a currency, and its replica costs now; None: not known."""
+        if not self._loaded or not self._priced or self.state is None:
+            return None
+        name = f"{model[0]}/{model[1]}"
+        return spend.spent_of(self.state, name, currency, self._hourly.get(name), self._rates.get(name), self._now())
 
     def cost(self, model: tuple[str, str], status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """`status.cost` of a model; None: not known; empty: it cost nothing, or nobody says what nodes cost."""
@@ -137,9 +156,14 @@ class Spending:
         at = microseconds(self._now())
         if self.state is None:
             self.state = begin(at, tallies)
-        self.state = advance(self.state, self._looked_at(profiles), tallies, at)
+        nodes = self._looked_at(profiles)
+        self.state = advance(self.state, nodes, tallies, at)
+        self._rates = spend.rates(self.state, self._rates, self._now())
+        hourly = {**self._hourly, **rate.hourly(nodes)}
+        self._hourly = {name: price for name, price in hourly.items() if name in self._rates}
         self._priced = bool(profiles)
         cost_metrics.show(self.state, self._prices, self._now())
+        self.counted()
         if profiles and self._clock() - self._kept_at >= KEEP_SECONDS:
             await self._keep()
 
@@ -153,12 +177,15 @@ class Spending:
         others = await self._places.others()
         self._others = others or []
         self._problem("others", "" if others is not None else "other pods may not be listed: they count as idle")
+        found = await self._store.prices()
         try:
-            self._prices = spend.prices_of(await self._store.prices())
-            self._problem("prices", self._prices.warning(self._now().date()) if self._prices else "")
+            self._prices = spend.prices_of(found)
+            wrong = self._prices.warning(self._now().date()) if self._prices else ""
         except BadCost as error:
-            self._prices = None
-            self._problem("prices", f"the cloud's price list cannot be used: {error}")
+            self._prices, wrong = None, f"the cloud's price list cannot be used: {error}"
+        self._problem("prices", wrong)
+        if wrong and found:
+            await self.warn(found, wrong)
         self._read_at = self._clock()
 
     async def _load(self) -> bool:

@@ -87,6 +87,8 @@ def _available(count: Replicas, why_none: Reason | None, found: trouble.Trouble 
             return Report(Condition.AVAILABLE, False, Reason.ASLEEP, "Asleep: the next request starts a replica.")
         if why_none is Reason.SUSPENDED:
             return Report(Condition.AVAILABLE, False, Reason.SUSPENDED, "Switched off: `spec.suspend` is true.")
+        if why_none is Reason.BUDGET_EXHAUSTED:
+            return Report(Condition.AVAILABLE, False, Reason.BUDGET_EXHAUSTED, "The month's budget is used up.")
         return Report(Condition.AVAILABLE, False, Reason.SCALED_TO_ZERO, "Switched off: `spec.replicas` is 0.")
     answering = f"{count.available} of {count.wanted} replica(s) answer."
     if count.available:

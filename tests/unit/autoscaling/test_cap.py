@@ -30,7 +30,7 @@ def test_a_model_that_costs_nothing_is_not_limited() -> None:
         (Action.WARN, 2, 8, False),
         (Action.SHRINK_FLOOR, 1, 8, False),
         (Action.CAP, 1, 1, False),
-        (Action.SLEEP, 0, 1, True),
+        (Action.SLEEP, 0, 1, False),
         (Action.REFUSE, 0, 1, True),
     ],
 )

@@ -64,6 +64,12 @@ def test_who_holds_the_room_of_a_full_pool() -> None:
     ]
 
 
+def test_a_model_that_somebody_else_scales() -> None:
+    body = objects.model(replicas=2, scaling={"mode": "External"})
+    asked = lines({**body, "status": {"scaling": {"desired": 2, "why": "so"}}})[0]
+    assert asked == "mode External: `spec.replicas` is 2, as whoever scales the model wrote it"
+
+
 def test_a_model_nobody_has_looked_at() -> None:
     assert "slm status" in lines(objects.model())[0]
 

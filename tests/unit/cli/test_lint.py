@@ -29,6 +29,7 @@ def test_good_manifests(write: Write, capsys: pytest.CaptureFixture[str]) -> Non
         ({"source": {"uri": "oci://registry.test/m:latest"}}, "must name a digest"),
         ({"source": {"uri": "https://weights.test/m.gguf"}}, "sha256"),
         ({"replicas": -1}, "replicas"),
+        ({"replicas": 2, "scaling": {"mode": "External"}}, "spec.replicas: must be left out in mode External"),
         ({"engine": {"name": "Ollama"}}, "engine"),
         ({"engine": {"args": ["--host", "::"]}}, "spec.engine.args"),
         ({"replica": 2}, "replica"),

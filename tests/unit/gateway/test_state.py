@@ -87,6 +87,19 @@ def test_within_which_times_an_answer_is_good(mode: str, latency: dict[str, int]
     assert Model.of({**body(), "spec": {"scaling": scaling}}).bounds == bounds
 
 
+@pytest.mark.parametrize(
+    ("spec", "off", "external"),
+    [
+        ({"replicas": 0}, True, False),
+        ({"replicas": 0, "scaling": {"mode": "External"}}, False, True),
+        ({"replicas": 2, "suspend": True, "scaling": {"mode": "External"}}, True, True),
+    ],
+)
+def test_at_zero_by_who_scales_it_requests_are_held(spec: dict[str, Any], off: bool, external: bool) -> None:
+    model = Model.of({**body(), "spec": spec})
+    assert (model.off, model.external) == (off, external)
+
+
 OTHER = {
     "namespace": "crm",
     "name": "other",
@@ -104,8 +117,10 @@ OTHER = {
     "adapters": (("legal", 0),),
     "off": True,
     "stopped": True,
+    "spent": True,
     "stalled": "NotGguf",
     "full": True,
+    "external": True,
     "may_sleep": True,
     "replicas": 3,
     "cold_start": 1.5,

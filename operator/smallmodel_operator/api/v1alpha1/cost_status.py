@@ -14,6 +14,9 @@ class CostStatus(ApiModel):
     month_to_date: str = Field(
         default="", max_length=32, description="Its share of the nodes, start-up and idle hours included."
     )
+    month_end: str = Field(
+        default="", max_length=32, description="What the month will come to, if the rest of it is as the days so far."
+    )
     per_million_tokens: str = Field(
         default="", max_length=32, description="Of a million tokens, prompt and generated together."
     )

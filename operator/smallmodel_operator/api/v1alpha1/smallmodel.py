@@ -19,6 +19,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     Tolerations,
     list_map,
 )
+from smallmodel_operator.api.v1alpha1.price import Currency, Money
 from smallmodel_operator.api.v1alpha1.quantization import Quantization
 from smallmodel_operator.api.v1alpha1.smallmodel_status import SmallModelStatus
 
@@ -217,20 +218,50 @@ class LatencyObjective(ApiModel):
         return first, inter, end
 
 
+class CostObjective(ApiModel):
+    """What it may cost, by the ledger of `slm cost`: start-up and idle hours included."""
+
+    max_per_million_tokens: Money | None = Field(
+        default=None, description="Most money for a million tokens, prompt and generated together, over a month."
+    )
+    monthly_budget: Money | None = Field(default=None, description="Most money in a month (UTC).")
+    currency: Currency = Field(description="Currency of the amounts: that of the ComputeProfile's `price`.")
+    on_exceeded: Literal["Warn", "ShrinkFloor", "Cap", "Sleep", "Refuse"] = Field(
+        default="Warn",
+        description=(
+            "What happens when the budget's pace is not kept; each step does what those before it do. `Warn`: the "
+            "condition and an event say so. `ShrinkFloor`: one replica in place of `minReplicas`. `Cap`: no more "
+            "replicas than the pace pays for, one at least. `Sleep`: with nothing left, asleep once nobody is answered "
+            "any more, and not woken until the next month. `Refuse`: with nothing left, new requests are refused at "
+            "once, too: the one step that keeps a budget whatever comes."
+        ),
+    )
+
+
 class Objectives(ApiModel):
     """What must hold, for as few replicas as that takes."""
 
     latency: LatencyObjective = Field(description="How many answers are how fast.")
+    cost: CostObjective | None = Field(default=None, description="What it may cost.")
+    prefer: Literal["Latency", "Cost"] = Field(
+        default="Latency",
+        description=(
+            "Who goes first where both cannot be held. `Latency`: money takes no replica away while some is left. "
+            "`Cost`: no more replicas than the budget's pace, and the tokens of late, pay for; with `onExceeded` Cap, "
+            "Sleep or Refuse. The other's condition says so."
+        ),
+    )
 
 
 class Scaling(ApiModel):
     """Who decides how many replicas there are."""
 
-    mode: Literal["Manual", "Objective"] = Field(
+    mode: Literal["Manual", "Objective", "External"] = Field(
         default="Manual",
         description=(
             "`Manual`: `spec.replicas`, also through `kubectl scale`. `Objective`: the operator, as few as hold "
-            "`objectives`."
+            "`objectives`. `External`: who writes `spec.replicas` through the scale subresource, like a "
+            "HorizontalPodAutoscaler or KEDA; leave it out of your own manifests. What runs is kept until they do."
         ),
     )
     min_replicas: int | None = Field(

@@ -12,6 +12,7 @@ from smallmodel_operator.api.v1alpha1.common import (
     list_map,
 )
 from smallmodel_operator.api.v1alpha1.cost_status import CostStatus
+from smallmodel_operator.api.v1alpha1.external_status import ExternalStatus
 from smallmodel_operator.api.v1alpha1.quantization import QuantizationStatus
 from smallmodel_operator.api.v1alpha1.source_status import DownloadStatus, SourceStatus
 from smallmodel_operator.api.v1alpha1.weights_status import WeightsStatus
@@ -69,6 +70,7 @@ class ScalingStatus(ApiModel):
         json_schema_extra=ATOMIC,
         description="Mode Objective: the last changes, newest last.",
     )
+    external: ExternalStatus | None = Field(default=None, description="Mode External: whether it counts.")
     cold_start: ColdStartStatus | None = Field(default=None, description="How long a wake takes, and where it goes.")
 
 

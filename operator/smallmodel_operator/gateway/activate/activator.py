@@ -207,6 +207,8 @@ class Activator:
             return Outcome.STOPPED
         if model.off:
             return Outcome.OFF
+        if model.spent:
+            return Outcome.BUDGET
         return Outcome.STALLED if model.stalled else None
 
     def _burst(self, target: str) -> None:

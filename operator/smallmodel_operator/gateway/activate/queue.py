@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
     """An administrator has stopped inference."""
     OFF = "off"
+    BUDGET = "budget"
+    """Its month's budget is used up."""
     STALLED = "stalled"
     """It cannot start until somebody acts."""
     ENDING = "engine-ends"

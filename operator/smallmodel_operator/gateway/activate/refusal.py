@@ -7,11 +7,15 @@ from typing import Final
 
 from smallmodel_operator.gateway.activate.queue import Outcome
 
-CODES: Final = {Outcome.GONE: "model_not_found", Outcome.OFF: "model_off", Outcome.STOPPED: "inference_stopped"}
+CODES: Final = {
+    Outcome.GONE: "model_not_found", Outcome.OFF: "model_off", Outcome.STOPPED: "inference_stopped",
+    Outcome.BUDGET: "budget_exhausted",
+}  # fmt: skip
 """Where the cause is not the code: those Envoy's Lua gives for the same, see target.lua."""
 OWNERS: Final = (Outcome.OFF, Outcome.STALLED, Outcome.STOPPED)
 """Where asking again helps only after the model's owner, or an administrator, did something."""
-STATUS: Final = {Outcome.GONE: 404, Outcome.ENDING: 502}
+TYPES: Final = {Outcome.GONE: "invalid_request_error", Outcome.BUDGET: "insufficient_quota"}
+STATUS: Final = {Outcome.GONE: 404, Outcome.ENDING: 502, Outcome.BUDGET: 429}
 """Where it is not 503."""
 
 
@@ -47,6 +51,10 @@ def refusal(
             f"Model {target} is switched off and not woken by requests: it is suspended (spec.suspend: false resumes "
             "it) or has no replicas (spec.replicas: 1 starts it)."
         ),
+        Outcome.BUDGET: (
+            f"The budget of model {target} for this month is used up: requests are refused until the next one. Its "
+            "owner can raise spec.scaling.objectives.cost.monthlyBudget."
+        ),
         Outcome.STALLED: (
             f"model {target!r} cannot start until somebody acts{f' ({why})' if why else ''}; what is wrong says "
             f"kubectl -n {namespace} describe smallmodel {name}"
@@ -71,13 +79,13 @@ def refusal(
     }[outcome]
     error = {
         "message": message,
-        "type": "invalid_request_error" if status == 404 else "server_error",
+        "type": TYPES.get(outcome, "server_error"),
         "param": "model" if status == 404 else None,
         "code": CODES.get(outcome, outcome.value.replace("-", "_")),
     }
     headers = {"Content-Type": "application/json", "x-slm-cause": outcome.value}
     if status == 503 and outcome not in OWNERS:
         headers["Retry-After"] = str(retry_after)
-    elif status >= 500:
+    elif status >= 500 or status == 429:
         headers["x-should-retry"] = "false"  # OpenAI's clients would send it twice more
     return Refusal(status, headers, json.dumps({"error": error}).encode())

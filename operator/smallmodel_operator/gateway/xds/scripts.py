@@ -88,7 +88,7 @@ def stamp(state: State, model: Model) -> dict[str, Any]:
 def _model(model: Model) -> str:
     lacks = ",".join(model.lacks) or "-"
     allow = ",".join(sorted(model.access.allow)) or "-"
-    closed = 2 if model.stopped else int(model.off)
+    closed = 2 if model.stopped else 1 if model.off else 3 * model.spent
     limited = int(bool(model.access.requests_per_minute))
     line = f"m {model.target} {model.access.max_body_bytes} {closed} {limited} {lacks} {allow}"
     return f"{line} +{','.join(f'{name}={number}' for name, number in model.adapters)}" if model.lora else line

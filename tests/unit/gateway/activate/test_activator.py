@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,19 @@ def test_wakes_are_tried_again_while_somebody_waits() -> None:
         assert activator.clock() < 4
 
     simulate(story, failing=3)
+
+
+def test_a_model_that_somebody_else_scales_is_held_and_not_woken() -> None:
+    async def story(ports: FakePorts, activator: Activator) -> None:
+        ports.models[BOT] = replace(ports.models[BOT], external=True)
+        waiting = enter(activator)
+        await asyncio.sleep(5)
+        assert (activator.held()[BOT].held, ports.wakes) == (1, [])
+        await ports.wake(BOT)  # as their write does, by way of the operator
+        assert await waiting.ended is Outcome.RELEASED
+        assert activator.held()[BOT].wakes == 0
+
+    simulate(story)
 
 
 def test_a_model_put_to_sleep_under_those_who_wait_is_woken_again() -> None:

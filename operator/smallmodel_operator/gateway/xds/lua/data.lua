@@ -27,6 +27,7 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
   else
     local target, cap, closed, limited, lacks, allow, lora = rest:match("^(%S+) (%d+) (%d) (%d) (%S+) (%S+) ?(%S*)$")
     local model = { cap = tonumber(cap), off = closed == "1", stopped = closed == "2", limited = limited == "1" }
+    model.spent = closed == "3"
     model.lacks, model.allow = words(lacks, ","), words(allow, ",")
     if lora ~= "" then
       model.adapters, model.adapter_names = {}, {}

@@ -49,6 +49,18 @@ function allowed(handle, call, target, model)
     })
     return false
   end
+  if model.spent then
+    refuse(handle, call, {
+      status = 429,
+      cause = "budget",
+      type = "insufficient_quota",
+      code = "budget_exhausted",
+      headers = { ["x-should-retry"] = "false" },
+      message = "The budget of model " .. target .. " for this month is used up: requests are refused until the next one."
+        .. " Its owner can raise spec.scaling.objectives.cost.monthlyBudget.",
+    })
+    return false
+  end
   return true
 end
 

@@ -1,0 +1,28 @@
+"""What the reasons of scaling and of cost mean, and who must act; see conditions.py."""
+
+from collections.abc import Mapping
+from typing import Final
+
+_NOBODY, _OPERATOR, _USER, _PLATFORM = "nobody", "the operator", "the model's owner", "the platform team"
+
+SCALING_REASONS: Final[Mapping[str, tuple[str, str]]] = {
+    "ExternalScaler": (_NOBODY, "`spec.replicas` counts, as it is written through the scale subresource."),
+    "ExternalScalerSilent": (_USER, "Nobody wrote `spec.replicas` since the mode is External: what runs is kept."),
+    "WithinCost": (_NOBODY, "What it costs is within the objective."),
+    "BudgetLimited": (_NOBODY, "Money goes first: fewer replicas than latency asks for. The message has both numbers."),
+    "FewTokens": (_NOBODY, "Too few tokens were counted this month to say what a million costs."),
+    "SpendPending": (_OPERATOR, "The ledger was not read yet; nothing is limited by it before."),
+    "CostInfeasible": (_USER, "Not even a replica that is always busy is that cheap; the message has the nearest."),
+    "TokensTooDear": (_USER, "A million tokens cost more than asked for this month."),
+    "BudgetAtRisk": (_USER, "The month will cost more than its budget, or has; the message says what is done."),
+    "BudgetExhausted": (_USER, "Nothing of the month's budget is left: it sleeps, and requests get 429."),
+    "PriceMissing": (_PLATFORM, "The ComputeProfile does not say what its nodes cost, so nothing is limited."),
+    "CurrencyMismatch": (_USER, "The objective is in another currency than the ComputeProfile's price."),
+    "FollowingObjective": (_NOBODY, "Replicas follow the objective."),
+    "SignalsPending": (_OPERATOR, "The gateways are about to be asked; what runs is kept."),
+    "SignalsMissing": (_PLATFORM, "Not every gateway says what comes: what runs is kept, never less."),
+    "ConflictingScaler": (
+        _USER,
+        "Somebody else goes on writing the Deployment's replicas; the message names it. They are left to it.",
+    ),
+}
