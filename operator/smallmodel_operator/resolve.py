@@ -13,6 +13,7 @@ from smallmodel_operator.api.v1alpha1.access import Access
 from smallmodel_operator.api.v1alpha1.checks import Checks
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
+from smallmodel_operator.core.asked import objective_asked
 from smallmodel_operator.core.budget import CostObjective, cost_asked
 from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator, Adapter
 from smallmodel_operator.core.external import External, external
@@ -213,20 +214,11 @@ def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site)
         idle_seconds=float(spec.scaling.idle_seconds or DEFAULT_IDLE_SECONDS),
         priority=spec.scaling.priority or DEFAULT_PRIORITY,
         external=external(body),
-        objective=_objective(spec),
+        objective=objective_asked(spec.scaling),
         cost=cost_asked(spec.scaling),
         access=spec.access,
         site=site,
     )
-
-
-def _objective(spec: SmallModelSpec) -> Objective | None:
-    scaling = spec.scaling
-    if scaling.mode != "Objective" or scaling.objectives is None or scaling.max_replicas is None:
-        return None
-    latency = scaling.objectives.latency
-    (first, inter, end), least = latency.seconds, max(1, scaling.min_replicas or 1)
-    return Objective(first, float(latency.percentile), least, scaling.max_replicas, inter, end)
 
 
 def _profile(spec: SmallModelSpec, profile: Object | None) -> Any:

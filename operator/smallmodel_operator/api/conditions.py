@@ -190,8 +190,6 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.ROUTED: (_NOBODY, "Gateways have the model in their configuration."),
     Reason.MEASURED: (_NOBODY, "The speed of a replica is known."),
     Reason.GOLDEN_PASSED: (_NOBODY, "The golden prompts are answered as expected, or as was accepted."),
-    Reason.FOLLOWING: (_NOBODY, "Replicas follow the objective."),
-    Reason.OBJECTIVE_MET: (_NOBODY, "As many answers as asked were within each bound."),
     Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
     Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
     Reason.INFERENCE_STOPPED: (
@@ -213,9 +211,6 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.REPLACING_IN_PLACE: (_OPERATOR, "The only replica is replaced; the gateway holds its callers meanwhile."),
     Reason.CALIBRATION_PENDING: (_OPERATOR, "The speed of this version is measured when it answers and nobody asks."),
     Reason.ASKING_GOLDEN: (_OPERATOR, "A new version answers the golden prompts before it takes traffic."),
-    Reason.SIGNALS_PENDING: (_OPERATOR, "The gateways are about to be asked; what runs is kept."),
-    Reason.SIGNALS_MISSING: (_PLATFORM, "Not every gateway says what comes: what runs is kept, never less."),
-    Reason.FEW_ANSWERS: (_NOBODY, "Too few answers were counted to say."),
     Reason.RETRYING: (_OPERATOR, "The API server or another part is not reachable; it is tried again."),
     Reason.INVALID_SPEC: (_USER, "A field has a value that cannot be served."),
     Reason.NAME_TAKEN: (_USER, "An object of this name belongs to somebody else; it is left untouched."),
@@ -272,13 +267,6 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GOLDEN_INCONCLUSIVE: (_USER, "Golden prompts cannot tell whether a new version is worse: a person decides."),
     Reason.GOLDEN_UNANSWERED: (_PLATFORM, "The golden prompts cannot be asked; the message says why."),
     Reason.QUALITY_DEGRADED: (_USER, "What serves does not answer golden prompts any more that it did, by their ids."),
-    Reason.REPLICAS_EXHAUSTED: (_USER, "More replicas are needed than `spec.scaling.maxReplicas` allows."),
-    Reason.POOL_FULL: (
-        _PLATFORM,
-        "Fewer replicas than wanted have room on the nodes; the message names who holds it. It waits its turn.",
-    ),
-    Reason.OBJECTIVE_MISSED: (_NOBODY, "Fewer answers than asked were within a bound; replicas follow."),
-    Reason.OBJECTIVE_INFEASIBLE: (_USER, "No number of replicas holds the objective; the message says what would."),
     Reason.BOUNDARY_NOT_ENFORCED: (
         _PLATFORM,
         "Its namespace requires an enforced boundary, and the canary does not see one: the model is not served.",

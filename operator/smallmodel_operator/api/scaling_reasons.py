@@ -19,6 +19,15 @@ SCALING_REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "PriceMissing": (_PLATFORM, "The ComputeProfile does not say what its nodes cost, so nothing is limited."),
     "CurrencyMismatch": (_USER, "The objective is in another currency than the ComputeProfile's price."),
     "FollowingObjective": (_NOBODY, "Replicas follow the objective."),
+    "ObjectiveMet": (_NOBODY, "As many answers as asked were within each bound."),
+    "ObjectiveMissed": (_NOBODY, "Fewer answers than asked were within a bound; replicas follow."),
+    "ObjectiveInfeasible": (_USER, "No number of replicas holds the objective; the message says what would."),
+    "FewAnswers": (_NOBODY, "Too few answers were counted to say."),
+    "ReplicasExhausted": (_USER, "More replicas are needed than `spec.scaling.maxReplicas` allows."),
+    "PoolFull": (
+        _PLATFORM,
+        "Fewer replicas than wanted have room on the nodes; the message names who holds it. It waits its turn.",
+    ),
     "SignalsPending": (_OPERATOR, "The gateways are about to be asked; what runs is kept."),
     "SignalsMissing": (_PLATFORM, "Not every gateway says what comes: what runs is kept, never less."),
     "ConflictingScaler": (

@@ -8,7 +8,7 @@ from smallmodel_operator.api.names import LABEL_ROLE, ROLE_DOWNLOAD
 from smallmodel_operator.autoscaling import sleep
 from smallmodel_operator.boundary import build as boundary
 from smallmodel_operator.boundary import enforcement
-from smallmodel_operator.control import budget, external, keys, objective, quantized
+from smallmodel_operator.control import budget, external, granted, keys, objective, quantized
 from smallmodel_operator.control import gate as golden
 from smallmodel_operator.control.scale import cold_start, count
 from smallmodel_operator.core.engine import LLAMA_CPP

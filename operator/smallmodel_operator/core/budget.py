@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from smallmodel_operator.api.conditions import Report
-from smallmodel_operator.api.v1alpha1.smallmodel import Scaling
+from smallmodel_operator.api.v1alpha1.scaling import Scaling
 
 
 @dataclass(frozen=True, slots=True)

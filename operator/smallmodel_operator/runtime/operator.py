@@ -28,7 +28,6 @@ from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 from smallmodel_operator.cluster.lease import Lease
 from smallmodel_operator.cluster.observe import Observer
-from smallmodel_operator.cluster.scraped_signals import ScrapedSignals
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.spend import Occupancy, Spend
@@ -42,7 +41,7 @@ from smallmodel_operator.control.scaler import Scaler
 from smallmodel_operator.core.facts import Capabilities, Object
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.handlers import register
-from smallmodel_operator.runtime import cost_metrics, http, metrics
+from smallmodel_operator.runtime import cost_metrics, http, metrics, scraping
 from smallmodel_operator.runtime.boundary import BoundaryWatch
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
@@ -176,7 +175,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     loop = Loop(reconciler, metrics.reconciled)
     trials = Trials(lambda: start.masters, loop.pokes.poke)
     observer.trials, reconciler.want_trials = trials.known, trials.want
-    scraped = _scraped(settings, signals)
+    scraped = scraping.signals_of(settings, signals)
     scaler = Scaler((scraped or signals).traffics, loop.pokes.poke)
     observer.scaled, reconciler.follow, scaler.observe = scaler.said, scaler.follow, metrics.scaled
     observer.granted, scaler.site = scaler.granted, Places(Occupancy(client), children).look
@@ -213,19 +212,6 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
         await signals.close()
         await downloads.close()
         await trials.close()
-
-
-def _scraped(settings: Settings, signals: Signals) -> ScrapedSignals | None:
-    """What Prometheus has of the gateways, where it is told; None: they are asked."""
-    if not settings.prometheus_url:
-        return None
-    # Its client is an extra of the package, which our image has and a desk need not have.
-    from smallmodel_operator.cluster.prometheus import Prometheus
-
-    server = Prometheus(settings.prometheus_url, settings.prometheus_secret_dir)
-    interval, match = settings.prometheus_scrape_seconds, settings.prometheus_match_labels
-    logger.info("objectives are followed by what Prometheus at %s has scraped of the gateways", server.url)
-    return ScrapedSignals(server, signals.gateways, interval, match)
 
 
 async def _warn(events: Events, config_map: Object, text: str) -> None:
