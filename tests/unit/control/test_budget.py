@@ -17,7 +17,7 @@ from smallmodel_operator.control.budget import RESERVE_SECONDS, Subject, judge
 from smallmodel_operator.control.budgets import Budgets
 from smallmodel_operator.core.budget import Budgeted, CostObjective, Spent
 from smallmodel_operator.core.facts import Snapshot
-from smallmodel_operator.core.scaling import Scaled
+from smallmodel_operator.core.scaling import Latency, Scaled, Standing
 from smallmodel_operator.core.traffic import GatewayReport, Traffic
 from smallmodel_operator.cost.tokens import Speed
 from smallmodel_operator.resolve import Resolved, Site, parse, resolve
@@ -169,7 +169,8 @@ def said(least: int = 1, most: int = 2, *, exhausted: bool = False, refuse: bool
 
 
 def seen(found: Budgeted | None, runs: int = 3, wish: int = 4, **more: Any) -> Snapshot:
-    asks = Scaled(wish, f"{wish} because", met=False, attained=71.0)
+    missed = Standing(Latency.FIRST_TOKEN, 71.0, met=False)
+    asks = Scaled(wish, f"{wish} because", standings=(missed,))
     values: dict[str, Any] = {"profile": objects.profile(price=PRICE), "children": live(runs, runs), "scaled": asks}
     return snapshot(**{**values, "budget": found, **more})
 
