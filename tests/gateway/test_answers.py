@@ -211,7 +211,7 @@ def test_lists_what_the_caller_may_use(gateway: Gateway) -> None:
         assert answer.status == 200, answer
         return [m["id"] for m in answer.json["data"]]
 
-    assert names("/v1/models", SUPPORT) == ["bot", "old", "tight"]
+    assert names("/v1/models", SUPPORT) == ["bot", "old", "spent", "tight"]
     assert names("/v1/models", PARTNER) == ["bot"]
     assert names("/crm/v1/models", SUPPORT) == []
     assert names("/crm/v1/models", CRM) == ["notes"]
