@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.fakes.bad_line import Line, stretched
 from tests.fakes.registry import Pushed, start_registry
-from tests.fakes.source_site import Held, Site, keys_in, serve
+from tests.fakes.source_site import Held, Site, serve
 from tests.unit.cli.test_fetch_weights import FILE, SIZE
 from tests.unit.cli.test_unpack import tar
 
@@ -35,19 +35,6 @@ TITLE = "org.opencontainers.image.title"
 LOGIN = base64.b64encode(b"slm:pass:word").decode()
 USERS = "slm:$2y$05$abcdefghijklmnopqrstuuDIEddBSuRWBBEY6g5zv60IAP5bSSfki\n"
 """That password's."""
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keys_in(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture(scope="module")
-def host(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, host = start_registry(tmp_path_factory.mktemp("open"), keys=keys)
-    yield host
-    process.kill()
-    process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from tests.fakes import safetensors_folder
 from tests.fakes.gguf_file import build
 from tests.fakes.hub import COMMIT, FolderHub, blob
-from tests.fakes.source_site import Held, keys_in, serve
+from tests.fakes.source_site import Held, serve
 from tests.unit.cli.test_inspect_weights import PICKLE
 
 from smallmodel_operator.api.conditions import Reason
@@ -33,11 +33,6 @@ SHARDS = {
     "model-2.safetensors": {"model.norm.weight": ("F32", (64,))},
 }
 UNWANTED = ("README.md", "pytorch_model.bin", "modeling_bot.py", "onnx/model.onnx", "old/model-9.safetensors")
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keys_in(tmp_path_factory.mktemp("keys"))
 
 
 def published(root: Path) -> Path:

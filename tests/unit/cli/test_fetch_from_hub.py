@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.connect_proxy import tunnelling
 from tests.fakes.gguf_file import build
 from tests.fakes.hub import COMMIT, TOKEN, Hub
-from tests.fakes.source_site import Held, keys_in, serve
+from tests.fakes.source_site import Held, serve
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import fetch_weights, transfer
@@ -22,11 +22,6 @@ FILE = build()
 SHA256 = hashlib.sha256(FILE).hexdigest()
 LARGE = {"size": len(FILE), "oid": SHA256}
 TREE = f"/api/models/org/bot/tree/{COMMIT}?recursive=true"
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keys_in(tmp_path_factory.mktemp("keys"))
 
 
 @dataclass

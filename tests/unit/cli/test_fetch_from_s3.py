@@ -13,7 +13,6 @@ from requests_aws4auth import aws4auth
 from tests.fakes.bad_line import Line, stretched
 from tests.fakes.gguf_file import TENSORS, build
 from tests.fakes.s3_store import HIDDEN, KEY, REGION, store
-from tests.fakes.source_site import keys_in
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import fetch_weights, login, transfer
@@ -27,11 +26,6 @@ HEAD = build(tensors=[*TENSORS[:-1], ("output_norm.weight", (300_000,), "F32")])
 FILE = HEAD[:-1_000_000] + b"".join(i.to_bytes(4) for i in range(250_000))
 SHA256 = hashlib.sha256(FILE).hexdigest()
 NAME = "q4/bot 1+1.gguf"
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keys_in(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(scope="module")

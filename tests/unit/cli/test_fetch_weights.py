@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tests.fakes.bad_line import Line, stretched
 from tests.fakes.gguf_file import TENSORS, build
-from tests.fakes.source_site import Held, keys_in, serve
+from tests.fakes.source_site import Held, serve
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli import fetch_weights, request, transfer
@@ -31,11 +31,6 @@ FILE = HEAD[:-1_000_000] + b"".join(i.to_bytes(4) for i in range(250_000))
 SHA256 = hashlib.sha256(FILE).hexdigest()
 FOLDER = f"sha256-{SHA256}"
 SIZE = len(FILE)
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keys_in(tmp_path_factory.mktemp("keys"))
 
 
 @dataclass

@@ -2,14 +2,12 @@
 
 import json
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hack.install import example
 from tests.fakes.registry import start_registry
-from tests.fakes.source_site import keys_in
 from tests.unit.cli.test_copy_weights import LOGIN, USERS
 from tests.unit.cli.test_fetch_weights import FILE
 
@@ -17,19 +15,6 @@ from smallmodel_operator.cli import push as module
 from smallmodel_operator.cli.copy_weights import Copy, copy
 from smallmodel_operator.cli.push import push
 from smallmodel_operator.weights import result
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keys_in(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture(scope="module")
-def host(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, host = start_registry(tmp_path_factory.mktemp("open"), keys=keys)
-    yield host
-    process.kill()
-    process.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.hub import COMMIT, TOKEN, Hub
-from tests.fakes.source_site import Held, Site, keys_in, serve
+from tests.fakes.source_site import Held, Site, serve
 from tests.unit.cli.test_fetch_weights import FILE, SHA256, SIZE
 
 from smallmodel_operator.api.conditions import Reason
@@ -16,11 +16,6 @@ from smallmodel_operator.cli import fetch_weights, transfer
 from smallmodel_operator.cli.hub import Repository
 from smallmodel_operator.cli.resolve_weights import resolve
 from smallmodel_operator.weights import result
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return keys_in(tmp_path_factory.mktemp("keys"))
 
 
 @dataclass
