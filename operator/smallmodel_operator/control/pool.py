@@ -52,7 +52,7 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PoolStanding:
     """Since when a model has had a replica, or none although it was asked for; and what was said to it.
 
     `has`: None before the first look.
@@ -72,7 +72,7 @@ class Applicant:
     tenant: Tenant
     said: Scaled | None
     traffic: Traffic
-    standing: Standing = field(default_factory=Standing)
+    standing: PoolStanding = field(default_factory=PoolStanding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def tight(applicants: Iterable[Applicant]) -> bool:
     return any(a.tenant.wants(a.said) > a.tenant.ready or a.tenant.replicas > a.tenant.ready for a in applicants)
 
 
-def roomy(standing: Standing) -> Standing:
+def roomy(standing: PoolStanding) -> PoolStanding:
     """The pool holds everything: nothing is said."""
     return replace(standing, granted=None, holders=()) if standing.granted else standing
 
@@ -126,7 +126,7 @@ def decide(
     site: Site,
     now: float,
     gains: Callable[[ModelKey], Sequence[float]] = lambda _: (),
-) -> Mapping[ModelKey, Standing]:
+) -> Mapping[ModelKey, PoolStanding]:
     """How each model stands after a look at all of them.
 
     Args:
@@ -217,7 +217,7 @@ def _has(node: Object, selector: Mapping[str, str]) -> bool:
     return selector.items() <= (node["metadata"].get("labels") or {}).items()
 
 
-def _stands(of: Applicant, has: bool, now: float) -> Standing:
+def _stands(of: Applicant, has: bool, now: float) -> PoolStanding:
     """With a replica, or without although somebody asks: since when."""
     old = of.standing
     if old.has is not has:
@@ -230,7 +230,7 @@ def _stands(of: Applicant, has: bool, now: float) -> Standing:
 def _claim(
     model: ModelKey,
     of: Applicant,
-    standing: Standing,
+    standing: PoolStanding,
     on: Sequence[str],
     reach: _Reach,
     now: float,
@@ -265,7 +265,7 @@ def _gains(traffic: Traffic) -> tuple[float, ...]:
     return (2 * rate, *(rate / n for n in range(2, 9)))
 
 
-def _told(standing: Standing, claim: Claim, grant: Grant, now: float) -> Standing:
+def _told(standing: PoolStanding, claim: Claim, grant: Grant, now: float) -> PoolStanding:
     """What a model is told; the sentence stays while the same hold the room."""
     if not grant.full and not grant.yielding:
         return replace(standing, granted=None, holders=())

@@ -17,7 +17,7 @@ from smallmodel_operator.autoscaling.objective import TICK_SECONDS
 from smallmodel_operator.cluster.children import ModelKey
 from smallmodel_operator.control import objective, pool
 from smallmodel_operator.control.objective import Held, Subject
-from smallmodel_operator.control.pool import Applicant, Site, Standing, Tenant
+from smallmodel_operator.control.pool import Applicant, PoolStanding, Site, Tenant
 from smallmodel_operator.core.scaling import Granted, Objective, Scaled
 from smallmodel_operator.core.traffic import Traffic
 
@@ -33,7 +33,7 @@ class _Model:
     subject: Subject | None = None
     held: Held = field(default_factory=Held)
     tenant: Tenant | None = None
-    standing: Standing = field(default_factory=Standing)
+    standing: PoolStanding = field(default_factory=PoolStanding)
 
 
 def _asked(subject: Subject) -> Objective:
@@ -70,7 +70,7 @@ class Scaler:
         known = self._models.setdefault(model, _Model())
         self._heed(model, known, subject)
         if tenant is None or (known.tenant and known.tenant.uid != tenant.uid):
-            known.standing = Standing()
+            known.standing = PoolStanding()
         elif tenant.replicas > tenant.ready and tenant != known.tenant:
             self._starts.set()
         known.tenant = tenant
@@ -145,7 +145,7 @@ class Scaler:
             for m, known in self._models.items()
             if known.tenant is not None and m in traffic
         }
-        found: Mapping[ModelKey, Standing] = {}
+        found: Mapping[ModelKey, PoolStanding] = {}
         if pool.tight(applicants.values()):
             site = await self.site()
             if site is not None:
@@ -158,7 +158,7 @@ class Scaler:
             if known.standing.granted != applicant.standing.granted:
                 self._poke(model)
 
-    def _decide(self, applicants: Mapping[ModelKey, Applicant], site: Site) -> Mapping[ModelKey, Standing]:
+    def _decide(self, applicants: Mapping[ModelKey, Applicant], site: Site) -> Mapping[ModelKey, PoolStanding]:
         return pool.decide(applicants, site, self._clock(), self._gains)
 
     def _gains(self, model: ModelKey) -> tuple[float, ...]:

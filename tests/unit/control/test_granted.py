@@ -13,7 +13,7 @@ from smallmodel_operator.autoscaling.room import Priority
 from smallmodel_operator.autoscaling.sleep import Count, SleepRequest
 from smallmodel_operator.control import concerns, granted, scale, verdict
 from smallmodel_operator.control import pool as pools
-from smallmodel_operator.control.pool import Applicant, Site, Standing
+from smallmodel_operator.control.pool import Applicant, PoolStanding, Site
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.scaling import Granted, Scaled
 from smallmodel_operator.core.traffic import GatewayReport, Traffic
@@ -146,7 +146,7 @@ class Department:
     done: int | None = None
     asked_at: int = -1000
     longest: int = 0
-    standing: Standing = field(default_factory=Standing)
+    standing: PoolStanding = field(default_factory=PoolStanding)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -214,7 +214,7 @@ class City:
             else {}
         )
         for one in self.all:
-            one.standing = found.get(one.key, Standing())
+            one.standing = found.get(one.key, PoolStanding())
             if one.replicas:
                 self._write(one)
 
@@ -225,7 +225,7 @@ class City:
         if scale.count("bot", request, seen).replicas:
             return
         self.writes += 1
-        one.replicas, one.standing = 0, Standing()
+        one.replicas, one.standing = 0, PoolStanding()
         if one in self.pending:
             self.pending.remove(one)
         if one.placed is not None:

@@ -10,7 +10,7 @@ from tests.unit.control.test_objective import live, resolved, snapshot
 
 from smallmodel_operator.autoscaling.room import Priority, Room
 from smallmodel_operator.control import pool
-from smallmodel_operator.control.pool import Applicant, Site, Standing, Tenant
+from smallmodel_operator.control.pool import Applicant, PoolStanding, Site, Tenant
 from smallmodel_operator.core.scaling import Granted, Scaled, Stranger
 from smallmodel_operator.core.traffic import GatewayReport, Traffic
 from smallmodel_operator.resolve import Resolved, parse, resolve
@@ -47,12 +47,12 @@ def tenant(replicas: int = 1, ready: int = 1, **more: Any) -> Tenant:
 
 
 def applicant(
-    traffic: Traffic = IDLE, said: Scaled | None = None, standing: Standing | None = None, **more: Any
+    traffic: Traffic = IDLE, said: Scaled | None = None, standing: PoolStanding | None = None, **more: Any
 ) -> Applicant:
-    return Applicant(tenant(**more), said, traffic, standing or Standing())
+    return Applicant(tenant(**more), said, traffic, standing or PoolStanding())
 
 
-def granted(found: Mapping[tuple[str, str], Standing]) -> dict[tuple[str, str], int | None]:
+def granted(found: Mapping[tuple[str, str], PoolStanding]) -> dict[tuple[str, str], int | None]:
     return {model: s.granted.replicas if s.granted else None for model, s in found.items()}
 
 
@@ -171,7 +171,7 @@ def test_silent_gateways_keep_what_runs() -> None:
 
 def test_who_was_asked_a_moment_ago_does_not_yield_to_its_equals() -> None:
     just = Traffic((GatewayReport("g", 0.1, True, idle=1.0),))
-    rows = {BOT: applicant(just, standing=Standing(True, 0.0)), LAW: applicant(HELD, ready=0)}
+    rows = {BOT: applicant(just, standing=PoolStanding(True, 0.0)), LAW: applicant(HELD, ready=0)}
     site = Site([node(cpu="1")], [], [(BOT, pod())])
     assert granted(pool.decide(rows, site, 30.0)) == {BOT: None, LAW: 0}
     assert granted(pool.decide({**rows, BOT: applicant(IDLE)}, site, 30.0)) == {BOT: 0, LAW: 1}
@@ -179,7 +179,7 @@ def test_who_was_asked_a_moment_ago_does_not_yield_to_its_equals() -> None:
 
 def test_a_busy_model_leaves_even_its_last_room_to_a_higher_priority() -> None:
     rows = {
-        BOT: applicant(BUSY, priority=Priority.BATCH, standing=Standing(True, 0.0)),
+        BOT: applicant(BUSY, priority=Priority.BATCH, standing=PoolStanding(True, 0.0)),
         LAW: applicant(HELD, ready=0, priority=Priority.CRITICAL),
     }
     found = pool.decide(rows, Site([node(cpu="1")], [], [(BOT, pod())]), 100.0)
@@ -198,7 +198,7 @@ def test_its_controller_says_what_a_replica_is_worth() -> None:
 
 
 def test_who_waits_for_long_gets_a_turn_and_keeps_it() -> None:
-    site, standing = Site([node(cpu="1")], [], [(BOT, pod())]), {BOT: Standing(True, 0.0), LAW: Standing()}
+    site, standing = Site([node(cpu="1")], [], [(BOT, pod())]), {BOT: PoolStanding(True, 0.0), LAW: PoolStanding()}
     seen = []
     for now in range(0, 700, 5):
         rows = {BOT: applicant(BUSY, standing=standing[BOT]), LAW: applicant(HELD, ready=0, standing=standing[LAW])}
