@@ -110,6 +110,8 @@ async def test_without_room_it_is_said_who_holds_it_and_nobody_is_refused_for_go
             "PATCH", KINDS["SmallModel"].path(city.namespace, "law"),
             body={"spec": {"suspend": True}}, content_type="application/merge-patch+json",
         )  # fmt: skip
+        await city.stand(taxes="Asleep")
+        await city.wake("taxes")
         await city.stand(taxes="Serving")
 
         async def nothing_more() -> None:
@@ -126,6 +128,12 @@ async def test_a_critical_model_takes_the_room_of_a_busy_batch_model(city: City,
         await city.stand(night="Serving", parks="Serving")
         city.held("rescue")
         await city.open("rescue", priority="Critical")
-        await city.stand(rescue="Serving", parks="Serving", night="Asleep")
-        why = (await city.status("night"))["scaling"]["why"]
-        assert f"{city.namespace}/rescue (Critical)" in why
+        await city.stand(rescue="Serving", parks="Serving", night="PoolFull")
+        night = await city.api.get("SmallModel", "night", city.namespace)
+        assert condition(night, "ScalingActive")["status"] == "False", "so its gateways do not wake it"
+        assert f"{city.namespace}/rescue (Critical)" in condition(night, "ScalingActive")["message"]
+        assert f"{city.namespace}/rescue (Critical)" in night["status"]["scaling"]["why"]
+        live = await city.api.get("Deployment", "night", city.namespace)
+        assert live["spec"]["replicas"] == 0, "asked as it is, it waits asleep"
+        city.idle("night", 60)
+        await city.stand(night="Asleep")

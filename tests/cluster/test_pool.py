@@ -122,7 +122,6 @@ class Streams(Background):
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.xfail(reason="the gateway wakes the Batch model again, and its pod competes: docs/how-to/share-a-pool.md")
 def test_a_critical_model_has_the_room_of_a_busy_batch_model(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     cpu = _seat(bed, 1)
     for name, priority in (("night", "Batch"), ("rescue", "Critical")):

@@ -31,6 +31,8 @@ class FakePorts:
     """So many wakes the API server does not take."""
     deaf: bool = False
     """Wakes are taken and nothing starts."""
+    operator: bool = False
+    """There is one that asks how models stand."""
     others: tuple[str, ...] = ()
     wakes: list[str] = field(default_factory=list)
     asked: int = 0
@@ -58,6 +60,9 @@ class FakePorts:
 
     def peers(self) -> tuple[str, ...]:
         return self.others
+
+    def operator_asks(self) -> bool:
+        return self.operator
 
     async def wake(self, target: str) -> bool:
         self.asked += 1

@@ -163,7 +163,7 @@ def _served(resolved: Resolved, verdict: WeightsVerdict, snapshot: Snapshot) -> 
     served = serving.objects(request, live, snapshot, gateway=resolved.site.gateway_host, awake=awake)
     rest = Part(status=status, problems=problems, look_again_seconds=wanted.look_again_seconds)
     speed = golden.speed(resolved, request, made and settled, snapshot)
-    follows = granted.part(objective.part(resolved, wanted.asleep, snapshot), wanted.asleep, snapshot)
+    follows = granted.part(objective.part(resolved, wanted.asleep, snapshot), snapshot)
     follows = budget.part(resolved, follows, snapshot)
     return [memory.part, *passage.parts, served, rest, speed, follows], None
 

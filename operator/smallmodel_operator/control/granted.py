@@ -1,10 +1,12 @@
 """What a grant makes of a model's replicas, and how it is said. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
-from smallmodel_operator.autoscaling.sleep import LEAST_LOOK_SECONDS, Count, SleepRequest
+from smallmodel_operator.autoscaling.sleep import LEAST_LOOK_SECONDS, LOOK_AGAIN_SECONDS, Count, SleepRequest
+from smallmodel_operator.control.status import find
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.scaling import Granted
@@ -41,25 +43,46 @@ def limited(found: Count, request: SleepRequest, current: int | None, available:
         if not traffic.current:
             again = min(LEAST_LOOK_SECONDS, found.look_again_seconds or LEAST_LOOK_SECONDS)
             return replace(found if available else kept, look_again_seconds=again)
-    elif not available:
-        return kept  # somebody waits, and a gateway would wake it again: its pod waits for a node
+    elif not _said(snapshot.previous_status):
+        # Said before it is done: gateways wake whom somebody asks at once, unless they know that there is no room.
+        return replace(kept, look_again_seconds=LEAST_LOOK_SECONDS)
     return Count(0, f"{YIELDED}{granted.why}", asleep=True)
 
 
-def part(asked: Part, asleep: bool, snapshot: Snapshot) -> Part:
+def slept(status: Mapping[str, Any]) -> str:
+    """Why it went to sleep, as it was said then, if that was for want of room; else empty."""
+    known = status.get("scaling") or {}
+    why = str(known.get("why") or "")
+    return why if not known.get("desired") and why.startswith(YIELDED) else ""
+
+
+def waits(snapshot: Snapshot) -> bool:
+    """It is asked, and there is no room for a replica of it. Gateways hold who asks, and do not wake it."""
+    granted = snapshot.granted
+    return granted is not None and granted.full and not granted.idle and not granted.replicas
+
+
+def _said(status: Mapping[str, Any]) -> bool:
+    active = find(status, Condition.SCALING_ACTIVE)
+    return (active.get("status"), active.get("reason")) == ("False", Reason.POOL_FULL)
+
+
+def part(asked: Part, snapshot: Snapshot) -> Part:
     """What is said of scaling, with what the pool says of it."""
     granted = snapshot.granted
-    if granted is None or asleep or snapshot.stranger is not None or not granted.full or granted.idle:
+    if granted is None or snapshot.stranger is not None or not granted.full or granted.idle:
         return asked
     report = Report(Condition.SCALING_ACTIVE, granted.replicas > 0, Reason.POOL_FULL, _full(granted))
     others = tuple(r for r in asked.reports if r.condition is not Condition.SCALING_ACTIVE)
-    return replace(asked, reports=(report, *others))
+    # Each look asks the gateways: one that is not asked for long takes the operator for gone, and wakes.
+    return replace(asked, reports=(report, *others), look_again_seconds=LOOK_AGAIN_SECONDS)
 
 
-def trouble(found: Trouble | None, snapshot: Snapshot) -> Trouble | None:
-    """A pod without a node is no trouble that somebody must act on while models share the pool: it waits its turn."""
+def trouble(found: Trouble | None, waiting: bool, snapshot: Snapshot) -> Trouble | None:
+    """A pod without a node is no trouble that somebody must act on while models share the pool: it waits its turn.
+    So does a model that is `waiting`, asleep."""
     granted = snapshot.granted
-    if found is None or found.reason is not Reason.UNSCHEDULABLE or granted is None:
+    if granted is None or not (found.reason is Reason.UNSCHEDULABLE if found else waiting):
         return found
     if not granted.full:
         return None

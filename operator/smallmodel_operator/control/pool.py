@@ -1,7 +1,8 @@
 """One pool, many models: what each of them claims, and what it is told. Pure; times in seconds.
 
 A model takes part if its replicas move: those that follow an objective, and those that may sleep. What anybody else
-requests of a node is taken. Who is asleep claims nothing: a gateway wakes it, and then it does.
+requests of a node is taken. Who is asleep claims nothing: a gateway wakes it, and then it does. Only one that sleeps
+for want of room claims it as soon as somebody asks: no gateway wakes it before there is some.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Final
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_SERVER
 from smallmodel_operator.autoscaling.room import Claim, Grant, Priority, Room, share
 from smallmodel_operator.boundary import nodes as tainted
+from smallmodel_operator.control import granted
 from smallmodel_operator.core.facts import Object, Snapshot
 from smallmodel_operator.core.scaling import Granted, Scaled
 from smallmodel_operator.core.traffic import Traffic
@@ -31,8 +33,8 @@ ENDED: Final = ("Succeeded", "Failed")
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A model as its last pass saw it. `replicas` are those its Deployment asks for, `ready` those that answer,
-    `awake` those it has when awake while no controller says how many."""
+    """A model as its last pass saw it. `replicas` are those its Deployment asks for, 0 while it sleeps for want of
+    room; `ready` those that answer, `awake` those it has when awake while no controller says how many."""
 
     uid: str
     priority: Priority
@@ -74,6 +76,16 @@ class Applicant:
     traffic: Traffic
     standing: PoolStanding = field(default_factory=PoolStanding)
 
+    @property
+    def idle(self) -> bool:
+        """Nobody asks it, as every gateway says."""
+        return self.traffic.complete and not self.traffic.busy and self.traffic.idle >= YIELD_SECONDS
+
+    @property
+    def wants(self) -> int:
+        """Replicas it would have with room for all; asleep, one as soon as somebody asks."""
+        return self.tenant.wants(self.said) if self.tenant.replicas else int(not self.idle)
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -85,13 +97,13 @@ class Site:
 
 
 def tenant(resolved: Resolved, snapshot: Snapshot) -> Tenant | None:
-    """A model's part in the pool; None: its replicas do not move, or it has none now."""
+    """A model's part in the pool; None: its replicas do not move, or it has none now, and not for want of room."""
     live = snapshot.child("Deployment", resolved.name)
     follows = resolved.objective is not None
     if resolved.off or live is None or snapshot.stranger is not None or not (follows or resolved.may_sleep):
         return None
     replicas = int(live.get("spec", {}).get("replicas", 1))
-    if not replicas:
+    if not replicas and not granted.slept(snapshot.previous_status):
         return None
     template = live["spec"]["template"]
     least = resolved.objective.least if resolved.objective else 0
@@ -110,7 +122,7 @@ def tenant(resolved: Resolved, snapshot: Snapshot) -> Tenant | None:
 
 def tight(applicants: Iterable[Applicant]) -> bool:
     """Does any model want more than it has? Else nobody needs to be asked for room."""
-    return any(a.tenant.wants(a.said) > a.tenant.ready or a.tenant.replicas > a.tenant.ready for a in applicants)
+    return any(a.wants > a.tenant.ready or a.tenant.replicas > a.tenant.ready for a in applicants)
 
 
 def roomy(standing: PoolStanding) -> PoolStanding:
@@ -238,7 +250,7 @@ def _claim(
 ) -> Claim:
     traffic, own = of.traffic, of.tenant
     on = on[: own.replicas]
-    wanted, floor = own.wants(of.said), own.floor
+    wanted, floor = of.wants, own.floor
     if not traffic.complete:  # unknown keeps what runs
         wanted, floor = max(wanted, len(on)), max(floor, len(on))
     return Claim(
@@ -249,7 +261,7 @@ def _claim(
         floor=floor,
         wanted=wanted,
         gains=gains or _gains(traffic),
-        idle=traffic.complete and not traffic.busy and traffic.idle >= YIELD_SECONDS,
+        idle=of.idle,
         idle_seconds=traffic.idle,
         starved_seconds=0.0 if standing.has else now - standing.since,
         had_seconds=now - standing.since if standing.has else 0.0,
@@ -269,11 +281,11 @@ def _told(standing: PoolStanding, claim: Claim, grant: Grant, now: float) -> Poo
     """What a model is told; the sentence stays while the same hold the room."""
     if not grant.full and not grant.yielding:
         return replace(standing, granted=None, holders=())
-    granted = Granted(grant.replicas, grant.why[:400], grant.full, claim.idle, claim.current)
+    told = Granted(grant.replicas, grant.why[:400], grant.full, claim.idle, claim.current)
     before, holders = standing.granted, grant.holders or grant.yielding
     if before is not None:
-        same = replace(granted, why="") == replace(before, why="")
+        same = replace(told, why="") == replace(before, why="")
         lately = bool(standing.holders) and now - standing.said_at < SAY_SECONDS
         if same and (set(holders) == set(standing.holders) or lately):
             return standing
-    return replace(standing, granted=granted, holders=holders, said_at=now)
+    return replace(standing, granted=told, holders=holders, said_at=now)

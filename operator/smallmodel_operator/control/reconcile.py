@@ -113,7 +113,8 @@ class Reconciler:
             nothing_removed = set(snapshot.children) <= set(after)
             snapshot = replace(snapshot, children=after)
             if wish.resolved is not None:
-                subject, tenant = objective.subject(wish.resolved, snapshot), pool.tenant(wish.resolved, snapshot)
+                about = replace(snapshot, previous_status={**snapshot.previous_status, **decision.plan.status})
+                subject, tenant = objective.subject(wish.resolved, snapshot), pool.tenant(wish.resolved, about)
                 self.follow(model, subject, tenant)
                 self.follow_budget(model, budget.subject(wish.resolved, body, snapshot))
         except (Refused, NotYet) as error:

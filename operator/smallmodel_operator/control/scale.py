@@ -18,16 +18,9 @@ def count(name: str, request: sleep.SleepRequest, snapshot: Snapshot) -> sleep.C
     current = None if live is None else int(live.get("spec", {}).get("replicas", 1))
     available = 0 if live is None else int(live.get("status", {}).get("availableReplicas", 0))
     found = _own(request, current, available, snapshot)
-    if found.asleep and current == 0 and (before := _slept(snapshot)):
+    if found.asleep and current == 0 and (before := granted.slept(snapshot.previous_status)):
         return replace(found, why=before)
     return found if snapshot.stranger else granted.limited(found, request, current, available, snapshot)
-
-
-def _slept(snapshot: Snapshot) -> str:
-    """Why it went to sleep, as it was said then; empty: nothing was."""
-    known = snapshot.previous_status.get("scaling") or {}
-    why = str(known.get("why") or "")
-    return why if not known.get("desired") and why.startswith(granted.YIELDED) else ""
 
 
 def _own(request: sleep.SleepRequest, current: int | None, available: int, snapshot: Snapshot) -> sleep.Count:

@@ -109,7 +109,8 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
         off = Reason.BUDGET_EXHAUSTED
     why_none = Reason.ASLEEP if now.asleep else off
     part, replicas, trouble = serving.observe(name, now.replicas, why_none, snapshot)
-    trouble = granted.trouble(trouble, snapshot)
+    waits = now.asleep and granted.waits(snapshot)
+    trouble = granted.trouble(trouble, waits, snapshot)
     stopped = snapshot.boundary.stopped
     routable = status.routable(off, snapshot.traffic, stopped, held=off is not None and _held(body))
     cost = settled(snapshot.previous_status.get("cost"), _expected(body, snapshot), snapshot.now)
@@ -119,7 +120,7 @@ def judge(body: Object, snapshot: Snapshot, plan: Plan, hold: status.Hold, outag
         off=off,
         count=replicas,
         reports=(*plan.reports, *part.reports, routable),
-        asleep=now.asleep,
+        asleep=now.asleep and not waits,
         waking=now.waking,
         stopped=stopped,
         hold=hold,

@@ -85,6 +85,8 @@ class Agent:
         self._checked = float("-inf")
         self._refused: frozenset[str] = frozenset()
         self._said: frozenset[str] = frozenset()
+        self._questions = http.Questions()
+        self.operator_asks = self._questions.lately
         self._stopping = False
         self._waiting = ""
 
@@ -117,13 +119,7 @@ class Agent:
             scale.NotWoken: the API server did not take it; ask again.
         """
         namespace, _, name = target.partition("/")
-        try:
-            woken = await scale.wake(self.client, namespace, name)
-        except scale.NotWoken:
-            metrics.WAKE_FAILURES.inc()
-            raise
-        metrics.WAKES.inc(int(woken))
-        return woken
+        return await scale.wake(self.client, namespace, name)
 
     async def publish(self, target: str, endpoints: Sequence[Endpoint]) -> bool:
         """These answered a probe: send requests there. True when Envoy has said that it does."""
@@ -145,7 +141,7 @@ class Agent:
             stack.push_async_callback(self.discovery.stop)
             port = self.settings.gateway_http_port
             runner = await http.serve(
-                port, self.healthy, self.readiness, self.signals, self.scrape, lambda: self.usage()
+                port, self.healthy, self.readiness, self.signals, self._questions, self.scrape, lambda: self.usage()
             )
             stack.push_async_callback(runner.cleanup)
             # With "any free port" the two families have each their own; the shorter address is IPv4's.

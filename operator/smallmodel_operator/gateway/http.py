@@ -1,15 +1,33 @@
 """The agent's HTTP port: /healthz, /readyz, /metrics, /signals, /usage."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.exporter import OBJECTIVES
+
+OPERATOR_SECONDS: Final = 30.0
+"""An operator that has not asked for so long is taken for gone. While a model has no room it asks every 10 s."""
+
+
+class Questions:
+    """When somebody last asked how models stand, as an operator does that has something to decide."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._at = clock, float("-inf")
+
+    def came(self) -> None:
+        self._at = self._clock()
+
+    def lately(self) -> bool:
+        """Is there an operator? Then what it says of models is of now."""
+        return self._clock() - self._at <= OPERATOR_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +47,7 @@ async def serve(
     healthy: Callable[[], bool],
     readiness: Callable[[], Awaitable[Readiness]],
     signals: Callable[[], Awaitable[dict[str, Any]]],
+    questions: Questions,
     before_scrape: Callable[[], Awaitable[None]],
     usage: Callable[[], dict[str, Any] | None],
 ) -> web.AppRunner:
@@ -52,6 +71,7 @@ async def serve(
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def traffic(_: web.Request) -> web.Response:
+        questions.came()
         try:
             return web.json_response(await signals())
         except Unreachable as error:

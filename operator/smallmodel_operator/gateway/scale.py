@@ -6,6 +6,7 @@ import aiohttp
 
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.kinds import KINDS
+from smallmodel_operator.gateway import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,11 @@ async def wake(client: Client, namespace: str, name: str) -> bool:
     except ApiError as error:
         if error.status == 409:
             return False  # it moved under us: whoever waits looks again
+        metrics.WAKE_FAILURES.inc()
         raise NotWoken(f"Deployment {namespace}/{name} was not woken: {error}") from error
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        metrics.WAKE_FAILURES.inc()
         raise NotWoken(f"Deployment {namespace}/{name} was not woken, the API server is away: {error}") from error
+    metrics.WAKES.inc()
     logger.info("woke %s/%s", namespace, name)
     return True

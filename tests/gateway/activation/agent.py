@@ -97,6 +97,9 @@ class StagePorts:
     def peers(self) -> tuple[str, ...]:
         return tuple(self.config["peers"])
 
+    def operator_asks(self) -> bool:
+        return False
+
     async def wake(self, target: str) -> bool:
         try:
             async with self.session.post(self.config["stage"] + "/wake") as answer:

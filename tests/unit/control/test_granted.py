@@ -9,7 +9,7 @@ from tests.unit.control.test_objective import live, resolved, snapshot
 from tests.unit.control.test_pool import BUSY, HELD, IDLE, SILENT, node, pod, tenant
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
-from smallmodel_operator.autoscaling.room import Priority
+from smallmodel_operator.autoscaling.room import Priority, Room
 from smallmodel_operator.autoscaling.sleep import Count, SleepRequest
 from smallmodel_operator.control import concerns, granted, scale, verdict
 from smallmodel_operator.control import pool as pools
@@ -17,46 +17,57 @@ from smallmodel_operator.control.pool import Applicant, PoolStanding, Site
 from smallmodel_operator.core.plan import Part
 from smallmodel_operator.core.scaling import Granted, Scaled
 from smallmodel_operator.core.traffic import GatewayReport, Traffic
+from smallmodel_operator.gateway.state import Model
 from smallmodel_operator.resolve import Site as Installation
 
 SLEEPS = SleepRequest(1, may_sleep=True)
 AWAKE, WAKES = Count(1, "awake"), Count(1, "a replica starts", waking=True)
 YIELD = Granted(0, "0 of 1: idle, it yields", idle=True, running=1)
 FULL = Granted(0, "0 of 1: the pool is full; it is held by crm/bot (Critical) 100 %")
+SAID = {"conditions": [{"type": "ScalingActive", "status": "False", "reason": "PoolFull"}]}
 OLD = Traffic((GatewayReport("g", 2.0, True, idle=60),))
 
 
 @pytest.mark.parametrize(
-    ("found", "told", "available", "traffic", "expected"),
+    ("found", "told", "available", "traffic", "status", "expected"),
     [
-        (AWAKE, None, 1, BUSY, (1, False)),
-        (AWAKE, YIELD, 1, IDLE, (0, True)),
-        (AWAKE, YIELD, 1, BUSY, (1, False)),
-        (AWAKE, YIELD, 1, SILENT, (1, False)),
-        (AWAKE, YIELD, 1, OLD, (1, False)),
-        (AWAKE, replace(FULL, running=1), 1, BUSY, (0, True)),
-        (AWAKE, FULL, 1, BUSY, (1, False)),
-        (WAKES, FULL, 0, HELD, (1, False)),
-        (WAKES, replace(YIELD, running=0), 0, IDLE, (0, True)),
-        (WAKES, replace(FULL, replicas=1, full=False), 0, HELD, (1, False)),
-        (Count(0, "asleep", asleep=True), FULL, 0, IDLE, (0, True)),
-        (replace(AWAKE, replicas=3), replace(FULL, replicas=2), 1, BUSY, (2, False)),
+        (AWAKE, None, 1, BUSY, {}, (1, False)),
+        (AWAKE, YIELD, 1, IDLE, {}, (0, True)),
+        (AWAKE, YIELD, 1, BUSY, {}, (1, False)),
+        (AWAKE, YIELD, 1, SILENT, {}, (1, False)),
+        (AWAKE, YIELD, 1, OLD, {}, (1, False)),
+        (AWAKE, replace(FULL, running=1), 1, BUSY, {}, (1, False)),
+        (AWAKE, replace(FULL, running=1), 1, BUSY, SAID, (0, True)),
+        (AWAKE, FULL, 1, BUSY, SAID, (1, False)),
+        (WAKES, FULL, 0, HELD, {}, (1, False)),
+        (WAKES, FULL, 0, HELD, SAID, (0, True)),
+        (WAKES, replace(YIELD, running=0), 0, IDLE, {}, (0, True)),
+        (WAKES, replace(FULL, replicas=1, full=False), 0, HELD, SAID, (1, False)),
+        (Count(0, "asleep", asleep=True), FULL, 0, IDLE, {}, (0, True)),
+        (replace(AWAKE, replicas=3), replace(FULL, replicas=2), 1, BUSY, {}, (2, False)),
     ],
     ids=[
         "nothing said", "idle yields", "a request came since", "a silent gateway", "a word that is old",
-        "busy, for a higher priority", "it found room since", "somebody waits", "nobody waits for its start",
+        "busy, and gateways do not know yet", "busy, for a higher priority", "it found room since",
+        "somebody waits, and gateways do not know yet", "somebody waits", "nobody waits for its start",
         "has only to wait", "is asleep", "a part of what it wants",
     ],
 )  # fmt: skip
-def test_replicas(found: Count, told: Granted | None, available: int, traffic: Traffic, expected: Any) -> None:
-    seen = granted.limited(
-        found, SLEEPS, 3 if found.replicas == 3 else 1, available, snapshot(granted=told, traffic=traffic)
-    )
-    assert (seen.replicas, seen.asleep) == expected
-    if told and seen.replicas < found.replicas:
-        assert told.why in seen.why
+def test_replicas(
+    found: Count, told: Granted | None, available: int, traffic: Traffic, status: dict[str, Any], expected: Any
+) -> None:
+    seen = snapshot(granted=told, traffic=traffic, previous_status=status)
+    count = granted.limited(found, SLEEPS, 3 if found.replicas == 3 else 1, available, seen)
+    assert (count.replicas, count.asleep) == expected
+    if told and count.replicas < found.replicas:
+        assert told.why in count.why
     if traffic is OLD:
-        assert seen.look_again_seconds == 0.5, "asked again at once"
+        assert count.look_again_seconds == 0.5, "asked again at once"
+
+
+def test_that_there_is_no_room_is_said_a_moment_before_it_is_done() -> None:
+    seen = snapshot(granted=FULL, traffic=HELD)
+    assert granted.limited(WAKES, SLEEPS, 1, 0, seen).look_again_seconds == 0.5
 
 
 def test_fixed_replicas_and_floors_stay() -> None:
@@ -80,14 +91,14 @@ def test_why_it_sleeps_is_remembered() -> None:
 
 def test_the_condition_names_who_holds_the_room() -> None:
     asked = Part(reports=(Report(Condition.SCALING_ACTIVE, True, Reason.FOLLOWING, "."),))
-    (report,) = granted.part(asked, False, snapshot(granted=FULL)).reports
+    (report,) = granted.part(asked, snapshot(granted=FULL)).reports
     assert (report.status, report.reason) == (False, Reason.POOL_FULL)
     assert "crm/bot (Critical)" in report.message
-    (some,) = granted.part(asked, False, snapshot(granted=replace(FULL, replicas=1))).reports
+    (some,) = granted.part(asked, snapshot(granted=replace(FULL, replicas=1))).reports
     assert some.status is True, "it scales, within what there is"
     for nothing in (None, YIELD, replace(FULL, full=False)):
-        assert granted.part(asked, False, snapshot(granted=nothing)) is asked
-    assert granted.part(asked, True, snapshot(granted=FULL)) is asked
+        assert granted.part(asked, snapshot(granted=nothing)) is asked
+    assert granted.part(asked, snapshot(granted=FULL)).look_again_seconds == 10, "gateways want to be asked"
 
 
 def test_a_model_that_follows_an_objective_gets_what_there_is() -> None:
@@ -146,6 +157,8 @@ class Department:
     done: int | None = None
     asked_at: int = -1000
     longest: int = 0
+    size: int = 1
+    status: dict[str, Any] = field(default_factory=dict)
     standing: PoolStanding = field(default_factory=PoolStanding)
 
     @property
@@ -154,7 +167,8 @@ class Department:
 
 
 class City:
-    """A node with `room` cores, a scheduler that goes by who was there first, and gateways that hold and wake."""
+    """A node with `room` cores, a scheduler that takes the last that fits, and gateways that hold and wake whoever is
+    not said to have no room."""
 
     def __init__(self, room: int, priorities: list[Priority]) -> None:
         self.room, self.now = room, 0
@@ -169,15 +183,16 @@ class City:
     def second(self) -> None:
         self.now += 1
         for one in self.all:
-            if one.waits and not one.replicas:
+            if one.waits and not one.replicas and not _full(one.status):
                 one.replicas = 1  # its gateway wakes it
                 self.pending.append(one)
             if one.ends is not None and self.now >= one.ends:
                 one.ends = None
-        used = sum((d.placed is not None) + (d.ends is not None) for d in self.all)
-        while self.pending and used < self.room:
-            self.pending.pop(0).placed = self.now
-            used += 1
+        used = sum(d.size * ((d.placed is not None) + (d.ends is not None)) for d in self.all)
+        while fits := [d for d in self.pending if used + d.size <= self.room]:
+            self.pending.remove(fits[-1])
+            fits[-1].placed = self.now
+            used += fits[-1].size
         self.most = max(self.most, used)
         for one in self.all:
             self._answer(one)
@@ -202,12 +217,13 @@ class City:
     def _tick(self) -> None:
         rows = {}
         for one in self.all:
-            if one.replicas:
+            if one.replicas or granted.slept(one.status):
                 ready = int(one.placed is not None and self.now >= one.placed + START)
-                known = tenant(one.replicas, ready, priority=one.priority, uid=one.name)
+                room = Room(float(one.size), 2.0**30)
+                known = tenant(one.replicas, ready, priority=one.priority, uid=one.name, replica=room)
                 rows[one.key] = Applicant(known, None, self._traffic(one), one.standing)
-        pods = [(d.key, pod()) for d in self.all if d.placed is not None]
-        pods += [(d.key, pod(deletionTimestamp="now")) for d in self.all if d.ends is not None]
+        pods = [(d.key, pod(cpu=str(d.size))) for d in self.all if d.placed is not None]
+        pods += [(d.key, pod(cpu=str(d.size), deletionTimestamp="now")) for d in self.all if d.ends is not None]
         found = (
             pools.decide(rows, Site([node(cpu=str(self.room))], [], pods), float(self.now))
             if pools.tight(rows.values())
@@ -215,21 +231,34 @@ class City:
         )
         for one in self.all:
             one.standing = found.get(one.key, PoolStanding())
-            if one.replicas:
-                self._write(one)
+            self._write(one)
+            self._write(one)  # first said, then done
 
     def _write(self, one: Department) -> None:
         request = SleepRequest(1, may_sleep=True, idle_seconds=300)
         available = int(one.placed is not None and self.now >= one.placed + START)
-        seen = snapshot(children=live(1, available), granted=one.standing.granted, traffic=self._traffic(one))
-        if scale.count("bot", request, seen).replicas:
+        seen = snapshot(
+            children=live(one.replicas, available), granted=one.standing.granted, traffic=self._traffic(one),
+            previous_status=one.status,
+        )  # fmt: skip
+        count = scale.count("bot", request, seen)
+        told = granted.part(Part(), seen).reports
+        conditions = [{"type": r.condition, "status": str(r.status), "reason": r.reason} for r in told]
+        one.status = {"scaling": {"desired": count.replicas, "why": count.why}, "conditions": conditions}
+        if count.replicas or not one.replicas:
             return
         self.writes += 1
-        one.replicas, one.standing = 0, PoolStanding()
+        one.replicas = 0
+        if not granted.slept(one.status):
+            one.standing = PoolStanding()
         if one in self.pending:
             self.pending.remove(one)
         if one.placed is not None:
             one.placed, one.ends = None, (one.done or self.now) + DRAIN
+
+
+def _full(status: dict[str, Any]) -> bool:
+    return Model.of({**objects.model(), "status": status}).full
 
 
 def test_twenty_departments_share_a_pool_for_six_and_nobody_waits_for_ever() -> None:
@@ -256,6 +285,20 @@ def test_critical_departments_go_first() -> None:
                 city.ask(one)
         city.second()
     assert max(d.longest for d in city.all[:2]) <= 2 * START + ANSWER + DRAIN + 2 * TICK
+
+
+def test_a_large_critical_model_gets_the_room_of_many_small_ones_that_are_always_asked() -> None:
+    """Whoever of them were woken as soon as it has yielded would take back its part of the room, each in turn."""
+    city = City(4, [Priority.CRITICAL] + [Priority.BATCH] * 6)
+    city.all[0].size = 4
+    for second in range(1200):
+        for one in city.all[1:]:
+            if not len(one.waits):
+                city.ask(one)
+        if second == 300:
+            city.ask(city.all[0])
+        city.second()
+    assert 0 < city.all[0].longest <= START + ANSWER + DRAIN + 2 * TICK
 
 
 def test_with_room_for_all_nobody_sleeps_before_its_time() -> None:

@@ -97,6 +97,15 @@ def test_what_is_fixed_asleep_or_left_alone_does_not(of: Resolved, more: dict[st
     assert pool.tenant(of, snapshot(**more)) is None
 
 
+def test_what_sleeps_for_want_of_room_does() -> None:
+    of = manual(minReplicas=0)
+    yielded = {"scaling": {"desired": 0, "why": "asleep in a full pool: 0 of 1: idle, it yields"}}
+    found = pool.tenant(of, snapshot(children=_live(0, 0), previous_status=yielded))
+    assert found is not None
+    assert (found.replicas, found.ready) == (0, 0)
+    assert [Applicant(found, None, traffic).wants for traffic in (IDLE, HELD, SILENT)] == [0, 1, 1]
+
+
 # -- when there is something to decide -------------------------------------------------------------------------
 
 
@@ -108,8 +117,18 @@ def test_what_is_fixed_asleep_or_left_alone_does_not(of: Resolved, more: dict[st
         (applicant(said=Scaled(1, "")), False),
         (applicant(said=Scaled(2, "")), True),
         (applicant(awake=3), True),
+        (applicant(replicas=0, ready=0), False),
+        (applicant(HELD, replicas=0, ready=0), True),
     ],
-    ids=["has all", "starts", "objective is content", "objective wants more", "woken with one of three"],
+    ids=[
+        "has all",
+        "starts",
+        "objective is content",
+        "objective wants more",
+        "woken with one of three",
+        "sleeps for want of room",
+        "sleeps so, and is asked",
+    ],
 )
 def test_nodes_are_looked_at_only_where_more_is_wanted_than_there_is(of: Applicant, expected: bool) -> None:
     assert pool.tight([of]) is expected
@@ -130,6 +149,19 @@ def test_an_idle_model_yields_to_one_that_wakes() -> None:
     assert found[BOT].granted == Granted(0, "0 of 1: idle, it yields", full=True, idle=True, running=1)
     assert found[CRM].granted is None
     assert found[LAW].granted == Granted(1, "1, once there is the room that support/bot yields", full=False)
+
+
+def test_who_sleeps_for_want_of_room_waits_for_it_as_long_as_somebody_asks() -> None:
+    waits = {"replicas": 0, "ready": 0}
+    rows = {BOT: applicant(BUSY, priority=Priority.CRITICAL), LAW: applicant(HELD, priority=Priority.BATCH, **waits)}
+    pods = [(BOT, pod())]
+    first = pool.decide(rows, Site([node(cpu="1")], [], pods), 100.0)
+    assert first[LAW].granted == Granted(0, "0 of 1: the pool is full; it is held by support/bot (Critical) 100 %")
+    later = {**rows, LAW: replace(rows[LAW], standing=first[LAW])}
+    assert pool.decide(later, Site([node(cpu="2")], [], pods), 400.0)[LAW].granted is None, "a node came"
+    rows = {**later, LAW: replace(later[LAW], traffic=IDLE)}
+    gone = pool.decide(rows, Site([node(cpu="1")], [], pods), 200.0)
+    assert gone[LAW].granted is None, "nobody waits any more: the next request wakes it"
 
 
 def test_what_anybody_else_requests_is_taken() -> None:

@@ -20,6 +20,7 @@ from smallmodel_operator.core.traffic import ColdStart
 from smallmodel_operator.gateway import agent as module
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.files import CDS, Files, dump
+from smallmodel_operator.gateway.http import OPERATOR_SECONDS, Questions
 from smallmodel_operator.gateway.known import KNOWN, remember
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.signals import Held
@@ -134,8 +135,11 @@ async def test_signals_are_envoys_numbers(tmp_path: Path) -> None:
     on_disk(tmp_path)
     async with EnvoyAdmin(tmp_path), running(tmp_path) as (agent, _):
         agent.held = lambda: {BOT: Held(1, 2, (ColdStart(0.1, 0.2, 0.2),))}
+        await get(agent, "/metrics")
+        assert not agent.operator_asks(), "whoever collects metrics decides nothing"
         status, text = await get(agent, "/signals")
         assert status == 200
+        assert agent.operator_asks()
         said = json.loads(text)
         assert (said["gateway"], said["synced"]) == ("gateway-0", False)
         bot = said["models"][BOT]
@@ -149,6 +153,17 @@ async def test_signals_are_envoys_numbers(tmp_path: Path) -> None:
         assert bot["idleSeconds"] < 2
         text = (await get(agent, "/metrics"))[1]
         assert 'smallmodel_gateway_requests_in_flight{model="bot",namespace="support"} 2.0' in text
+
+
+def test_an_operator_that_has_not_asked_for_long_is_taken_for_gone() -> None:
+    now = 100.0
+    questions = Questions(lambda: now)
+    assert not questions.lately()
+    questions.came()
+    now += OPERATOR_SECONDS
+    assert questions.lately()
+    now += 0.1
+    assert not questions.lately()
 
 
 async def test_an_envoy_that_cannot_be_asked_is_not_called_idle(tmp_path: Path) -> None:

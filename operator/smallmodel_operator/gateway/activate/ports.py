@@ -29,6 +29,10 @@ class Ports(Protocol):
         """Addresses of the other gateways."""
         ...
 
+    def operator_asks(self) -> bool:
+        """Is there an operator? Then what it says of models is of now."""
+        ...
+
     async def wake(self, target: str) -> bool:
         """Scale 0 -> 1; False when it was not at 0. Harmless when repeated.
 

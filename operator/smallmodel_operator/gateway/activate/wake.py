@@ -22,13 +22,15 @@ logger = logging.getLogger(__name__)
 async def keep_waking(ports: Ports, target: str, woke: Callable[[], None]) -> None:
     """Until cancelled: scale 0 -> 1 now, and again whenever it is at 0. `woke` is told of each time it was ours.
 
-    A model that somebody else scales is left to them: they see what is held.
+    A model that somebody else scales is left to them: they see what is held. So is one without room on the nodes to
+    the operator, as long as there is one: its pod would only compete with those of models that go first.
     """
     failures, told = 0, False
     while True:
         try:
             known = ports.model(target)
-            if not (known and known.external) and await ports.wake(target):
+            left = known and (known.external or (known.full and ports.operator_asks()))
+            if not left and await ports.wake(target):
                 woke()
             failures = 0
             pause = SELDOM_SECONDS if ports.not_ready(target) else AGAIN_SECONDS

@@ -167,6 +167,32 @@ def test_a_model_that_somebody_else_scales_is_held_and_not_woken() -> None:
     simulate(story)
 
 
+def test_a_model_without_room_is_woken_once_the_operator_says_that_there_is_some() -> None:
+    async def story(ports: FakePorts, activator: Activator) -> None:
+        ports.models[BOT] = replace(ports.models[BOT], full=True)
+        waiting = enter(activator)
+        await asyncio.sleep(60)
+        assert (activator.held()[BOT].held, ports.wakes) == (1, [])
+        ports.models[BOT] = replace(ports.models[BOT], full=False)
+        before = activator.clock()
+        assert await waiting.ended is Outcome.RELEASED
+        assert activator.clock() - before < 1.0 + 1.5 + 0.1, "looked at each second, and a start"
+
+    assert simulate(story, operator=True).wakes == [BOT]
+
+
+def test_nobody_waits_for_the_word_of_an_operator_that_is_away() -> None:
+    async def story(ports: FakePorts, activator: Activator) -> None:
+        ports.models[BOT] = replace(ports.models[BOT], full=True)
+        waiting = enter(activator)
+        await asyncio.sleep(5)
+        assert ports.wakes == []
+        ports.operator = False
+        assert await waiting.ended is Outcome.RELEASED
+
+    assert simulate(story, operator=True).wakes == [BOT]
+
+
 def test_a_model_put_to_sleep_under_those_who_wait_is_woken_again() -> None:
     async def story(ports: FakePorts, activator: Activator) -> None:
         waiting = enter(activator)
