@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smallmodel_operator.core.energy import JOULE, Drawn, Meter
 from smallmodel_operator.core.traffic import Tally, Usage
 from smallmodel_operator.cost import checkpoint
 from smallmodel_operator.cost.ledger import (
@@ -29,12 +30,15 @@ START = microseconds(time_of(0).replace(year=2026, month=11, day=30, hour=20))
 SECOND = 1_000_000
 SPAN = 8 * 3600 * SECOND
 TIMES = st.integers(START, START + SPAN)
-POOLS = st.sampled_from([Pool("cpu", "EUR", 454_466_667), Pool("gpu", "EUR", 1_370_000_001), Pool("rented", "USD", 7)])
+POOLS = st.sampled_from(
+    [Pool("cpu", "EUR", 454_466_667, 400), Pool("gpu", "EUR", 1_370_000_001, 1700), Pool("rented", "USD", 7)]
+)
 TENANTS = st.builds(
     Tenant,
     model=st.sampled_from(["", "support/bot", "support/large", "crm/bot"]),
     parts=st.integers(0, WHOLE),
     since=st.integers(START - SPAN, START + SPAN),
+    pod=st.sampled_from(["u-1", "u-2", ""]),
 )
 NODES = st.lists(
     st.builds(
@@ -74,6 +78,24 @@ def test_models_others_and_idle_are_what_the_nodes_cost(nodes: tuple[PricedNode,
     assert total(charge(nodes, min(times), max(times))) == there * WHOLE
 
 
+@given(nodes=NODES, times=st.tuples(TIMES, TIMES))
+def test_shares_never_draw_more_than_their_nodes(nodes: tuple[PricedNode, ...], times: tuple[int, int]) -> None:
+    begin, end = min(times), max(times)
+    most = sum(max(0, end - max(begin, n.since)) * n.pool.watts for n in nodes) * WHOLE
+    assert 0 <= sum(sum_of(charge(nodes, begin, end)).energy.values()) <= most
+
+
+@given(nodes=NODES, times=st.tuples(TIMES, TIMES))
+def test_a_pod_that_is_measured_is_not_estimated(nodes: tuple[PricedNode, ...], times: tuple[int, int]) -> None:
+    begin, end = min(times), max(times)
+    both = sum_of(charge(nodes, begin, end, measured={"u-1", "u-2", ""}))
+    assert both.energy == {}
+    assert both.spent == sum_of(charge(nodes, begin, end)).spent
+    parts = [sum_of(charge(nodes, begin, end, measured={"u-1", "u-2", ""} - {pod})) for pod in ("u-1", "u-2", "")]
+    whole = sum(sum_of(charge(nodes, begin, end)).energy.values())
+    assert sum(sum(part.energy.values()) for part in parts) == whole
+
+
 @given(nodes=NODES, times=st.lists(TIMES, min_size=2, max_size=6))
 def test_cutting_an_interval_changes_nothing(nodes: tuple[PricedNode, ...], times: list[int]) -> None:
     ordered, pieces = sorted(times), dict[str, Book]()
@@ -89,6 +111,7 @@ def test_what_is_kept_comes_back(nodes: tuple[PricedNode, ...], times: tuple[int
         max(times),
         charge(nodes, min(times), max(times)),
         {"g-0": Tally(5, {"support/bot": Usage(1, 2, 3)})},
+        {"u-1": Meter({"package": 10**12}, {"engine": 3}), "u-2": Meter()},
     )
     assert checkpoint.load(checkpoint.dump(state)) == state
 
@@ -231,3 +254,42 @@ def test_what_gateways_counted_before_the_ledger_is_not_its_own() -> None:
     more = replace(old, models={"support/bot": Usage(6, 60, 12)})
     state = advance(state, (), {"g-0": more, "g-1": more}, START + 2 * TICK)
     assert sum_of(state.ledger).usage == Usage(2, 20, 4)
+
+
+# -- energy ---------------------------------------------------------------------------------------------------------
+
+DRAWING = Pool("cpu", "EUR", 1, 400)
+
+
+def on(pool: Pool, pod: str = "u-1") -> tuple[PricedNode, ...]:
+    """A model with a fourth of a node."""
+    return (PricedNode(pool, START - SPAN, (Tenant("support/bot", WHOLE // 4, START - SPAN, pod),)),)
+
+
+def tokens(count: int) -> dict[str, Tally]:
+    return {"g-0": Tally(START, {"support/bot": Usage(1, count, 0)})}
+
+
+def test_energy_is_the_shares_unless_it_was_measured() -> None:
+    """100 W for 30 s; then measured."""
+    state = advance(begin(START, {}), on(DRAWING), {}, START + TICK)
+    assert sum_of(state.ledger).energy == {"RequestedShare": 3000 * JOULE}
+    measured = Drawn({"support/bot": {"Kepler": 500 * JOULE}}, frozenset({"u-1"}), {"u-1": Meter({"package": 1})})
+    state = advance(state, on(DRAWING), {}, START + 2 * TICK, measured)
+    assert sum_of(state.ledger).energy == {"RequestedShare": 3000 * JOULE, "Kepler": 500 * JOULE}
+    assert state.meters == measured.meters
+    assert advance(state, (), {}, START + 3 * TICK).meters == {}, "a pod that is gone is forgotten"
+
+
+def test_tokens_of_a_time_without_energy_are_not_set_beside_it() -> None:
+    """A month in which the profile says its watts only later, and one model more that sleeps."""
+    silent = replace(DRAWING, watts=0)
+    state = advance(begin(START, {}), on(silent), tokens(1000), START + TICK)
+    assert sum_of(state.ledger).metered == 0
+    state = advance(state, on(DRAWING), tokens(1500), START + 2 * TICK)
+    assert sum_of(state.ledger).metered == 500
+    state = advance(state, (), tokens(1700), START + 3 * TICK)
+    assert sum_of(state.ledger).metered == 700, "asleep: its last tokens are heard of later"
+    state = advance(state, on(silent), tokens(5000), START + 4 * TICK)
+    assert sum_of(state.ledger).metered == 700, "it runs, and nobody says what it draws"
+    assert sum_of(state.ledger).usage.prompt == 5000

@@ -28,6 +28,7 @@ from smallmodel_operator.cost.tokens import Speed
 COLUMNS: Final = (
     "month", "namespace", "model", "currency", "spent", "replicaHours", "requests", "promptTokens", "generatedTokens",
     "perMillionTokens", "perMillionPromptTokens", "perMillionGeneratedTokens", "cloudEquivalent",
+    "kilowattHours", "wattHoursPerThousandTokens", "energySource",
 )  # fmt: skip
 OLD_SECONDS: Final = 900
 """A ledger that was kept longer ago is not kept any more: it is said."""
@@ -128,6 +129,9 @@ def _print(month: str, rows: list[Row], pools: list[PoolRow], found: Found, outp
         print(json.dumps(value, indent=2))
     else:
         stdout().print(_models(rows))
+        if any(row.energy for row in rows):
+            stdout().print()
+            stdout().print(_energy(rows))
         if len({row.namespace for row in rows}) > 1:
             stdout().print()
             stdout().print(_table(("NAMESPACE", "SPENT"), [(n["namespace"], _of(n)) for n in _by_namespace(rows)]))
@@ -152,6 +156,9 @@ def _value(month: str, row: Row) -> dict[str, Any]:
         "perMillionPromptTokens": per_million(each.prompt) if each.prompt is not None and each.split else "",
         "perMillionGeneratedTokens": per_million(each.generated) if each.generated is not None and each.split else "",
         "cloudEquivalent": text(row.cloud) if row.cloud is not None else "",
+        "kilowattHours": text(row.energy.watt_hours / 1000, 4) if row.energy else "",
+        "wattHoursPerThousandTokens": text(row.energy.each, 4) if row.energy and row.energy.each is not None else "",
+        "energySource": row.energy.source if row.energy else "",
     }
 
 
@@ -185,9 +192,15 @@ def _models(rows: list[Row]) -> Table:
     said = []
     for row in rows:
         value = _value("", row)
-        cells = [value[name] for name in COLUMNS[5:]]
+        cells = [value[name] for name in COLUMNS[5:-3]]
         said.append((row.namespace, row.model, _of(value), *map(str, cells)))
     return _table(columns, said)
+
+
+def _energy(rows: list[Row]) -> Table:
+    columns = ("NAMESPACE", "MODEL", "KWH", "WH PER 1,000 TOKENS", "SOURCE")
+    values = [_value("", row) for row in rows if row.energy]
+    return _table(columns, [(v["namespace"], v["model"], *(v[name] for name in COLUMNS[-3:])) for v in values])
 
 
 def _pools(pools: list[PoolRow]) -> Table:

@@ -89,7 +89,7 @@ def scrapes(vector: Vector, interval: float) -> Scrapes:
     """
     found: dict[str, dict[str, Scrape]] = {}
     asked = 0.0
-    for labels, asked, value in _samples(vector):
+    for labels, asked, value in samples(vector):
         gateway = labels.get(f"{EXPORTED}gateway") or labels.get("gateway")
         if "__name__" in labels or not gateway:
             continue
@@ -114,7 +114,7 @@ def models(vectors: Iterable[Vector], of: Scrapes) -> dict[str, dict[str, Said]]
     numbers: dict[tuple[str, str], dict[str, float]] = {}
     bins: dict[tuple[str, str], list[tuple[str, str, float]]] = {}
     for vector in vectors:
-        for labels, _, value in _samples(vector):
+        for labels, _, value in samples(vector):
             gateway, name = gateways.get(labels.get("instance", "")), labels.get("__name__", "")
             if gateway is None or not name.startswith(PREFIX):
                 continue
@@ -130,7 +130,7 @@ def models(vectors: Iterable[Vector], of: Scrapes) -> dict[str, dict[str, Said]]
     return found
 
 
-def _samples(vector: Vector) -> Iterable[tuple[Mapping[str, str], float, float]]:
+def samples(vector: Vector) -> Iterable[tuple[Mapping[str, str], float, float]]:
     """Labels, when it was asked, and the value."""
     try:
         for sample in vector:

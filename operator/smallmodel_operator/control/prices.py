@@ -22,3 +22,13 @@ def hour_of(spec: Mapping[str, Any]) -> NodePrice | None:
         return None
     electricity = power(mapping("spec.power", drawn)).hourly if drawn else Decimal(0)
     return node_price(mapping("spec.price", price), electricity)
+
+
+def watts_of(spec: Mapping[str, Any]) -> int:
+    """What a node of a profile draws, from its `spec`; 0: it does not say.
+
+    Raises:
+        BadCost: what it says makes no sense; the message names the field.
+    """
+    drawn = spec.get("power")
+    return power(mapping("spec.power", drawn)).watts if drawn else 0

@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 
 from smallmodel_operator.api.names import PRICES, PRICES_KEY
-from smallmodel_operator.control.prices import hour_of
+from smallmodel_operator.cluster.energy_meters import Named
+from smallmodel_operator.control.prices import hour_of, watts_of
 from smallmodel_operator.core.budget import Spent
+from smallmodel_operator.core.energy import Drawn, Meters
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.money import BadCost
 from smallmodel_operator.cost import report
@@ -20,6 +22,7 @@ from smallmodel_operator.cost.pricelist import PriceList, price_list
 from smallmodel_operator.cost.rate import Rate, seen
 from smallmodel_operator.cost.state import State
 from smallmodel_operator.cost.tokens import Speed, measured
+from smallmodel_operator.energy import meter
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,8 @@ def profiles_of(profiles: Iterable[Object]) -> list[PricedProfile]:
         name = profile["metadata"]["name"]
         try:
             if (price := hour_of(profile["spec"])) is not None:
-                found.append(PricedProfile(name, profile["spec"].get("nodeSelector") or {}, price))
+                watts = watts_of(profile["spec"])
+                found.append(PricedProfile(name, profile["spec"].get("nodeSelector") or {}, price, watts))
         except BadCost as error:
             logger.warning("ComputeProfile %s counts as without a price: %s", name, error)
     return found
@@ -60,6 +64,23 @@ def nodes_of(nodes: Iterable[Object], pods: Iterable[Pod], profiles: Iterable[Pr
         ValueError, KeyError: a node is not as Kubernetes writes it.
     """
     return priced(nodes, pods, profiles)
+
+
+def named(pod: Object) -> Named:
+    """A pod as who counts its energy knows it."""
+    meta = pod["metadata"]
+    return Named(meta.get("uid", ""), meta.get("namespace", ""), meta.get("name", ""))
+
+
+def drawn_of(nodes: Iterable[PricedNode], before: Meters, now: Meters, length: int) -> Drawn:
+    """What models' pods drew between two looks at their counters, `length` microseconds apart, where these say it."""
+    places = (
+        meter.Place(t.pod, t.model, node.pool.watts, node.millicores, t.devices)
+        for node in nodes
+        for t in node.tenants
+        if t.pod
+    )
+    return meter.drawn(places, before, now, length)
 
 
 def prices_of(config_map: Object | None) -> PriceList | None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from smallmodel_operator.core.energy import Meter
 from smallmodel_operator.core.traffic import Tally, Usage
 from smallmodel_operator.cost.ledger import Account, Book, PoolAccount
 from smallmodel_operator.cost.state import State
@@ -25,6 +26,7 @@ def dump(state: State) -> str:
             name: {"epoch": tally.epoch, "models": {m: _numbers(u) for m, u in tally.models.items()}}
             for name, tally in state.gateways.items()
         },
+        "meters": {pod: [dict(meter.joules), dict(meter.cpu)] for pod, meter in state.meters.items()},
     }
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
@@ -47,6 +49,8 @@ def load(text: str) -> State:
                 str(name): Tally(_whole(said["epoch"]), {m: Usage(*_many(u, 3)) for m, u in said["models"].items()})
                 for name, said in value["gateways"].items()
             },
+            # Of a release that counted no energy yet: there is none.
+            meters={str(pod): Meter(*map(_counts, _pair(said))) for pod, said in value.get("meters", {}).items()},
         )
     except BadCheckpoint:
         raise
@@ -57,7 +61,12 @@ def load(text: str) -> State:
 def _book(book: Book) -> dict[str, Any]:
     return {
         "models": {
-            name: {"spent": dict(one.spent), "microseconds": one.microseconds, "usage": _numbers(one.usage)}
+            name: {
+                "spent": dict(one.spent),
+                "microseconds": one.microseconds,
+                "usage": _numbers(one.usage),
+                **({"energy": dict(one.energy), "metered": one.metered} if one.energy or one.metered else {}),
+            }
             for name, one in book.models.items()
         },
         "pools": [
@@ -71,9 +80,11 @@ def _book(book: Book) -> dict[str, Any]:
 def _read_book(value: Any) -> Book:
     models = {
         str(name): Account(
-            {str(code): _whole(grains) for code, grains in one["spent"].items()},
+            _counts(one["spent"]),
             _whole(one["microseconds"]),
             Usage(*_many(one["usage"], 3)),
+            _counts(one.get("energy", {})),
+            _whole(one.get("metered", 0)),
         )
         for name, one in value["models"].items()
     }
@@ -83,6 +94,15 @@ def _read_book(value: Any) -> Book:
 
 def _numbers(usage: Usage) -> list[int]:
     return [usage.requests, usage.prompt, usage.generated]
+
+
+def _counts(value: Any) -> dict[str, int]:
+    return {str(name): _whole(count) for name, count in value.items()}
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    joules, cpu = value
+    return joules, cpu
 
 
 def _many(value: Any, count: int) -> list[int]:

@@ -2,16 +2,17 @@
 
 A node's hour is split among its pods by their share, and what nobody's pod had is idle. Everything is counted in
 grains, so small that no division is left over: intervals may be cut anywhere, added in any order, and models, others
-and idle always are what the nodes cost, to the last grain.
+and idle always are what the nodes cost, to the last grain. Energy stands beside it in picojoules, by its source.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final, TypeVar
 
+from smallmodel_operator.core.energy import Source
 from smallmodel_operator.core.traffic import Usage
 from smallmodel_operator.cost.share import WHOLE
 
@@ -25,42 +26,55 @@ _K = TypeVar("_K")
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Nodes of one ComputeProfile; `nano`: what an hour of one costs, in billionths of the currency."""
+    """Nodes of one ComputeProfile; `nano`: what an hour of one costs, in billionths of the currency; `watts` that one
+    draws, 0: nobody says."""
 
     name: str
     currency: str
     nano: int
+    watts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A pod on a node, since a time in microseconds. `model` is `<namespace>/<name>`; empty: nobody of ours."""
+    """A pod on a node, since a time in microseconds. `model` is `<namespace>/<name>`; empty: nobody of ours. `pod`: the
+    uid of one of ours; `devices`: it requests any."""
 
     model: str
     parts: int
     since: int
+    pod: str = ""
+    devices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PricedNode:
-    """A node and who is on it; it is paid for since a time in microseconds."""
+    """A node and who is on it; it is paid for since a time in microseconds. `millicores`: of all its processors."""
 
     pool: Pool
     since: int
     tenants: tuple[Tenant, ...] = ()
+    millicores: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One model's. `spent`: grains by currency; `microseconds` of pods, each for itself."""
+    """One model's. `spent`: grains by currency; `microseconds` of pods, each for itself; `energy`: picojoules by
+    source; `metered`: the tokens that this energy was drawn for."""
 
     spent: Mapping[str, int] = field(default_factory=dict)
     microseconds: int = 0
     usage: Usage = field(default=Usage())
+    energy: Mapping[str, int] = field(default_factory=dict)
+    metered: int = 0
 
     def plus(self, other: "Account") -> "Account":
         return Account(
-            _sum(self.spent, other.spent), self.microseconds + other.microseconds, self.usage.plus(other.usage)
+            _sum(self.spent, other.spent),
+            self.microseconds + other.microseconds,
+            self.usage.plus(other.usage),
+            _sum(self.energy, other.energy),
+            self.metered + other.metered,
         )
 
 
@@ -140,16 +154,26 @@ def together(one: Ledger, other: Ledger) -> dict[str, Book]:
     return found
 
 
-def charge(nodes: Iterable[PricedNode], begin: int, end: int, *, gap: bool = False) -> dict[str, Book]:
-    """What nodes cost from `begin` to `end` (microseconds), for whom. `gap`: nobody looked in between."""
+def charge(
+    nodes: Iterable[PricedNode], begin: int, end: int, *, gap: bool = False, measured: Collection[str] = ()
+) -> dict[str, Book]:
+    """What nodes cost from `begin` to `end` (microseconds), for whom, and what they drew by their shares.
+
+    Args:
+        gap: nobody looked in between.
+        measured: pods (uids) whose energy is known otherwise.
+    """
     listed = tuple(nodes)
     found: dict[str, Book] = {}
     for month, first, last in months(begin, end):
-        book = _Book()
+        book = _Book(measured)
         for node in listed:
             book.node(node, first, last)
         found[month] = Book(
-            {name: Account(spent, book.times[name]) for name, spent in book.models.items()},
+            {
+                name: Account(spent, book.times[name], energy=_by_share(book.energy.get(name, 0)))
+                for name, spent in book.models.items()
+            },
             book.pools,
             last - first if gap else 0,
         )
@@ -162,12 +186,28 @@ def used(usage: Mapping[str, Usage], at: int) -> dict[str, Book]:
     return {month_of(at): Book(models)} if models else {}
 
 
+def drew(energy: Mapping[str, Mapping[str, int]], at: int) -> dict[str, Book]:
+    """Energy of models by source, in the month in which it was heard of."""
+    return {month_of(at): Book({name: Account(energy=amounts) for name, amounts in energy.items()})} if energy else {}
+
+
+def metered(tokens: Mapping[str, int], at: int) -> dict[str, Book]:
+    """Tokens of models whose energy is known, in the month in which they were heard of."""
+    return {month_of(at): Book({name: Account(metered=count) for name, count in tokens.items()})} if tokens else {}
+
+
+def _by_share(amount: int) -> dict[str, int]:
+    return {Source.SHARE.value: amount} if amount else {}
+
+
 class _Book:
     """A month's part of an interval while it is added up."""
 
-    def __init__(self) -> None:
+    def __init__(self, measured: Collection[str]) -> None:
+        self._measured = measured
         self.models: dict[str, dict[str, int]] = {}
         self.times: dict[str, int] = {}
+        self.energy: dict[str, int] = {}
         self.pools: dict[tuple[str, str], PoolAccount] = {}
 
     def node(self, node: PricedNode, first: int, last: int) -> None:
@@ -190,6 +230,8 @@ class _Book:
             spent = self.models.setdefault(tenant.model, {})
             spent[pool.currency] = spent.get(pool.currency, 0) + cost * share
             self.times[tenant.model] = self.times.get(tenant.model, 0) + length
+            if pool.watts and tenant.pod not in self._measured:
+                self.energy[tenant.model] = self.energy.get(tenant.model, 0) + pool.watts * length * share
         of_all = PoolAccount(cost * WHOLE, cost * (WHOLE - sum(shares)), cost * others, length)
         key = (pool.name, pool.currency)
         self.pools[key] = self.pools[key].plus(of_all) if key in self.pools else of_all

@@ -13,33 +13,36 @@ from typing import Final
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.cost.ledger import NANO, Pool, PricedNode, Tenant, microseconds
 from smallmodel_operator.cost.node import NodePrice
-from smallmodel_operator.cost.share import Amounts, parts, requests_of, room_of
+from smallmodel_operator.cost.share import Amounts, has_devices, millicores_of, parts, requests_of, room_of
 
 ENDED: Final = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
 class PricedProfile:
-    """A ComputeProfile that says what its nodes cost."""
+    """A ComputeProfile that says what its nodes cost; `watts` that one of them draws, 0: it does not say."""
 
     name: str
     selector: Mapping[str, str]
     price: NodePrice
+    watts: int = 0
 
     @property
     def pool(self) -> Pool:
         nano = (self.price.hourly * NANO).quantize(Decimal(1), ROUND_HALF_UP)
-        return Pool(self.name, self.price.currency, int(nano))
+        return Pool(self.name, self.price.currency, int(nano), self.watts)
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod on a node: whose (`<namespace>/<name>`; empty: nobody of ours), what it requests, and since when."""
+    """A pod on a node: whose (`<namespace>/<name>`; empty: nobody of ours), what it requests, since when, and its uid
+    where it is one of ours."""
 
     node: str
     model: str
     requests: Amounts
     since: int
+    uid: str = ""
 
 
 def pool_of(labels: Mapping[str, str], profiles: Iterable[PricedProfile]) -> Pool | None:
@@ -59,7 +62,8 @@ def pod_of(pod: Object, model: str) -> Pod | None:
         return None
     placed = (c for c in status.get("conditions") or () if c.get("type") == "PodScheduled")
     since = next((c.get("lastTransitionTime") for c in placed), None) or pod["metadata"]["creationTimestamp"]
-    return Pod(node, model, requests_of(pod), _stamp(since))
+    uid = pod["metadata"].get("uid", "") if model else ""
+    return Pod(node, model, requests_of(pod), _stamp(since), uid)
 
 
 def priced(nodes: Iterable[Object], pods: Iterable[Pod], profiles: Iterable[PricedProfile]) -> tuple[PricedNode, ...]:
@@ -78,8 +82,10 @@ def priced(nodes: Iterable[Object], pods: Iterable[Pod], profiles: Iterable[Pric
         if pool is not None:
             room = room_of(node)
             there = sorted(by_node.get(meta["name"], ()), key=lambda p: (p.since, p.model))
-            tenants = tuple(Tenant(p.model, parts(p.requests, room), p.since) for p in there)
-            found.append(PricedNode(pool, _stamp(meta["creationTimestamp"]), tenants))
+            tenants = tuple(
+                Tenant(p.model, parts(p.requests, room), p.since, p.uid, has_devices(p.requests)) for p in there
+            )
+            found.append(PricedNode(pool, _stamp(meta["creationTimestamp"]), tenants, millicores_of(node)))
     return tuple(found)
 
 

@@ -1,11 +1,12 @@
 """What is said of a month: rows of models and pools, and a model's `status.cost`. Pure; amounts are decimal."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from smallmodel_operator.core.energy import WATT_HOUR
 from smallmodel_operator.core.money import BadCost, per_million, text
 from smallmodel_operator.core.traffic import Usage
 from smallmodel_operator.cost import tokens
@@ -28,6 +29,17 @@ class Row:
     usage: Usage
     each: PerMillion
     cloud: Decimal | None
+    energy: "Energy | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What a model's pods drew in a month, in watt-hours without the room's cooling; `each`: of 1,000 tokens, None:
+    there were none. `source`: where it comes from, with parts where there are several."""
+
+    watt_hours: Decimal
+    each: Decimal | None
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +57,17 @@ class PoolRow:
 
 def rows(book: Book, speeds: Mapping[str, Speed | None], prices: PriceList | None, namespace: str = "") -> list[Row]:
     """Of all models, or those of a namespace; a model that ran on nodes of two currencies has two rows, and its tokens
-    stand in the first."""
+    and energy stand in the first."""
     found = []
     for name, account in sorted(book.models.items()):
         where, _, model = name.partition("/")
         if namespace and where != namespace:
             continue
-        usage = account.usage
+        usage, energy = account.usage, energy_of(account)
         for currency in sorted(account.spent) or [""]:
-            found.append(_row((where, model), currency, account, usage, speeds.get(name), prices))
-            usage = Usage()
+            row = _row((where, model), currency, account, usage, speeds.get(name), prices)
+            found.append(replace(row, energy=energy))
+            usage, energy = Usage(), None
     return found
 
 
@@ -72,6 +85,23 @@ def _row(
         each=tokens.per_million(spent, usage.prompt, usage.generated, speed),
         cloud=cloud_equivalent(usage, currency, prices),
     )
+
+
+def energy_of(account: Account) -> Energy | None:
+    """What an account's pods drew; None: nobody said."""
+    total = sum(account.energy.values())
+    if not total:
+        return None
+    hours = Decimal(total) / WATT_HOUR
+    ranked = sorted(account.energy.items(), key=lambda s: (-s[1], s[0]))
+    parts = [name if amount == total else f"{name} {_percent(amount, total)}" for name, amount in ranked if amount]
+    return Energy(hours, hours * 1000 / account.metered if account.metered else None, ", ".join(parts))
+
+
+def _percent(part: int, whole: int) -> str:
+    """Never 0 or 100 of what is neither."""
+    percent = (200 * part + whole) // (2 * whole)
+    return "<1 %" if percent < 1 else ">99 %" if percent > 99 else f"{percent} %"
 
 
 def cloud_equivalent(usage: Usage, currency: str, prices: PriceList | None) -> Decimal | None:
@@ -118,6 +148,10 @@ def status(row: Row, prices: PriceList | None, at: datetime) -> dict[str, Any]:
         ("perMillionGeneratedTokens", row.each.generated if row.each.split else None),
     )
     said |= {name: per_million(amount) for name, amount in amounts if amount is not None}
+    if row.energy is not None:
+        said |= {"wattHours": text(row.energy.watt_hours, 3), "energySource": row.energy.source}
+        if row.energy.each is not None:
+            said["wattHoursPerThousandTokens"] = text(row.energy.each, 4)
     return said | ({"cloudEquivalent": text(row.cloud)} if row.cloud is not None else {})
 
 

@@ -25,6 +25,21 @@ def room_of(node: Object) -> dict[str, Decimal]:
     return {name: quantity(amount) for name, amount in allocatable.items() if _counts(name)}
 
 
+def millicores_of(node: Object) -> int:
+    """Of all its processors, those that pods may not have included; 0: it does not say.
+
+    Raises:
+        ValueError: it is not as Kubernetes writes it.
+    """
+    capacity = (node.get("status") or {}).get("capacity") or {}
+    return int(quantity(capacity["cpu"]) * 1000) if "cpu" in capacity else 0
+
+
+def has_devices(requests: Amounts) -> bool:
+    """Does it request any, like a GPU?"""
+    return any(amount > 0 for name, amount in requests.items() if "/" in name)
+
+
 def requests_of(pod: Object) -> dict[str, Decimal]:
     """What a pod requests: its containers and sidecars together, or its largest init container, and its overhead.
 

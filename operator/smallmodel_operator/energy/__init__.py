@@ -1,1 +1,1 @@
-"""Energy: what nodes draw and what it costs. Pure."""
+"""Energy: what nodes and pods draw, and what it costs. Pure."""

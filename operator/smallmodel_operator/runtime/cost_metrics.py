@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from smallmodel_operator.control.budget import Subject
 from smallmodel_operator.core.budget import Spent
+from smallmodel_operator.core.energy import JOULE
 from smallmodel_operator.cost import forecast, report
-from smallmodel_operator.cost.ledger import Book
+from smallmodel_operator.cost.ledger import Account, Book, month_of
 from smallmodel_operator.cost.pricelist import PriceList
 from smallmodel_operator.cost.state import State
 from smallmodel_operator.runtime import metrics
@@ -28,6 +29,24 @@ def show(state: State, prices: PriceList | None, now: datetime) -> None:
         for had_by, amount in (("models", pool.models), ("others", pool.others), ("idle", pool.idle)):
             metrics.COST_POOLS.labels(pool.profile, pool.currency, had_by).set(float(amount))
     metrics.COST_PRICES_AGE.set(prices.age_days(now.date()) if prices else float("nan"))
+
+
+def drew(before: State, after: State) -> None:
+    """Count the energy of the time between two states; models that are not in the last month's book are gone."""
+    for month, book in after.ledger.items():
+        old = before.ledger.get(month, Book())
+        if book is old:
+            continue
+        for name, account in book.models.items():
+            counted = old.models.get(name, Account()).energy
+            for source, amount in account.energy.items():
+                if (more := amount - counted.get(source, 0)) > 0:
+                    metrics.ENERGY.labels(*name.split("/"), source).inc(more / JOULE)
+    this_month = after.ledger.get(month_of(after.at), Book()).models
+    if month_of(before.at) != month_of(after.at):
+        gone = before.ledger.get(month_of(before.at), Book()).models.keys() - this_month.keys()
+        for name in gone:
+            metrics.ENERGY.remove_by_labels(dict(zip(("namespace", "model"), name.split("/"), strict=True)))
 
 
 def budget(model: tuple[str, str], of: Subject | None, spent: Spent | None) -> None:

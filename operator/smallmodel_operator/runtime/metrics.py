@@ -69,6 +69,10 @@ COST_POOLS = Gauge(
     "What the nodes of a ComputeProfile cost this month, by who had them: models, others, idle.",
     ["profile", "currency", "had_by"],
 )
+ENERGY = Counter(
+    "smallmodel_operator_energy_joules", "Energy the pods of a model drew, by where the number comes from.",
+    ["namespace", "model", "source"],
+)  # fmt: skip
 COST_BUDGET = Gauge(
     "smallmodel_operator_cost_budget_spent_ratio",
     "What a model with a monthly budget has cost this month, as a share of it.",

@@ -190,6 +190,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     asking = asyncio.create_task(scraped.follow()) if scraped else None
     ledger = _spending(settings, client, observer, signals)
     ledger.warn = partial(_warn, events)
+    ledger.meters = meters = scraping.meters_of(settings)
     budgets = Budgets(ledger.spent, loop.pokes.poke, lambda: datetime.now(UTC))
     observer.budget, reconciler.follow_budget, ledger.counted = budgets.said, budgets.follow, budgets.look
     budgets.observe = cost_metrics.budget
@@ -209,6 +210,8 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
             scraped.close()
         spending.cancel()
         await asyncio.wait({boundary, spending}, timeout=CANARY_END_SECONDS)
+        if meters is not None:
+            meters.close()
         await signals.close()
         await downloads.close()
         await trials.close()

@@ -6,7 +6,7 @@ One place ticks for all models. Everything that is decided is in cost/; here are
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,10 +15,12 @@ from typing import Any, Final, Protocol
 import aiohttp
 
 from smallmodel_operator.cluster.client import ApiError
+from smallmodel_operator.cluster.energy_meters import Named
 from smallmodel_operator.cluster.fence import NotLeader
 from smallmodel_operator.cluster.spend import TooLarge
 from smallmodel_operator.control import spend
 from smallmodel_operator.core.budget import Spent
+from smallmodel_operator.core.energy import Meters
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.money import BadCost
 from smallmodel_operator.core.traffic import Tally
@@ -68,6 +70,14 @@ class Seen:
     places: tuple[str | None, ...] = (None,)
 
 
+class Asked(Protocol):
+    """See cluster/energy_meters.py."""
+
+    problem: str
+
+    async def read(self, pods: Collection[Named]) -> Meters: ...
+
+
 async def _nobody(_: Object, __: str) -> None: ...
 
 
@@ -101,6 +111,8 @@ class Spending:
         self._rates: dict[str, Rate] = {}
         self.counted: Callable[[], None] = lambda: None
         """Called when the ledger was added up again; who judges budgets sets it."""
+        self.meters: Asked | None = None
+        """Asked what pods' counters say; None: energy is what their shares of nodes draw."""
         self.warn: Callable[[Object, str], Awaitable[None]] = _nobody
         """Told what is wrong with a ConfigMap that its owner has to mend; who sends events sets it."""
 
@@ -153,11 +165,14 @@ class Spending:
         if self._clock() - self._read_at > KEEP_SECONDS:
             await self._read()
         tallies: Mapping[str, Tally] = await self._usage()
+        counters = await self._counters() if profiles else {}
         at = microseconds(self._now())
         if self.state is None:
             self.state = begin(at, tallies)
         nodes = self._looked_at(profiles)
-        self.state = advance(self.state, nodes, tallies, at)
+        before, length = self.state, max(0, at - self.state.at)
+        self.state = advance(before, nodes, tallies, at, spend.drawn_of(nodes, before.meters, counters, length))
+        cost_metrics.drew(before, self.state)
         self._rates = spend.rates(self.state, self._rates, self._now())
         hourly = {**self._hourly, **rate.hourly(nodes)}
         self._hourly = {name: price for name, price in hourly.items() if name in self._rates}
@@ -166,6 +181,14 @@ class Spending:
         self.counted()
         if profiles and self._clock() - self._kept_at >= KEEP_SECONDS:
             await self._keep()
+
+    async def _counters(self) -> Meters:
+        if self.meters is None:
+            return {}
+        pods = [spend.named(pod) for _, pod in self._seen.pods() if (pod.get("spec") or {}).get("nodeName")]
+        found = await self.meters.read(pods)
+        self._problem("energy", self.meters.problem)
+        return found
 
     def _looked_at(self, profiles: list[PricedProfile]) -> tuple[PricedNode, ...]:
         if not profiles:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from smallmodel_operator.cli.app import app
 from smallmodel_operator.cli.cost import Asked, show
 from smallmodel_operator.cluster.spend import Spend
+from smallmodel_operator.core.energy import WATT_HOUR
 from smallmodel_operator.core.traffic import Usage
 from smallmodel_operator.cost import checkpoint
 from smallmodel_operator.cost.ledger import GRAINS, HOUR_MICROSECONDS, Account, Book, PoolAccount, microseconds
@@ -32,7 +33,13 @@ CAPACITY = {
 }
 NOVEMBER = Book(
     {
-        "support/bot": Account({"EUR": 3 * GRAINS // 10}, HOUR_MICROSECONDS, Usage(9, 100_000, 20_000)),
+        "support/bot": Account(
+            {"EUR": 3 * GRAINS // 10},
+            HOUR_MICROSECONDS,
+            Usage(9, 100_000, 20_000),
+            {"Kepler": 9 * WATT_HOUR, "RequestedShare": 3 * WATT_HOUR},
+            120_000,
+        ),
         "crm/bot": Account({"EUR": GRAINS}, 2 * HOUR_MICROSECONDS),
     },
     {("cpu", "EUR"): PoolAccount(2 * GRAINS, 7 * GRAINS // 10, 0, 4 * HOUR_MICROSECONDS)},
@@ -69,6 +76,7 @@ async def test_a_table_of_models_namespaces_and_pools(
         "10.0000",
         "0.14",
     ] in lines
+    assert ["support", "bot", "0.0120", "0.1000", "Kepler", "75", "%,", "RequestedShare", "25", "%"] in lines
     assert ["crm", "1.00", "EUR"] in lines
     assert ["cpu", "4.00", "2.00", "EUR", "1.30", "0.00", "0.70"] in lines
     assert said.err == ""
@@ -80,6 +88,8 @@ async def test_json_has_it_all(connected: FakeApiServer, capsys: pytest.CaptureF
     found = json.loads(capsys.readouterr().out)
     assert (found["month"], found["at"]) == ("2026-11", "2026-11-22T09:30:00Z")
     assert [m["spent"] for m in found["models"]] == ["1.00", "0.30"]
+    assert [m["kilowattHours"] for m in found["models"]] == ["", "0.0120"]
+    assert [m["energySource"] for m in found["models"]] == ["", "Kepler 75 %, RequestedShare 25 %"]
     assert found["namespaces"][1] == {"namespace": "support", "currency": "EUR", "spent": "0.30"}
     assert found["pools"][0]["idle"] == "0.70"
 
@@ -91,6 +101,16 @@ async def test_csv_is_a_row_a_model(connected: FakeApiServer, capsys: pytest.Cap
     assert (row["namespace"], row["spent"], row["promptTokens"], row["cloudEquivalent"]) == (
         "support", "0.30", "100000", "0.14",
     )  # fmt: skip
+    assert (row["kilowattHours"], row["wattHoursPerThousandTokens"]) == ("0.0120", "0.1000")
+
+
+async def test_where_nobody_says_what_is_drawn_there_is_no_table_of_it(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = Account({"EUR": GRAINS}, HOUR_MICROSECONDS, Usage(1, 10, 10))
+    await keep(connected, november=Book({"crm/bot": account}))
+    assert await show(Asked(), "table", NOW) == 0
+    assert "KWH" not in capsys.readouterr().out
 
 
 async def test_another_month_may_be_asked_for(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:

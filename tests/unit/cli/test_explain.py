@@ -80,3 +80,35 @@ async def test_a_model_that_is_not_there(connected: FakeApiServer, capsys: pytes
     connected.down = True
     assert await explain("bot", "support") == 1
     assert "does not answer" in " ".join(capsys.readouterr().err.split())
+
+
+COST = {"monthlyBudget": "400", "maxPerMillionTokens": "0.80", "currency": "EUR", "onExceeded": "Cap"}
+SPENT = {
+    "at": "2026-11-22T09:00:00Z", "currency": "EUR", "monthToDate": "120.00", "monthEnd": "390.00",
+    "perMillionTokens": "0.42",
+}  # fmt: skip
+
+
+def with_cost(cost: dict[str, str], said: dict[str, str], **objectives: str) -> list[str]:
+    scaling = {
+        "mode": "Objective",
+        "maxReplicas": 4,
+        "objectives": {**SCALING["objectives"], "cost": cost, **objectives},
+    }
+    met = {"type": "CostObjectiveMet", "status": "True", "reason": "WithinCost", "message": "had"}
+    status = {"scaling": {"desired": 1}, "cost": said, "conditions": [met]}
+    return lines({**objects.model(scaling=scaling), "status": status})[2:5]
+
+
+def test_what_it_may_cost_and_has_cost() -> None:
+    assert with_cost(COST, SPENT, prefer="Cost") == [
+        "at most 400 EUR a month and 0.80 EUR a million tokens; Cap when exceeded, Cost goes first",
+        "by 2026-11-22T09:00:00Z: 120.00 EUR spent, 390.00 EUR expected by the month's end, 0.42 EUR a million tokens",
+        "CostObjectiveMet True (WithinCost): had",
+    ]
+
+
+def test_a_budget_alone_before_anything_was_spent() -> None:
+    assert with_cost({"monthlyBudget": "400", "currency": "EUR"}, {})[:2] == [
+        "at most 400 EUR a month; Warn when exceeded, Latency goes first", "no cost yet",
+    ]  # fmt: skip

@@ -1,7 +1,9 @@
 """The ledger with its effects: looked at, kept, taken up again. The clock is moved by hand."""
 
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,11 +11,15 @@ from prometheus_client import REGISTRY
 from tests.fakes.apiserver import FakeApiServer
 
 from smallmodel_operator.cluster.client import Client
+from smallmodel_operator.cluster.energy_meters import Named
+from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.cluster.spend import Occupancy, Spend
+from smallmodel_operator.core.energy import JOULE, Meter, Meters
 from smallmodel_operator.core.traffic import Tally, Usage
 from smallmodel_operator.cost import checkpoint
 from smallmodel_operator.cost.ledger import microseconds, money
+from smallmodel_operator.runtime.operator import _warn
 from smallmodel_operator.runtime.spending import KEEP_SECONDS, Seen, Spending
 
 BEGIN = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -27,7 +33,7 @@ PROFILE = {
 NODE = {
     "kind": "Node",
     "metadata": {"name": "n", "creationTimestamp": "2026-11-01T00:00:00Z"},
-    "status": {"allocatable": {"cpu": "10", "memory": "64Gi"}},
+    "status": {"allocatable": {"cpu": "10", "memory": "64Gi"}, "capacity": {"cpu": "16"}},
 }
 PRICES = """\
 read: "2026-11-01"
@@ -46,6 +52,7 @@ def pod(name: str, node: str = "n", since: datetime = BEGIN, cpu: str = "5", **l
         "kind": "Pod",
         "metadata": {
             "name": name,
+            "uid": f"uid-{name}",
             "namespace": "support",
             "creationTimestamp": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "labels": labels,
@@ -322,6 +329,27 @@ async def test_a_price_list_that_is_old_or_wrong_is_said_and_stops_nothing(
     assert world.spent() == Decimal("0.30")
 
 
+async def test_an_old_price_list_is_told_on_its_config_map_once(world: World) -> None:
+    """By the operator's own events, at each look at the list; nothing while it is young."""
+    events = Events(world.api.client(), "me", lambda: world.passed)
+    world.spending.warn = partial(_warn, events)
+    world.pods["a"] = pod("a")
+
+    def told() -> list[dict[str, Any]]:
+        return [s.body for s in world.api.writes if s.path.endswith("/events")]
+
+    world.list_prices()
+    await world.run(2 * KEEP_SECONDS)
+    assert told() == []
+    world.list_prices(PRICES.replace("2026-11-01", "2026-01-01"))
+    await world.run(4 * KEEP_SECONDS)
+    [event] = told()
+    assert (event["type"], event["reason"]) == ("Warning", "PricesUnusable")
+    assert event["regarding"]["kind"] == "ConfigMap"
+    assert event["regarding"]["name"] == "smallmodel-prices"
+    assert "read 325 days ago" in event["note"]
+
+
 async def test_pods_that_may_not_be_listed_count_as_idle_and_it_is_said(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -336,3 +364,124 @@ async def test_a_pod_that_cannot_be_read_is_passed_over(world: World) -> None:
     world.pods = {"a": pod("a"), "b": pod("b", cpu="many"), "c": {"metadata": {}, "spec": {"nodeName": "n"}}}
     await world.run(3600)
     assert world.spent() == Decimal("0.30")
+
+
+# -- energy ---------------------------------------------------------------------------------------------------------
+
+POWERED = {
+    **PROFILE,
+    "spec": {
+        "engines": [],
+        "price": {"purchase": "5256", "amortizationYears": 1, "currency": "EUR"},
+        "power": {"watts": 400, "pricePerKilowattHour": "0"},
+    },
+}
+"""Of its node the model's pod has half: 200 W."""
+
+
+class Counters:
+    """In place of Prometheus: what `say` makes of the time."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.problem = ""
+        self.asked: list[Named] = []
+        self.say: Callable[[float], Meter | None] = lambda _: None
+
+    async def read(self, pods: Collection[Named]) -> Meters:
+        self.asked = list(pods)
+        meter = self.say((self._world.now - BEGIN).total_seconds())
+        return {pod.uid: meter for pod in pods} if meter else {}
+
+
+def energy(world: World) -> dict[str, float]:
+    """Joules by source."""
+    assert world.spending.state is not None
+    drawn = world.spending.state.ledger["2026-11"].models["support/bot"].energy
+    return {source: amount / JOULE for source, amount in drawn.items()}
+
+
+def joules(source: str) -> float:
+    labels = {"namespace": "support", "model": "bot", "source": source}
+    return REGISTRY.get_sample_value("smallmodel_operator_energy_joules_total", labels) or 0.0
+
+
+@pytest.fixture
+def counters(world: World) -> Counters:
+    world.profiles = [POWERED]
+    world.pods["a"] = pod("a")
+    world.spending.meters = made = Counters(world)
+    return made
+
+
+async def test_without_counters_a_share_of_the_node_is_drawn_and_says_so(world: World, counters: Counters) -> None:
+    before = joules("RequestedShare")
+    world.spending.meters = None
+    await world.run(1800)
+    world.use(70_000, 30_000)
+    await world.run(1800)
+    assert energy(world) == {"RequestedShare": 200 * 3600}
+    assert joules("RequestedShare") - before == pytest.approx(200 * 3600)
+    said = world.spending.cost(BOT, {}) or {}
+    assert (said["wattHours"], said["wattHoursPerThousandTokens"], said["energySource"]) == (
+        "200.000", "2.0000", "RequestedShare",
+    )  # fmt: skip
+
+
+async def test_a_profile_without_watts_draws_nothing_that_is_known(world: World) -> None:
+    world.pods["a"] = pod("a")
+    await world.run(3600)
+    assert energy(world) == {}
+    assert not any(word in (world.spending.cost(BOT, {}) or {}) for word in ("wattHours", "energySource"))
+
+
+async def test_kepler_goes_before_processor_time_and_that_before_shares(world: World, counters: Counters) -> None:
+    await world.run(60)
+    assert counters.asked == [Named("uid-a", "support", "a")]
+    counters.say = lambda now: Meter({}, {"engine": round(now * 1e6)})  # a whole core: 25 W of 16 at 400 W
+    await world.run(90)
+    assert energy(world) == {"RequestedShare": 200 * 60, "CpuSeconds": 25 * 90}
+    counters.say = lambda now: Meter({"package": round(7e6 * now), "core": 1}, {"engine": round(now * 1e6)})
+    await world.run(90)
+    assert energy(world) == {"RequestedShare": 200 * 60, "CpuSeconds": 25 * 90, "Kepler": 7 * 90}
+    counters.say, counters.problem = lambda _: None, "Prometheus: no connection"
+    await world.run(30)
+    assert metric("problem", work="energy") == 1
+    assert energy(world)["RequestedShare"] == 200 * 90
+    counters.say, counters.problem = lambda now: Meter({"package": round(7e6 * now)}), ""
+    await world.run(60)
+    assert metric("problem", work="energy") == 0
+    assert energy(world) == {"RequestedShare": 200 * 90, "CpuSeconds": 25 * 90, "Kepler": 7 * 150}, "nothing twice"
+
+
+async def test_counters_go_on_over_a_restart(world: World, counters: Counters) -> None:
+    """Killed 100 s after its last checkpoint, and away for 800: what was counted meanwhile is counted once."""
+    counters.say = lambda now: Meter({"package": round(7e6 * now)})
+    await world.run(400)
+    before = joules("Kepler")
+    world.operator().meters = counters
+    world.now += timedelta(seconds=800)
+    world.passed = 0
+    await world.run(0)
+    assert energy(world) == {"Kepler": 7 * 1200}
+    assert joules("Kepler") - before == pytest.approx(7 * 900), "the metric begins with its process, at the checkpoint"
+    assert world.spending.state is not None
+    assert world.spending.state.meters == {"uid-a": Meter({"package": 7 * 1200 * 10**6})}
+
+
+async def test_a_pod_without_a_name_stops_nothing(world: World, counters: Counters) -> None:
+    counters.say = lambda now: Meter({"package": round(7e6 * now)})
+    world.pods["c"] = {"metadata": {}, "spec": {"nodeName": "n"}}
+    await world.run(60)
+    assert energy(world) == {"Kepler": 7 * 60}
+
+
+async def test_a_pod_that_was_replaced_is_another_one(world: World, counters: Counters) -> None:
+    counters.say = lambda now: Meter({"package": round(7e6 * now)})
+    await world.run(60)
+    world.pods = {"b": pod("b", since=world.now)}
+    world.now += timedelta(seconds=30)
+    await world.run(60)
+    assert energy(world) == {"Kepler": 7 * (60 + 60), "RequestedShare": 200 * 30}, "a first look is no amount"
+    assert world.spending.state is not None
+    assert list(world.spending.state.meters) == ["uid-b"]

@@ -30,3 +30,15 @@ class CostStatus(ApiModel):
         default="", max_length=32, description="What the same tokens would have cost at the cloud's price list."
     )
     source: str = Field(default="", max_length=256, description="Where the prices come from.")
+    watt_hours: str = Field(
+        default="", max_length=32, description="Energy its pods drew this month, without the room's cooling (`pue`)."
+    )
+    watt_hours_per_thousand_tokens: str = Field(
+        default="", max_length=32, description="Of 1,000 tokens, prompt and generated together."
+    )
+    energy_source: str = Field(
+        default="",
+        max_length=64,
+        description="Where the energy comes from: Kepler (measured), CpuSeconds or RequestedShare (estimated by the "
+        "profile's `power.watts`), with their parts where there are several.",
+    )
