@@ -35,7 +35,7 @@ def seen(before: Rate | None, tokens: int, at: int) -> Rate:
     hours = (at - before.at) / HOUR_MICROSECONDS
     grown = tokens - before.tokens if tokens >= before.tokens else tokens
     # Of what was watched at all, the last hour counts most: the weight of a look is its share of that.
-    share = 1 - math.exp(-hours / min(FORGET_HOURS, before.hours + hours))
+    share = 1 - math.exp(-hours / min(FORGET_HOURS, before.hours + hours)) if before.hours else 1.0
     return Rate(tokens, at, before.per_hour + share * (grown / hours - before.per_hour), before.hours + hours)
 
 
