@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection
 from typing import Any, Final
 
+from hack.bench.scaling.ledger import Books
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_SERVER
 from smallmodel_operator.autoscaling import measured
 from smallmodel_operator.autoscaling.prompts import BINS, bin_of
@@ -23,6 +24,8 @@ SHAPES: Final = 10
 """Kinds of hardware: models on the same one have the same profile."""
 PODS_A_NODE: Final = 50
 GATEWAYS: Final = 2
+LEDGER_SECONDS: Final = 30.0
+"""Between two looks at the ledger; each tenth keeps it."""
 
 
 def _profile(number: int) -> dict[str, Any]:
@@ -102,25 +105,40 @@ def _pod(node: str) -> dict[str, Any]:
     return {"metadata": {"labels": labels}, "spec": spec, "status": {"phase": "Running"}}
 
 
-async def _measure(models: int, full: bool) -> dict[str, Any]:
+async def _measure(models: int, full: bool, budgets: bool) -> dict[str, Any]:
     fleet = Fleet(models, full)
-    for _ in range(WARM):
-        await fleet.look()
-        fleet.settle()
-    fleet.poked = 0
-    took = sorted([await fleet.look() for _ in range(TICKS)])
+    books = Books(fleet.names) if budgets else None
+    took = []
+    for number in range(WARM + TICKS):
+        if number == WARM:
+            fleet.poked = 0
+            if books is not None:
+                books.poked = 0
+        seconds = await fleet.look()
+        if books is not None:
+            began = time.process_time()
+            await books.look(LEDGER_SECONDS)
+            seconds += time.process_time() - began
+        if number < WARM:
+            fleet.settle()
+        else:
+            took.append(seconds)
+    took.sort()
+    poked = fleet.poked + (books.poked if books else 0)
     return {
         "models": models,
         "pool": "full" if full else "roomy",
+        "budgets": budgets,
         "cpu_seconds_median": round(took[len(took) // 2], 3),
         "cpu_seconds_worst": round(took[-1], 3),
-        "told_news_per_tick": round(fleet.poked / TICKS, 2),
+        "told_news_per_tick": round(poked / TICKS, 2),
     }
 
 
 def rows(models: int = MODELS) -> list[dict[str, Any]]:
-    """One row with room for all, one in which a third of what is wanted has none."""
-    return [asyncio.run(_measure(models, full)) for full in (False, True)]
+    """One row with room for all; one in which a third of what is wanted has none; and that one with a budget for each
+    model, and the ledger's look in the same tick, which is in every sixth one in truth."""
+    return [asyncio.run(_measure(models, *of)) for of in ((False, False), (True, False), (True, True))]
 
 
 def show(found: list[dict[str, Any]]) -> None:
