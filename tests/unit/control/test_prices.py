@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from smallmodel_operator.control.prices import hour_of
+from smallmodel_operator.control.prices import hour_of, watts_of
 from smallmodel_operator.core.money import BadCost, text
 
 BOUGHT = {"purchase": "12000", "amortizationYears": 4, "currency": "EUR"}
@@ -26,3 +26,13 @@ def test_without_a_price_there_is_none() -> None:
 def test_electricity_of_what_was_not_bought_would_count_twice(spec: dict[str, object]) -> None:
     with pytest.raises(BadCost, match=r"spec\.power must be unset"):
         hour_of(spec)
+
+
+def test_what_a_node_draws_is_its_own_without_the_rooms_cooling() -> None:
+    assert watts_of({"price": BOUGHT, "power": POWER}) == 400
+    assert watts_of({"price": BOUGHT}) == 0
+
+
+def test_watts_that_make_no_sense_are_refused_by_name() -> None:
+    with pytest.raises(BadCost, match=r"spec\.power\.watts"):
+        watts_of({"price": BOUGHT, "power": {**POWER, "watts": 0}})

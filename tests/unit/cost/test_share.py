@@ -92,3 +92,20 @@ def test_nodes_have_their_pods() -> None:
     ])  # fmt: skip
     assert [(t.model, t.parts) for t in found.tenants] == [("", WHOLE // 8), ("support/bot", WHOLE // 4)]
     assert found.since == microseconds(datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def test_what_is_needed_of_nodes_and_pods_to_say_what_they_draw() -> None:
+    """All cores of the node, also those that pods may not have; and which pod is ours, and has a device."""
+    labels = {"requests": {"cpu": "4", "nvidia.com/gpu": "1"}}
+    gpu = {**pod({"resources": labels}), "metadata": {"name": "p", "uid": "u-1", "creationTimestamp": CREATED}}
+    pods = [found for found in (pod_of(gpu, "support/bot"), pod_of(gpu, ""), pod_of(pod(container(cpu="1")), "m"))
+            if found]  # fmt: skip
+    node = {**NODE, "status": {**NODE["status"], "capacity": {"cpu": "16500m"}}}
+    powered = PricedProfile("models", {"pool": "models"}, NodePrice("EUR", decimal("", "0.45")), 400)
+    [found] = priced([node], pods, [powered])
+    assert (found.millicores, found.pool.watts) == (16_500, 400)
+    assert {(t.model, t.pod, t.devices) for t in found.tenants} == {
+        ("support/bot", "u-1", True), ("", "", True), ("m", "", False),
+    }  # fmt: skip
+    [bare] = priced([NODE], pods, [profile("models", pool="models")])
+    assert (bare.millicores, bare.pool.watts) == (0, 0), "nobody says"
