@@ -1,7 +1,7 @@
-"""A fake gateway agent: `GET /signals` that says of every SmallModel that it is routed to and idle for 0 s, and
-`GET /usage` that says what a test wants.
+"""A fake gateway agent: `GET /signals` that says of every SmallModel and ModelRoute that it is routed to and idle for
+0 s, and `GET /usage` that says what a test wants.
 
-For tiers without pods, where no gateway can run. It follows the models by `kubectl get --watch`, like the real agent
+For tiers without pods, where no gateway can run. It follows both by `kubectl get --watch`, like the real agent
 speaks the wire format of both, and carries no traffic.
 """
 
@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+KINDS = ("smallmodels.smallmodel.dev", "modelroutes.smallmodel.dev")
 COLUMNS = "custom-columns=N:.metadata.namespace,M:.metadata.name"
 
 
@@ -21,14 +22,14 @@ class FakeGateway:
     """Use as `with FakeGateway([kubectl, "--kubeconfig", path]) as gateway:`; `gateway.url` is SLM_GATEWAY_URLS."""
 
     def __init__(self, kubectl: Sequence[str]) -> None:
-        self._command = [*kubectl, "get", "smallmodels.smallmodel.dev", "-A", "--watch", "--no-headers", "-o", COLUMNS]
+        self._kubectl = list(kubectl)
         self._targets: set[str] = set()
         self.usage: dict[str, Any] = {"epoch": 1, "models": {}}
         self.says: dict[str, dict[str, Any]] = {}
         """Other words on a model, by `<namespace>/<name>`."""
         self.usage_asked = 0
         """How often."""
-        self._process: subprocess.Popen[str] | None = None
+        self._processes: dict[str, subprocess.Popen[str]] = {}
         self._stopping = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
 
@@ -37,24 +38,25 @@ class FakeGateway:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> "FakeGateway":
-        for work in (lambda: self._server.serve_forever(0.02), self._follow):  # it ends soon when it is told to
-            threading.Thread(target=work, daemon=True).start()
+        # It ends soon when it is told to.
+        threading.Thread(target=lambda: self._server.serve_forever(0.02), daemon=True).start()
+        for kind in KINDS:  # kubectl watches one at a time
+            threading.Thread(target=self._follow, args=(kind,), daemon=True).start()
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._stopping.set()
-        if self._process is not None:
-            self._process.kill()
+        for process in self._processes.values():
+            process.kill()
         self._server.shutdown()
         self._server.server_close()
 
-    def _follow(self) -> None:
+    def _follow(self, kind: str) -> None:
+        command = [*self._kubectl, "get", kind, "-A", "--watch", "--no-headers", "-o", COLUMNS]
         while not self._stopping.is_set():
             # Its complaints while the API server is away are not for the test's output.
-            with subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            ) as process:
-                self._process = process
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+                self._processes[kind] = process
                 for line in process.stdout or ():
                     self._targets.add("/".join(line.split()))
             time.sleep(0.2)

@@ -1,27 +1,47 @@
-"""kopf decorators and nothing else: watches fill indices, events poke, one daemon per SmallModel is its loop.
+"""kopf decorators and nothing else: watches fill indices, events poke, one daemon per SmallModel or ModelRoute is its
+loop.
 
 Every handler is a coroutine though none waits: kopf runs plain functions in a thread each, which costs more than
 all they do.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
 
-from smallmodel_operator.api.names import GROUP, LABEL_ARTIFACT, LABEL_MANAGED_BY, LABEL_MODEL, OPERATOR, VERSION
+from smallmodel_operator.api.names import (
+    GROUP,
+    LABEL_ARTIFACT,
+    LABEL_MANAGED_BY,
+    LABEL_MODEL,
+    LABEL_ROUTE,
+    OPERATOR,
+    VERSION,
+)
 from smallmodel_operator.cluster.children import Children, pack
 from smallmodel_operator.cluster.client import CONNECTIONS, Client
 from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.control.loop import Loop
+from smallmodel_operator.core.routes import referred, served
 from smallmodel_operator.runtime import metrics
 
 MODELS = (GROUP, VERSION, "smallmodels")
 PROFILES = (GROUP, VERSION, "computeprofiles")
+ROUTES = (GROUP, VERSION, "modelroutes")
 BOUNDARIES = (GROUP, VERSION, "clusterboundaries")
-WATCHES = len(CHILD_KINDS) + 4
+WATCHES = len(CHILD_KINDS) + 5
 """Connections that never end, in each namespace served; a pool without room for them would starve the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """What runs ModelRoutes: their loop, and what is known of their Services."""
+
+    loop: Loop
+    children: Children
 
 
 def register(
@@ -29,15 +49,19 @@ def register(
     loop: Loop,
     observer: Observer,
     client: Client,
+    routes: Routes,
     namespaces: int = 0,
     boundary_changed: Callable[[], None] = lambda: None,
 ) -> None:
     """Declare all handlers on a registry of our own: importing this module has no effect."""
     _login(registry, client, WATCHES * max(1, namespaces) + CONNECTIONS)
-    _models(registry, loop, observer)
+    _models(registry, loop, observer, routes)
+    _profiles(registry, loop, observer)
+    _routes(registry, loop, observer, routes)
     _boundaries(registry, observer, boundary_changed)
     for kind in (*CHILD_KINDS, "Pod"):
         _children(registry, kind, loop, observer.children)
+    _route_services(registry, routes)
 
 
 def _login(registry: kopf.OperatorRegistry, client: Client, connections: int) -> None:
@@ -47,7 +71,7 @@ def _login(registry: kopf.OperatorRegistry, client: Client, connections: int) ->
         return kopf.AiohttpSession(server=client.server, aiohttp_session=client.new_session(connections))
 
 
-def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> None:
+def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer, routes: Routes) -> None:
     @kopf.index(*MODELS, id="models", when=_stays, registry=registry)
     async def models(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
         profile = ((body["spec"].get("compute") or {}).get("profileRef") or {}).get("name", "default")
@@ -67,13 +91,27 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         converted = dict((status.get("quantization") or {}).get("converted") or {})
         return {namespace or "": {"source": wanted, "frozen": frozen, "weights": folders, "converted": converted}}
 
-    @kopf.index(*PROFILES, id="profiles", registry=registry)
-    async def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
-        return {name: {"metadata": {"name": name}, "spec": dict(body.get("spec") or {})}}
-
     @kopf.index(*MODELS, id="tolerated", when=_tolerates, registry=registry)
     async def tolerated(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
         return {(namespace or "", name): [dict(t) for t in body["spec"]["compute"]["tolerations"]]}
+
+    @kopf.on.event(*MODELS, registry=registry)
+    async def model_changed(namespace: str | None, name: str, leading: Any = None, **_: Any) -> None:
+        loop.pokes.poke((namespace or "", name))
+        for route in (*leading.get((namespace or "", name), ()), (namespace or "", name)):
+            routes.loop.pokes.poke(route)
+
+    @kopf.daemon(*MODELS, registry=registry, cancellation_timeout=5)
+    async def work(body: kopf.Body, **indices: Any) -> None:
+        _tell(observer, indices)
+        with metrics.MODELS.track_inprogress():
+            await loop.run(lambda: dict(body))  # a plain dict: kopf's view resolves every access anew
+
+
+def _profiles(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> None:
+    @kopf.index(*PROFILES, id="profiles", registry=registry)
+    async def profiles(name: str, body: kopf.Body, **_: Any) -> Any:
+        return {name: {"metadata": {"name": name}, "spec": dict(body.get("spec") or {})}}
 
     @kopf.on.event(*PROFILES, registry=registry)
     async def profile_changed(name: str, models: Any = None, profiles: Any = None, **_: Any) -> None:
@@ -81,19 +119,60 @@ def _models(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer) -> 
         for model in models.get(name, ()):
             loop.pokes.poke(model)
 
-    @kopf.on.event(*MODELS, registry=registry)
-    async def model_changed(namespace: str | None, name: str, **_: Any) -> None:
-        loop.pokes.poke((namespace or "", name))
 
-    @kopf.daemon(*MODELS, registry=registry, cancellation_timeout=5)
-    async def work(body: kopf.Body, **indices: Any) -> None:
-        observer.models = indices["models"]
-        observer.profiles, observer.weights = indices["profiles"], indices["weights"]
-        observer.jobs, observer.sources = indices["jobs_by_artifact"], indices["sources"]
-        observer.boundaries, observer.tolerated = indices["boundaries"], indices["tolerated"]
-        observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
-        with metrics.MODELS.track_inprogress():
-            await loop.run(lambda: dict(body))  # a plain dict: kopf's view resolves every access anew
+def _tell(observer: Observer, indices: Mapping[str, Any]) -> None:
+    observer.models = indices["models"]
+    observer.named.routes, observer.named.served = indices["routes"], indices["served"]
+    observer.profiles, observer.weights = indices["profiles"], indices["weights"]
+    observer.jobs, observer.sources = indices["jobs_by_artifact"], indices["sources"]
+    observer.boundaries, observer.tolerated = indices["boundaries"], indices["tolerated"]
+    observer.children.indices = {kind: indices[_index(kind)] for kind in (*CHILD_KINDS, "Pod")}
+
+
+def _routes(registry: kopf.OperatorRegistry, loop: Loop, observer: Observer, routes: Routes) -> None:
+    @kopf.index(*MODELS, id="served", when=_stays, registry=registry)
+    async def served_model(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
+        return {(namespace or "", name): served(body)}
+
+    @kopf.index(*ROUTES, id="routes", when=_stays, registry=registry)
+    async def created(namespace: str | None, name: str, meta: kopf.Meta, **_: Any) -> Any:
+        return {(namespace or "", name): str(meta.get("creationTimestamp") or "")}
+
+    @kopf.index(*ROUTES, id="leading", when=_stays, registry=registry)
+    async def leading(namespace: str | None, name: str, body: kopf.Body, **_: Any) -> Any:
+        return {model: (namespace or "", name) for model in referred(body)}
+
+    @kopf.on.event(*ROUTES, registry=registry)
+    async def route_changed(namespace: str | None, name: str, **_: Any) -> None:
+        routes.loop.pokes.poke((namespace or "", name))
+        loop.pokes.poke((namespace or "", name))  # a model of that name may have it now, or no more
+
+    @kopf.daemon(*ROUTES, registry=registry, cancellation_timeout=5)
+    async def follow(body: kopf.Body, **indices: Any) -> None:
+        _tell(observer, indices)
+        routes.children.indices = {"Service": indices["route_services"]}
+        await routes.loop.run(lambda: dict(body))
+
+
+def _route_services(registry: kopf.OperatorRegistry, routes: Routes) -> None:
+    resource = KINDS["Service"]
+    group, _, version = resource.api_version.rpartition("/")
+    where = (group, version, resource.plural)
+    ours: dict[str, Any] = {LABEL_MANAGED_BY: OPERATOR, LABEL_ROUTE: kopf.PRESENT}
+
+    @kopf.index(*where, id="route_services", labels=ours, registry=registry)
+    async def index(namespace: str | None, labels: Mapping[str, str], body: kopf.Body, **_: Any) -> Any:
+        return {(namespace, labels[LABEL_ROUTE]): pack(body)}
+
+    @kopf.on.event(*where, labels={LABEL_MANAGED_BY: OPERATOR}, registry=registry)
+    async def service_changed(
+        event: kopf.RawEvent, namespace: str | None, name: str, uid: str | None, meta: Mapping[str, Any], **_: Any
+    ) -> None:
+        label = str((meta.get("labels") or {}).get(LABEL_ROUTE, ""))
+        for route in {label, *_owners(meta, "ModelRoute")}:
+            if event["type"] == "DELETED" or route != label:
+                routes.children.vanished((namespace or "", route), ("Service", name), uid or "")
+            routes.loop.pokes.poke((namespace or "", route))
 
 
 def _boundaries(registry: kopf.OperatorRegistry, observer: Observer, changed: Callable[[], None]) -> None:
@@ -154,8 +233,8 @@ def _children(registry: kopf.OperatorRegistry, kind: str, loop: Loop, children: 
             loop.pokes.poke((namespace or "", model))
 
 
-def _owners(meta: Mapping[str, Any]) -> list[str]:
-    return [ref["name"] for ref in meta.get("ownerReferences") or () if ref["kind"] == "SmallModel"]
+def _owners(meta: Mapping[str, Any], kind: str = "SmallModel") -> list[str]:
+    return [ref["name"] for ref in meta.get("ownerReferences") or () if ref["kind"] == kind]
 
 
 def _ended(job: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.names import GATEWAY
-from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.v1alpha1.access import Access
 from smallmodel_operator.api.v1alpha1.checks import Checks
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
@@ -19,6 +18,7 @@ from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator, Adapter
 from smallmodel_operator.core.external import External, external
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
+from smallmodel_operator.core.parse import explain, parsed
 from smallmodel_operator.core.scaling import Objective
 from smallmodel_operator.core.units import to_cores
 
@@ -69,6 +69,11 @@ class Site:
     def gateway_host(self) -> str:
         """DNS name of the gateway's Service."""
         return f"{GATEWAY}.{self.gateway_namespace}.svc.{self.cluster_domain}"
+
+    def url(self, name: str, namespace: str) -> str:
+        """Base URL of a model or route, for an OpenAI client."""
+        scheme = "https" if self.gateway_tls else "http"
+        return f"{scheme}://{name}.{namespace}.svc.{self.cluster_domain}/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,28 +146,16 @@ class Resolved:
     @property
     def url(self) -> str:
         """Base URL for an OpenAI client."""
-        scheme = "https" if self.site.gateway_tls else "http"
-        return f"{scheme}://{self.name}.{self.namespace}.svc.{self.site.cluster_domain}/v1"
+        return self.site.url(self.name, self.namespace)
 
 
 def parse(body: Object) -> SmallModel:
-    """The user's object as a typed value.
+    """A SmallModel as a typed value.
 
     Raises:
-        Refused: the API server holds an object that this release's schema and rules would not let in (an older CRD
-            is installed, or was when the object was written).
+        Refused: this release's schema and rules would not let it in.
     """
-    try:
-        model = SmallModel.model_validate({"spec": body.get("spec") or {}})
-    except ValidationError as error:
-        raise Refused(
-            Reason.INVALID_SPEC,
-            f"{_explain(error)}. Correct the field; if the API server accepted it, its CRDs are of another "
-            "version than the operator: apply crds/ of this release.",
-        ) from error
-    if found := violations(body):
-        raise Refused(Reason.INVALID_SPEC, found[0].message)
-    return model
+    return parsed(SmallModel, body)
 
 
 def resolve(body: Object, model: SmallModel, profile: Object | None, site: Site) -> Resolved:
@@ -232,7 +225,7 @@ def _profile(spec: SmallModelSpec, profile: Object | None) -> Any:
     try:
         return ComputeProfile.model_validate({"spec": profile.get("spec") or {}}).spec
     except ValidationError as error:
-        raise Refused(Reason.INVALID_SPEC, f"ComputeProfile {name!r}: {_explain(error)}.") from error
+        raise Refused(Reason.INVALID_SPEC, f"ComputeProfile {name!r}: {explain(error)}.") from error
 
 
 def _image(spec: SmallModelSpec, hardware: Any) -> str:
@@ -292,8 +285,3 @@ def _memory_request(spec: SmallModelSpec, hardware: Any) -> str | None:
         f"Main memory of engine {spec.engine.name!r} cannot be derived from the weights. Set "
         "`spec.compute.resources.requests.memory` (or `perReplica.memoryLimit` of the ComputeProfile).",
     )
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"`{'.'.join(str(p) for p in first['loc'])}`: {first['msg']}"

@@ -1,22 +1,14 @@
 """Objects the API must refuse or accept. `server` and `lint` are parts of the message each of the two must give."""
 
 import copy
-from dataclasses import dataclass
 from typing import Any
+
+from tests.api.objects import Case as Case
+from tests.api.route_cases import BAD_ROUTES, GOOD_ROUTES
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 HEX = "0123456789abcdef" * 4
 COMMIT = HEX[:40]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One object and what is said about it."""
-
-    name: str
-    obj: dict[str, Any]
-    server: str = ""
-    lint: str = ""
 
 
 def model(name: str = "ok", **spec: Any) -> dict[str, Any]:
@@ -110,6 +102,7 @@ def _priced(**price: Any) -> dict[str, Any]:
 
 
 BAD = (
+    *BAD_ROUTES,
     Case("adapter-from-a-claim", adapted({"uri": "pvc://m/x"}), "adapters are taken from images", "adapters are taken"),
     Case("adapter-by-tag", adapted({"uri": "oci://registry.internal/a:v1"}), "adapters are taken",
          "adapters are taken"),
@@ -393,6 +386,7 @@ BAD = (
 )  # fmt: skip
 
 GOOD = (
+    *GOOD_ROUTES,
     Case("adapter", adapted()),
     Case("adapter-without-memory", adapted(memory="")),
     Case("adapter-and-a-ladder-with-memory", adapted(quantization={"method": "GGUF", "accept": ["Q8_0"]})),

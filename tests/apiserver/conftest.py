@@ -34,7 +34,9 @@ from smallmodel_operator.runtime.settings import Settings
 ROOT = Path(__file__).parents[2]
 NEWEST = "1.36"
 COMPONENTS = ("kube-controller-manager", "kube-scheduler", "kwok")
-CRDS = ("smallmodels.smallmodel.dev", "computeprofiles.smallmodel.dev", "clusterboundaries.smallmodel.dev")
+CRDS = tuple(
+    f"{plural}.smallmodel.dev" for plural in ("smallmodels", "modelroutes", "computeprofiles", "clusterboundaries")
+)
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",

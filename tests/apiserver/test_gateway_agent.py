@@ -26,6 +26,7 @@ from smallmodel_operator.gateway.settings import GatewaySettings
 
 RIGHTS = (
     ("smallmodel.dev", "smallmodels", ("list", "watch"), ""),
+    ("smallmodel.dev", "modelroutes", ("list", "watch"), ""),
     ("smallmodel.dev", "clusterboundaries", ("get", "list", "watch"), ""),
     ("smallmodel.dev", "clusterboundaries/status", ("patch",), ""),
     ("discovery.k8s.io", "endpointslices", ("list", "watch"), ""),

@@ -79,5 +79,6 @@ def test_a_gateway_changes_nothing_but_a_scale(render: Render) -> None:
     ]
     assert writes == [("clusterboundaries/status", "patch"), ("deployments/scale", "patch")]
     read = {resource for o in mine for rule in o.get("rules", ()) for resource in rule["resources"]}
-    needed = {"clusterboundaries", "clusterboundaries/status", "smallmodels", "endpointslices", "deployments/scale"}
+    needed = {"clusterboundaries", "clusterboundaries/status", "smallmodels", "modelroutes", "endpointslices"}
+    needed |= {"deployments/scale"}
     assert read == {*needed, "secrets"}, "nothing it does not use"

@@ -61,6 +61,25 @@ def model(name: str = "bot", **spec: Any) -> dict[str, Any]:
     }
 
 
+def route(name: str = "desk", **targets: int | None) -> dict[str, Any]:
+    """A ModelRoute that stands well, over SmallModels named as its targets; their weights."""
+    all_answer = f"{len(targets)} of {len(targets)} target(s) answer."
+    ready = {"type": "Ready", "status": "True", "reason": "Serving", "message": all_answer}
+    stands = [{"name": t, "model": f"support/{t}", "ready": True, "reason": "Serving"} for t in targets]
+    leads = [
+        {"name": t, "smallModelRef": {"name": t}, **({} if weight is None else {"weight": weight})}
+        for t, weight in targets.items()
+    ]
+    meta = {"name": name, "namespace": "support", "uid": f"{UID}-{name}", "generation": 1, "resourceVersion": "10"}
+    return {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "ModelRoute",
+        "metadata": meta,
+        "spec": {"targets": leads},
+        "status": {"observedGeneration": 1, "conditions": [ready], "targets": stands},
+    }
+
+
 def profile(name: str = "default", **spec: Any) -> dict[str, Any]:
     engines = [{"name": "LlamaCpp", "image": "registry.test/llama@sha256:" + "e" * 64}]
     return {

@@ -78,7 +78,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- /* Rights on models: to see them and where their pods are, and to wake one (narrowed by the admission policy). */ -}}
 {{- define "gateway.modelRules" -}}
 - apiGroups: [smallmodel.dev]
-  resources: [smallmodels]
+  resources: [smallmodels, modelroutes]
   verbs: [get, list, watch]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]

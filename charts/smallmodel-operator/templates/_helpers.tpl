@@ -84,13 +84,13 @@ capabilities: {drop: [ALL]}
 {{- /* Rights on models and what is made for them; in the ClusterRole, or in a Role of each watched namespace. */ -}}
 {{- define "operator.modelRules" -}}
 - apiGroups: [smallmodel.dev]
-  resources: [smallmodels]
+  resources: [smallmodels, modelroutes]
   verbs: [get, list, watch, patch]
 - apiGroups: [smallmodel.dev]
-  resources: [smallmodels/status]
+  resources: [smallmodels/status, modelroutes/status]
   verbs: [patch, update]
 - apiGroups: [smallmodel.dev]
-  resources: [smallmodels/finalizers]
+  resources: [smallmodels/finalizers, modelroutes/finalizers]
   verbs: [update]
 - apiGroups: [apps]
   resources: [deployments]

@@ -6,12 +6,15 @@ from smallmodel_operator.api.rule import ChangeRule, Rule
 from smallmodel_operator.api.rules import RULES
 
 CHANGE_RULES: Final[tuple[ChangeRule, ...]] = (
-    ChangeRule(
-        "SmallModel",
-        "spec.access.clientKey.generation",
-        "self >= oldSelf",
-        "`spec.access.clientKey.generation` must not be lowered (unset is 1): a key that was rotated away would "
-        "open the model again. Keep the number, or raise it to rotate the key.",
+    *(
+        ChangeRule(
+            kind,
+            "spec.access.clientKey.generation",
+            "self >= oldSelf",
+            "`spec.access.clientKey.generation` must not be lowered (unset is 1): a key that was rotated away would "
+            f"open the {what} again. Keep the number, or raise it to rotate the key.",
+        )
+        for kind, what in (("SmallModel", "model"), ("ModelRoute", "route"))
     ),
     ChangeRule(
         "SmallModel",

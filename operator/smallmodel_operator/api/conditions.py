@@ -140,6 +140,9 @@ class Reason(StrEnum):
     PRICE_MISSING = "PriceMissing"
     CURRENCY_MISMATCH = "CurrencyMismatch"
     BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    TARGET_FORBIDDEN = "TargetForbidden"
+    TARGET_NOT_READY = "TargetNotReady"
     # does the network enforce what we declare?
     POLICIES_ENFORCED = "PoliciesEnforced"
     POLICIES_NOT_ENFORCED = "PoliciesNotEnforced"

@@ -15,6 +15,8 @@ SYSTEM_NAMESPACE: Final = "smallmodel-system"
 FINALIZER: Final = f"{GROUP}/finalizer"
 
 LABEL_MODEL: Final = f"{GROUP}/model"
+LABEL_ROUTE: Final = f"{GROUP}/route"
+"""On what belongs to a ModelRoute; `smallmodel.dev/model` is of SmallModels only."""
 LABEL_ROLE: Final = f"{GROUP}/role"
 LABEL_ARTIFACT: Final = f"{GROUP}/artifact"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
@@ -93,6 +95,17 @@ def step_name(model: str, step: str, key: str) -> str:
 def selector(model: str) -> dict[str, str]:
     """The immutable labels a model's server pods are selected by."""
     return {LABEL_MODEL: model, LABEL_ROLE: ROLE_SERVER}
+
+
+def route_labels(route: str) -> dict[str, str]:
+    """Labels of every object made for a ModelRoute."""
+    return {
+        "app.kubernetes.io/name": "smallmodel",
+        "app.kubernetes.io/instance": route,
+        "app.kubernetes.io/component": "route",
+        LABEL_MANAGED_BY: OPERATOR,
+        LABEL_ROUTE: route,
+    }
 
 
 def labels(model: str, role: str) -> dict[str, str]:

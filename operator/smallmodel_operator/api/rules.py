@@ -15,10 +15,12 @@ from smallmodel_operator.api.cost_rules import COST_RULES
 from smallmodel_operator.api.engine_rules import ENGINE_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.latency_rules import LATENCY_RULES
-from smallmodel_operator.api.names import API_VERSION, MAX_MODEL_NAME, RESERVED_NAMES
+from smallmodel_operator.api.name_rules import NAME_RULES
+from smallmodel_operator.api.names import API_VERSION
 from smallmodel_operator.api.price_rules import PRICE_RULES
 from smallmodel_operator.api.quantity_rules import QUANTITY_RULES
 from smallmodel_operator.api.quantization_rules import QUANTIZATION_RULES
+from smallmodel_operator.api.route_rules import ROUTE_RULES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
 from smallmodel_operator.api.source_rules import ALLOWS, OR_ALLOW, SOURCE_RULES, allows
@@ -26,7 +28,6 @@ from smallmodel_operator.api.weights_rules import WEIGHTS_RULES
 
 # For RE2 and Python alike: without backslashes, which CEL reads itself; `[!-~]` is printable ASCII. Python's `$`
 # would let a line break at the end pass, hence fullmatch.
-_NAME: Final = f"[a-z]([-a-z0-9]{{0,{MAX_MODEL_NAME - 2}}}[a-z0-9])?"
 _OCI: Final = "oci://[!-?A-~]+@sha256:[0-9a-f]{64}"
 _TAGGED: Final = "oci://[!-?A-~]+:[a-zA-Z0-9_][-a-zA-Z0-9_.]{0,127}"
 _HOST: Final = "[]a-zA-Z0-9.:[-]+"  # also a port, and IPv6 in brackets
@@ -59,17 +60,6 @@ def _opens(flag: str) -> bool:
 _FLAG: Final = "a.split('=')[0].replace('_', '-')"
 
 
-def _name(obj: Value) -> str:
-    return str((obj.get("metadata") or {}).get("name") or "")
-
-
-_NAME_RULE: Final = (
-    f"`metadata.name` must be a DNS label of at most {MAX_MODEL_NAME} characters that begins with a letter "
-    "(a Service and Jobs are named after it)."
-)
-_NAME_DOT: Final = "`metadata.name` must not contain a dot, because a Service is named after it; use - instead: "
-
-
 _QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]{1,3})?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
 _SCALE: Final[Mapping[str, Decimal]] = {
     "": Decimal(1), "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
@@ -93,18 +83,7 @@ def _cel_list(values: tuple[str, ...]) -> str:
 _SOURCE = "spec.source"
 _TOLERATING: Final = (("SmallModel", "spec.compute"), ("ComputeProfile", "spec"))
 RULES: Final[tuple[Rule, ...]] = (
-    Rule(
-        "SmallModel", "", f"self.metadata.name.matches('^{_NAME}$')", "metadata.name", _NAME_RULE,
-        lambda o: _matches(_NAME, _name(o)),
-        f"self.metadata.name.contains('.') ? '{_NAME_DOT}' + self.metadata.name.replace('.', '-') : '{_NAME_RULE}'",
-        lambda o: _NAME_DOT + _name(o).replace(".", "-") if "." in _name(o) else _NAME_RULE,
-    ),
-    Rule(
-        "SmallModel", "", f"!(self.metadata.name in {_cel_list(RESERVED_NAMES)})", "metadata.name",
-        f"`metadata.name` must not be {' or '.join(RESERVED_NAMES)}: addresses that begin so are the gateway's own, "
-        "the model's would lead nowhere; choose another name.",
-        lambda o: _name(o) not in RESERVED_NAMES,
-    ),
+    *NAME_RULES,
     Rule(
         "SmallModel", _SOURCE,
         "['oci://', 'pvc://', 'hf://', 's3://', 'https://'].exists(s, self.uri.startsWith(s))",
@@ -264,6 +243,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *PRICE_RULES,
     *ADAPTER_RULES,
     *BOUNDARY_RULES,
+    *ROUTE_RULES,
     *QUANTITY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""

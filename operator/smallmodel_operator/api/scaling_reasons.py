@@ -1,4 +1,4 @@
-"""What the reasons of scaling and of cost mean, and who must act; see conditions.py."""
+"""What the reasons of scaling, of cost and of routes mean, and who must act; see conditions.py."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -28,6 +28,9 @@ SCALING_REASONS: Final[Mapping[str, tuple[str, str]]] = {
         _PLATFORM,
         "Fewer replicas than wanted have room on the nodes; the message names who holds it. It waits its turn.",
     ),
+    "TargetNotFound": (_USER, "A target of a route is a SmallModel that does not exist."),
+    "TargetForbidden": (_USER, "A target is in another namespace, and its `spec.access.namespaces` lacks the route's."),
+    "TargetNotReady": (_USER, "A SmallModel that a route shares requests out to does not answer; its status says why."),
     "SignalsPending": (_OPERATOR, "The gateways are about to be asked; what runs is kept."),
     "SignalsMissing": (_PLATFORM, "Not every gateway says what comes: what runs is kept, never less."),
     "ConflictingScaler": (

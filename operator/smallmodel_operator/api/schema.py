@@ -12,6 +12,7 @@ from smallmodel_operator.api.rule import Rule
 from smallmodel_operator.api.v1alpha1.clusterboundary import ClusterBoundary
 from smallmodel_operator.api.v1alpha1.common import ApiModel
 from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
+from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel
 
 if TYPE_CHECKING:
@@ -73,6 +74,19 @@ KINDS: Final = (
             ("External", "string", ".spec.external", 0),
             ("Reason", "string", ".spec.reason", 0),
             ("Age", "date", ".metadata.creationTimestamp", 0),
+        ),
+    ),
+    KindInfo(
+        "ModelRoute", "modelroutes", "mroute", ModelRoute, True,
+        (
+            ("Ready", "string", _condition("Ready", "status"), 0),
+            ("Reason", "string", _condition("Ready", "reason"), 0),
+            ("Pending", "string", ".status.pending", 0),
+            ("Default", "string", ".spec.default", 0),
+            ("Targets", "string", ".spec.targets[*].name", 0),
+            ("Age", "date", ".metadata.creationTimestamp", 0),
+            ("Endpoint", "string", ".status.endpoint.url", 1),
+            ("Message", "string", _condition("Ready", "message"), 1),
         ),
     ),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.api.names import ENGINE_KEY_FILE, ROLE_SERVER, labels
+from smallmodel_operator.api.names import ENGINE_KEY_FILE, ROLE_SERVER, labels, route_labels
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.keys import Identity, Masters, client_key, engine_key, hashed
 from smallmodel_operator.core.outcome import Refused
@@ -31,7 +31,7 @@ class KeyEntry:
 
 @dataclass(frozen=True, slots=True)
 class CredentialRequest:
-    """One model whose credentials are wanted. `url` is its base URL, `ca` a PEM bundle or empty."""
+    """One model or route whose credentials are wanted. `url` is its base URL, `ca` a PEM bundle or empty."""
 
     name: str
     namespace: str
@@ -41,6 +41,8 @@ class CredentialRequest:
     generation: int
     overlap: timedelta
     entries: tuple[KeyEntry, ...]
+    route: bool = False
+    """It is a route's: there is no engine behind the name itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def decide(
     if rotation is not None:
         status["previousKeyGeneration"] = rotation.before
         status["keyRotatedAt"] = rotation.at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    secrets = (_client(request, key), _engine(request, masters))
+    secrets = (_client(request, key),) if request.route else (_client(request, key), _engine(request, masters))
     return Credentials(secrets, keys, {"access": status}, again, tuple(problems))
 
 
@@ -188,7 +190,7 @@ def _secret(request: CredentialRequest, name: str, kind: str, data: Mapping[str,
         "metadata": {
             "name": name,
             "namespace": request.namespace,
-            "labels": labels(request.name, ROLE_SERVER),
+            "labels": route_labels(request.name) if request.route else labels(request.name, ROLE_SERVER),
         },
         "type": kind,
         "data": {k: base64.b64encode(v.encode()).decode() for k, v in data.items()},

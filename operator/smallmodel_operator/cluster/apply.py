@@ -26,9 +26,11 @@ MUST_NOT_EXIST: Final = "1"
 class Applier:
     """Writes plans. One for the process; it keeps only caches."""
 
-    def __init__(self, client: Client, children: Children) -> None:
+    def __init__(self, client: Client, children: Children, kind: str = "SmallModel") -> None:
+        """`kind`: of the owners."""
         self._client = client
         self._children = children
+        self._kind = kind
         self._names: dict[tuple[str, str], asyncio.Task[frozenset[str]]] = {}
         self._settled: dict[ModelKey, dict[ObjectKey, tuple[str, str, str]]] = {}
         """What was sent last for a child, and what uid and version that made."""
@@ -48,7 +50,7 @@ class Applier:
         after = dict(live)
         for claim in plan.kept:
             await self._ensure(claim)
-        owner = owner_reference(model[1], uid)
+        owner = owner_reference(model[1], uid, self._kind)
         changed = [o for o in plan.objects if self._differs(model, o, live.get(key_of(o)))]
         # All names first: a model one of whose names is taken leaves nothing half-made.
         await _all(self._require_free(model, *key_of(o), uid) for o in changed if key_of(o) not in live)
@@ -103,7 +105,7 @@ class Applier:
                 await self._explain_taken(model, kind, name, owner["uid"])
             raise self._explain(error, kind, name) from error
         if not owned(answer, owner["uid"]):
-            raise _taken(kind, name)
+            raise _taken(kind, name, self._kind)
         self._children.wrote(model, (kind, name), answer)
         meta = answer["metadata"]
         self._settled.setdefault(model, {})[kind, name] = (digest(wanted), meta["uid"], meta["resourceVersion"])
@@ -147,7 +149,7 @@ class Applier:
         if live is None:
             return
         if live["metadata"].get("deletionTimestamp") or not owned(live, uid):
-            raise _refused(live["metadata"], kind, name)
+            raise _refused(live["metadata"], kind, name, self._kind)
         self._children.wrote(model, (kind, name), live)
         raise NotYet(Reason.PROGRESSING, f"{kind} {name!r} lost its labels; they are restored.", after_seconds=0.1)
 
@@ -188,19 +190,19 @@ class Applier:
         self._replicas.pop(model, None)
 
 
-def _refused(stranger: Mapping[str, Any], kind: str, name: str) -> Refused | NotYet:
+def _refused(stranger: Mapping[str, Any], kind: str, name: str, owner: str) -> Refused | NotYet:
     """Why a name cannot be used, by the metadata of the object that has it."""
-    owners = [r for r in stranger.get("ownerReferences", ()) if r.get("kind") == "SmallModel"]
+    owners = [r for r in stranger.get("ownerReferences", ()) if r.get("kind") == owner]
     if stranger.get("deletionTimestamp") or owners:
         return NotYet(Reason.PROGRESSING, f"An earlier {kind} {name!r} is still being removed.", after_seconds=2)
-    return _taken(kind, name)
+    return _taken(kind, name, owner)
 
 
-def _taken(kind: str, name: str) -> Refused:
+def _taken(kind: str, name: str, owner: str) -> Refused:
     return Refused(
         Reason.NAME_TAKEN,
-        f"{kind} {name!r} exists in this namespace and does not belong to this SmallModel; it is left untouched. "
-        f"Rename the SmallModel or remove that {kind}.",
+        f"{kind} {name!r} exists in this namespace and does not belong to this {owner}; it is left untouched. "
+        f"Rename the {owner} or remove that {kind}.",
         recheck_seconds=15,
     )
 

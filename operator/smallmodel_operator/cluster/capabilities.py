@@ -28,7 +28,7 @@ async def discover(client: Client, namespace: str) -> Capabilities:
 
 
 async def _require_crds(client: Client) -> None:
-    for plural in ("smallmodels", "computeprofiles", "clusterboundaries"):
+    for plural in ("smallmodels", "modelroutes", "computeprofiles", "clusterboundaries"):
         if not await _has(client, "/apis/smallmodel.dev/v1alpha1", plural):
             raise NotInstalled(
                 f"the CustomResourceDefinition {plural}.smallmodel.dev is not installed: "

@@ -1,4 +1,4 @@
-"""Events on a SmallModel or the operator's Deployment, each once until it changes: for `kubectl describe`."""
+"""Events on a SmallModel, a ModelRoute or the operator's Deployment, each once until it changes."""
 
 import time
 from collections.abc import Callable

@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 
 
 class KeyTable:
-    """Collects the key hashes of all models and writes them; the one writer of both Secrets.
+    """Collects the key hashes of all models and routes and writes them; the one writer of both Secrets.
 
-    `models` says which models exist and are not being deleted, or None while the watch has not told of any: then
+    `models` says which of both exist and are not being deleted, or None while the watch has not told of any: then
     nothing is taken out of the table at first, and at the next resync they are listed.
     """
 
@@ -49,6 +49,8 @@ class KeyTable:
         self._places = places
         self._masters = Masters(b"", b"")
         self._offered: dict[ModelKey, dict[str, Identity]] = {}
+        self._by: dict[ModelKey, str] = {}
+        """Who offered them: a SmallModel and a ModelRoute of one name are two."""
         self._written: dict[str, Identity] = {}
         """What the Secret held when it could last be read, should it be lost."""
         self._left_out: dict[ModelKey, int] = {}
@@ -95,13 +97,18 @@ class KeyTable:
         meta = {"name": name, "namespace": self._namespace, "labels": {"app.kubernetes.io/part-of": "smallmodel"}}
         return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "data": {}}
 
-    def offer(self, model: ModelKey, keys: Mapping[str, Identity]) -> None:
-        """These keys, and no others, stand for this model from now on."""
+    def offer(self, model: ModelKey, keys: Mapping[str, Identity], by: str = "") -> None:
+        """These keys, and no others, stand for this model from now on. `by`: uid of who has the name."""
+        self._by[model] = by
         if self._offered.get(model) != keys:
             self._offered[model] = dict(keys)
             self._changed.set()
 
-    def forget(self, model: ModelKey) -> None:
+    def forget(self, model: ModelKey, by: str = "") -> None:
+        """Whoever offered them is gone; somebody else's of the same name stay."""
+        if self._by.get(model, by) != by:
+            return
+        self._by.pop(model, None)
         if self._offered.pop(model, None) is not None:
             self._changed.set()
 
@@ -144,7 +151,8 @@ class KeyTable:
         return await self._listed()
 
     async def _listed(self) -> set[ModelKey]:
-        found = [model for place in self._places for model in await self._client.list("SmallModel", place)]
+        kinds = [(kind, place) for kind in ("SmallModel", "ModelRoute") for place in self._places]
+        found = [one for kind, place in kinds for one in await self._client.list(kind, place)]
         metas = [m["metadata"] for m in found if not m["metadata"].get("deletionTimestamp")]
         return {(m["namespace"], m["name"]) for m in metas}
 

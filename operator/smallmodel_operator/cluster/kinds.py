@@ -29,6 +29,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     k.kind: k
     for k in (
         Kind("smallmodel.dev/v1alpha1", "SmallModel", "smallmodels"),
+        Kind("smallmodel.dev/v1alpha1", "ModelRoute", "modelroutes"),
         Kind("smallmodel.dev/v1alpha1", "ComputeProfile", "computeprofiles", namespaced=False),
         Kind("smallmodel.dev/v1alpha1", "ClusterBoundary", "clusterboundaries", namespaced=False),
         Kind("apps/v1", "Deployment", "deployments"),

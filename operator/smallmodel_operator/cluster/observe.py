@@ -14,6 +14,7 @@ from smallmodel_operator.api.names import BOUNDARY, LABEL_ROLE, ROLE_DOWNLOAD, R
 from smallmodel_operator.cluster.children import Children, ModelKey, last_writer
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.config_maps import ConfigMaps
+from smallmodel_operator.cluster.named import Named
 from smallmodel_operator.cluster.nodes import Nodes
 from smallmodel_operator.cluster.pull_secrets import PullSecrets
 from smallmodel_operator.cluster.secrets import Secrets
@@ -86,6 +87,7 @@ class Observer:
         self.weights: Mapping[Any, Iterable[Object]] = {}
         self.jobs: Mapping[Any, Iterable[Object]] = {}
         self.sources: Mapping[Any, Iterable[Object]] = {}
+        self.named = Named()
         self._seats: dict[tuple[str, str, str], tuple[str, float]] = {}
         self._room: tuple[float, Room] = (float("-inf"), Room())
         self._looking: asyncio.Task[None] | None = None

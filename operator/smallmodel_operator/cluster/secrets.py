@@ -51,8 +51,11 @@ class Secrets:
         client: Client,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        kind: str = "SmallModel",
     ) -> None:
+        """`kind`: of the owners."""
         self._client = client
+        self._kind = kind
         self._clock, self._sleep = clock, sleep
         self._published: dict[ModelKey, dict[str, _Kept]] = {}
         self._read: dict[ModelKey, dict[str, tuple[Object | None, float]]] = {}
@@ -90,7 +93,9 @@ class Secrets:
             before = done.get(name)
             if before and before.content == content and self._clock() - before.since <= READ_SECONDS:
                 continue
-            live, made = await self._settle(secret, owner_reference(model[1], uid), fresh=fresh and not before)
+            live, made = await self._settle(
+                secret, owner_reference(model[1], uid, self._kind), fresh=fresh and not before
+            )
             done[name] = _Kept(content, str(live["metadata"]["resourceVersion"]), self._clock())
             if made and before and before.content == content:
                 notes.append(Note(EVENT, f"Secret {name!r} was gone; it is made again, with the same key."))
@@ -150,8 +155,8 @@ class Secrets:
         if not owned(live, str(owner["uid"])):
             raise Refused(
                 Reason.NAME_TAKEN,
-                f"Secret {meta['name']!r} exists in this namespace and does not belong to this SmallModel; it is left "
-                "untouched. Rename the SmallModel or remove that Secret.",
+                f"Secret {meta['name']!r} exists in this namespace and does not belong to this {self._kind}; it is "
+                f"left untouched. Rename the {self._kind} or remove that Secret.",
                 recheck_seconds=15,
             )
         if live.get("data") != wanted["data"] or not _labelled(live, wanted):

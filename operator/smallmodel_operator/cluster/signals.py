@@ -36,6 +36,8 @@ class _Gateway:
     at: float = NEVER
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Words of a GatewayReport by `<namespace>/<name>`."""
+    routes: frozenset[str] = frozenset()
+    """ModelRoutes in its configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,8 @@ class Signals:
             async with session.get(f"{url}/signals") as response:
                 answer = await response.json() if response.status == 200 else {}
             models = {target: words_of(said) for target, said in answer["models"].items()}
-            self._gateways[name] = _Gateway(self._clock(), models)
+            routes = frozenset(str(path) for path in answer.get("routes") or ())
+            self._gateways[name] = _Gateway(self._clock(), models, routes)
             self._silent.discard(name)
         except (aiohttp.ClientError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
             self._silent.add(name)
@@ -218,7 +221,7 @@ def _pods(slices: list[dict[str, Any]]) -> dict[str, _Pod]:
 def _report(name: str, gateway: _Gateway, target: str, now: float) -> GatewayReport:
     said = gateway.models.get(target)
     if said is None:
-        return GatewayReport(name, now - gateway.at, routes=False)
+        return GatewayReport(name, now - gateway.at, routes=target in gateway.routes)
     return GatewayReport(name, now - gateway.at, routes=True, **said)
 
 

@@ -1,4 +1,4 @@
-"""Write `status` of a SmallModel, and nothing else of it."""
+"""Write `status` of a SmallModel or ModelRoute, and nothing else of it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,9 @@ from smallmodel_operator.core.facts import Object
 class StatusWriter:
     """Server-side apply on the status subresource, under the operator's field manager."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, kind: str = "SmallModel") -> None:
         self._client = client
+        self._kind = kind
         self._written: dict[str, tuple[int, Mapping[str, Any]]] = {}
 
     def latest(self, body: Object) -> Mapping[str, Any]:
@@ -32,7 +33,7 @@ class StatusWriter:
         """Write the status; a model that is gone meanwhile is no error."""
         body = {
             "apiVersion": API_VERSION,
-            "kind": "SmallModel",
+            "kind": self._kind,
             "metadata": {"name": name, "namespace": namespace, "uid": uid},
             "status": dict(status),
         }

@@ -1,4 +1,4 @@
-"""The work loop of one model: wake on a poke, gather pokes, reconcile, back off on outages. Knows no kopf."""
+"""The work loop of one model or route: wake on a poke, gather pokes, reconcile, back off on outages. Knows no kopf."""
 
 import asyncio
 import logging
@@ -6,10 +6,9 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from smallmodel_operator.cluster.fence import NotLeader
-from smallmodel_operator.control.reconcile import Reconciler
 from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object
 
@@ -57,12 +56,28 @@ class Pokes:
         return True
 
 
+class Work(Protocol):
+    """What is done with one object, again and again: of a model, or of a route."""
+
+    busy: Callable[[], bool]
+    """Are others waiting for their turn? The loop sets it."""
+
+    async def reconcile(self, body: Object) -> Verdict:
+        """One pass."""
+
+    async def report_outage(self, body: Object, message: str) -> None:
+        """Show a failure in the object's status."""
+
+    def forget(self, body: Object, *, succeeded: bool = False) -> None:
+        """The object is gone. `succeeded`: another of its name is there."""
+
+
 class Loop:
-    """Runs models. `observe` is told of every pass: (result name, seconds)."""
+    """Runs models, or routes. `observe` is told of every pass: (result name, seconds)."""
 
     def __init__(
         self,
-        reconciler: Reconciler,
+        reconciler: Work,
         observe: Callable[[str, float], None],
         rand: Callable[[], float] = random.random,
     ) -> None:

@@ -1,11 +1,11 @@
 """One model, once: the whole flow in one function. Called again and again; it remembers nothing itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from smallmodel_operator.api.conditions import Condition, Reason
+from smallmodel_operator.api.conditions import Condition
 from smallmodel_operator.cluster.apply import Applier
 from smallmodel_operator.cluster.children import FORGET_SECONDS, ModelKey
 from smallmodel_operator.cluster.events import Events
@@ -16,6 +16,7 @@ from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control import budget, objective, pool, status, verdict
 from smallmodel_operator.control.objective import Subject
 from smallmodel_operator.control.pool import Tenant
+from smallmodel_operator.control.report import Reporter
 from smallmodel_operator.control.strangers import Strangers
 from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -23,13 +24,6 @@ from smallmodel_operator.core.outcome import NotYet, Refused
 from smallmodel_operator.core.plan import Note, Plan
 from smallmodel_operator.core.trial import Trial
 from smallmodel_operator.resolve import Site
-
-_EXPECTED = {
-    Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.INFERENCE_STOPPED, Reason.STARTING, Reason.PROGRESSING,
-    Reason.INSPECTING, Reason.DOWNLOADING, Reason.MAKING_ROOM, Reason.QUANTIZING, Reason.ROLLING_OUT,
-    Reason.GATEWAY_SYNCING, Reason.ASKING_GOLDEN, Reason.PROBE_PENDING, Reason.POOL_FULL,
-}  # fmt: skip
-"""Why a model may be not Ready without anything being wrong."""
 
 BUSY_SECONDS: Final = 0.5
 """When to look whether it is time to say what was done, if other models wait for their first children."""
@@ -56,6 +50,7 @@ class Reconciler:
         self._applier = applier
         self._writer = writer
         self._events = events
+        self._reporter = Reporter(writer, events)
         self._site = site
         self.strangers = Strangers(observer.writer)
         self.busy: Callable[[], bool] = lambda: False
@@ -83,6 +78,8 @@ class Reconciler:
         # What was resolved a moment ago may not have come back from the watch yet, and is not resolved anew.
         known = {**body, "status": self._writer.latest(body)}
         wish = verdict.understand(known, self.observer.profile, self._site)
+        if self.observer.named.is_a_routes(body):
+            wish = replace(wish, resolved=None, hold=verdict.name_taken(meta["name"]))
         snapshot = await self.observer.snapshot(
             body,
             profile=wish.profile,
@@ -107,7 +104,7 @@ class Reconciler:
             fresh = not snapshot.children
             restored = await self._secrets.publish(model, meta["uid"], decision.plan.secrets, fresh=fresh)
             if wish.resolved is not None:
-                self._keys.offer(model, decision.plan.keys)
+                self._keys.offer(model, decision.plan.keys, meta["uid"])
             after = await self._applier.apply(model, meta["uid"], decision.plan, snapshot.children)
             # Nothing may be removed: a finished inspection's result lives only in the status about to be written.
             nothing_removed = set(snapshot.children) <= set(after)
@@ -127,7 +124,7 @@ class Reconciler:
         if nothing_removed and not isinstance(hold, Refused) and self._may_wait(model, snapshot, seen):
             # Many models wait: children first, what is said about them a moment later.
             return replace(seen, look_again_seconds=min(seen.look_again_seconds, BUSY_SECONDS))
-        await self._report(body, snapshot.previous_status, seen.status)
+        await self._reporter.report(body, snapshot.previous_status, seen.status)
         for note in (*restored, *plan.notes, *([restores] if restores else ())):
             said = {"reason": note.reason, "action": "Reconcile", "note": note.message}
             if await self._events.send(body, warning=False, **said):
@@ -153,7 +150,7 @@ class Reconciler:
         snapshot = await self.observer.snapshot(body, profile=None)
         refused = status.standing(snapshot.previous_status, body["metadata"].get("generation", 0))
         seen = verdict.judge(body, snapshot, Plan.of((), prune=False), refused, message)
-        await self._report(body, snapshot.previous_status, seen.status)
+        await self._reporter.report(body, snapshot.previous_status, seen.status)
 
     def forget(self, body: Object, *, succeeded: bool = False) -> None:
         """The model is gone: drop what was cached for it, unless it is a successor's of the same name by now."""
@@ -172,39 +169,4 @@ class Reconciler:
         self.observer.children.forget(model)
         self.observer.forget(model)
         self._secrets.forget(model)
-        self._keys.forget(model)
-
-    async def _report(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        if status.equal(wanted, previous):
-            return
-        meta = body["metadata"]
-        await self._writer.write(meta["namespace"], meta["name"], meta["uid"], wanted)
-        await self._tell(body, previous, wanted)
-
-    async def _tell(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        """An event for each change a person would want to have seen."""
-        for condition in (Condition.STALLED, Condition.READY, Condition.QUALITY_MET, Condition.COST_OBJECTIVE_MET):
-            old, new = status.find(previous, condition), status.find(wanted, condition)
-            if (old.get("status"), old.get("reason")) == (new.get("status"), new.get("reason")):
-                continue
-            stalled = condition is Condition.STALLED
-            if stalled and new.get("status") != "True":
-                continue
-            if condition is Condition.QUALITY_MET and new.get("reason") != Reason.QUALITY_DEGRADED:
-                continue  # what Stalled says of a new version is enough
-            if condition is Condition.COST_OBJECTIVE_MET and not _crossed(old, new):
-                continue
-            await self._events.send(
-                body,
-                warning=stalled or (new["status"] == "False" and new["reason"] not in _EXPECTED),
-                reason=new["reason"],
-                action="Reconcile",
-                note=new["message"],
-            )
-
-
-def _crossed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """A cost objective that is missed now, or held again; that nothing is left is said of Ready."""
-    if new.get("status") == "True":
-        return old.get("status") == "False"
-    return new.get("status") == "False" and new.get("reason") != Reason.BUDGET_EXHAUSTED
+        self._keys.forget(model, meta["uid"])

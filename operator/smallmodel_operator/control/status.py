@@ -22,7 +22,8 @@ _OF_PODS = {
     Reason.IMAGE_PULL_FAILED, Reason.CRASH_LOOP, Reason.OUT_OF_MEMORY, Reason.UNSCHEDULABLE, Reason.CONTAINER_CONFIG,
     Reason.EVICTED,
 }  # fmt: skip
-_MEANWHILE = " Meanwhile: "
+MEANWHILE = " Meanwhile: "
+"""Between what the user must mend and an outage."""
 BUDGET_EXHAUSTED = (
     "The month's budget is used up, so requests are refused. `CostObjectiveMet` has the numbers; a larger "
     "`spec.scaling.objectives.cost.monthlyBudget` or another `onExceeded` opens it at once."
@@ -84,7 +85,7 @@ def summarise(outcome: Outcome, previous: Mapping[str, Any], now: datetime) -> d
         "replicas": outcome.count.existing,
         "readyReplicas": outcome.count.available,
         "selector": ",".join(f"{k}={v}" for k, v in sorted(selector(outcome.name).items())),
-        "conditions": _conditions(
+        "conditions": conditions(
             [*summary, *reports.values()], previous.get("conditions") or [], outcome.generation, now
         ),
     }
@@ -104,11 +105,13 @@ def standing(previous: Mapping[str, Any], generation: int) -> Refused | None:
     reason = next((r for r in Reason if r.value == stalled.get("reason")), None)
     if not known or reason is None or reason in _OF_PODS:
         return None
-    return Refused(reason, str(stalled.get("message", "")).partition(_MEANWHILE)[0])
+    return Refused(reason, str(stalled.get("message", "")).partition(MEANWHILE)[0])
 
 
-def routable(off: Reason | None, traffic: Traffic, stopped: str = "", held: bool = False) -> Report:
-    """Do the gateways take requests for the model? Unknown while none of them speaks: Envoy goes on by itself.
+def routable(
+    off: Reason | None, traffic: Traffic, stopped: str = "", held: bool = False, *, what: str = "model"
+) -> Report:
+    """Do the gateways take requests for it? Unknown while none of them speaks: Envoy goes on by itself.
 
     `held`: though off they hold requests, for somebody else may start it.
     """
@@ -121,19 +124,19 @@ def routable(off: Reason | None, traffic: Traffic, stopped: str = "", held: bool
     if off is not None:
         return Report(condition, False, off, "Switched off: the gateways answer 503 at once.")
     if stopped:
-        return Report(condition, False, Reason.INFERENCE_STOPPED, _sentence(stopped))
+        return Report(condition, False, Reason.INFERENCE_STOPPED, sentence(stopped))
     if not traffic.reports:
         return Report(
             condition,
             False,
             Reason.GATEWAY_MISSING,
-            "No gateway is ready, so nothing reaches the model. `kubectl get pods -A -l "
+            f"No gateway is ready, so nothing reaches the {what}. `kubectl get pods -A -l "
             "app.kubernetes.io/component=gateway` shows them.",
         )
     if traffic.routed:
-        return Report(condition, True, Reason.ROUTED, "The gateways take requests for the model.")
+        return Report(condition, True, Reason.ROUTED, f"The gateways take requests for the {what}.")
     if any(r.fresh for r in traffic.reports):
-        return Report(condition, False, Reason.GATEWAY_SYNCING, "The gateways have not taken the model in yet.")
+        return Report(condition, False, Reason.GATEWAY_SYNCING, f"The gateways have not taken the {what} in yet.")
     return Report(condition, None, Reason.GATEWAY_SILENT, "No gateway agent answers; Envoy goes on with what it has.")
 
 
@@ -141,7 +144,7 @@ def _ready(o: Outcome, was_ready: bool) -> Report:
     """What keeps a model from answering by itself is said first: a stop that ends does not mend it."""
     found = _able(o, was_ready)
     if found.status and o.stopped:
-        return Report(Condition.READY, False, Reason.INFERENCE_STOPPED, _sentence(o.stopped) + _pending(o))
+        return Report(Condition.READY, False, Reason.INFERENCE_STOPPED, sentence(o.stopped) + _pending(o))
     return found
 
 
@@ -177,7 +180,8 @@ def _answering(o: Outcome) -> Report:
     return Report(Condition.READY, True, reason, text + _pending(o))
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """Words as a sentence."""
     return f"{words[:1].upper()}{words[1:]}."
 
 
@@ -189,7 +193,7 @@ def _pending(o: Outcome) -> str:
 def _stalled(o: Outcome) -> Report:
     """What the user must mend; an outage is told beside it, for it may be why nothing follows on the mending."""
     found = _refused(o)
-    return replace(found, message=f"{found.message}{_MEANWHILE}{o.outage}") if found.status and o.outage else found
+    return replace(found, message=f"{found.message}{MEANWHILE}{o.outage}") if found.status and o.outage else found
 
 
 def _refused(o: Outcome) -> Report:
@@ -226,9 +230,10 @@ def _reconciling(o: Outcome) -> Report:
     return Report(Condition.RECONCILING, False, Reason.SETTLED, "Everything is as declared.")
 
 
-def _conditions(
+def conditions(
     reports: Sequence[Report], previous: Sequence[Mapping[str, Any]], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
+    """Reports as conditions; the time of one moves only with its status."""
     before = {c.get("type"): c for c in previous}
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     made = []

@@ -82,6 +82,16 @@ def understand(body: Object, find_profile: Callable[[str], Object | None], site:
         return Wish(None, profile, hold)
 
 
+def name_taken(name: str) -> Refused:
+    """An older ModelRoute of the namespace has the model's name."""
+    return Refused(
+        Reason.NAME_TAKEN,
+        f"ModelRoute {name!r} of this namespace is older and has this name: both are addressed as `model: {name}`. "
+        "Rename one of the two.",
+        recheck_seconds=15,
+    )
+
+
 def _config_maps(resolved: Resolved) -> tuple[str, ...]:
     golden, text = resolved.checks.golden, importance.config_map(resolved)
     named = (golden.config_map_ref.name if golden else "", text)

@@ -26,11 +26,11 @@ def container_security() -> dict[str, Any]:
     }
 
 
-def owner_reference(name: str, uid: str) -> dict[str, Any]:
-    """Reference of a child to its SmallModel: deletion of the model deletes the child."""
+def owner_reference(name: str, uid: str, kind: str = "SmallModel") -> dict[str, Any]:
+    """Reference of a child to its owner, a SmallModel or ModelRoute: deletion of that deletes the child."""
     return {
         "apiVersion": API_VERSION,
-        "kind": "SmallModel",
+        "kind": kind,
         "name": name,
         "uid": uid,
         "controller": True,

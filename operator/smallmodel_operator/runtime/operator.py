@@ -37,10 +37,11 @@ from smallmodel_operator.control.budgets import Budgets
 from smallmodel_operator.control.loop import Loop
 from smallmodel_operator.control.places import Places
 from smallmodel_operator.control.reconcile import Reconciler
+from smallmodel_operator.control.route.reconcile import RouteReconciler
 from smallmodel_operator.control.scaler import Scaler
 from smallmodel_operator.core.facts import Capabilities, Object
 from smallmodel_operator.core.keys import Masters
-from smallmodel_operator.handlers import register
+from smallmodel_operator.handlers import Routes, register
 from smallmodel_operator.runtime import cost_metrics, http, metrics, scraping
 from smallmodel_operator.runtime.boundary import BoundaryWatch
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
@@ -54,7 +55,7 @@ CANARY_END_SECONDS = 3.0
 """For the canary to remove its Jobs; without it they end by themselves."""
 
 Poke = Callable[[Callable[[str], bool]], None]
-"""Wakes the models whose namespace passes a test."""
+"""Wakes the models and routes whose namespace passes a test."""
 
 logger = logging.getLogger(__name__)
 
@@ -166,10 +167,12 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     observer.masters = start.masters
     downloads = Downloads()
     observer.progress = downloads.ask
-    keys.models = observer.model_names
+    keys.models = lambda: observer.named.all(observer.model_names())
     events = Events(client, settings.identity)
     site = replace(settings.site(), image_volumes=start.capabilities.image_volumes)
     reconciler = Reconciler(observer, Applier(client, children), statuses, events, site, secrets, keys)
+    following = RouteReconciler(client, observer, signals, events, site, keys)
+    routes = Routes(Loop(following, metrics.reconciled), following.children)
     registry = kopf.OperatorRegistry()
     reconciler.noted = metrics.noted
     loop = Loop(reconciler, metrics.reconciled)
@@ -179,12 +182,13 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     scaler = Scaler((scraped or signals).traffics, loop.pokes.poke)
     observer.scaled, reconciler.follow, scaler.observe = scaler.said, scaler.follow, metrics.scaled
     observer.granted, scaler.site = scaler.granted, Places(Occupancy(client), children).look
-    poke = _poker(observer, loop)
+    poke = _poker(observer, loop, routes.loop)
     signals.turned = lambda: poke(lambda _: True)
     watch = _boundary(settings, client, observer, events, poke)
-    register(registry, loop, observer, client, len(settings.watch_namespaces), watch.heard)
+    register(registry, loop, observer, client, routes, len(settings.watch_namespaces), watch.heard)
     table, boundary = asyncio.create_task(keys.run()), asyncio.create_task(watch.run())
     ours = asyncio.create_task(secrets.watch(loop.pokes.poke))
+    theirs = asyncio.create_task(following.secrets.watch(routes.loop.pokes.poke))
     gateways = asyncio.create_task(signals.follow())
     scaling = asyncio.create_task(scaler.run())
     asking = asyncio.create_task(scraped.follow()) if scraped else None
@@ -203,6 +207,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
         table.cancel()  # first of all: a model whose daemon ends now is not gone
         boundary.cancel()
         ours.cancel()
+        theirs.cancel()
         gateways.cancel()
         scaling.cancel()
         if asking is not None and scraped is not None:
@@ -221,8 +226,11 @@ async def _warn(events: Events, config_map: Object, text: str) -> None:
     await events.send(config_map, warning=True, reason="PricesUnusable", action="Count", note=text)
 
 
-def _poker(observer: Observer, loop: Loop) -> Poke:
+def _poker(observer: Observer, loop: Loop, routes: Loop) -> Poke:
     def poke(concerned: Callable[[str], bool]) -> None:
+        for route in observer.named.routes:
+            if concerned(route[0]):
+                routes.pokes.poke(route)
         for model in observer.model_names() or ():
             if concerned(model[0]):
                 loop.pokes.poke(model)

@@ -1,5 +1,6 @@
 """ServingRequest -> Deployment, Service, PodDisruptionBudget as plain dicts."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from smallmodel_operator.api.names import (
@@ -46,6 +47,16 @@ def deployment(request: ServingRequest, live: Object | None, surge: Surge = SURG
     }
 
 
+def address(name: str, namespace: str, gateway: str, labelled: Mapping[str, str]) -> dict[str, Any]:
+    """The Service of a model or route: the gateway's under another name."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(labelled)},
+        "spec": {"type": "ExternalName", "externalName": gateway},
+    }
+
+
 def addresses(name: str, namespace: str, gateway: str) -> tuple[dict[str, Any], ...]:
     """The model's address, which is the gateway's under another name, and the list of its pods for the gateway.
 
@@ -55,12 +66,7 @@ def addresses(name: str, namespace: str, gateway: str) -> tuple[dict[str, Any], 
         gateway: DNS name of the gateway's Service.
     """
     return (
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, "namespace": namespace, "labels": labels(name, ROLE_SERVER)},
-            "spec": {"type": "ExternalName", "externalName": gateway},
-        },
+        address(name, namespace, gateway, labels(name, ROLE_SERVER)),
         {
             "apiVersion": "v1",
             "kind": "Service",

@@ -21,7 +21,7 @@ def cluster(api: FakeApiServer) -> FakeApiServer:
     """A cluster that can everything."""
     api.answers = {
         "/version": {"gitVersion": "v1.36.2"},
-        OURS: resources("smallmodels", "smallmodels/status", "computeprofiles", "clusterboundaries"),
+        OURS: resources("smallmodels", "smallmodels/status", "modelroutes", "computeprofiles", "clusterboundaries"),
         ADMISSION: resources("validatingadmissionpolicies"),
     }
     return api
@@ -56,7 +56,7 @@ async def test_no_admission_policies(cluster: FakeApiServer) -> None:
     assert not (await discover(cluster.client(), "x")).admission_policies
 
 
-@pytest.mark.parametrize("there", [None, (), ("smallmodels",), ("smallmodels", "computeprofiles")])
+@pytest.mark.parametrize("there", [None, (), ("smallmodels",), ("smallmodels", "modelroutes")])
 async def test_missing_kinds_are_named_with_the_way_out(cluster: FakeApiServer, there: tuple[str, ...] | None) -> None:
     if there is None:
         del cluster.answers[OURS]

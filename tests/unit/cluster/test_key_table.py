@@ -293,3 +293,15 @@ async def test_a_full_table_stops_neither_rotation_nor_revocation(
         # Written first and counted a moment later, by the table's own task.
         await until(lambda: keeper.table.size == room_for(keeper.stored() or {}))
         assert keeper.table.compared
+
+
+async def test_whoever_has_not_the_name_takes_no_keys_with_it(keeper: Keeper) -> None:
+    """A SmallModel and a ModelRoute wanted one name; the one that did not get it goes."""
+    keeper.table.offer(BOT, table(a="support/bot"), "uid-route")
+    keeper.table.forget(BOT, "uid-model")
+    async with keeper.running():
+        await until(lambda: keeper.stored() == table(a="support/bot"))
+        keeper.table.forget(BOT, "uid-route")
+        keeper.known = {CRM}
+        keeper.table.offer(CRM, table(b="crm/bot"))
+        await until(lambda: keeper.stored() == table(b="crm/bot"))

@@ -358,7 +358,7 @@ async def test_what_was_refused_of_an_older_spec_is_not_said_of_the_new_one(worl
 async def test_work_under_way_is_no_warning(world: World, reason: str, kind: str) -> None:
     world.create(compute=DECLARED)
     condition = {"type": "Ready", "status": "False", "reason": reason, "message": "m"}
-    await world.reconciler._tell(world.body(), {}, {"conditions": [condition]})
+    await world.reconciler._reporter._tell(world.body(), {}, {"conditions": [condition]})
     assert world.events() == [(kind, reason)]
 
 

@@ -9,7 +9,7 @@ import pytest
 from kopf._cogs.structs.references import Resource
 from kopf._core.engines.indexing import IndexingMemory, OperatorIndexers, index_resource
 
-from smallmodel_operator.api.names import GROUP, LABEL_MODEL, VERSION
+from smallmodel_operator.api.names import GROUP, LABEL_MODEL, LABEL_ROUTE, VERSION
 from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.handlers import register
 
@@ -25,9 +25,11 @@ class Watched:
         self.children, self.loop = Children(), Mock()
         registry, observer = kopf.OperatorRegistry(), Mock()
         observer.children = self.children
-        register(registry, self.loop, observer, Mock())
+        register(registry, self.loop, observer, Mock(), Mock())
         handlers = registry._watching.get_all_handlers()
-        (self._changed,) = [h.fn for h in handlers if h.selector and h.selector.any_name == "services"]
+        (self._changed,) = [
+            h.fn for h in handlers if h.selector and h.selector.any_name == "services" and h.id.endswith(".changed")
+        ]
         meta = {"name": "bot", "uid": "s1", "resourceVersion": "5", "ownerReferences": OWNERS}
         self.children.wrote(MODEL, KEY, {"kind": "Service", "metadata": meta})
 
@@ -70,7 +72,7 @@ async def test_a_changed_label_wakes_the_owner_who_looks_again(watched: Watched,
 def test_a_model_that_is_being_deleted_is_not_counted_any_more() -> None:
     """With foreground deletion it stays until its dependents are gone; its keys must not."""
     registry = kopf.OperatorRegistry()
-    register(registry, Mock(), Mock(), Mock())
+    register(registry, Mock(), Mock(), Mock(), Mock())
     (handler,) = [h for h in registry._indexing.get_all_handlers() if h.id == "models"]
     assert handler.when is not None
     assert handler.when(meta={"name": "bot"})
@@ -82,7 +84,7 @@ def test_a_model_that_is_being_deleted_is_not_counted_any_more() -> None:
 ])  # fmt: skip
 async def test_tolerations_of_models_that_have_their_own_are_known(spec: dict[str, Any], has: bool) -> None:
     registry = kopf.OperatorRegistry()
-    register(registry, Mock(), Mock(), Mock())
+    register(registry, Mock(), Mock(), Mock(), Mock())
     (handler,) = [h for h in registry._indexing.get_all_handlers() if h.id == "tolerated"]
     assert handler.when is not None
     assert handler.when(body={"spec": spec}) is has
@@ -97,7 +99,7 @@ class Indexed:
 
     def __init__(self) -> None:
         self._registry, self._memory, self._indexers = kopf.OperatorRegistry(), IndexingMemory(), OperatorIndexers()
-        register(self._registry, Mock(), Mock(), Mock())
+        register(self._registry, Mock(), Mock(), Mock(), Mock())
         self._indexers.ensure(self._registry._indexing.get_all_handlers())
 
     async def weights(self, status: dict[str, Any]) -> dict[Any, list[Any]]:
@@ -126,3 +128,44 @@ async def test_weights_a_model_knows_no_more_are_not_told_to_its_peers(later: di
     assert await indexed.weights({"weights": other}) == {("support", "sha256:b"): [other]}
     assert await indexed.weights(later) == {}
     assert await indexed.weights({"weights": known}) == {("support", "sha256:a"): [known]}
+
+
+class Following:
+    """The handlers of SmallModels and ModelRoutes, with mocks for both loops."""
+
+    def __init__(self) -> None:
+        self.models, self.routes = Mock(), Mock()
+        registry = kopf.OperatorRegistry()
+        register(registry, self.models, Mock(), Mock(), self.routes)
+        self._handlers = {h.id.rpartition(".")[2]: h.fn for h in registry._watching.get_all_handlers()}
+
+    async def event(self, handler: str, **said: Any) -> tuple[set[Any], set[Any]]:
+        """Models and routes that were poked."""
+        await self._handlers[handler](namespace="support", name="bot", **said)
+        loops = (self.models, self.routes.loop)
+        first, second = ({call.args[0] for call in loop.pokes.poke.call_args_list} for loop in loops)
+        return first, second
+
+
+async def test_a_model_wakes_the_routes_that_lead_to_it_and_the_one_of_its_name() -> None:
+    leading = {MODEL: [("support", "desk"), ("crm", "front")]}
+    models, routes = await Following().event("model_changed", leading=leading)
+    assert models == {MODEL}
+    assert routes == {("support", "desk"), ("crm", "front"), MODEL}
+
+
+async def test_a_route_wakes_itself_and_the_model_of_its_name() -> None:
+    assert await Following().event("route_changed") == ({MODEL}, {MODEL})
+
+
+@pytest.mark.parametrize(("label", "gone"), [("bot", False), ("other", True), (None, True)])
+async def test_a_routes_service_wakes_it(label: str | None, gone: bool) -> None:
+    following, route = Following(), ("support", "bot")
+    meta = {
+        "labels": {LABEL_ROUTE: label} if label else {},
+        "ownerReferences": [{"kind": "ModelRoute", "name": "bot", "uid": "u"}],
+    }
+    _, routes = await following.event("service_changed", event={"type": "MODIFIED"}, uid="s1", meta=meta)
+    assert route in routes
+    vanished = {call.args[0] for call in following.routes.children.vanished.call_args_list}
+    assert (route in vanished) == gone

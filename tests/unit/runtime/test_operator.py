@@ -27,7 +27,8 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def cluster(api: FakeApiServer) -> None:
-    ours = {"resources": [{"name": "smallmodels"}, {"name": "computeprofiles"}, {"name": "clusterboundaries"}]}
+    plurals = ("smallmodels", "modelroutes", "computeprofiles", "clusterboundaries")
+    ours = {"resources": [{"name": plural} for plural in plurals]}
     api.answers = {"/version": {"gitVersion": "v1.36.2"}, "/apis/smallmodel.dev/v1alpha1": ours}
 
 
@@ -137,8 +138,18 @@ def test_kopf_is_told_everything_we_depend_on() -> None:
 def test_handlers_are_declared_on_a_registry_of_their_own(api_free_registry: kopf.OperatorRegistry) -> None:
     daemons = [h.id for h in api_free_registry._spawning.get_all_handlers()]
     indices = {h.id for h in api_free_registry._indexing.get_all_handlers()}
-    assert len(daemons) == 1
-    assert {"models", "profiles", "weights", "jobs_by_artifact", "children_pod"} <= indices
+    assert len(daemons) == 2, "one of models, one of routes"
+    assert {
+        "models",
+        "routes",
+        "served",
+        "leading",
+        "route_services",
+        "profiles",
+        "weights",
+        "jobs_by_artifact",
+        "children_pod",
+    } <= indices
     assert not list(api_free_registry._changing.get_all_handlers()), "no on.update forests: one loop per model"
 
 
@@ -149,5 +160,5 @@ def api_free_registry() -> kopf.OperatorRegistry:
     from smallmodel_operator.handlers import register
 
     registry = kopf.OperatorRegistry()
-    register(registry, Mock(), Mock(), Mock())
+    register(registry, Mock(), Mock(), Mock(), Mock())
     return registry

@@ -1,0 +1,125 @@
+"""ModelRoute: one name for an app team, with several SmallModels behind it."""
+
+from pydantic import Field
+
+from smallmodel_operator.api.v1alpha1.access import MEBIBYTE, ApiKey, ClientKey, ServiceAccountReference
+from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, StatusCondition, list_map
+from smallmodel_operator.api.v1alpha1.smallmodel_status import AccessStatus, Endpoint
+
+
+class SmallModelReference(ApiModel):
+    """A SmallModel."""
+
+    name: DnsLabel = Field(description="Name of the SmallModel.")
+    namespace: DnsLabel | None = Field(
+        default=None,
+        description=(
+            "Its namespace; unset is the route's. A SmallModel of another namespace has to consent: its "
+            "`spec.access.namespaces` names the route's namespace."
+        ),
+    )
+
+
+class Target(ApiModel):
+    """Where requests may go."""
+
+    name: DnsLabel = Field(description="Name of the target; a request may ask for it as `<route>/<target>`.")
+    small_model_ref: SmallModelReference = Field(description="The SmallModel that answers.")
+    weight: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description=(
+            "Share of the requests that name no target, against the weights of the others; drawn for each request. "
+            "Unset is 0 where another target has a weight: it answers whoever names it. A share stays with its target "
+            "whatever becomes of that: none takes over for another."
+        ),
+    )
+
+
+class RouteLimits(ApiModel):
+    """How much one caller may ask for. Requests a minute are counted by each SmallModel, whichever way they come."""
+
+    max_body_bytes: int = Field(
+        default=8 * MEBIBYTE,
+        ge=1024,
+        le=32 * MEBIBYTE,
+        description="Largest request body in bytes; more gets 413. That of the SmallModel holds, too.",
+    )
+
+
+class RouteAccess(ApiModel):
+    """Who may call. The route's own namespace always may; these come to it."""
+
+    namespaces: list[DnsLabel] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+        description="Further namespaces: the keys of models and routes there and every ServiceAccount there open it.",
+    )
+    service_accounts: list[ServiceAccountReference] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra=list_map("namespace", "name"),
+        description="Further ServiceAccounts.",
+    )
+    api_keys: list[ApiKey] = Field(
+        default_factory=list,
+        max_length=32,
+        json_schema_extra=list_map("name"),
+        description="Further keys, from Secrets of this namespace. They open this route only.",
+    )
+    limits: RouteLimits = Field(default_factory=RouteLimits, description="How much one caller may ask for.")
+    client_key: ClientKey = Field(default_factory=ClientKey, description="The key in Secret `<name>-client`.")
+
+
+class ModelRouteSpec(ApiModel):
+    """What the user declares."""
+
+    targets: list[Target] = Field(
+        min_length=1, max_length=16, json_schema_extra=list_map("name"), description="Where requests may go."
+    )
+    default: str = Field(
+        default="",
+        max_length=63,
+        description="Name of the target of requests that name none. A single target needs none.",
+    )
+    access: RouteAccess = Field(
+        default_factory=RouteAccess,
+        description="Who may call the route through the gateway. Who may needs no access to the SmallModels behind it.",
+    )
+
+
+class TargetStatus(ApiModel):
+    """How a target stands."""
+
+    name: str = Field(max_length=63, description="Name of the target.")
+    model: str = Field(max_length=128, description="The SmallModel, as `<namespace>/<name>`.")
+    ready: bool = Field(default=False, description="A request to it is answered.")
+    reason: str = Field(default="", max_length=64, description="Why it is, or is not, in one word.")
+
+
+class ModelRouteStatus(ApiModel):
+    """What the operator observed. Nothing here is read back as a wish."""
+
+    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this status was decided on.")
+    pending: str = Field(
+        default="",
+        max_length=64,
+        description="Why not all that is declared is in effect: the reason of Stalled, else of Reconciling.",
+    )
+    conditions: list[StatusCondition] = Field(
+        default_factory=list, max_length=32, json_schema_extra=list_map("type"), description="kstatus and concerns."
+    )
+    endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the route.")
+    access: AccessStatus | None = Field(default=None, description="The published credential.")
+    targets: list[TargetStatus] = Field(
+        default_factory=list, max_length=16, json_schema_extra=list_map("name"), description="How each target stands."
+    )
+
+
+class ModelRoute(ApiModel):
+    """One address and one name for several SmallModels, behind an OpenAI endpoint."""
+
+    spec: ModelRouteSpec = Field(description="What the user declares.")
+    status: ModelRouteStatus | None = Field(default=None, description="What the operator observed.")

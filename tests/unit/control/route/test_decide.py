@@ -1,0 +1,183 @@
+"""What a route makes and how it stands, from values alone."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.fakes.gateways import ROUTED
+
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.control.route.decide import Models, decide, judge
+from smallmodel_operator.control.route.resolve import resolve
+from smallmodel_operator.control.verdict import GATEWAY_LOOK_SECONDS, RESYNC_SECONDS
+from smallmodel_operator.core.facts import Boundary, Snapshot
+from smallmodel_operator.core.keys import Masters
+from smallmodel_operator.core.outcome import NotYet, Refused
+from smallmodel_operator.core.plan import Plan
+from smallmodel_operator.core.routes import Served
+from smallmodel_operator.core.traffic import GatewayReport, Traffic
+from smallmodel_operator.resolve import Site
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+EARLY, LATE = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
+READY = Served(EARLY, ready=True, reason="Serving")
+UNTAKEN = Traffic((GatewayReport("gateway-0", 0.5, routes=False),))
+
+
+def body(*targets: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    meta = {"name": "desk", "namespace": "support", "uid": "r", "generation": 3, "creationTimestamp": LATE}
+    return {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "ModelRoute",
+        "metadata": meta,
+        "spec": {"targets": list(targets or TWO), **({} if targets else {"default": "small"}), **spec},
+    }
+
+
+TWO = (
+    {"name": "small", "smallModelRef": {"name": "bot"}},
+    {"name": "large", "smallModelRef": {"name": "llm", "namespace": "shared"}},
+)
+BOTH: Models = {
+    ("support", "bot"): READY,
+    ("shared", "llm"): Served(EARLY, frozenset({"support"}), ready=True, reason="Asleep"),
+}
+
+
+class Stands:
+    """One pass over values."""
+
+    def __init__(self, models: Models = BOTH, obj: dict[str, Any] | None = None, **seen: Any) -> None:
+        obj = obj or body()
+        route = resolve(obj, Site())
+        snapshot = Snapshot(now=NOW, masters=Masters(b"c" * 32, b"e" * 32), **{"traffic": ROUTED, **seen})
+        self.decision = decide(route, snapshot, models)
+        self.verdict = judge(obj, route, snapshot, models, self.decision.plan, self.decision.hold)
+        self.status = self.verdict.status
+        self.conditions = {c["type"]: (c["status"], c["reason"]) for c in self.status["conditions"]}
+        self.messages = {c["type"]: c["message"] for c in self.status["conditions"]}
+
+
+def test_a_route_has_an_address_a_key_and_nothing_else() -> None:
+    plan = Stands().decision.plan
+    (service,) = plan.objects
+    assert service["spec"] == {
+        "type": "ExternalName",
+        "externalName": "smallmodel-gateway.smallmodel-system.svc.cluster.local",
+    }
+    assert service["metadata"]["labels"]["smallmodel.dev/route"] == "desk"
+    assert "smallmodel.dev/model" not in service["metadata"]["labels"]
+    (secret,) = plan.secrets
+    assert secret["metadata"]["name"] == "desk-client"
+    assert {"OPENAI_BASE_URL", "OPENAI_API_KEY", "MODEL"} <= secret["data"].keys()
+    assert [who.name for who in plan.keys.values()] == ["key:support/desk"]
+
+
+def test_all_is_well() -> None:
+    stands = Stands()
+    assert stands.conditions == {
+        "Ready": ("True", "Serving"),
+        "Reconciling": ("False", "Settled"),
+        "Stalled": ("False", "Settled"),
+        "Routable": ("True", "Routed"),
+    }
+    assert stands.status["observedGeneration"] == 3
+    assert stands.status["endpoint"] == {"url": "http://desk.support.svc.cluster.local/v1", "model": "desk"}
+    assert stands.status["targets"] == [
+        {"name": "small", "model": "support/bot", "ready": True, "reason": "Serving"},
+        {"name": "large", "model": "shared/llm", "ready": True, "reason": "Asleep"},
+    ]
+    assert stands.verdict.look_again_seconds == RESYNC_SECONDS
+
+
+def test_a_missing_target_stalls_and_the_others_answer() -> None:
+    stands = Stands({("support", "bot"): READY})
+    assert stands.conditions["Stalled"] == ("True", "TargetNotFound")
+    assert stands.conditions["Ready"] == ("True", "Serving")
+    assert "1 of 2 target(s) answer" in stands.messages["Ready"]
+    assert "'llm' of namespace 'shared' does not exist," in stands.messages["Stalled"]
+    assert stands.status["pending"] == "TargetNotFound"
+
+
+def test_a_missing_target_with_a_share_is_not_ready() -> None:
+    stands = Stands({("shared", "llm"): BOTH["shared", "llm"]})
+    assert stands.conditions["Ready"] == ("False", "TargetNotFound")
+    assert stands.conditions["Reconciling"] == ("False", "Settled")
+
+
+def test_another_namespace_has_to_consent() -> None:
+    stands = Stands({**BOTH, ("shared", "llm"): Served(EARLY, frozenset({"crm"}), ready=True)})
+    assert stands.conditions["Stalled"] == ("True", "TargetForbidden")
+    assert "add 'support' to its `spec.access.namespaces`" in stands.messages["Stalled"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "reconciling"),
+    [("Starting", ("True", "TargetNotReady")), ("Suspended", ("False", "Settled")), ("", ("True", "TargetNotReady"))],
+)
+def test_a_target_that_does_not_answer(reason: str, reconciling: tuple[str, str]) -> None:
+    stands = Stands({**BOTH, ("support", "bot"): Served(EARLY, reason=reason, message="Why.")})
+    assert stands.conditions["Ready"] == ("False", "TargetNotReady")
+    assert stands.conditions["Reconciling"] == reconciling
+    assert stands.conditions["Stalled"] == ("False", "Settled")
+
+
+def test_one_that_gets_no_share_is_only_mentioned() -> None:
+    stands = Stands({**BOTH, ("shared", "llm"): Served(EARLY, frozenset({"support"}), reason="Suspended")})
+    assert stands.conditions["Ready"] == ("True", "Serving")
+    assert "'large' (shared/llm) does not answer" in stands.messages["Ready"]
+
+
+def test_a_gateway_has_to_take_it() -> None:
+    stands = Stands(traffic=UNTAKEN)
+    assert stands.conditions["Ready"] == ("False", "GatewaySyncing")
+    assert stands.conditions["Reconciling"] == ("True", "GatewaySyncing")
+    assert stands.messages["Routable"] == "The gateways have not taken the route in yet."
+    assert stands.verdict.look_again_seconds == GATEWAY_LOOK_SECONDS
+
+
+def test_a_stop_holds_for_routes() -> None:
+    stands = Stands(boundary=Boundary(stopped="an administrator stopped it"))
+    assert stands.conditions["Ready"] == ("False", "InferenceStopped")
+    assert stands.conditions["Reconciling"] == ("False", "Settled")
+
+
+@pytest.mark.parametrize(("created", "taken"), [(EARLY, True), (LATE, True), ("2026-11-20T12:00:00Z", False)])
+def test_the_older_has_the_name_and_the_model_where_both_are_as_old(created: str, taken: bool) -> None:
+    stands = Stands({**BOTH, ("support", "desk"): Served(created)})
+    assert (stands.conditions["Stalled"] == ("True", "NameTaken")) == taken
+    assert isinstance(stands.decision.hold, Refused) == taken
+    if taken:
+        plan = stands.decision.plan
+        assert (plan.objects, plan.secrets, plan.keys, plan.prune) == ((), (), {}, True)
+        assert "both are addressed as `model: desk`" in stands.messages["Stalled"]
+
+
+def test_shares() -> None:
+    weighed = [{**TWO[0], "weight": 90}, {**TWO[1], "weight": 10}]
+    assert [t.share for t in resolve(body(*weighed), Site()).targets] == [90, 10]
+    assert [t.share for t in resolve(body(weighed[0], TWO[1]), Site()).targets] == [90, 0]
+    assert [t.share for t in resolve(body(), Site()).targets] == [1, 0]
+    assert [t.share for t in resolve(body(TWO[1]), Site()).targets] == [1]
+
+
+def test_what_the_api_server_would_refuse_is_refused_here_too() -> None:
+    with pytest.raises(Refused) as caught:
+        resolve(body(*TWO), Site())
+    assert caught.value.reason is Reason.INVALID_SPEC
+
+
+def test_an_outage_is_said_beside_how_it_stands() -> None:
+    obj, snapshot = body(), Snapshot(now=NOW, traffic=ROUTED)
+    seen = judge(obj, resolve(obj, Site()), snapshot, BOTH, Plan.of((), prune=False), None, "The API is away.")
+    found = {c["type"]: (c["status"], c["message"]) for c in seen.status["conditions"]}
+    assert found["Reconciling"] == ("True", "The API is away.")
+    assert found["Ready"][0] == "True"
+
+
+def test_what_is_under_way_is_waited_for() -> None:
+    obj, snapshot = body(), Snapshot(now=NOW, traffic=ROUTED)
+    hold = NotYet(Reason.PROGRESSING, "An earlier Service is still being removed.", after_seconds=2)
+    seen = judge(obj, resolve(obj, Site()), snapshot, BOTH, Plan.of(()), hold)
+    assert seen.look_again_seconds == 2
+    assert not seen.refused
