@@ -50,7 +50,21 @@ static char* gathered(Stream* stream, const int* kinds, size_t count, Text* whol
   return own;
 }
 
-// x-slm-route: "<x-slm-target>|<model>", each empty if there is none.
+// Where the body has the model's name, for the one who puts another there: "<bytes before it>,<bytes with it>".
+static void name_place(Stream* stream, const size_t place[2]) {
+  char said[48], *at = said + sizeof said;  // written from its end: two numbers of at most 20 digits
+  for (int n = 1; n >= 0; n--) {
+    size_t left = place[n];
+    do *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (n) *--at = ',';
+  }
+  envoy_dynamic_module_callback_http_set_header(stream, REQUEST_HEADERS, TEXT("x-slm-model-at"),
+                                                (Text){at, (size_t)(said + sizeof said - at)});
+}
+
+// x-slm-route: "<x-slm-target>|<model>", each empty if there is none. Where only the body can name a target it may be a
+// route, which is told where the name stands.
 static void name_route(Stream* stream, bool received) {
   int kinds[] = {BUFFERED_REQUEST, RECEIVED_REQUEST};
   size_t count = received ? 2 : 1;
@@ -62,11 +76,12 @@ static void name_route(Stream* stream, bool received) {
   char* own = gathered(stream, kinds, count, &whole);
   char route[LONGEST_NAME + 512];
   envoy_dynamic_module_callback_http_get_header(stream, REQUEST_HEADERS, TEXT("x-slm-target"), &target, 0, NULL);
-  size_t length = target.length < 511 ? target.length : 511, named;
+  size_t length = target.length < 511 ? target.length : 511, named, place[2];
   memcpy(route, target.at ? target.at : "", length);
   route[length++] = '|';
-  find_model(whole.at, whole.length, route + length, &named);
+  locate_model(whole.at, whole.length, route + length, &named, place);
   free(own);
+  if (!target.length && named) name_place(stream, place);
   Text value = {route, length + named};
   envoy_dynamic_module_callback_http_set_header(stream, REQUEST_HEADERS, TEXT("x-slm-route"), value);
   envoy_dynamic_module_callback_http_clear_route_cache(stream);

@@ -15,6 +15,7 @@ typedef struct {
   size_t room, used;
   char* name;
   size_t name_length;
+  const unsigned char *model, *behind;  // the model's text with its quotes, and what follows it
 } Reader;
 
 static void blank(Reader* r) {
@@ -196,9 +197,13 @@ static bool scalar(Reader* r, bool named) {
   switch (*r->at) {
     case '"': {
       Meaning m = {0, r->name, 0};
+      if (named) r->model = r->at;
       r->at++;
       if (!text(r, named ? &m : NULL)) return false;
-      if (named) r->name_length = m.length;
+      if (named) {
+        r->name_length = m.length;
+        r->behind = r->at;
+      }
       return true;
     }
     case 't':
@@ -257,10 +262,18 @@ static bool document(Reader* r) {
   }
 }
 
-bool find_model(const char* from, size_t size, char* name, size_t* length) {
-  Reader r = {(const unsigned char*)from, (const unsigned char*)from + size, NULL, 0, 0, name, 0};
+bool locate_model(const char* from, size_t size, char* name, size_t* length, size_t place[2]) {
+  const unsigned char* begin = (const unsigned char*)from;
+  Reader r = {begin, begin + size, NULL, 0, 0, name, 0, begin, begin};
   bool good = document(&r) && once(&r);
   free(r.keys);
   *length = good ? r.name_length : 0;
+  place[0] = (size_t)(r.model - begin);
+  place[1] = (size_t)(r.behind - begin);
   return good;
+}
+
+bool find_model(const char* from, size_t size, char* name, size_t* length) {
+  size_t place[2];
+  return locate_model(from, size, name, length, place);
 }

@@ -12,3 +12,5 @@
 // with an exponent or 309 digits before the point.
 // name: LONGEST_NAME bytes; what no header may hold is "?" there. length: 0 without such a key, or if it is no text.
 bool find_model(const char* text, size_t size, char* name, size_t* length);
+// The same, and where the text stands: bytes before its first quote, and before what follows its last one.
+bool locate_model(const char* text, size_t size, char* name, size_t* length, size_t place[2]);

@@ -6,7 +6,8 @@ from typing import Final
 from tests.gateway.states import model, state_of
 
 from smallmodel_operator.gateway.paths import TGI_LACKS
-from smallmodel_operator.gateway.state import Endpoint, Issuer, State
+from smallmodel_operator.gateway.routed import Lead, Route
+from smallmodel_operator.gateway.state import Access, Endpoint, Issuer, State
 
 _POD: Final = {"support/bot": 8080}
 _JWKS: Final = (
@@ -36,5 +37,22 @@ CASES: Final[Mapping[str, State]] = {
     "tokens": state_of((model("support/bot"),), _POD, issuer=Issuer("https://kubernetes.default.svc", _JWKS)),
     "tls": state_of((model("support/bot"),), _POD, tls=True),
     "other-domain": state_of((model("support/bot"),), _POD, cluster_domain="corp.internal"),
+    "routes": state_of(
+        (model("support/bot"), model("shared/llm", ("ns:support",))),
+        _POD,
+        routes={
+            "support/desk": Route(
+                "support",
+                "desk",
+                "",
+                Access(frozenset({"ns:support", "ns:crm"})),
+                (
+                    Lead("small", "support/bot", 9),
+                    Lead("large", "shared/llm", 1),
+                    Lead("gone", "support/gone", 0),
+                ),
+            )
+        },
+    ),
     "percent": state_of((model("support/bot", digest="100%"),), _POD),
 }

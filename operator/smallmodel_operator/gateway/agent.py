@@ -239,16 +239,16 @@ class Agent:
         """
         await self._look()
         endpoints = {t: len(e) for t, e in self.world.state().endpoints.items()}
-        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return signals.report(
             self.settings.identity,
-            at,
+            datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             self.world.complete,
             self._activities,
             self.held(),
             endpoints,
             time.monotonic(),
             self.counts(),
+            self.writer.routes,
         )
 
     async def readiness(self) -> http.Readiness:

@@ -111,6 +111,8 @@ class Writer:
         self._took = 0.0
         self.targets = frozenset(targets_on_disk(files))
         """Those in the configuration."""
+        self.routes: frozenset[str] = frozenset()
+        """ModelRoutes in the configuration, as this process wrote it."""
         self.given: deque[Mapping[str, Model]] = deque(maxlen=GIVEN)
         """Models of each configuration, before Envoy has it; whoever records them takes them away."""
         self.problem = ""
@@ -189,7 +191,7 @@ class Writer:
             self.versions = versions
         self._discovery.keep_only(state.models)
         self._files.write(KNOWN, _known(world.keys, state.issuer, boundary))
-        self.written, self.boundary = True, boundary
+        self.written, self.boundary, self.routes = True, boundary, frozenset(state.routes)
         metrics.MODELS.set(len(state.models))
         metrics.KEYS.set(len(state.keys))
         metrics.ENDPOINTS.set(sum(map(len, state.endpoints.values())))

@@ -61,8 +61,10 @@ def report(
     endpoints: Mapping[str, int],
     now: float,
     counts: Mapping[str, Mapping[str, Any]] | None = None,
+    routes: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The answer of `GET /signals`; times in seconds. `counts`: of models with an objective."""
+    """The answer of `GET /signals`; times in seconds. `counts`: of models with an objective; `routes`: the ModelRoutes
+    in the configuration."""
     models: dict[str, dict[str, Any]] = {}
     for target, activity in sorted(activities.items()):
         own = held.get(target, Held())
@@ -77,4 +79,4 @@ def report(
         }
         if counts and target in counts:
             models[target]["objective"] = counts[target]
-    return {"gateway": gateway, "at": at, "synced": synced, "models": models}
+    return {"gateway": gateway, "at": at, "synced": synced, "models": models, "routes": sorted(routes)}

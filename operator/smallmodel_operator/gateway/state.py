@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.core.scaling import UNBOUNDED, Bounds
 from smallmodel_operator.gateway.paths import lacks
 from smallmodel_operator.gateway.pods import found_by_kubernetes, is_pod
+
+if TYPE_CHECKING:
+    from smallmodel_operator.gateway.routed import Route
 
 Object = Mapping[str, Any]
 
@@ -34,6 +37,7 @@ class Model:
     name: str
     uid: str
     access: Access
+    created: str = ""
     digest: str = ""
     """Digest of the weights, or the artifact's name; empty until it is known."""
     engine: str = "LlamaCpp"
@@ -83,7 +87,7 @@ class Model:
         """Only what a configuration file tells of it: where this is the same no file is different."""
         stalled = "Stalled" if self.stalled else ""
         plain: dict[str, Any] = {"may_sleep": False, "replicas": 1, "cold_start": 0.0, "max_queued": 0, "full": False}
-        plain["external"] = False
+        plain |= {"external": False, "created": ""}
         return replace(self, stalled=stalled, generation=0, bounds=UNBOUNDED, **plain)
 
     @classmethod
@@ -97,7 +101,8 @@ class Model:
             namespace=meta["namespace"],
             name=meta["name"],
             uid=meta["uid"],
-            access=_access(meta["namespace"], meta["name"], spec.get("access", {})),
+            created=str(meta.get("creationTimestamp") or ""),
+            access=access_of(meta["namespace"], meta["name"], spec.get("access", {})),
             digest=str(weights.get("digest") or weights.get("artifact") or ""),
             engine=spec.get("engine", {}).get("name", "LlamaCpp"),
             lacks=lacks(spec.get("engine", {})),
@@ -175,7 +180,8 @@ def _request_key(audit: Object) -> int:
     return int(audit.get("keyGeneration", 1)) if audit.get("requestHMAC") == "Enabled" else 0
 
 
-def _access(namespace: str, name: str, access: Mapping[str, Any]) -> Access:
+def access_of(namespace: str, name: str, access: Mapping[str, Any]) -> Access:
+    """Read `spec.access` of a model or route."""
     limits = access.get("limits", {})
     return Access(
         allow=frozenset(
@@ -249,3 +255,5 @@ class State:
     peers: tuple[str, ...] = ()
     cluster_domain: str = "cluster.local"
     tls: bool = False
+    routes: Mapping[str, "Route"] = field(default_factory=dict)
+    """ModelRoutes by `<namespace>/<name>`; no model has the same."""

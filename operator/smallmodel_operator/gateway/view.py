@@ -3,12 +3,14 @@
 import base64
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from smallmodel_operator.api.names import LABEL_MODEL
 from smallmodel_operator.core.keys import ENGINE_MASTER, TABLE, Identity, load
+from smallmodel_operator.gateway.routed import Route, named
 from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, Object, State, endpoints_of
 
+M = TypeVar("M", Model, Route)
 SERVICE_LABEL: Final = "kubernetes.io/service-name"
 PROOF_SECONDS: Final = 60.0
 """How long an address that answered before its pod was called ready is used without the kubelet's agreement."""
@@ -138,11 +140,14 @@ def state_of(
     proved: Mapping[str, Collection[str]],
     keys: Keys,
     around: Surroundings,
+    routes: Iterable[Route] = (),
 ) -> State:
     """Put everything together. Endpoints of a target without a model are left out."""
-    by_target = {m.target: _opened(m, keys.called) for m in sorted(models, key=lambda m: m.target)}
+    found = {m.target: _opened(m, keys.called) for m in sorted(models, key=lambda m: m.target)}
+    by_target, by_path = named(found, {r.path: _opened(r, keys.called) for r in sorted(routes, key=lambda r: r.path)})
     return State(
         models=by_target,
+        routes=by_path,
         endpoints={t: usable(endpoints.get(t, ()), proved.get(t, ())) for t in by_target},
         keys=keys.table,
         engine_master=keys.engine_master,
@@ -161,7 +166,7 @@ def _called(identities: Iterable[Identity]) -> dict[str, set[str]]:
     return found
 
 
-def _opened(model: Model, called: Mapping[str, Collection[str]]) -> Model:
-    """The model with those let in, too, who bring a key that it lists under another name."""
+def _opened(model: M, called: Mapping[str, Collection[str]]) -> M:
+    """The model or route with those let in, too, who bring a key that it lists under another name."""
     more = {who for name in model.access.allow & called.keys() for who in called[name]}
     return replace(model, access=replace(model.access, allow=model.access.allow | more)) if more else model

@@ -13,6 +13,7 @@ from smallmodel_operator.cluster.informer import Informer, Key
 from smallmodel_operator.cluster.kinds import KINDS, Kind
 from smallmodel_operator.gateway.boundary.watch import RELIST_SECONDS, BoundaryWatch
 from smallmodel_operator.gateway.gathered import Gathered
+from smallmodel_operator.gateway.routed import Route
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.state import Endpoint, Issuer, Model, Object, State, endpoints_of
 from smallmodel_operator.gateway.tokens import Tokens
@@ -32,7 +33,9 @@ from smallmodel_operator.gateway.view import (
 )
 
 SLICES: Final = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
-Watched = Informer[Model] | Informer[Part] | Informer[tuple[Endpoint, ...]] | Informer[Keys] | BoundaryWatch
+Watched = (
+    Informer[Model] | Informer[Route] | Informer[Part] | Informer[tuple[Endpoint, ...]] | Informer[Keys] | BoundaryWatch
+)
 OLD_SECONDS: Final = 150.0
 """Silence of the API server after which what is known is called old; lists come every minute."""
 
@@ -84,6 +87,10 @@ class World:
             )
             for place in places
         )  # fmt: skip
+        self.routes: Gathered[Route] = Gathered(
+            Informer(client, KINDS["ModelRoute"], Route.of, lambda *_: changed(), namespace=place, relist=relist)
+            for place in places
+        )
         self.slices: Gathered[Part] = Gathered(
             Informer(
                 client, SLICES, part_of, self._slice, namespace=place,
@@ -103,12 +110,19 @@ class World:
 
     @property
     def informers(self) -> Sequence[Watched]:
-        return (*self.models.informers, *self.slices.informers, self._peers, self._secret, self.boundaries)
+        return (
+            *self.models.informers,
+            *self.routes.informers,
+            *self.slices.informers,
+            self._peers,
+            self._secret,
+            self.boundaries,
+        )
 
     @property
     def complete(self) -> bool:
         """All that a configuration cannot do without has been seen; before that the files stay as they are."""
-        listed = self.models.synced and self.slices.synced and self.keys is not None
+        listed = self.models.synced and self.routes.synced and self.slices.synced and self.keys is not None
         return listed and self.boundaries.known and (self.tokens.asked or bool(self.tokens.issuer))
 
     @property
@@ -170,7 +184,9 @@ class World:
         around = Surroundings(
             self.tokens.issuer, self.peers(), self._settings.cluster_domain, self._settings.gateway_tls
         )
-        return state_of(models, self._endpoints, self._proofs, self.keys or Keys(), around)
+        bounded = (replace(r, stopped=self.boundary.stops(r.namespace)) for r in self.routes.objects.values())
+        routes = () if only else tuple(bounded)
+        return state_of(models, self._endpoints, self._proofs, self.keys or Keys(), around, routes)
 
     # -- changes -----------------------------------------------------------------------------------------------
 

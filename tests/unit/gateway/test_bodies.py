@@ -38,6 +38,14 @@ def named(text: bytes) -> str | None:
     return name.raw[: length.value].decode("ascii") if good else None
 
 
+def placed(text: bytes) -> bytes:
+    """The bytes that say the model, quotes and all."""
+    name, length, place = ctypes.create_string_buffer(LONGEST), ctypes.c_size_t(), (ctypes.c_size_t * 2)()
+    library().locate_model.restype = ctypes.c_bool
+    assert library().locate_model(exactly(text), ctypes.c_size_t(len(text)), name, ctypes.byref(length), place)
+    return text[place[0] : place[1]]
+
+
 def as_header(name: str) -> str:
     kept = [c if "!" <= c <= "~" else "?" for c in name[:LONGEST]]
     return "".join(kept[: LONGEST - 1] + ["?"] * (len(kept) == LONGEST))
@@ -214,3 +222,20 @@ def test_it_can_ask_envoy_for_nothing_that_connects() -> None:
         "math.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"
     }  # fmt: skip
     assert not re.search(r"\b(system|getenv|atexit|exit|strcpy|strcat)\(", text)
+
+
+@given(
+    model=st.text(max_size=20), before=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+    pad=st.sampled_from(["", " ", "\n\t"]), escape=st.booleans(),
+)  # fmt: skip
+def test_where_the_model_stands(model: str, before: dict[str, str], pad: str, escape: bool) -> None:
+    before.pop("model", None)
+    rest = "".join(f"{json.dumps(k)}:{json.dumps({'model': v})}," for k, v in before.items())
+    said = json.dumps(model, ensure_ascii=escape).encode("utf-8", "surrogatepass")
+    text = f"{pad}{{{rest}{json.dumps('model')}{pad}:{pad}".encode() + said + f'{pad},"x":1}}'.encode()
+    assert placed(text) == said
+
+
+def test_a_model_that_is_no_text_stands_nowhere() -> None:
+    assert placed(b'{"model":1}') == b""
+    assert placed(b'{"x":{"model":"bot"}}') == b""

@@ -41,7 +41,7 @@ def test_models_that_left_are_forgotten() -> None:
 def test_a_held_request_is_counted_once() -> None:
     held = {BOT: Held(3, 2, [ColdStart(0.5, 0.5, 1.23456)])}
     known = look({}, [BOT], {BOT: Passing(4, 10)}, held, 5.0)
-    said = report("gateway-0", "now", True, known, held, {BOT: 2}, 5.0)
+    said = report("gateway-0", "now", True, known, held, {BOT: 2}, 5.0, routes={"support/desk"})
     assert said == {
         "gateway": "gateway-0",
         "at": "now",
@@ -57,6 +57,7 @@ def test_a_held_request_is_counted_once() -> None:
                 "coldStarts": [{"schedule": 0.5, "container": 0.5, "load": 1.235}],
             }
         },
+        "routes": ["support/desk"],
     }
 
 

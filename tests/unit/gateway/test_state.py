@@ -101,6 +101,7 @@ def test_at_zero_by_who_scales_it_requests_are_held(spec: dict[str, Any], off: b
 
 
 OTHER = {
+    "created": "2026-11-20T10:00:00Z",
     "namespace": "crm",
     "name": "other",
     "uid": "u2",

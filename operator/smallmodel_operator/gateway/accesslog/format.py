@@ -64,6 +64,10 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "slm.engine.cached_tokens": Field(JOINED, "`timings.cache_n`: tokens of the prompt reused", int),
         "slm.engine.output_tokens": Field(JOINED, "`timings.predicted_n`: tokens generated", int),
         "slm.target": Field(JOINED, "`<namespace>/<name>` of the SmallModel asked for; left out when there is none"),
+        "slm.route": Field(
+            JOINED,
+            "`<namespace>/<route>/<target>` it came by; without a target where none was found; left out for none",
+        ),
         "slm.adapter": Field(JOINED, "name of the model's adapter that was asked for; left out for none"),
         "slm.caller": Field(JOINED, "`sa:<ns>/<name>`, `key:<ns>/<model>` or `key:<ns>/<model>/<key>`"),
         "slm.caller.namespace": Field(JOINED, "namespace of the caller; empty for keys without one"),
@@ -118,7 +122,7 @@ JOINS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
 )
 """Fields that Envoy writes as one, with bars between them: a field of its own for each would cost a request 10 µs. By
 name in the line: the operator, and the fields in order, each empty if it is not known. An adapter stands behind the
-target, after a colon."""
+target, after a colon, and a route behind both, after an @."""
 
 
 def fields() -> dict[str, str]:

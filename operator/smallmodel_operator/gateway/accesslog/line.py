@@ -103,8 +103,8 @@ def _part(line: Any) -> None:
         line.route = UNSET
     if (text := line.call) is not UNSET:
         known = _calls.get(text) or _remembered(_calls, text, _called(text))
-        line.slm_caller, line.slm_caller_namespace, line.gen_ai_operation_name, target, adapter, model = known
-        line.slm_target, line.slm_adapter = target, adapter
+        line.slm_caller, line.slm_caller_namespace, line.gen_ai_operation_name, target, adapter, model, route = known
+        line.slm_target, line.slm_adapter, line.slm_route = target, adapter, route
         if line.gen_ai_request_model is UNSET:
             line.gen_ai_request_model = model
         line.call = UNSET
@@ -123,12 +123,14 @@ def _counts(text: str) -> list[int | UnsetType]:
 
 
 def _called(text: str) -> _Words:
-    """Caller, its namespace, operation, target, adapter, and the model where the body names no other."""
+    """Caller, its namespace, operation, target, adapter, the model where the body names no other, and route."""
     caller, namespace, operation, target = _known(CALL, text)
     if target is UNSET:
-        return caller, namespace, operation, target, UNSET, UNSET
+        return caller, namespace, operation, target, UNSET, UNSET, UNSET
+    target, _, route = target.partition("@")
     target, _, adapter = target.partition(":")
-    return caller, namespace, operation, target, adapter or UNSET, target.partition("/")[2]
+    model = target.partition("/")[2]
+    return caller, namespace, operation, target or UNSET, adapter or UNSET, model or UNSET, route or UNSET
 
 
 def _known(join: str, text: str) -> _Words:

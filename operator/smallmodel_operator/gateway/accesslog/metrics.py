@@ -63,6 +63,12 @@ class RequestMetrics:
         self.left = histogram(
             "left_before_end_seconds", "How long callers waited that left before the whole answer.", end_to_end
         )
+        self.routed = Counter(
+            "smallmodel_gateway_routed_requests",
+            "Requests that came by a ModelRoute, by its target; an empty one: none was found, or the caller may not.",
+            ["namespace", "route", "target", "code"],
+            registry=registry,
+        )
         self._causes: set[str] = set()
         self._seen: set[tuple[str, str]] = set()
         self._series: dict[tuple[object, tuple[str, ...]], Counter | Histogram] = {}
@@ -72,6 +78,10 @@ class RequestMetrics:
         of = (seen.namespace, seen.model)
         self._seen.add(of)
         self._of(self.requests, *of, seen.caller_class, str(seen.status)).inc()
+        if seen.route:
+            namespace, _, route = seen.route.partition("/")
+            route, _, target = route.partition("/")
+            self._of(self.routed, namespace, route, target, str(seen.status)).inc()
         if seen.cause:
             self._of(self.refused, *of, self._bounded(seen.cause)).inc()
         if not seen.model:

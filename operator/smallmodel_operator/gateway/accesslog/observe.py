@@ -32,6 +32,8 @@ class Observation:
     status: int
     ending: Ending
     cause: str = ""
+    route: str = ""
+    """`<namespace>/<route>/<target>` it came by; empty: by none."""
     hold: float = 0.0
     first_token: float | None = None
     inter_token: float | None = None
@@ -64,6 +66,7 @@ def observe(value: Any) -> Observation:
         status=status,
         ending=ended,
         cause=_cause(value) if status >= 400 else "",
+        route=value.slm_route or "",
         hold=(value.slm_hold_us or 0) * MICRO if (value.slm_attempts or 0) > 1 else 0.0,
         first_token=first * MICRO if counted and first is not None else None,
         inter_token=_inter_token(first, last, output) if streamed and whole else None,

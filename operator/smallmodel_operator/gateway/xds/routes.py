@@ -13,6 +13,7 @@ from smallmodel_operator.gateway.xds import scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
     ASKED,
+    PLACE,
     RATE_LIMIT,
     ROUTE,
     ROUTES,
@@ -58,7 +59,7 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         "matcher": matcher,
         "retry_policy": _retries(),
         "include_request_attempt_count": True,  # the activator tells by it who comes back
-        "request_headers_to_remove": ["x-slm-caller", ROUTE, ASKED],
+        "request_headers_to_remove": ["x-slm-caller", ROUTE, ASKED, PLACE],
         "response_headers_to_remove": ["x-slm-activated"],
     }
     return resources(ROUTES, [{"name": NAME, "virtual_hosts": [host]}])

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from smallmodel_operator.audit.request import LARGEST_BYTES
 from smallmodel_operator.core.keys import request_key, request_key_name
+from smallmodel_operator.gateway.routed import Route
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 
 DOOR: Final = "door"
@@ -66,7 +67,7 @@ def script(name: str, state: State) -> str:
 def _facts(state: State, keys: bool) -> Iterator[str]:
     """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`, and
     of models with adapters ` +<name>=<number>,…`; `h <target> <key's name> <key> <bytes>` of a model whose requests
-    get an HMAC."""
+    get an HMAC; `r <route> <bytes> <closed> <identities> <name>=<share>=<target>=<why not, or ok>,…`."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -76,6 +77,8 @@ def _facts(state: State, keys: bool) -> Iterator[str]:
             yield _model(model)
             if model.request_key and not keys:
                 yield f"h {model.target} {' '.join(map(str, stamp(state, model).values()))}"
+    for path in sorted(state.routes):
+        yield _route(state.routes[path], state)
 
 
 def stamp(state: State, model: Model) -> dict[str, Any]:
@@ -83,6 +86,12 @@ def stamp(state: State, model: Model) -> dict[str, Any]:
     and on a page that only this pod's containers read."""
     key = request_key(state.engine_master, model.namespace, model.request_key)
     return {"name": request_key_name(key, model.request_key), "key": key.hex(), "most": LARGEST_BYTES}
+
+
+def _route(route: Route, state: State) -> str:
+    allow = ",".join(sorted(route.access.allow)) or "-"
+    leads = ",".join(f"{e.name}={e.share}={e.target}={route.why_not(e, state.models)}" for e in route.leads)
+    return f"r {route.path} {route.access.max_body_bytes} {2 * route.stopped} {allow} {leads}"
 
 
 def _model(model: Model) -> str:

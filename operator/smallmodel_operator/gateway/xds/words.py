@@ -14,6 +14,8 @@ ASKED: Final = "x-slm-asked"
 routes take it away, as they replace `Authorization`."""
 ROUTE: Final = "x-slm-route"
 """`<target>|<model of the body>`: what a route is found by."""
+PLACE: Final = "x-slm-model-at"
+"""`<from>,<to>`: bytes of the body where its model stands, for requests that may be a route's."""
 BODIES: Final = "bodies"
 RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"
 

@@ -48,6 +48,18 @@ def test_a_served_request(counting: Counting) -> None:
     assert counting.value("left_before_end_seconds_count") is None
 
 
+def test_a_request_that_came_by_a_route_counts_for_both(counting: Counting) -> None:
+    counting.metrics.record(replace(SERVED, route="support/desk/small"))
+    counting.metrics.record(
+        Observation("", "", "client-key", 403, Ending.REFUSED, cause="not-allowed", route="support/desk")
+    )
+    assert counting.value("requests_total", caller_class="client-key", code="200") == 1
+    routed = "smallmodel_gateway_routed_requests_total"
+    for target, code in (("small", "200"), ("", "403")):
+        labels = {"namespace": "support", "route": "desk", "target": target, "code": code}
+        assert counting.registry.get_sample_value(routed, labels) == 1
+
+
 def test_bounds_are_given(counting: Counting) -> None:
     exact = Counting(first_token=(0.3, 0.5))
     exact.metrics.record(SERVED)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from smallmodel_operator.gateway.accesslog.format import FIELDS
 from smallmodel_operator.gateway.accesslog.line import parse
@@ -145,3 +146,23 @@ def test_whatever_a_line_says(value: dict[str, Any]) -> None:
         return
     for number in (found.first_token, found.inter_token, found.end_to_end, found.waited, found.hold):
         assert number is None or number >= 0
+
+
+@pytest.mark.parametrize(
+    ("call", "target", "adapter", "route"),
+    [
+        ("support/bot", "support/bot", None, None),
+        ("support/bot:hr", "support/bot", "hr", None),
+        ("support/bot@crm/desk/small", "support/bot", None, "crm/desk/small"),
+        ("@crm/desk", None, None, "crm/desk"),
+        ("", None, None, None),
+    ],
+)
+def test_target_adapter_and_route_stand_in_one_text(
+    call: str, target: str | None, adapter: str | None, route: str | None
+) -> None:
+    text = {"http.response.status_code": 200, "call": f"key:crm/desk|crm|chat|{call}"}
+    line = parse(json.dumps(text).encode())
+    found = (line.slm_target, line.slm_adapter, line.slm_route)
+    assert tuple(None if value is UNSET else value for value in found) == (target, adapter, route)
+    assert observe(line).route == (route or "")

@@ -20,12 +20,12 @@ function remember(handle, key, value)
 end
 
 -- What is known of the request so far, for the access log, see format.py: caller, caller_namespace, operation, target,
--- adapter; names of Kubernetes, which have no bar and no colon. And model, where the body names another than the target.
+-- adapter, route; names of Kubernetes, which have no bar, no colon and no @. And model, where the body names another than the target.
 -- One text, not a table: to set a table takes three times as long.
 function told(call)
   local own = call.caller .. "|" .. (call.caller_namespace or "") .. "|" .. (call.operation or "") .. "|"
   local adapter = call.adapter and ":" .. call.adapter or ""
-  return own .. (call.target or "") .. adapter
+  return own .. (call.target or "") .. adapter .. (call.route and "@" .. call.route or "")
 end
 
 function known(handle, call)

@@ -1,6 +1,6 @@
 -- Tables from DATA, a line for each fact (see data.py), read once when the route's text is loaded. Not from the route's
 -- metadata: Envoy copies those whole for every request.
-KEYS, MODELS, LISTS = {}, {}, {}
+KEYS, MODELS, ROUTES, LISTS = {}, {}, {}, {}
 
 local function words(text, separator)
   local found = {}
@@ -21,6 +21,20 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
   if kind == "k" then
     local sha, namespace, identity = rest:match("^(%S+) (%S+) (%S+)$")
     KEYS[sha] = { namespace == "-" and "" or namespace, identity }
+  elseif kind == "r" then
+    local path, cap, closed, allow, leads = rest:match("^(%S+) (%d+) (%d) (%S+) (%S+)$")
+    local route = { cap = tonumber(cap), stopped = closed == "2", lacks = {}, total = 0, leads = {}, named = {} }
+    route.allow = words(allow, ",")
+    for name, share, target, why in leads:gmatch("([^,=]+)=(%d+)=([^,=]+)=(%a+)") do
+      local lead = { name = name, share = tonumber(share), target = target, why = why }
+      route.leads[#route.leads + 1], route.named[name] = lead, lead
+      route.total = route.total + lead.share
+    end
+    ROUTES[path] = route
+    local namespace, name = path:match("^([^/]+)/(.+)$")
+    for identity in pairs(route.allow) do
+      listed(namespace, identity, name)
+    end
   elseif kind == "h" then
     local target, name, key, most = rest:match("^(%S+) (%S+) (%x+) (%d+)$")
     MODELS[target].stamp = { name = name, key = key, most = tonumber(most) }

@@ -10,8 +10,8 @@ OPERATIONS = {
   ["/v1/rerank"] = "rerank",
 }
 
--- True when the model may be asked; refuses otherwise.
-function allowed(handle, call, target, model)
+-- True when its access names the caller of a model, or of a route; refuses otherwise.
+function lets_in(handle, call, target, model)
   local who, from = call.caller, call.caller_namespace or ""
   local open = model.allow[who] or (from ~= "" and model.allow["ns:" .. from])
   if not open then
@@ -26,6 +26,11 @@ function allowed(handle, call, target, model)
     })
     return false
   end
+  return true
+end
+
+-- True when it answers anybody; refuses otherwise.
+function answering(handle, call, target, model)
   if model.stopped then
     refuse(handle, call, {
       status = 503,
@@ -62,6 +67,11 @@ function allowed(handle, call, target, model)
     return false
   end
   return true
+end
+
+-- True when the model may be asked; refuses otherwise.
+function allowed(handle, call, target, model)
+  return lets_in(handle, call, target, model) and answering(handle, call, target, model)
 end
 
 -- bytes: of the body.

@@ -96,10 +96,116 @@ local function choose(handle, number)
   end
 end
 
+-- Puts a name where the body has that of the route; nothing else of it changes.
+local function rename(handle, name)
+  local first, last = (handle:headers():get("x-slm-model-at") or ""):match("^(%d+),(%d+)$")
+  local body = handle:body(true)
+  local text = body:getBytes(0, body:length())
+  local length = body:setBytes(text:sub(1, tonumber(first)) .. '"' .. name .. '"' .. text:sub(tonumber(last) + 1))
+  local headers = handle:headers()
+  if headers:get("content-length") then
+    headers:replace("content-length", tostring(length))
+  end
+end
+
+local seeded = false
+
+-- One of a route's targets, each as often as its share says. Every worker begins somewhere else.
+local function drawn(handle, route)
+  if not seeded then
+    local seed = 0
+    for letter in (handle:headers():get("x-request-id") or ""):gmatch("%w") do
+      seed = (seed * 33 + letter:byte()) % 2147483648
+    end
+    math.randomseed(seed)
+    seeded = true
+  end
+  local left = math.random(math.max(route.total, 1))
+  for _, lead in ipairs(route.leads) do
+    left = left - lead.share
+    if left <= 0 then
+      return lead
+    end
+  end
+  return nil
+end
+
+-- Why a target that a route declares answers nobody.
+local function closed(lead)
+  if lead.why == "forbidden" then
+    return "SmallModel " .. lead.target .. " does not let this route in: its spec.access.namespaces has to name the"
+      .. " route's namespace."
+  end
+  return "there is no SmallModel " .. lead.target .. "."
+end
+
+-- The target of a route that a request goes to; nil after a refusal. chosen: its name, where the request names one.
+local function led(handle, call, path, where, route, chosen)
+  call.route = where
+  local bytes = size(handle, handle:headers())
+  if not allowed(handle, call, where, route) or not suits(handle, call, where, route, path, bytes) then
+    return nil
+  end
+  local lead
+  if chosen then
+    lead = route.named[chosen]
+  else
+    lead = drawn(handle, route)
+  end
+  if not lead then
+    refuse(handle, call, {
+      status = 404,
+      cause = "unknown-target",
+      code = "model_not_found",
+      param = "model",
+      message = "Route " .. where .. " has no target '" .. shown(chosen or "") .. "' (spec.targets names those it has).",
+    })
+    return nil
+  end
+  call.route = where .. "/" .. lead.name
+  local model = MODELS[lead.target]
+  if lead.why ~= "ok" or not model then
+    refuse(handle, call, {
+      status = 503,
+      cause = "target-" .. (lead.why ~= "ok" and lead.why or "missing"),
+      type = "server_error",
+      code = "target_unavailable",
+      message = "Target '" .. lead.name .. "' of route " .. where .. " cannot answer: "
+        .. closed(lead),
+    })
+    return nil
+  end
+  call.target = lead.target
+  if not answering(handle, call, lead.target, model) or not suits(handle, call, lead.target, model, path, bytes) then
+    return nil
+  end
+  return lead
+end
+
 -- Who asks, of a request whose address named the model: the door has written it for the access log only.
 local function admitted(handle)
   local known = handle:streamInfo():dynamicMetadata():get("smallmodel")
   return known and known.call and known.call:match("^[^|]*")
+end
+
+-- To a model's route. wanted: what its body names, or is made to name.
+local function send(handle, call, target, model, wanted, adapter, renamed)
+  local route = target .. "|" .. wanted
+  if model.stamp then -- of the bytes as they came: before anything changes them
+    stamp(handle, model.stamp.name, model.stamp.key, model.stamp.most)
+  end
+  known(handle, call)
+  if renamed then
+    rename(handle, wanted)
+  end
+  if model.adapters then
+    choose(handle, adapter and model.adapters[adapter])
+    route = "+" .. target
+  end
+  local headers = handle:headers() -- waiting for a body ends the life of those before
+  headers:replace("x-slm-target", target)
+  headers:replace("x-slm-route", route)
+  handle:clearRouteCache()
 end
 
 function envoy_on_request(handle)
@@ -127,6 +233,16 @@ function envoy_on_request(handle)
   end
   local base, adapter = wanted:match("^([^:]+):(.+)$")
   base = base or wanted
+  local first, chosen = base:match("^([^/]+)/?(.*)$")
+  local where = namespace .. "/" .. (first or "")
+  if first and not adapter and ROUTES[where] and (name == "" or first == name) and wanted:match("^[%w./-]+$") then
+    call.model = shown(wanted)
+    local lead = led(handle, call, path, where, ROUTES[where], base ~= first and chosen or nil)
+    if not lead then
+      return
+    end
+    return send(handle, call, lead.target, MODELS[lead.target], lead.target:match("/(.+)$"), nil, true)
+  end
   if not wanted:match("^[%w.:_/-]+$") or (name ~= "" and base ~= name) then
     return unknown(handle, call, wanted, namespace)
   end
@@ -140,21 +256,9 @@ function envoy_on_request(handle)
   if not allowed(handle, call, target, model) or not suits(handle, call, target, model, path, size(handle, headers)) then
     return
   end
-  local route = target .. "|" .. wanted
   if adapter and not has(handle, call, target, model, adapter) then
     return
   end
   call.adapter = adapter
-  if model.stamp then -- of the bytes as they came: before anything changes them
-    stamp(handle, model.stamp.name, model.stamp.key, model.stamp.most)
-  end
-  known(handle, call)
-  if model.adapters then
-    choose(handle, adapter and model.adapters[adapter])
-    route = "+" .. target
-  end
-  headers = handle:headers() -- asked for again: waiting for a body ends the life of the one above
-  headers:replace("x-slm-target", target)
-  headers:replace("x-slm-route", route)
-  handle:clearRouteCache()
+  send(handle, call, target, model, wanted, adapter, false)
 end

@@ -1,0 +1,56 @@
+"""A ModelRoute as the gateway sees it."""
+
+from typing import Any
+
+import pytest
+from tests.gateway.states import model
+
+from smallmodel_operator.core.keys import Identity
+from smallmodel_operator.gateway.routed import Lead, Route, named
+from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
+
+EARLY, LATE = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
+
+
+def body(created: str = LATE, **spec: Any) -> dict[str, Any]:
+    targets = [
+        {"name": "small", "smallModelRef": {"name": "bot"}},
+        {"name": "large", "smallModelRef": {"name": "llm", "namespace": "shared"}},
+    ]
+    meta = {"name": "desk", "namespace": "support", "creationTimestamp": created}
+    return {"metadata": meta, "spec": {"targets": targets, **spec}}
+
+
+def test_what_is_read_of_it() -> None:
+    access = {"namespaces": ["crm"], "apiKeys": [{"name": "partner"}], "limits": {"maxBodyBytes": 2048}}
+    route = Route.of(body(default="large", access=access))
+    assert route.path == "support/desk"
+    assert route.leads == (Lead("small", "support/bot", 0), Lead("large", "shared/llm", 1))
+    assert route.access.allow == {"ns:support", "ns:crm", "key:support/desk/partner"}
+    assert route.access.max_body_bytes == 2048
+
+
+@pytest.mark.parametrize(
+    ("allow", "why"), [((), "forbidden"), (("ns:support",), "ok"), (("ns:crm", "sa:support/x"), "forbidden")]
+)
+def test_another_namespace_consents(allow: tuple[str, ...], why: str) -> None:
+    models = {"shared/llm": model("shared/llm", allow), "support/bot": model("support/bot")}
+    route = Route.of(body(default="small"))
+    small, large = route.leads
+    assert (route.why_not(small, models), route.why_not(large, models)) == ("ok", why)
+    assert route.why_not(small, {}) == "missing"
+
+
+@pytest.mark.parametrize(("created", "route_has_it"), [(EARLY, True), (LATE, False)])
+def test_a_name_means_one_of_both(created: str, route_has_it: bool) -> None:
+    models = {m.target: m for m in (model("support/desk", created=LATE), model("support/bot"))}
+    found, routes = named(models, {"support/desk": Route.of(body(created, default="small"))})
+    assert ("support/desk" in found, "support/desk" in routes) == (not route_has_it, route_has_it)
+    assert "support/bot" in found
+
+
+def test_who_brings_a_key_under_another_name_may_use_a_route_that_lists_it() -> None:
+    route = Route.of(body(default="small", access={"apiKeys": [{"name": "partner"}]}))
+    keys = Keys({"a" * 64: Identity("", "key:crm/notes/p", ("key:support/desk/partner",))}, b"m" * 32)
+    state = state_of([], {}, {}, keys, Surroundings(), [route])
+    assert "key:crm/notes/p" in state.routes["support/desk"].access.allow
