@@ -90,7 +90,7 @@ def push(
 
 @app.command()
 def status(
-    name: Annotated[str, typer.Argument(help="SmallModel; empty lists all of the namespace.")] = "",
+    name: Annotated[str, typer.Argument(help="SmallModel or ModelRoute; empty lists all of the namespace.")] = "",
     namespace: Namespace = "default",
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
     output: Output = "table",
@@ -99,7 +99,7 @@ def status(
         bool, typer.Option("--watch", "-w", help="Show changes and downloads until all are Ready, or for --wait.")
     ] = False,
 ) -> None:
-    """Show how models stand and what to do. Exit code 0 only when all are Ready."""
+    """Show how models and routes stand and what to do. Exit code 0 only when all are Ready."""
     from smallmodel_operator.cli.status import show
 
     if all_namespaces and name:
@@ -116,10 +116,11 @@ def status(
 
 @app.command()
 def explain(
-    name: Annotated[str, typer.Argument(help="SmallModel.")],
+    name: Annotated[str, typer.Argument(help="SmallModel or ModelRoute.")],
     namespace: Namespace = "default",
 ) -> None:
-    """Show why a model has as many replicas as it has: its objective, how it stands, the last changes."""
+    """Show why a model has as many replicas as it has: its objective, how it stands, the last changes. Of a route: its
+    targets, their shares, and how they stand."""
     from smallmodel_operator.cli.explain import explain as explain_model
 
     raise typer.Exit(asyncio.run(explain_model(name, namespace)))

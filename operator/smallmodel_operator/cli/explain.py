@@ -1,4 +1,4 @@
-"""`slm explain`: why a model has as many replicas as it has, from its status."""
+"""`slm explain`: why a model has as many replicas as it has, or how a route shares requests out, from its status."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -23,10 +23,14 @@ async def explain(name: str, namespace: str) -> int:
     try:
         async with connected() as client:
             model = await client.get("SmallModel", name, namespace)
+            route = None if model else await client.get("ModelRoute", name, namespace)
     except Unanswered as error:
         return failed(str(error))
+    if route is not None:
+        print("\n".join(of_route(route)))
+        return 0
     if model is None:
-        return failed(f"SmallModel {name!r} does not exist in namespace {namespace!r}")
+        return failed(f"SmallModel or ModelRoute {name!r} does not exist in namespace {namespace!r}")
     print("\n".join(lines(model)))
     return 0
 
@@ -49,6 +53,25 @@ def lines(model: Mapping[str, Any]) -> list[str]:
     if not decisions or decisions[-1].get("why") != scaling.get("why"):
         said.append(f"now {scaling.get('desired', 0)}: {scaling.get('why', '')}")
     return said
+
+
+def of_route(route: Mapping[str, Any]) -> list[str]:
+    """What is printed of a ModelRoute: each target, its share, and how it stands."""
+    spec, status = route.get("spec") or {}, route.get("status") or {}
+    stands = {t["name"]: t for t in status.get("targets") or ()}
+    targets, default = spec.get("targets") or [], spec.get("default", "")
+    total = sum(int(t.get("weight") or 0) for t in targets)
+    said = []
+    for target in targets:
+        weight = int(target.get("weight") or 0)
+        alone = len(targets) == 1 or target["name"] == default
+        share = 100.0 if alone else 100 * weight / total if total and not default else 0.0
+        seen = stands.get(target["name"], {})
+        how = f"{'ready' if seen.get('ready') else 'not ready'} ({seen.get('reason') or 'not seen yet'})"
+        model = seen.get("model") or target["smallModelRef"]["name"]
+        said.append(f"{target['name']}: {share:g} % of what names no target, to {model}: {how}")
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    return said + [f"{kind} {c['status']} ({c['reason']}): {c['message']}" for kind, c in conditions.items()]
 
 
 def _spent(spec: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]:

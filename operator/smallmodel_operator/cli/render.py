@@ -1,4 +1,4 @@
-"""`slm render`: the Plan of a SmallModel as YAML, for a look before a pull request is merged."""
+"""`slm render`: the Plan of a SmallModel or ModelRoute as YAML, for a look before a pull request is merged."""
 
 import json
 import sys
@@ -10,9 +10,12 @@ import yaml
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.cli.manifests import Unreadable, read
 from smallmodel_operator.control import concerns, quantized
+from smallmodel_operator.control.route.decide import decide as decide_route
+from smallmodel_operator.control.route.resolve import resolve as resolve_route
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.pod import owner_reference
+from smallmodel_operator.core.routes import Served, served
 from smallmodel_operator.resolve import Site, parse, resolve
 
 _UID = "00000000-0000-0000-0000-000000000000"
@@ -28,10 +31,12 @@ def render(files: list[str], output: str) -> int:
     profiles = {o["metadata"]["name"]: o for o in manifests if o["kind"] == "ComputeProfile"}
     made: list[dict[str, Any]] = []
     code = 0
-    for body in (o for o in manifests if o["kind"] == "SmallModel"):
+    models = {_key(o): served(o) for o in manifests if o["kind"] == "SmallModel"}
+    for body in (o for o in manifests if o["kind"] in ("SmallModel", "ModelRoute")):
         meta = {"namespace": "default", "uid": _UID, **body.get("metadata", {})}
+        whole = {**body, "metadata": meta}
         try:
-            objects, notes = _plan({**body, "metadata": meta}, profiles)
+            objects, notes = _plan(whole, profiles) if body["kind"] == "SmallModel" else _route(whole, models)
         except Refused as refused:
             print(f"{meta.get('name')}: {refused.reason}: {_offline(refused, body)}", file=sys.stderr)
             code = 1
@@ -67,3 +72,19 @@ def _plan(body: dict[str, Any], profiles: dict[str, Any]) -> tuple[list[dict[str
     objects = [{**o, "metadata": {**o["metadata"], "ownerReferences": [owner]}} for o in decision.plan.objects]
     notes = [f"{decision.hold.reason}: {decision.hold.message}"] if decision.hold else []
     return [json.loads(json.dumps(o)) for o in objects], notes
+
+
+def _key(body: dict[str, Any]) -> tuple[str, str]:
+    return body["metadata"].get("namespace", "default"), body["metadata"]["name"]
+
+
+def _route(body: dict[str, Any], models: dict[tuple[str, str], Served]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Of its targets only those in the files are known: of the others nothing is said."""
+    route = resolve_route(body, Site())
+    decision = decide_route(route, Snapshot(now=datetime.now(UTC)), models)
+    if isinstance(decision.hold, Refused):
+        raise decision.hold
+    owner = owner_reference(route.name, route.uid, "ModelRoute")
+    objects = [{**o, "metadata": {**o["metadata"], "ownerReferences": [owner]}} for o in decision.plan.objects]
+    there = [p for p in decision.plan.problems if p.reason is not Reason.TARGET_NOT_FOUND]
+    return [json.loads(json.dumps(o)) for o in objects], [f"{p.reason}: {p.message}" for p in there]

@@ -1,4 +1,4 @@
-"""`slm status`: how models stand, in one table, with the sentence that says what to do.
+"""`slm status`: how models and routes stand, in one table, with the sentence that says what to do.
 
 A model whose pods are well answers nobody while a ClusterBoundary stops inference, so both are read: its condition says
 so too, a moment later, and not at all while the operator is away.
@@ -28,11 +28,15 @@ from smallmodel_operator.weights.progress import in_words
 POLL_SECONDS = 0.5
 BAR_WIDTH = 20
 FORBIDDEN: Final = 403
+ROUTE: Final = "ModelRoute"
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One reading: models, and what stops inference. `unknown`: why the latter could not be read; empty: it was."""
+    """One reading: models and routes, and what stops inference.
+
+    `unknown`: why the latter could not be read; empty: it was.
+    """
 
     models: list[dict[str, Any]]
     stops: list[Stop]
@@ -139,10 +143,12 @@ async def _watch(client: Client, name: str, namespace: str | None, seconds: int)
 async def _read(client: Client, name: str, namespace: str | None) -> Shown:
     if not name:
         models = await client.list("SmallModel", namespace)
-    elif model := await client.get("SmallModel", name, namespace):
-        models = [model]
+        models += [{**route, "kind": ROUTE} for route in await client.list(ROUTE, namespace)]
+    elif found := await client.get("SmallModel", name, namespace) or await client.get(ROUTE, name, namespace):
+        models = [found]
     else:
-        raise ApiError(404, "NotFound", f"SmallModel {name!r} does not exist in namespace {namespace!r}")
+        missing = f"SmallModel or ModelRoute {name!r} does not exist in namespace {namespace!r}"
+        raise ApiError(404, "NotFound", missing)
     try:
         return Shown(models, stops(await client.get("ClusterBoundary", BOUNDARY) or {}))
     except ApiError as error:  # who may see models may not see this in every cluster
@@ -180,6 +186,14 @@ def _frozen(status: dict[str, Any]) -> str:
     said = status.get("source") or {}
     commit = str(said.get("uri", "")).partition("@")[2][:12] if str(said.get("uri", "")).startswith("hf://") else ""
     return commit or str(said.get("sha256", ""))[:12]
+
+
+def _answering(model: dict[str, Any], status: dict[str, Any]) -> str:
+    """Replicas that answer, or targets of a route."""
+    if model.get("kind") == ROUTE:
+        ready = sum(bool(target.get("ready")) for target in status.get("targets") or ())
+        return f"{ready}/{len(model['spec']['targets'])} targets"
+    return f"{status.get('readyReplicas', 0)}/{model['spec'].get('replicas', 1)}"
 
 
 def _gate(status: dict[str, Any]) -> str:
@@ -223,7 +237,7 @@ def _table(shown: Shown, *, everywhere: bool) -> Table:
             model["metadata"]["name"],
             ready.get("status", "Unknown"),
             ready.get("reason", ""),
-            f"{status.get('readyReplicas', 0)}/{model['spec'].get('replicas', 1)}",
+            _answering(model, status),
             (status.get("weights") or {}).get("quantization", ""),
             human(memory) if memory else "",
             *([_gate(status)] if measured else []),

@@ -4,7 +4,7 @@ import pytest
 from tests.fakes import objects
 from tests.fakes.apiserver import FakeApiServer
 
-from smallmodel_operator.cli.explain import explain, lines
+from smallmodel_operator.cli.explain import explain, lines, of_route
 
 SCALING = {
     "mode": "Objective", "maxReplicas": 4,
@@ -112,3 +112,22 @@ def test_a_budget_alone_before_anything_was_spent() -> None:
     assert with_cost({"monthlyBudget": "400", "currency": "EUR"}, {})[:2] == [
         "at most 400 EUR a month; Warn when exceeded, Latency goes first", "no cost yet",
     ]  # fmt: skip
+
+
+async def test_a_route_says_where_requests_go(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    connected.put(objects.route(small=3, large=1))
+    assert await explain("desk", "support") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "small: 75 % of what names no target, to support/small: ready (Serving)",
+        "large: 25 % of what names no target, to support/large: ready (Serving)",
+        "Ready True (Serving): 2 of 2 target(s) answer.",
+    ]
+
+
+def test_a_default_gets_all_and_a_target_nobody_has_looked_at_is_not_ready() -> None:
+    body = objects.route(small=None, large=None)
+    body["spec"]["default"] = "large"
+    assert of_route({**body, "status": {}}) == [
+        "small: 0 % of what names no target, to small: not ready (not seen yet)",
+        "large: 100 % of what names no target, to large: not ready (not seen yet)",
+    ]

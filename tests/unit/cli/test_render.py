@@ -58,3 +58,19 @@ def test_a_profile_that_is_in_no_file_is_missed_with_what_to_add(
     assert "no file it was given holds ComputeProfile 'default'" in err
     assert "kubectl get computeprofile default -o yaml > profile.yaml" in err
     assert render([write(objects.profile(), alone)], "yaml") == 0
+
+
+def test_a_route_has_a_service_and_says_what_is_wrong_with_the_models_beside_it(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    route = objects.route(small=1)
+    route["spec"]["targets"][0]["smallModelRef"] = {"name": "bot", "namespace": "shared"}
+    shared = objects.model(compute=DECLARED)
+    shared["metadata"]["namespace"] = "shared"
+    assert render([write(route)], "yaml") == 0
+    said = capsys.readouterr()
+    (service,) = yaml.safe_load_all(said.out)
+    assert (service["kind"], service["metadata"]["ownerReferences"][0]["kind"]) == ("Service", "ModelRoute")
+    assert said.err == "", "a model that is in no file may be in the cluster"
+    assert render([write(objects.profile(), route, shared)], "yaml") == 0
+    assert "TargetForbidden" in capsys.readouterr().err

@@ -45,6 +45,19 @@ async def test_one_by_name_as_json(connected: FakeApiServer, capsys: pytest.Capt
     assert [m["metadata"]["name"] for m in json.loads(capsys.readouterr().out)] == ["a"]
 
 
+async def test_a_route_stands_beside_the_models(
+    connected: FakeApiServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    place(connected, "a", "True")
+    connected.put(objects.route(small=1))
+    assert await show("", "support", "table", 0) == 0
+    (line,) = [text for text in capsys.readouterr().out.splitlines() if text.startswith("desk")]
+    assert line.split()[1:5] == ["True", "Serving", "1/1", "targets"]
+    assert await show("desk", "support", "json", 0) == 0
+    assert [m["kind"] for m in json.loads(capsys.readouterr().out)] == ["ModelRoute"]
+
+
 async def test_a_model_that_is_not_there(connected: FakeApiServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert await show("gone", "support", "table", 0) == 1
     assert "'gone' does not exist in namespace 'support'" in " ".join(capsys.readouterr().err.split())
