@@ -1,4 +1,4 @@
-.PHONY: bench-routing bench-reconcile bench-gateway bench-engine bench-scaling
+.PHONY: bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling
 
 bench-reconcile: setup ## Measure the operator beside a bare kopf daemon on N=1000 models (JSON is the last line)
 	@$(BIN)/python -m hack.bench.reconcile --models $(or $(N),1000)
@@ -14,3 +14,6 @@ bench-engine: setup ## Real llama.cpp on models of true size: through the gatewa
 
 bench-scaling: setup ## Compare scaling policies on traces, SLM_BENCH_DATA=folder, QUICK=1, PLOT=file.svg (JSON is the last line)
 	@$(BIN)/python -m hack.bench.scaling $(if $(QUICK),--quick) $(if $(PLOT),--plot $(PLOT))
+
+bench-decide: setup ## Measure what a decision on a request of a route costs, recorded before its answer (JSON is the last line)
+	@$(BIN)/python -m hack.bench.decide $(if $(N),--rounds $(N))

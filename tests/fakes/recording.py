@@ -30,6 +30,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
             world=SimpleNamespace(keys=Keys({}, MASTER), boundaries=SimpleNamespace(synced=False, said=None)),
             writer=SimpleNamespace(versions={"xds/rds.json": "v1"}, given=deque()),
             troubles=[],
+            decided=None,
             in_force=None,
             forces=deque(),
         ),

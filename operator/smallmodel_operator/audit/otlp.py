@@ -40,7 +40,7 @@ def lines(records: Iterable[Record], gateway: str) -> Iterator[bytes]:
 def log_record(record: Record) -> dict[str, Any]:
     """One record. 64-bit numbers are texts, as protobuf's JSON has them."""
     body = record.body
-    left_out = _LEFT_OUT | (_SIGNED if record.kind in (Kind.ANSWER, Kind.IN_FORCE) else frozenset())
+    left_out = _LEFT_OUT | (_SIGNED if record.kind in (Kind.ANSWER, Kind.DECISION, Kind.IN_FORCE) else frozenset())
     named = {_PLACE.get(name, name): value for name, value in body.items() if name not in left_out}
     named |= {"slm.record.hash": record.hash, "slm.record.intact": record.intact}
     if record.kind == Kind.ANSWER and "gen_ai.operation.name" in body:

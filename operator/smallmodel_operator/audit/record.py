@@ -28,6 +28,8 @@ class Kind(StrEnum):
 
     ANSWER = "answer"
     """A request that is over, however it ended."""
+    DECISION = "decision"
+    """Where a request of a route may go; recorded before it goes there."""
     NOTE = "note"
     """Something that happened to the record itself: it began, lines were unreadable, old segments were removed."""
     IN_FORCE = "in-force"

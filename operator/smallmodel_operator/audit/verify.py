@@ -185,7 +185,7 @@ class Verifier:
                 self.report.warnings.append(warning)
         elif record.kind == Kind.NOTE:
             self._note(record, place)
-        else:
+        elif record.kind == Kind.CHECKPOINT:
             self._checkpoint(record)
 
     def _note(self, record: Record, place: tuple[str, int]) -> None:

@@ -89,6 +89,11 @@ class GatewaySettings(BaseSettings):
         return self.gateway_data_dir / "audit"
 
     @property
+    def decide_socket(self) -> Path:
+        """Decisions on requests of routes, for the own Envoy."""
+        return self.gateway_dir / "decide.sock"
+
+    @property
     def xds_socket(self) -> Path:
         """The agent's endpoint discovery, for the own Envoy."""
         return self.gateway_dir / "xds.sock"

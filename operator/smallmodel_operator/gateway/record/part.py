@@ -16,6 +16,7 @@ from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record import metrics
 from smallmodel_operator.gateway.record.boundary import Noted
 from smallmodel_operator.gateway.record.count import Counting, life_of
+from smallmodel_operator.gateway.record.decisions import Decisions
 from smallmodel_operator.gateway.record.door import Door, close
 from smallmodel_operator.gateway.record.finding import Findings
 from smallmodel_operator.gateway.record.inforce import InForce
@@ -82,6 +83,8 @@ class Recording:
         self._in_force = InForce(settings.audit_dir, agent.writer.given, self._recorder.add)
         self._recorder.explained, self._recorder.explain = self._in_force.hashes, self._in_force.explain
         self._thread = ThreadPoolExecutor(1, "record")
+        self._decisions = Decisions(self._recorder, self._thread)
+        agent.decided = self._decisions.record
         self._at_end = float("-inf")
         """When a look at the log began that found nothing more (monotonic)."""
         self._versions: dict[str, str] = {}
@@ -133,6 +136,7 @@ class Recording:
         for _ in range(BATCHES):
             if not (more := self._batch()):
                 break
+            self._decisions.take()
         if self._recorder.waiting:
             self._recorder.commit()
         return more

@@ -15,6 +15,7 @@ class Reading:
 
     def __init__(self, log: Path, recorder: Recorder, counted: Counted, batch_bytes: int) -> None:
         self._recorder, self._counted = recorder, counted
+        self._synced: Position | None = None
         self._reader = LogReader(
             log, self, self._on_line, on_garbage=self._on_garbage, batch_bytes=batch_bytes, at_most=self._at_most
         )
@@ -29,12 +30,14 @@ class Reading:
             return self._reader.step()
 
     def sync(self) -> None:
-        """Have what was read on the disk.
+        """Have what was read on the disk, unless nothing was since.
 
         Raises:
             OSError: the disk does not work.
         """
-        self._reader.sync()
+        if self._recorder.position != self._synced:
+            self._reader.sync()
+            self._synced = self._recorder.position
 
     @property
     def unread(self) -> int:

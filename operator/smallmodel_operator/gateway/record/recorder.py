@@ -196,18 +196,18 @@ class Recorder:
         """Something is not committed yet."""
         return bool(self._pending) or self._head_due
 
-    def commit(self) -> None:
-        """Write what waits, sync it, and sign its end.
+    def commit(self, *, head: bool = True) -> None:
+        """Write what waits, sync it, and sign its end. `head`: else it follows later, for who waits.
 
         Raises:
             OSError: it is not on the disk; try again.
         """
         try:
-            if self._head_due:  # never more than one commit after it
+            if self._head_due and head:  # never more than one commit after it
                 self._write_head()
             if self._pending:
                 self._commit()
-            if self._head_due:
+            if self._head_due and head:
                 self._write_head()
             self.failed = ""
         except OSError as error:

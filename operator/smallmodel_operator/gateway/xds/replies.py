@@ -76,15 +76,14 @@ CUT_REPLY: Final = Reply(503, "cut", CUT, code="inference_cut", retry_after=1, d
 def local_replies(*, refuse: bool = False) -> dict[str, Any]:
     """`local_reply_config` of the connection manager. `refuse`: Envoy is also stopped while nothing can be recorded."""
     ours = {"metadata_filter": {"matcher": _answered_by_lua(), "match_if_key_not_found": False}}
-    return {"mappers": [{"filter": ours}, _cut(), *(_mapper(_either(r) if refuse else r) for r in REPLIES), _rest()]}
+    return {"mappers": [{"filter": ours}, _cut(), *(mapper(_either(r) if refuse else r) for r in REPLIES), _rest()]}
 
 
 def _cut() -> dict[str, Any]:
     """What Envoy says of a stream that was silent for too long, while all are cut."""
     never = {"numerator": 0, "denominator": "HUNDRED"}
     now = {"runtime_filter": {"runtime_key": CUTTING, "percent_sampled": never, "use_independent_randomness": True}}
-    mapper = _mapper(CUT_REPLY)
-    return {**mapper, "filter": {"and_filter": {"filters": [now, _details(CUT_REPLY.details)]}}}
+    return {**mapper(CUT_REPLY), "filter": {"and_filter": {"filters": [now, details(CUT_REPLY.details)]}}}
 
 
 def _either(reply: Reply) -> Reply:
@@ -101,12 +100,13 @@ def _status(operator: str, status: int) -> dict[str, Any]:
     return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
 
-def _mapper(reply: Reply) -> dict[str, Any]:
+def mapper(reply: Reply) -> dict[str, Any]:
+    """One of `local_reply_config`."""
     condition = _status("EQ", reply.status)
     if reply.flags:
         condition = {"and_filter": {"filters": [condition, {"response_flag_filter": {"flags": list(reply.flags)}}]}}
     if reply.details:
-        condition = {"and_filter": {"filters": [condition, _details(reply.details)]}}
+        condition = {"and_filter": {"filters": [condition, details(reply.details)]}}
     headers = [header("x-slm-cause", reply.cause)]
     if reply.retry_after is not None:
         headers.append(header("retry-after", str(reply.retry_after)))
@@ -114,7 +114,8 @@ def _mapper(reply: Reply) -> dict[str, Any]:
     return found | ({"status_code": reply.said} if reply.said else {})
 
 
-def _details(word: str) -> dict[str, Any]:
+def details(word: str) -> dict[str, Any]:
+    """A filter of answers by Envoy's word for why."""
     kind = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
     cel = extension("envoy.access_loggers.extension_filters.cel", kind, expression=f"response.code_details == '{word}'")
     return {"extension_filter": cel}

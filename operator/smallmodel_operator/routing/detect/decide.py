@@ -88,10 +88,7 @@ def compiled(policy: Policy) -> Compiled:
 
 def decide(body: bytes, rules: Compiled, labels: Collection[str]) -> Decision:
     """The decision on a request's body, with the labels that trusted callers gave it."""
-    reasons = [Reason("RecognizerMissing", detector) for detector in rules.missing]
-    if not labels:
-        reasons.append(Reason("Unlabelled"))
-    reasons += [Reason("Label", kind=label) for label in sorted(set(labels) & set(rules.policy.labels))]
+    reasons = told(rules, labels)
     try:
         reasons += _found(texts(body, rules.policy.most_bytes), rules.scanner)
     except (Unread, Undecided) as error:
@@ -99,6 +96,14 @@ def decide(body: bytes, rules: Compiled, labels: Collection[str]) -> Decision:
     except Exception:
         reasons.append(Reason("DetectorFailed"))
     return Decision(Verdict.INSIDE if reasons else Verdict.MAY_LEAVE, tuple(reasons))
+
+
+def told(rules: Compiled, labels: Collection[str]) -> list[Reason]:
+    """Why a request stays whatever its body says: a detector without a recognizer, no label, one that stays."""
+    reasons = [Reason("RecognizerMissing", detector) for detector in rules.missing]
+    if not labels:
+        reasons.append(Reason("Unlabelled"))
+    return reasons + [Reason("Label", kind=label) for label in sorted(set(labels) & set(rules.policy.labels))]
 
 
 def _found(parts: list[Text], scanner: Scanner) -> list[Reason]:

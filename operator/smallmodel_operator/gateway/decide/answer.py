@@ -1,0 +1,74 @@
+"""A decision as Envoy is answered, and as it is recorded. Pure. Neither says anything of the request's texts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from smallmodel_operator.audit.record import Kind
+from smallmodel_operator.routing.policy import Ready
+from smallmodel_operator.routing.verdict import Because, Decision
+
+DECISION: Final = "x-slm-decision"
+TARGET: Final = "x-slm-target"
+CAUSE: Final = "x-slm-cause"
+MOST_REASONS: Final = 16
+"""Told of one decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """200: Envoy goes on, with these headers; anything else is the caller's answer."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def answer(decision: Decision) -> Answer:
+    """What Envoy is told."""
+    if decision.target is not None:
+        return Answer(200, {DECISION: decision.because.value, TARGET: decision.target.name})
+    if decision.because is Because.KEPT_INSIDE:
+        why = ", ".join(dict.fromkeys(reason.reason for reason in decision.reasons))
+        message = f"This request must stay inside ({why}), and no target inside can answer it."
+        return refusal(403, "kept-inside", message, "kept_inside", "invalid_request_error")
+    message = "No target of this route can do what the request asks for: see its tools, response_format and adapter."
+    return refusal(400, "not-capable", message, "not_capable", "invalid_request_error")
+
+
+def refusal(status: int, cause: str, message: str, code: str, kind: str = "server_error") -> Answer:
+    """An OpenAI error."""
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    headers = {CAUSE: cause, "content-type": "application/json"}
+    return Answer(status, headers, json.dumps({"error": error}).encode())
+
+
+def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> dict[str, Any]:
+    """The body of its record. Texts alone: numbers in records are integers."""
+    said: dict[str, Any] = {
+        "kind": Kind.DECISION.value,
+        "request.id": request_id,
+        "slm.route": ready.policy.route,
+        "slm.caller": caller,
+        "slm.decision": decision.because.value,
+        "slm.decision.target": decision.target.name if decision.target else "",
+        "slm.decision.model": decision.target.model if decision.target else "",
+        "slm.decision.boundary": "Inside" if decision.inside else "MayLeave",
+        "slm.decision.policy": decision.policy,
+    }
+    if decision.reasons:
+        said["slm.decision.reasons"] = ",".join(words(decision))
+    if decision.rule:
+        said["slm.decision.rule"] = decision.rule
+    if decision.task_class:
+        said["slm.decision.class"] = decision.task_class
+    if decision.complexity is not None:
+        said["slm.decision.complexity"] = f"{decision.complexity:.4f}"
+    return said
+
+
+def words(decision: Decision) -> list[str]:
+    """Its reasons to stay: `Found:Pii/Iban`, `Unlabelled`."""
+    found = (":".join(filter(None, (r.reason, "/".join(filter(None, (r.detector, r.kind)))))) for r in decision.reasons)
+    return list(dict.fromkeys(found))[:MOST_REASONS]

@@ -1,0 +1,25 @@
+"""Decisions as a part of the agent's process."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.decide.server import serve
+from smallmodel_operator.gateway.decide.service import Deciding, NotRecorded, Route
+
+
+async def decide(agent: Agent, routes: Callable[[str], Route | None], labels: Callable[[str], Collection[str]]) -> None:
+    """Answer the own Envoy until cancelled."""
+
+    async def record(body: Mapping[str, Any]) -> None:
+        if agent.decided is None:
+            raise NotRecorded("the key that signs records is not known yet")
+        await agent.decided(body)
+
+    deciding = Deciding(routes, labels, record, strict=agent.settings.audit_on_failure == "Refuse")
+    try:
+        async with serve(deciding, agent.settings.decide_socket):
+            await asyncio.Event().wait()
+    finally:
+        deciding.close()

@@ -1,0 +1,138 @@
+"""One decision from its request to its answer: bounded in time and number, recorded before it takes effect."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smallmodel_operator.gateway.decide import metrics
+from smallmodel_operator.gateway.decide.answer import Answer, answer, record, refusal
+from smallmodel_operator.routing import verdict
+from smallmodel_operator.routing.asked import Request
+from smallmodel_operator.routing.policy import Ready
+from smallmodel_operator.routing.verdict import Can, Decision
+
+SMALL_BYTES: Final = 4 * 1024
+"""Looked at where it arrives, in a fraction of a millisecond; a larger body goes to a thread and holds up nobody."""
+THREADS: Final = 2
+MOST_WAITING: Final = 64
+"""Large bodies that are looked at or wait for it; more are kept inside unseen."""
+LOOK_SECONDS: Final = verdict.MOST_SECONDS
+RECORD_SECONDS: Final = 1.0
+"""How long a record may take. Both together are less than Envoy waits."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route that is in force: its policy, and what its targets can do."""
+
+    ready: Ready
+    can: Mapping[str, Can]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request of a caller to a route (`<namespace>/<name>`), as Envoy tells of it."""
+
+    route: str
+    caller: str
+    id: str
+    request: Request
+
+
+class NotRecorded(Exception):  # noqa: N818 - says what is the matter
+    """A decision is not on the disk."""
+
+
+Record = Callable[[Mapping[str, Any]], Awaitable[None]]
+"""Returns when it is on the disk; raises NotRecorded or OSError."""
+
+
+class Deciding:
+    """Decisions of one gateway.
+
+    Args:
+        routes: the route of a name; None: there is none.
+        labels: those that are trusted of a caller.
+        strict: without a record there is no answer; else what must leave no trace outside stays inside.
+    """
+
+    def __init__(
+        self,
+        routes: Callable[[str], Route | None],
+        labels: Callable[[str], Collection[str]],
+        record: Record,
+        *,
+        strict: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._routes, self._labels, self._record = routes, labels, record
+        self._strict, self._clock = strict, clock
+        self._threads = ThreadPoolExecutor(THREADS, "decide")
+        self._waiting = 0
+
+    def close(self) -> None:
+        """No more threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def decide(self, call: Call) -> Answer:
+        """The answer to Envoy. It never raises but when cancelled."""
+        began = self._clock()
+        try:
+            return await self._decide(call)
+        except Exception as error:  # the error may quote the request: its kind alone is told
+            logger.error("request %s to %s is refused: the decision failed: %s", call.id, call.route, type(error))
+            return refusal(503, "undecided", "The gateway cannot decide where this request may go.", "unavailable")
+        finally:
+            metrics.SECONDS.observe(self._clock() - began)
+
+    async def _decide(self, call: Call) -> Answer:
+        route = self._routes(call.route)
+        if route is None:
+            return refusal(503, "route-new", "The route is being added or removed.", "unavailable")
+        decision = await self._look(route, call)
+        try:
+            async with asyncio.timeout(RECORD_SECONDS):
+                await self._record(record(decision, route.ready, call.id, call.caller))
+        except (NotRecorded, OSError) as error:  # TimeoutError is one
+            metrics.UNRECORDED.inc()
+            logger.error("a decision on a request to %s is not recorded: %r", call.route, error)
+            if self._strict:
+                return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
+            if decision.target is None or not decision.target.inside:
+                decision = verdict.kept(route.ready, "NotRecorded", route.can)
+        _count(route.ready, decision)
+        return answer(decision)
+
+    async def _look(self, route: Route, call: Call) -> Decision:
+        labels = self._labels(call.caller)
+        if len(call.request.body) <= SMALL_BYTES:
+            return verdict.decide(route.ready, call.request, labels, route.can, self._clock)
+        if self._waiting >= MOST_WAITING:
+            return verdict.kept(route.ready, "Busy", route.can)
+        self._waiting += 1
+        work = asyncio.get_running_loop().run_in_executor(
+            self._threads, verdict.decide, route.ready, call.request, labels, route.can, self._clock
+        )
+        work.add_done_callback(self._done)
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), LOOK_SECONDS)
+        except TimeoutError:
+            return verdict.kept(route.ready, "TimedOut", route.can)
+
+    def _done(self, _: Any) -> None:
+        """Only when its thread is free again: one that is given up still works."""
+        self._waiting -= 1
+
+
+def _count(ready: Ready, decision: Decision) -> None:
+    policy = ready.policy
+    target = decision.target.name if decision.target else ""
+    metrics.DECISIONS.labels(policy.namespace, policy.name, target, decision.task_class, decision.because.value).inc()
+    if decision.reasons:
+        metrics.KEPT.labels(policy.namespace, policy.name, decision.reasons[0].reason).inc()

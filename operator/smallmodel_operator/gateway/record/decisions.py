@@ -1,0 +1,69 @@
+"""Decisions, recorded before they take effect: all that wait are one commit; who asked is told when it is synced."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from smallmodel_operator.gateway.record.recorder import Recorder
+
+
+class Decisions:
+    """Those of one chain. `take` runs in the recorder's thread, the rest in the agent's loop."""
+
+    def __init__(self, recorder: Recorder, thread: Executor) -> None:
+        self._recorder, self._thread = recorder, thread
+        self._waiting: deque[tuple[Mapping[str, Any], asyncio.Future[None]]] = deque()
+
+    async def record(self, body: Mapping[str, Any]) -> None:
+        """Returns when it is on the disk.
+
+        Raises:
+            OSError: it is not, and never will be.
+        """
+        if not self._recorder.opened:
+            raise OSError("the chain of records is not open")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((body, future))
+        try:
+            self._thread.submit(self.take)
+        except RuntimeError as error:  # the agent ends
+            raise OSError(str(error)) from None
+        await future
+
+    def take(self) -> None:
+        """Commit all that wait. Between batches of the log, too: a long one is nothing to wait for."""
+        taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        taken = [(body, future) for body, future in taken if not future.done()]
+        if not taken:
+            return
+        error: OSError | None = None
+        try:
+            self._commit([body for body, _ in taken])
+        except Exception as failed:
+            error = failed if isinstance(failed, OSError) else OSError(repr(failed))
+        taken[0][1].get_loop().call_soon_threadsafe(_told, [future for _, future in taken], error)
+
+    def _commit(self, bodies: list[Mapping[str, Any]]) -> None:
+        if self._recorder.failed:  # who reads the log tries again, and says so
+            raise OSError(self._recorder.failed)
+        self._recorder.refresh()  # what it may have to say is not taken back below
+        mark = self._recorder.mark()
+        try:
+            for body in bodies:
+                self._recorder.add(body)
+            self._recorder.commit(head=False)
+        except Exception:
+            self._recorder.back_to(mark)  # nobody acts on them: they must not turn up later
+            raise
+
+
+def _told(futures: list["asyncio.Future[None]"], error: OSError | None) -> None:
+    for future in futures:
+        if future.done():
+            continue  # who asked has gone
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

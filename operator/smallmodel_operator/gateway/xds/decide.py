@@ -1,0 +1,123 @@
+"""Where Envoy asks for decisions, of whom, and what it does with the answer: parts of its configuration. Pure.
+
+The agent decides (gateway/decide); Envoy asks it once for each request of a route, with the body, and goes by the
+target it names. A route without an answer leads to no target: there is no way on that does not name one.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from smallmodel_operator.gateway.decide.answer import DECISION, TARGET
+from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES
+from smallmodel_operator.gateway.xds.replies import Reply, details, mapper
+from smallmodel_operator.gateway.xds.site import Site
+from smallmodel_operator.gateway.xds.words import ASKED, ROUTE, extension, typed
+from smallmodel_operator.routing.detect.decide import MOST_BYTES
+
+NAME: Final = "envoy.filters.http.ext_authz"
+CLUSTER: Final = "decide"
+CALLER: Final = "x-slm-caller"
+MOST_BODY: Final = MOST_BYTES + 1
+"""Bytes of a body that are sent to the agent: a longer one is cut, and is inside for being so long."""
+NOWHERE: Final = "x-slm-undecided"
+WAIT: Final = "3s"
+"""More than a decision may take in the agent, its record included."""
+NO_ANSWER: Final = Reply(
+    503,
+    "undecided",
+    "The gateway cannot decide where this request may go, so it goes nowhere.",
+    code="unavailable",
+    retry_after=1,
+    details="ext_authz_error",
+)
+_EXT_AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3"
+_TOLD: Final = (ROUTE, CALLER, "x-request-id", "content-type", "content-encoding")
+_SECRET: Final = ("authorization", "cookie", ASKED)
+
+
+def decides(site: Site) -> dict[str, Any]:
+    """The filter. It is off until a route turns it on (`asks`)."""
+    return {
+        **extension(
+            NAME,
+            f"{_EXT_AUTHZ}.ExtAuthz",
+            transport_api_version="V3",
+            failure_mode_allow=False,
+            status_on_error={"code": "ServiceUnavailable"},
+            clear_route_cache=True,
+            validate_mutations=True,
+            # Not whole: a body over the bound is no reason to refuse it, it is a reason to keep it inside.
+            with_request_body={"max_request_bytes": MOST_BODY, "allow_partial_message": True},
+            allowed_headers=_exactly(*_TOLD),
+            disallowed_headers=_exactly(*_SECRET),
+            http_service={
+                "server_uri": {"uri": f"http://{CLUSTER}", "cluster": CLUSTER, "timeout": WAIT},
+                "authorization_response": {"allowed_upstream_headers": _exactly(DECISION, TARGET)},
+            },
+            stat_prefix=CLUSTER,
+        ),
+        "disabled": True,
+    }
+
+
+def _exactly(*names: str) -> dict[str, Any]:
+    return {"patterns": [{"exact": name} for name in names]}
+
+
+def present() -> dict[str, Any]:
+    """For the first route a request has, by which Envoy picks its filters: this one is among them."""
+    return {NAME: typed("envoy.config.route.v3.FilterConfig", config={})}
+
+
+def asks() -> dict[str, Any]:
+    """For a route whose requests are decided on."""
+    return {NAME: typed(f"{_EXT_AUTHZ}.ExtAuthzPerRoute", check_settings={"context_extensions": {"decide": "1"}})}
+
+
+def asks_not() -> dict[str, Any]:
+    """For any other route, where `present` is."""
+    return {NAME: typed(f"{_EXT_AUTHZ}.ExtAuthzPerRoute", disabled=True)}
+
+
+def cluster(site: Site) -> dict[str, Any]:
+    """The agent."""
+    endpoint = {"endpoint": {"address": {"pipe": {"path": site.decide_socket}}}}
+    return {
+        "name": CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "per_connection_buffer_limit_bytes": 2 * MOST_BODY,
+        "load_assignment": {"cluster_name": CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+
+
+def replies() -> list[dict[str, Any]]:
+    """Mappers for the local replies of the listener, before its others: what the agent refuses is an answer of its own;
+    what it does not answer (Envoy takes its 5xx for that, too) is one of Envoy's."""
+    own = {"filter": details("ext_authz_denied")}
+    return [own, mapper(NO_ANSWER)]
+
+
+def by_target(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A matcher: the route (`envoy.config.route.v3.Route`, without its type) of the target that was decided on.
+
+    On the way in no target is named yet, and none is whenever Envoy goes on without an answer: that route asks, and
+    leads nowhere.
+    """
+    route = "envoy.config.route.v3.Route"
+    undecided = {
+        "name": "undecided",
+        "match": {"prefix": "/"},
+        # That header is never there. (A direct response would not raise the limit of buffered bodies.)
+        "route": {"cluster_header": NOWHERE, "cluster_not_found_response_code": "SERVICE_UNAVAILABLE"},
+        "request_body_buffer_limit": LARGEST_BODY_BYTES,
+        "typed_per_filter_config": asks(),
+    }
+    found = {
+        name: {"action": {"name": "target", "typed_config": typed(route, **value)}} for name, value in targets.items()
+    }
+    named = typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=TARGET)
+    return {
+        "matcher_tree": {"input": {"name": "target", "typed_config": named}, "exact_match_map": {"map": found}},
+        "on_no_match": {"action": {"name": "undecided", "typed_config": typed(route, **undecided)}},
+    }

@@ -1,0 +1,187 @@
+"""A route's policy as a value: where its requests may go, by which rules, and what must stay inside. Pure.
+
+policy = RoutePolicy("support", "assistant", targets=(Target("small", "support/bot"),), default="small")
+ready = compiled(policy, classifiers={})   # once, for many requests; BadPolicy names the field that is wrong
+verdict.decide(ready, …)
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from smallmodel_operator.routing.choice.classifier import Classifier, Escalation, TaskClass
+from smallmodel_operator.routing.detect import decide as detect
+from smallmodel_operator.routing.detect.scanner import DETECTORS, BadPattern
+
+
+class Need(StrEnum):
+    """What a request asks of whoever answers it."""
+
+    TOOLS = "Tools"
+    JSON_SCHEMA = "JsonSchema"
+    EMBEDDINGS = "Embeddings"
+
+
+class External(StrEnum):
+    """Which requests may leave."""
+
+    DENIED = "Denied"
+    WHEN_CLEAN = "WhenClean"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests may go. `model`: `<namespace>/<name>` of a model of the cluster, or what the outside calls it."""
+
+    name: str
+    model: str
+    inside: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which requests a rule is for: all that is given must hold. A rule that gives nothing is for every request."""
+
+    task_class: str = ""
+    requires: tuple[Need, ...] = ()
+    context_tokens_over: int | None = None
+    adapter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The target of requests that match."""
+
+    name: str
+    match: Match
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """Where hard requests go: to the first of `order` that may and can, from a probability of `threshold` on.
+
+    `classifier`: digest of the file that says how hard one is.
+    """
+
+    order: tuple[str, ...]
+    threshold: float
+    classifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """What stays inside. A request without a label always does."""
+
+    external: External = External.DENIED
+    detectors: tuple[str, ...] = DETECTORS
+    labels: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    deny_terms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """One route. `classifier`: digest of the file that tells classes of tasks apart; empty: no rule asks for one."""
+
+    namespace: str
+    name: str
+    targets: tuple[Target, ...]
+    default: str
+    rules: tuple[Rule, ...] = ()
+    escalation: Escalate | None = None
+    boundary: Boundary = Boundary()
+    classifier: str = ""
+
+    @property
+    def route(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def hash(self) -> str:
+        """The same for the same policy, on every machine: what a decision is recorded with."""
+        plain = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return "sha256:" + hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class BadPolicy(ValueError):  # noqa: N818 - says what is the matter
+    """It cannot be put into force; the text names the field and the way out."""
+
+
+MOST_TARGETS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A policy that is ready to be asked."""
+
+    policy: RoutePolicy
+    hash: str
+    targets: Mapping[str, Target]
+    rules: detect.Compiled
+    tasks: TaskClass | None
+    hard: Escalation | None
+    leads_outside: bool
+    """Some target is outside, and the boundary lets clean requests go there."""
+
+
+def compiled(policy: RoutePolicy, classifiers: Mapping[str, Classifier]) -> Ready:
+    """Check a policy and compile it. `classifiers`: those that could be read, by their digest.
+
+    A classifier that is not there is no error: its class is unknown then, and nothing is escalated.
+
+    Raises:
+        BadPolicy: it names a target that is not listed, two of one name, or patterns that do not run.
+    """
+    for problem in _problems(policy):
+        raise BadPolicy(problem)
+    given = policy.boundary
+    try:
+        rules = detect.compiled(detect.Policy(given.detectors, given.labels, given.patterns, given.deny_terms))
+    except BadPattern as error:
+        raise BadPolicy(f"boundary: {error}") from None
+    tasks = classifiers.get(policy.classifier)
+    hard = classifiers.get(policy.escalation.classifier) if policy.escalation else None
+    return Ready(
+        policy,
+        policy.hash(),
+        {target.name: target for target in policy.targets},
+        rules,
+        tasks if isinstance(tasks, TaskClass) else None,
+        hard if isinstance(hard, Escalation) else None,
+        given.external is External.WHEN_CLEAN and not all(target.inside for target in policy.targets),
+    )
+
+
+def _problems(policy: RoutePolicy) -> Iterator[str]:
+    names = [target.name for target in policy.targets]
+    if not 1 <= len(names) <= MOST_TARGETS:
+        yield f"targets: give between 1 and {MOST_TARGETS}."
+    if len(set(names)) < len(names):
+        yield "targets: two have the same name; rename one."
+    rules = [rule.name for rule in policy.rules]
+    if len(set(rules)) < len(rules):
+        yield "rules: two have the same name; rename one."
+    for field, name in _named(policy):
+        if name not in names:
+            yield f"{field}: {name!r} is none of `targets`; list it there, or name one of {', '.join(names)}."
+    for target in policy.targets:
+        if target.inside and not _is_model(target.model):
+            yield f"targets: {target.name!r} names no model; give its namespace and name."
+    if policy.escalation is not None and not 0.0 <= policy.escalation.threshold <= 1.0:
+        yield "escalation.complexity.threshold: give a probability between 0 and 1."
+
+
+def _named(policy: RoutePolicy) -> Iterator[tuple[str, str]]:
+    yield "default", policy.default
+    for rule in policy.rules:
+        yield f"rules[{rule.name}].target", rule.target
+    for name in policy.escalation.order if policy.escalation else ():
+        yield "escalation.order", name
+
+
+def _is_model(model: Any) -> bool:
+    namespace, _, name = model.partition("/")
+    return bool(namespace and name) and "/" not in name

@@ -1,0 +1,166 @@
+"""Where a request goes: one target of its route, or none. Pure: clock, labels and what targets can do are handed in.
+
+In this order: labels that the gateway trusts, patterns over all texts, policy; then, among what these leave, rules by
+capability and class of task, and how hard the request is. Where nothing may leave anyhow, nothing is looked for. What
+goes wrong on the way is a reason to stay inside; no request makes it raise.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from smallmodel_operator.routing.asked import Asked, Request, asked
+from smallmodel_operator.routing.detect import decide as detect
+from smallmodel_operator.routing.detect.decide import MOST_BYTES, Reason
+from smallmodel_operator.routing.policy import Match, Need, Ready, Target
+
+MOST_SECONDS: Final = 1.0
+"""A look that took longer keeps its request inside, whatever it found: nothing may depend on a slow machine."""
+_PLAIN: Final = frozenset({"", "identity"})
+
+
+class Because(StrEnum):
+    """Why this target, or none."""
+
+    RULE = "Rule"
+    COMPLEXITY = "Complexity"
+    DEFAULT = "Default"
+    INSTEAD = "Instead"
+    """The default may or can not; this is the first that does."""
+    KEPT_INSIDE = "KeptInside"
+    """None: it must stay, and no target that could answer is inside."""
+    NOT_CAPABLE = "NotCapable"
+    """None: no target can do what it asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Can:
+    """What a target can do; `context_tokens`: None, not known."""
+
+    needs: frozenset[Need] = frozenset()
+    adapters: frozenset[str] = frozenset()
+    context_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision. `target` None: it is answered with an error.
+
+    `reasons` say why it must stay inside, in kinds and places, never in what was found; none: it may leave.
+    """
+
+    target: Target | None
+    because: Because
+    reasons: tuple[Reason, ...]
+    policy: str
+    rule: str = ""
+    task_class: str = ""
+    complexity: float | None = None
+
+    @property
+    def inside(self) -> bool:
+        return bool(self.reasons)
+
+
+def decide(
+    ready: Ready,
+    request: Request,
+    labels: Collection[str],
+    can: Mapping[str, Can],
+    clock: Callable[[], float],
+) -> Decision:
+    """The decision. `can`: targets that are there and what each can do, by name; of no other one is ever chosen.
+
+    `clock`: seconds that never go back.
+    """
+    try:
+        until = clock() + MOST_SECONDS
+        reasons = _reasons(ready, request, labels)
+        if clock() > until:
+            reasons.append(Reason("TimedOut"))
+        return _choose(ready, asked(request, MOST_BYTES), tuple(reasons), can)
+    except Exception:
+        return kept(ready, "DecisionFailed", can)
+
+
+def kept(ready: Ready, reason: str, can: Mapping[str, Can]) -> Decision:
+    """The decision where none could be made: inside, by default, whatever the request asks for."""
+    return _choose(ready, Asked(), (Reason(reason),), can, plain=True)
+
+
+def _reasons(ready: Ready, request: Request, labels: Collection[str]) -> list[Reason]:
+    if not ready.leads_outside:
+        return [Reason("ExternalDenied")]
+    found = [*detect.told(ready.rules, labels), *_unread(request)]
+    return found or list(detect.decide(request.body, ready.rules, labels).reasons)
+
+
+def _unread(request: Request) -> Iterator[Reason]:
+    """What is looked at must be what is sent on, and what its reader will take it for."""
+    if not request.whole or request.size not in (None, len(request.body)):
+        yield Reason("Incomplete")
+    if request.content_encoding.strip().lower() not in _PLAIN:
+        yield Reason("Encoded")
+    kind, _, more = request.content_type.lower().partition(";")
+    if kind.strip() != "application/json" or more.replace(" ", "").replace('"', "") not in ("", "charset=utf-8"):
+        yield Reason("NotJson")
+
+
+def _choose(
+    ready: Ready, wants: Asked, reasons: tuple[Reason, ...], can: Mapping[str, Can], *, plain: bool = False
+) -> Decision:
+    """`plain`: by default alone."""
+    policy = ready.policy
+    usable = _usable([t for t in policy.targets if t.name in can and (t.inside or not reasons)], wants, can)
+    if not usable:
+        anywhere = _usable([t for t in policy.targets if t.name in can], wants, can)
+        return Decision(None, Because.KEPT_INSIDE if anywhere else Because.NOT_CAPABLE, reasons, ready.hash)
+    task = "" if plain else _task(ready, wants)
+    for rule in () if plain else policy.rules:
+        if rule.target in usable and _matches(rule.match, wants, task):
+            return Decision(usable[rule.target], Because.RULE, reasons, ready.hash, rule.name, task)
+    harder, score = (None, None) if plain else _harder(ready, wants, usable)
+    if harder is not None:
+        return Decision(harder, Because.COMPLEXITY, reasons, ready.hash, "", task, score)
+    if policy.default in usable:
+        return Decision(usable[policy.default], Because.DEFAULT, reasons, ready.hash, "", task, score)
+    nearest = min(usable.values(), key=lambda target: not target.inside)
+    return Decision(nearest, Because.INSTEAD, reasons, ready.hash, "", task, score)
+
+
+def _harder(ready: Ready, wants: Asked, usable: Mapping[str, Target]) -> tuple[Target | None, float | None]:
+    """The target of a request that is hard, and how hard it is; it is not asked where no such target may and can."""
+    given = ready.policy.escalation
+    target = next((usable[name] for name in given.order if name in usable), None) if given else None
+    if given is None or target is None or ready.hard is None:
+        return None, None
+    score = ready.hard.probability(wants.prompt)
+    return (target if score >= given.threshold else None), score
+
+
+def _usable(may: list[Target], wants: Asked, can: Mapping[str, Can]) -> dict[str, Target]:
+    """Those that can, in the order of the policy. Length is an estimate, so it chooses among them and refuses none."""
+    able = {
+        t.name: t
+        for t in may
+        if wants.needs <= can[t.name].needs and (not wants.adapter or wants.adapter in can[t.name].adapters)
+    }
+    long = {n: t for n, t in able.items() if (most := can[n].context_tokens) is None or most >= wants.tokens}
+    return long or able
+
+
+def _matches(match: Match, wants: Asked, task: str) -> bool:
+    return (
+        match.task_class in ("", task)
+        and wants.needs.issuperset(match.requires)
+        and (match.context_tokens_over is None or wants.tokens > match.context_tokens_over)
+        and match.adapter in ("", wants.adapter)
+    )
+
+
+def _task(ready: Ready, wants: Asked) -> str:
+    """The class of the request's task; empty: it is of none, or no rule asks for one."""
+    if ready.tasks is None or not any(rule.match.task_class for rule in ready.policy.rules):
+        return ""
+    return ready.tasks.choose(wants.prompt)[0] or ""

@@ -1,0 +1,123 @@
+"""Decisions in the chain: on the disk before anybody acts on one, together in one commit, and never afterwards."""
+
+import asyncio
+import errno
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.chain import Fixture
+
+from smallmodel_operator.audit.report import Report
+from smallmodel_operator.cli.audit import check
+from smallmodel_operator.cli.audit_files import chains
+from smallmodel_operator.gateway.record.decisions import Decisions
+
+
+def report(made: Fixture) -> Report:
+    (chain,) = chains([str(made.audit)])
+    return check(chain)
+
+
+def decision(number: int) -> dict[str, Any]:
+    return {"kind": "decision", "request.id": f"request-{number}", "slm.route": "support/assistant"}
+
+
+def decided(made: Fixture) -> list[str]:
+    return [r["request.id"] for r in made.records if r["kind"] == "decision"]
+
+
+class Stalled(ThreadPoolExecutor):
+    """A thread that is busy until `go`."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.go = threading.Event()
+        super().submit(self.go.wait)
+
+
+async def test_one_is_on_the_disk_when_its_asker_goes_on(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    with ThreadPoolExecutor(1) as thread:
+        await Decisions(made.recorder, thread).record(decision(1))
+        assert decided(made) == ["request-1"]
+        assert "commit" in made.records[-1]
+    made.restart()
+    assert decided(made) == ["request-1"]
+    made.answer(2)
+    made.read()
+    assert report(made).faults == []
+
+
+async def test_all_that_wait_are_one_commit(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.recorder.commit()
+    thread = Stalled()
+    decisions = Decisions(made.recorder, thread)
+    tasks = [asyncio.create_task(decisions.record(decision(n))) for n in range(50)]
+    await asyncio.sleep(0)
+    thread.go.set()
+    await asyncio.gather(*tasks)
+    thread.shutdown()
+    found = [r for r in made.records if r["kind"] == "decision"]
+    assert (len(found), sum("commit" in r for r in found)) == (50, 1)
+
+
+async def test_what_could_not_be_written_is_said_and_never_turns_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Fixture(tmp_path)
+    made.answer(3)
+    made.reader.step()  # waits beside them, and stays
+    whole = os.fdatasync
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with ThreadPoolExecutor(1) as thread:
+        decisions = Decisions(made.recorder, thread)
+        monkeypatch.setattr(os, "fdatasync", full)
+        with pytest.raises(OSError, match="No space"):
+            await decisions.record(decision(1))
+        monkeypatch.setattr(os, "fdatasync", whole)
+        with pytest.raises(OSError, match="No space"):  # whoever reads the log tries again
+            await decisions.record(decision(2))
+        made.read()
+        await decisions.record(decision(3))
+    assert decided(made) == ["request-3"]
+    assert len(made.answered) == 3
+    assert report(made).faults == []
+
+
+async def test_before_the_chain_is_open_nothing_is_decided(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    with ThreadPoolExecutor(1) as thread:
+        made.recorder.hash = ""
+        with pytest.raises(OSError, match="not open"):
+            await Decisions(made.recorder, thread).record(decision(1))
+
+
+async def test_after_the_end_nothing_is_decided(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.recorder.commit()
+    thread = ThreadPoolExecutor(1)
+    thread.shutdown()
+    with pytest.raises(OSError, match="shutdown"):
+        await Decisions(made.recorder, thread).record(decision(1))
+
+
+async def test_between_batches_they_are_taken_too(tmp_path: Path) -> None:
+    made = Fixture(tmp_path)
+    made.recorder.commit()
+    thread = Stalled()
+    decisions = Decisions(made.recorder, thread)
+    task = asyncio.create_task(decisions.record(decision(1)))
+    await asyncio.sleep(0)
+    decisions.take()
+    await task
+    assert decided(made) == ["request-1"]
+    thread.go.set()
+    thread.shutdown()
