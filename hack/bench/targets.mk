@@ -12,8 +12,8 @@ bench-routing: setup ## Measure the choice of a model beside LiteLLM's and chanc
 bench-engine: setup ## Real llama.cpp on models of true size: through the gateway and alone, our flags and the defaults, what answers in 150 ms (root; MODELS="0.5b:Q4_K_M …" picks; JSON is the last line)
 	@$(BIN)/python -m hack.bench.engine $(MODELS)
 
-bench-scaling: setup ## Compare scaling policies on traces, SLM_BENCH_DATA=folder, QUICK=1, PLOT=file.svg (JSON is the last line)
-	@$(BIN)/python -m hack.bench.scaling $(if $(QUICK),--quick) $(if $(PLOT),--plot $(PLOT))
+bench-scaling: setup ## Compare scaling policies on traces, SLM_BENCH_DATA=folder, QUICK=1, SEEDS=1,2, PLOT=file.svg (JSON is the last line)
+	@$(BIN)/python -m hack.bench.scaling $(if $(QUICK),--quick) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot $(PLOT))
 
 bench-decide: setup ## Measure what a decision on a request of a route costs, recorded before its answer (JSON is the last line)
 	@$(BIN)/python -m hack.bench.decide $(if $(N),--rounds $(N))

@@ -160,13 +160,20 @@ def show(verdicts: list[dict[str, Any]]) -> None:
         print(" | ".join(map(str, (*own, *beside))))
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """Of a list with commas between them."""
+    return tuple(int(number) for number in text.split(","))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m hack.bench.scaling", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed of each kind, an hour of it")
+    parser.add_argument("--seeds", type=numbers, help="of generated loads, with commas between them")
     parser.add_argument("--plot", type=Path, help="write an SVG picture of the rows there")
     args = parser.parse_args()
     began = time.monotonic()
-    todo = [t for c in cases(1.0 if args.quick else 3.0, SEEDS[:1] if args.quick else SEEDS) for t in tasks(c)]
+    seeds = args.seeds or (SEEDS[:1] if args.quick else SEEDS)
+    todo = [t for c in cases(1.0 if args.quick else 3.0, seeds) for t in tasks(c)]
     if not conversation():
         say("SLM_BENCH_DATA is not set: without Azure's trace (AzureLLMInferenceTrace_conv of its public dataset)")
     rows: list[dict[str, Any]] = []

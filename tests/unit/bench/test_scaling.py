@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from hack.bench.scaling.__main__ import judge
+from hack.bench.scaling.__main__ import cases, judge, numbers
 from hack.bench.scaling.loads import KINDS, generate
 from hack.bench.scaling.plot import draw
 
@@ -30,6 +30,10 @@ def test_the_cheapest_setting_that_held_is_the_measure() -> None:
 def test_where_no_setting_held_there_is_no_measure() -> None:
     (verdict,) = judge([r for r in ROWS if r["target"] in (1.4, 8, 16)])
     assert "cheapest" not in verdict
+
+
+def test_other_seeds_can_be_asked_for() -> None:
+    assert {c.seed for c in cases(1.0, numbers("7,11")) if c.kind in KINDS} == {7, 11}
 
 
 def test_a_seed_gives_one_load() -> None:
