@@ -1,4 +1,4 @@
-"""`slm release`: let go of every SmallModel before the operator is uninstalled, so that nothing waits for it."""
+"""`slm release`: let go of all models and routes before the operator is uninstalled, so that nothing waits for it."""
 
 import asyncio
 import time
@@ -12,6 +12,8 @@ from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.runtime.settings import Settings
 
 POLL_SECONDS = 0.5
+KINDS = ("SmallModel", "ModelRoute")
+"""Those that have our finalizer."""
 OPERATOR_PODS = "app.kubernetes.io/name=smallmodel-operator,app.kubernetes.io/component=operator"
 """The chart's labels. A terminating operator could still put a finalizer back, so its pods must be gone."""
 
@@ -62,26 +64,27 @@ async def _stop_operator(client: Client, namespace: str, deployment: str) -> Non
 async def _let_go(client: Client) -> None:
     # With named namespaces the right to list is a Role in each of them; a list over all would be refused.
     namespaces = Settings().watch_namespaces or (None,)
-    models = [model for namespace in namespaces for model in await client.list("SmallModel", namespace)]
-    held = [m for m in models if FINALIZER in m["metadata"].get("finalizers", [])]
-    for number, model in enumerate(held, start=1):
-        await _take_off(client, model)
-        if number % 50 == 0 or number == len(held):
-            print(f"{number} of {len(held)} SmallModels let go")
-    print(f"{len(models)} SmallModel(s) keep serving; a reinstalled operator takes them up again")
+    found = {kind: [o for place in namespaces for o in await client.list(kind, place)] for kind in KINDS}
+    for kind, objects in found.items():
+        held = [o for o in objects if FINALIZER in o["metadata"].get("finalizers", [])]
+        for number, obj in enumerate(held, start=1):
+            await _take_off(client, kind, obj)
+            if number % 50 == 0 or number == len(held):
+                print(f"{number} of {len(held)} {kind}s let go")
+    print(f"{len(found['SmallModel'])} SmallModel(s) keep serving; a reinstalled operator takes them up again")
 
 
-async def _take_off(client: Client, model: dict[str, Any]) -> None:
-    meta = model["metadata"]
+async def _take_off(client: Client, kind: str, obj: dict[str, Any]) -> None:
+    meta = obj["metadata"]
     rest = [f for f in meta.get("finalizers", []) if f != FINALIZER]
     patch = {"metadata": {"finalizers": rest, "resourceVersion": meta["resourceVersion"]}}
     try:
-        await client.merge("SmallModel", meta["name"], meta["namespace"], patch)
+        await client.merge(kind, meta["name"], meta["namespace"], patch)
     except ApiError as error:
         if error.status == 404:
             return
         if error.status != 409:
             raise
-        fresh = await client.get("SmallModel", meta["name"], meta["namespace"])
+        fresh = await client.get(kind, meta["name"], meta["namespace"])
         if fresh is not None:
-            await _take_off(client, fresh)
+            await _take_off(client, kind, fresh)

@@ -44,6 +44,14 @@ async def test_the_operator_is_stopped_and_every_model_let_go(
     assert "3 SmallModel(s) keep serving" in capsys.readouterr().out
 
 
+async def test_routes_are_let_go_too(connected: FakeApiServer) -> None:
+    route = objects.route(small=1)
+    route["metadata"]["finalizers"] = [FINALIZER]
+    connected.put(route)
+    assert await run() == 0
+    assert connected.objects["ModelRoute", "support", "desk"]["metadata"]["finalizers"] == []
+
+
 async def test_it_is_no_error_to_run_it_twice_or_without_an_operator(connected: FakeApiServer) -> None:
     place(connected, "a", FINALIZER)
     assert await run() == 0
