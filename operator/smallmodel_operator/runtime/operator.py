@@ -186,34 +186,26 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     signals.turned = lambda: poke(lambda _: True)
     watch = _boundary(settings, client, observer, events, poke)
     register(registry, loop, observer, client, routes, len(settings.watch_namespaces), watch.heard)
-    table, boundary = asyncio.create_task(keys.run()), asyncio.create_task(watch.run())
-    ours = asyncio.create_task(secrets.watch(loop.pokes.poke))
-    theirs = asyncio.create_task(following.secrets.watch(routes.loop.pokes.poke))
-    gateways = asyncio.create_task(signals.follow())
-    scaling = asyncio.create_task(scaler.run())
-    asking = asyncio.create_task(scraped.follow()) if scraped else None
     ledger = _spending(settings, client, observer, signals)
     ledger.warn = partial(_warn, events)
     ledger.meters = meters = scraping.meters_of(settings)
     budgets = Budgets(ledger.spent, loop.pokes.poke, lambda: datetime.now(UTC))
     observer.budget, reconciler.follow_budget, ledger.counted = budgets.said, budgets.follow, budgets.look
     budgets.observe = cost_metrics.budget
-    spending = asyncio.create_task(ledger.run())
+    looks = [secrets.watch(loop.pokes.poke), following.secrets.watch(routes.loop.pokes.poke), signals.follow()]
+    looks += [scraped.follow()] if scraped else []
+    table, boundary, spending, *others = (
+        asyncio.create_task(work) for work in (keys.run(), watch.run(), ledger.run(), scaler.run(), *looks)
+    )
     gc.collect()
     gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
     try:
         await _kopf(registry, settings, stop)
     finally:
-        table.cancel()  # first of all: a model whose daemon ends now is not gone
-        boundary.cancel()
-        ours.cancel()
-        theirs.cancel()
-        gateways.cancel()
-        scaling.cancel()
-        if asking is not None and scraped is not None:
-            asking.cancel()
+        for task in (table, boundary, *others, spending):  # the table first: a model whose daemon ends now is not gone
+            task.cancel()
+        if scraped is not None:
             scraped.close()
-        spending.cancel()
         await asyncio.wait({boundary, spending}, timeout=CANARY_END_SECONDS)
         if meters is not None:
             meters.close()
