@@ -31,6 +31,8 @@ from smallmodel_operator.gateway.accesslog.observe import Ending, Observation, o
 from smallmodel_operator.gateway.accesslog.rotate import Rotator
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.policy import engine_revision, policy_hash
+from smallmodel_operator.gateway.routed import Lead, Route
+from smallmodel_operator.gateway.state import Access
 from smallmodel_operator.gateway.xds import bootstrap, files
 
 CHAT = "/v1/chat/completions"
@@ -79,7 +81,8 @@ BOT = model("support/bot", engine_image="engine@sha256:1", template_revision=2, 
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory, bot: Engine, breaking: int) -> Iterator[Gateway]:
-    """support/bot answers, broken breaks off, off is off, tight takes 1 a minute, adapted has an adapter."""
+    """support/bot answers, broken breaks off, off is off, tight takes 1 a minute, adapted has an adapter; route
+    desk leads to bot."""
     models = (
         BOT,
         model("support/broken"),
@@ -88,7 +91,8 @@ def logged(tmp_path_factory: pytest.TempPathFactory, bot: Engine, breaking: int)
         model("support/adapted", lora=True, adapters=(("legal", 0),), request_key=1),
     )
     ports = {f"support/{name}": bot.port for name in ("bot", "tight", "adapted")} | {"support/broken": breaking}
-    with Gateway(tmp_path_factory.mktemp("l"), state_of(models, ports)) as running:
+    desk = Route("support", "desk", "", Access(frozenset({"ns:support"})), (Lead("small", "support/bot", 1),))
+    with Gateway(tmp_path_factory.mktemp("l"), state_of(models, ports, routes={desk.path: desk})) as running:
         yield running
 
 
@@ -341,6 +345,7 @@ def test_every_field_says_something_and_none_a_secret(logged: Gateway) -> None:
     ask(logged, stream=True)
     ask(logged, "off")
     ask(logged, "adapted:legal")
+    ask(logged, "desk")
     ask(logged, fake_status=500, path=f"{CHAT}?key=in-the-query")
     lines = logged.log()
     assert [name for name in FIELDS if all(line[name] is None for line in lines)] == []
