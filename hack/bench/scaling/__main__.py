@@ -193,7 +193,7 @@ def main() -> None:
     known = [r for r in rows if r["policy"] != "ceiling"]
     result = {"rows": known, "verdicts": verdicts, "pool": together, "tick": looks}
     if args.plot:
-        args.plot.write_text(draw(result["rows"]))
+        args.plot.write_text(draw(known))
     print(json.dumps(result | {"cores": os.cpu_count(), "seconds": round(time.monotonic() - began)}), flush=True)
 
 
