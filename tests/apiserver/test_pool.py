@@ -1,6 +1,7 @@
 """Models on a node that holds two of them, with a real scheduler; the test is the gateway."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,10 +36,19 @@ def node(plane: ControlPlane, namespace: str) -> Iterator[dict[str, Any]]:
     plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(items))
     # Ready, and no longer tainted as new: the operator looks at nodes every quarter of a minute only.
     plane.kubectl("wait", f"node/{name}", "--for=condition=Ready", "--timeout=60s")
-    plane.kubectl("wait", f"node/{name}", "--for=jsonpath={.spec.taints[*].key}=" + namespace, "--timeout=60s")
+    _until_only(plane, name, namespace)
     yield {"nodeSelector": {"room": namespace}, "tolerations": [{"key": namespace, "operator": "Exists"}]}
     plane.kubectl("delete", "node", name, "--wait=false")
     plane.kubectl("delete", "clusterrole,clusterrolebinding", f"pods-{namespace}", "--wait=false")
+
+
+def _until_only(plane: ControlPlane, node: str, taint: str) -> None:
+    """Until a node has this taint and no other."""
+    for _ in range(600):
+        if plane.kubectl("get", "node", node, "-o", "jsonpath={.spec.taints[*].key}") == taint:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"node {node} is still tainted as new")
 
 
 class City:
