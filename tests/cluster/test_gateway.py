@@ -17,6 +17,8 @@ HELD = 200
 QUEUED = 3
 ANSWERING_SECONDS = 6
 READ_SECONDS = 3
+DECIDED_SECONDS = 5
+"""A look that began before somebody asked may put the model to sleep so much later; who asks then wakes it."""
 COLD_STARTS = 20
 
 
@@ -83,6 +85,9 @@ def test_sleep_waits_for_the_last_answer_and_off_is_off(bed: Bed, namespace: str
     engine = {"parallelSlots": 1}
     bed.apply(model("bot", namespace, weights["first"], scaling=scaling, engine=engine))
     bed.ready("bot", namespace)
+    who, end = caller(bed, "bot", namespace), time.monotonic() + DECIDED_SECONDS
+    while time.monotonic() < end:
+        who.burst(1)
     took, ends = _long_answers(bed, namespace)
     assert took > 4 * scaling["idleSeconds"], "too short to prove anything"
     assert all(text.rstrip().endswith("data: [DONE]") for text in ends), ends
@@ -92,7 +97,6 @@ def test_sleep_waits_for_the_last_answer_and_off_is_off(bed: Bed, namespace: str
 
     bed.apply(model("bot", namespace, weights["first"], scaling=scaling, engine=engine, suspend=True))
     bed.until(lambda: bed.condition("bot", namespace, "Ready").get("reason") == "Suspended", 30, "Suspended")
-    who = caller(bed, "bot", namespace)
     bed.until(lambda: "503" in who.burst(1)[0].error, 10, "503")
     for _ in range(3):
         answers = who.burst(4)
