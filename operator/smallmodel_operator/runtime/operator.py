@@ -23,7 +23,7 @@ from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.cluster.downloads import Downloads
 from smallmodel_operator.cluster.events import Events
-from smallmodel_operator.cluster.fence import Fence
+from smallmodel_operator.cluster.fence import Fence, NotLeader
 from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
 from smallmodel_operator.cluster.lease import Lease
@@ -155,7 +155,7 @@ async def _discover(client: Client, settings: Settings, keys: KeyTable) -> _Star
                 found = replace(found, image_volumes=False)
             logger.info("cluster %s, image volumes: %s", found.version, "yes" if found.image_volumes else "no")
             return _Start(found, await keys.masters())
-        except (NotInstalled, ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except (NotInstalled, NotLeader, ApiError, aiohttp.ClientError, TimeoutError) as error:
             logger.error("not ready to work: %s", error)
             await asyncio.sleep(START_RETRY_SECONDS)
 

@@ -11,6 +11,7 @@ from tests.fakes.clock import until
 
 from smallmodel_operator.api.names import FINALIZER
 from smallmodel_operator.cluster import lease
+from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.cluster.key_table import KeyTable
 from smallmodel_operator.cluster.kinds import CHILD_KINDS, KINDS
@@ -84,6 +85,26 @@ async def test_losing_the_lease_ends_the_process_with_its_own_code(
     async with asyncio.timeout(15):
         assert await running == operator.LOST_LEASE
     assert holder(api) == "other"
+
+
+async def test_a_lease_lost_before_the_first_pass_ends_the_process_with_its_own_code(
+    api: FakeApiServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster(api)
+    taken = asyncio.Event()
+
+    async def looks(client: Client, _: str) -> None:
+        live = api.get("Lease", "smallmodel-operator", "smallmodel-system")
+        assert live is not None
+        api.put({**live, "spec": {**live["spec"], "holderIdentity": "other"}})
+        await until(lambda: client.fence.remaining <= 0)
+        taken.set()
+        client.fence.check()
+
+    monkeypatch.setattr(operator, "discover", looks)
+    async with asyncio.timeout(15):
+        assert await operator.run(settings, api.client(Fence()), asyncio.Event()) == operator.LOST_LEASE
+    assert taken.is_set()
 
 
 async def test_a_dead_lease_thread_is_not_healthy(api: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
