@@ -15,6 +15,8 @@ from smallmodel_operator.core.facts import Object
 
 READ_SECONDS: Final = 15.0
 """Nodes and pods of others are read this often at most; models' own pods are watched."""
+KEPT_SECONDS: Final = 60.0
+"""What was read counts for as long when reading fails: else one failure would let everybody go who waits for room."""
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +26,18 @@ class Places:
 
     def __init__(self, occupancy: Occupancy, children: Children, clock: Callable[[], float] = time.monotonic) -> None:
         self._occupancy, self._children, self._clock = occupancy, children, clock
-        self._read_at = float("-inf")
+        self._tried_at = self._known_at = float("-inf")
         self._known: tuple[Sequence[Object], Sequence[Object]] | None = None
 
     async def look(self) -> Site | None:
-        """The nodes as they are; None: nodes, or pods of others, may not be or cannot be read."""
-        if self._clock() - self._read_at > READ_SECONDS:
-            self._known = await self._read()
-            self._read_at = self._clock()
+        """The nodes as they are; None: nodes, or pods of others, may not be read, or could not be for a while."""
+        if self._clock() - self._tried_at > READ_SECONDS:
+            found = await self._read()
+            self._tried_at = now = self._clock()
+            if found is not None:
+                self._known, self._known_at = found, now
+            elif now - self._known_at > KEPT_SECONDS:
+                self._known = None
         if self._known is None:
             return None
         return Site(*self._known, tuple(self._children.all_pods()))
