@@ -13,6 +13,7 @@ from hack.cluster.paths import REPOSITORY
 from lupa.lua51 import LuaRuntime, lua_type
 
 HERE = REPOSITORY / "crds/argocd/resource_customizations/smallmodel.dev/SmallModel"
+OF_ROUTES = HERE.parent / "ModelRoute/health.lua"
 GOLDEN = REPOSITORY / "tests/golden"
 TESTS: list[dict[str, Any]] = yaml.safe_load((HERE / "health_test.yaml").read_text())["tests"]
 ACTIONS: dict[str, Any] = yaml.safe_load((HERE / "actions/action_test.yaml").read_text())
@@ -70,9 +71,34 @@ def test_every_state_has_a_health(case: str) -> None:
         assert health["status"] == "Suspended"
     elif conditions["Reconciling"]["status"] == "True":
         assert health["status"] == "Progressing"
-    else:
+    elif conditions["Ready"]["status"] == "True":
         assert health["status"] == "Healthy"
+    else:
+        assert health["status"] == "Suspended"
     assert health["message"]
+
+
+def test_routes_have_the_script_of_models() -> None:
+    assert OF_ROUTES.read_text() == (HERE / "health.lua").read_text()
+
+
+@pytest.mark.parametrize(
+    ("ready", "stalled", "reconciling", "health"),
+    [
+        (("True", "Serving"), "False", "False", "Healthy"),
+        (("False", "TargetNotReady"), "False", "True", "Progressing"),
+        (("False", "TargetNotFound"), "True", "False", "Degraded"),
+        (("False", "TargetNotReady"), "False", "False", "Suspended"),  # its target is off, as its owner wants it
+        (("False", "InferenceStopped"), "False", "False", "Suspended"),
+    ],
+)
+def test_health_of_a_route(ready: tuple[str, str], stalled: str, reconciling: str, health: str) -> None:
+    said = {"Ready": ready[0], "Stalled": stalled, "Reconciling": reconciling}
+    conditions = [
+        {"type": kind, "status": status, "reason": ready[1], "message": kind} for kind, status in said.items()
+    ]
+    obj = {"metadata": {"generation": 1}, "status": {"observedGeneration": 1, "conditions": conditions}}
+    assert _run(OF_ROUTES, obj)["status"] == health
 
 
 @pytest.mark.parametrize("test", ACTIONS["discoveryTests"], ids=lambda t: Path(t["inputPath"]).stem)

@@ -1,4 +1,4 @@
--- Health of a SmallModel from its kstatus conditions (Ready, Reconciling, Stalled). No Lua standard library is used.
+-- Health of a SmallModel or a ModelRoute from its kstatus conditions (Ready, Reconciling, Stalled). No Lua standard library is used.
 hs = { status = "Progressing", message = "Waiting for the operator" }
 if obj.status == nil or obj.status.conditions == nil then
   return hs
@@ -34,5 +34,7 @@ if reconciling ~= nil and reconciling.status == "True" then
 end
 if ready ~= nil and ready.status == "True" then
   hs.status = "Healthy"
+elseif ready ~= nil then
+  hs.status = "Suspended" -- nothing is under way and nobody has to act: it is off because somebody wants it so
 end
 return hs
