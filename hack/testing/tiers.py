@@ -53,6 +53,12 @@ WEIGHTS = tuple(
 """Long ones about where weights come from; on a node of their own they take none of the others' time."""
 OWN_NODE = (("SLM_TEST_CLUSTER", "slm-weights"), ("SLM_TEST_SCRATCH", "build/test-weights-own"))
 
+SCALING = tuple(
+    f"tests/cluster/test_{name}.py" for name in ("budget", "objective", "objective_prometheus", "pool", "routes")
+)
+"""Long ones that wait for minutes for replicas to come and to go, too."""
+SCALING_NODE = (("SLM_TEST_CLUSTER", "slm-scaling"), ("SLM_TEST_SCRATCH", "build/test-weights-scaling"))
+
 FAULTS = ("tests/cluster/test_faults.py", "tests/cluster/test_gateway_faults.py")
 """Nearly half of the time on a node is spent waiting for what was killed to come back: two nodes wait side by side."""
 FAULTS_NODE = (("SLM_TEST_CLUSTER", "slm-faults"), ("SLM_TEST_SCRATCH", "build/test-weights-faults"))
@@ -83,7 +89,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, minutes * MINUTE, needs=go),
         Tier(
             "cluster", ("tests/cluster",), marker, 1, minutes * MINUTE, nice=0, needs=(*go, *root),
-            left_out=WEIGHTS if long else FAULTS,
+            left_out=(*WEIGHTS, *SCALING) if long else FAULTS,
         ),
     )  # fmt: skip
     if long:
@@ -100,6 +106,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
             *real,
             Tier("argocd", chart, marker, 1, 40 * MINUTE, each_path=False, needs=(*go, *root)),
             Tier("weights", WEIGHTS, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=OWN_NODE),
+            Tier("scaling", SCALING, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=SCALING_NODE),
             Tier("calico", BOUNDARY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=CALICO),
         )
     return (
