@@ -12,12 +12,16 @@ from hack.cluster import prometheus
 from tests.fakes.kepler import FakeKepler, FakeKubelet, KeplerPod, Served
 from tests.gateway.test_scraped import Counted, Real
 
-from smallmodel_operator.cluster.energy_meters import EnergyMeters, Named
+from smallmodel_operator.cluster.energy_meters import EnergyMeters, PodIdentity
 from smallmodel_operator.core.energy import Meter, Meters
 from smallmodel_operator.energy.meter import Place, drawn
 
 SECONDS = 60
-PODS = [Named("u-1", "support", "bot-1"), Named("u-2", "support", "bot-2"), Named("u-3", "crm", "bot-1")]
+PODS = [
+    PodIdentity("u-1", "support", "bot-1"),
+    PodIdentity("u-2", "support", "bot-2"),
+    PodIdentity("u-3", "crm", "bot-1"),
+]
 
 
 @pytest.fixture

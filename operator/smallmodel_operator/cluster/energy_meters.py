@@ -25,7 +25,7 @@ LONGEST: Final = 8000
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class PodIdentity:
     """A pod as Prometheus knows it: Kepler by its uid, kubelets by its name."""
 
     uid: str
@@ -57,7 +57,7 @@ def queries(namespaces: Collection[str], match: Mapping[str, str]) -> tuple[str,
     return f"max by (__name__, pod_id, zone) ({kepler})", f"max by ({', '.join(labels)}) ({cpu})"
 
 
-def meters(kepler: Vector, cpu: Vector, pods: Collection[Named]) -> dict[str, Meter]:
+def meters(kepler: Vector, cpu: Vector, pods: Collection[PodIdentity]) -> dict[str, Meter]:
     """Counters of these pods; one of whom nothing is said is not there.
 
     Raises:
@@ -94,7 +94,7 @@ class EnergyMeters:
         self.problem = ""
         """Why nothing is known; the same words while the reason stays; empty: all is well."""
 
-    async def read(self, pods: Collection[Named]) -> Meters:
+    async def read(self, pods: Collection[PodIdentity]) -> Meters:
         """What the counters of these pods say now; nothing where nobody answers."""
         now = self._clock()
         if not pods or not self._breaker.closed(now):
@@ -116,7 +116,7 @@ class EnergyMeters:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._server.close()
 
-    def _asked(self, pods: Collection[Named]) -> Meters:
+    def _asked(self, pods: Collection[PodIdentity]) -> Meters:
         """In the thread. Kubelets are asked where Kepler does not speak of every pod."""
         of_kepler, of_kubelets = queries({p.namespace for p in pods}, self._match)
         kepler = self._server.query(of_kepler)

@@ -3,14 +3,13 @@
 from datetime import timedelta
 from typing import Protocol
 
-from smallmodel_operator.api.v1alpha1.access import Access
-from smallmodel_operator.api.v1alpha1.modelroute import RouteAccess
+from smallmodel_operator.api.v1alpha1.access import Callers
 from smallmodel_operator.boundary import credentials
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.resolve import Site
 
 
-class Named(Protocol):
+class KeyHolder(Protocol):
     """What has an address and keys."""
 
     @property
@@ -22,12 +21,12 @@ class Named(Protocol):
     @property
     def url(self) -> str: ...
     @property
-    def access(self) -> Access | RouteAccess: ...
+    def access(self) -> Callers: ...
     @property
     def site(self) -> Site: ...
 
 
-def decide(resolved: Named, snapshot: Snapshot, *, route: bool = False) -> credentials.Credentials:
+def decide(resolved: KeyHolder, snapshot: Snapshot, *, route: bool = False) -> credentials.Credentials:
     """Keys of one model, or of a route: what the credentials concern says."""
     access = resolved.access
     request = credentials.CredentialRequest(

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from smallmodel_operator.api.names import PRICES, PRICES_KEY
-from smallmodel_operator.cluster.energy_meters import Named
+from smallmodel_operator.cluster.energy_meters import PodIdentity
 from smallmodel_operator.control.prices import hour_of, watts_of
 from smallmodel_operator.core.budget import Spent
 from smallmodel_operator.core.energy import Drawn, Meters
@@ -66,10 +66,10 @@ def nodes_of(nodes: Iterable[Object], pods: Iterable[Pod], profiles: Iterable[Pr
     return priced(nodes, pods, profiles)
 
 
-def named(pod: Object) -> Named:
+def named(pod: Object) -> PodIdentity:
     """A pod as who counts its energy knows it."""
     meta = pod["metadata"]
-    return Named(meta.get("uid", ""), meta.get("namespace", ""), meta.get("name", ""))
+    return PodIdentity(meta.get("uid", ""), meta.get("namespace", ""), meta.get("name", ""))
 
 
 def drawn_of(nodes: Iterable[PricedNode], before: Meters, now: Meters, length: int) -> Drawn:

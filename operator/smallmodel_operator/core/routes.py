@@ -42,6 +42,14 @@ def route_has_name(route_created: str, model_created: str) -> bool:
     return bool(route_created) and route_created < model_created
 
 
+def shares(weights: Mapping[str, int | None], default: str) -> dict[str, int]:
+    """Of requests that name no target: each target's share, by its name, against those of the others. `weights`: as
+    declared, by target; the rules of the API see to it that one share is above 0."""
+    if default or len(weights) == 1:
+        return {name: int(name == default or len(weights) == 1) for name in weights}
+    return {name: weight or 0 for name, weight in weights.items()}
+
+
 def referred(body: Object) -> Iterable[tuple[str, str]]:
     """The SmallModels a ModelRoute names, as (namespace, name); what is not of the right shape is left out."""
     spec = body.get("spec") or {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from smallmodel_operator.core.routes import route_has_name
+from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
 
 
@@ -37,17 +37,15 @@ class Route:
     def of(cls, body: Object) -> "Route":
         """Read a ModelRoute; what an older object lacks has the CRD's default."""
         meta, spec = body["metadata"], body["spec"]
-        targets, default = spec["targets"], spec.get("default", "")
-        weights = {t["name"]: int(t.get("weight") or 0) for t in targets}
-        if default or len(targets) == 1:
-            weights = {t["name"]: int(t["name"] == default or len(targets) == 1) for t in targets}
+        targets = spec["targets"]
+        share = shares({t["name"]: t.get("weight") for t in targets}, spec.get("default", ""))
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
             created=str(meta.get("creationTimestamp") or ""),
             access=access_of(meta["namespace"], meta["name"], spec.get("access", {})),
             leads=tuple(
-                Lead(t["name"], _target(meta["namespace"], t["smallModelRef"]), weights[t["name"]]) for t in targets
+                Lead(t["name"], _target(meta["namespace"], t["smallModelRef"]), share[t["name"]]) for t in targets
             ),
         )
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import aiohttp
 
 from smallmodel_operator.cluster.client import ApiError
-from smallmodel_operator.cluster.energy_meters import Named
+from smallmodel_operator.cluster.energy_meters import PodIdentity
 from smallmodel_operator.cluster.fence import NotLeader
 from smallmodel_operator.cluster.spend import TooLarge
 from smallmodel_operator.control import spend
@@ -75,7 +75,7 @@ class Asked(Protocol):
 
     problem: str
 
-    async def read(self, pods: Collection[Named]) -> Meters: ...
+    async def read(self, pods: Collection[PodIdentity]) -> Meters: ...
 
 
 async def _nobody(_: Object, __: str) -> None: ...

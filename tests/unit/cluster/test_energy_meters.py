@@ -10,11 +10,11 @@ from tests.fakes.clock import Clock
 
 from smallmodel_operator.cluster import energy_meters as module
 from smallmodel_operator.cluster.breaker import FAILURES, LAST_PAUSE
-from smallmodel_operator.cluster.energy_meters import LONGEST, EnergyMeters, Named, meters, queries
+from smallmodel_operator.cluster.energy_meters import LONGEST, EnergyMeters, PodIdentity, meters, queries
 from smallmodel_operator.cluster.scraped import NoAnswer, Vector
 from smallmodel_operator.core.energy import Meter
 
-POD = Named("u-1", "support", "bot-1")
+POD = PodIdentity("u-1", "support", "bot-1")
 
 
 def sample(value: str, **labels: str) -> dict[str, Any]:
@@ -100,7 +100,7 @@ async def test_kubelets_are_asked_only_where_kepler_says_nothing(server: Server,
     assert await asked.read([POD]) == {"u-1": Meter({"package": 1_500_000})}
     assert len(server.asked) == 1
     server.cpu = [sample("2", namespace="crm", pod="bot-1", container="engine")]
-    found = await asked.read([POD, Named("u-2", "crm", "bot-1")])
+    found = await asked.read([POD, PodIdentity("u-2", "crm", "bot-1")])
     assert found["u-2"] == Meter({}, {"engine": 2_000_000})
     assert len(server.asked) == 3
     assert await asked.read([]) == {}

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from tests.fakes.apiserver import FakeApiServer
 
 from smallmodel_operator.cluster.client import Client
-from smallmodel_operator.cluster.energy_meters import Named
+from smallmodel_operator.cluster.energy_meters import PodIdentity
 from smallmodel_operator.cluster.events import Events
 from smallmodel_operator.cluster.fence import Fence
 from smallmodel_operator.cluster.spend import Occupancy, Spend
@@ -385,10 +385,10 @@ class Counters:
     def __init__(self, world: World) -> None:
         self._world = world
         self.problem = ""
-        self.asked: list[Named] = []
+        self.asked: list[PodIdentity] = []
         self.say: Callable[[float], Meter | None] = lambda _: None
 
-    async def read(self, pods: Collection[Named]) -> Meters:
+    async def read(self, pods: Collection[PodIdentity]) -> Meters:
         self.asked = list(pods)
         meter = self.say((self._world.now - BEGIN).total_seconds())
         return {pod.uid: meter for pod in pods} if meter else {}
@@ -437,7 +437,7 @@ async def test_a_profile_without_watts_draws_nothing_that_is_known(world: World)
 
 async def test_kepler_goes_before_processor_time_and_that_before_shares(world: World, counters: Counters) -> None:
     await world.run(60)
-    assert counters.asked == [Named("uid-a", "support", "a")]
+    assert counters.asked == [PodIdentity("uid-a", "support", "a")]
     counters.say = lambda now: Meter({}, {"engine": round(now * 1e6)})  # a whole core: 25 W of 16 at 400 W
     await world.run(90)
     assert energy(world) == {"RequestedShare": 200 * 60, "CpuSeconds": 25 * 90}

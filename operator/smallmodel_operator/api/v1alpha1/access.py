@@ -62,14 +62,14 @@ class ClientKey(ApiModel):
     )
 
 
-class Access(ApiModel):
-    """Who may call. The model's own namespace always may; these come to it."""
+class Callers(ApiModel):
+    """Who may call a model or a route. Its own namespace always may; these come to it."""
 
     namespaces: list[DnsLabel] = Field(
         default_factory=list,
         max_length=64,
         json_schema_extra={"x-kubernetes-list-type": "set"},
-        description="Further namespaces: the keys of models there and every ServiceAccount there open this model.",
+        description="Further namespaces: the keys of models and routes there and every ServiceAccount there open it.",
     )
     service_accounts: list[ServiceAccountReference] = Field(
         default_factory=list,
@@ -81,7 +81,12 @@ class Access(ApiModel):
         default_factory=list,
         max_length=32,
         json_schema_extra=list_map("name"),
-        description="Further keys, from Secrets of this namespace. They open this model only.",
+        description="Further keys, from Secrets of this namespace. They open nothing else.",
     )
-    limits: Limits = Field(default_factory=Limits, description="How much one caller may ask for.")
     client_key: ClientKey = Field(default_factory=ClientKey, description="The key in Secret `<name>-client`.")
+
+
+class Access(Callers):
+    """Who may call a model, and how much."""
+
+    limits: Limits = Field(default_factory=Limits, description="How much one caller may ask for.")

@@ -80,3 +80,17 @@ class StatusCondition(ApiModel):
     )
     reason: str = Field(max_length=64, min_length=1, description="CamelCase reason, stable.")
     message: str = Field(default="", max_length=4096, description="What happened and what the user can do.")
+
+
+class Standing(ApiModel):
+    """How an object stands, as every status of ours begins."""
+
+    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this status was decided on.")
+    pending: str = Field(
+        default="",
+        max_length=64,
+        description="Why not all that is declared is in effect: the reason of Stalled, else of Reconciling.",
+    )
+    conditions: list[StatusCondition] = Field(
+        default_factory=list, max_length=32, json_schema_extra=list_map("type"), description="kstatus and concerns."
+    )

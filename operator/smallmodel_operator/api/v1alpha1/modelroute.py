@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from smallmodel_operator.api.v1alpha1.access import MEBIBYTE, ApiKey, ClientKey, ServiceAccountReference
-from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, StatusCondition, list_map
+from smallmodel_operator.api.v1alpha1.access import MEBIBYTE, Callers
+from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, Standing, list_map
 from smallmodel_operator.api.v1alpha1.smallmodel_status import AccessStatus, Endpoint
 
 
@@ -48,29 +48,10 @@ class RouteLimits(ApiModel):
     )
 
 
-class RouteAccess(ApiModel):
-    """Who may call. The route's own namespace always may; these come to it."""
+class RouteAccess(Callers):
+    """Who may call a route, and how much."""
 
-    namespaces: list[DnsLabel] = Field(
-        default_factory=list,
-        max_length=64,
-        json_schema_extra={"x-kubernetes-list-type": "set"},
-        description="Further namespaces: the keys of models and routes there and every ServiceAccount there open it.",
-    )
-    service_accounts: list[ServiceAccountReference] = Field(
-        default_factory=list,
-        max_length=64,
-        json_schema_extra=list_map("namespace", "name"),
-        description="Further ServiceAccounts.",
-    )
-    api_keys: list[ApiKey] = Field(
-        default_factory=list,
-        max_length=32,
-        json_schema_extra=list_map("name"),
-        description="Further keys, from Secrets of this namespace. They open this route only.",
-    )
     limits: RouteLimits = Field(default_factory=RouteLimits, description="How much one caller may ask for.")
-    client_key: ClientKey = Field(default_factory=ClientKey, description="The key in Secret `<name>-client`.")
 
 
 class ModelRouteSpec(ApiModel):
@@ -99,18 +80,9 @@ class TargetStatus(ApiModel):
     reason: str = Field(default="", max_length=64, description="Why it is, or is not, in one word.")
 
 
-class ModelRouteStatus(ApiModel):
+class ModelRouteStatus(Standing):
     """What the operator observed. Nothing here is read back as a wish."""
 
-    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this status was decided on.")
-    pending: str = Field(
-        default="",
-        max_length=64,
-        description="Why not all that is declared is in effect: the reason of Stalled, else of Reconciling.",
-    )
-    conditions: list[StatusCondition] = Field(
-        default_factory=list, max_length=32, json_schema_extra=list_map("type"), description="kstatus and concerns."
-    )
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the route.")
     access: AccessStatus | None = Field(default=None, description="The published credential.")
     targets: list[TargetStatus] = Field(

@@ -8,7 +8,7 @@ from smallmodel_operator.api.v1alpha1.adapters import AdapterStatus
 from smallmodel_operator.api.v1alpha1.common import (
     ATOMIC,
     ApiModel,
-    StatusCondition,
+    Standing,
     list_map,
 )
 from smallmodel_operator.api.v1alpha1.cost_status import CostStatus
@@ -196,18 +196,9 @@ class QualityStatus(ApiModel):
     candidate: CandidateStatus | None = Field(default=None, description="A new version that may not serve.")
 
 
-class SmallModelStatus(ApiModel):
+class SmallModelStatus(Standing):
     """What the operator observed. Nothing here is read back as a wish."""
 
-    observed_generation: int = Field(default=0, ge=0, description="metadata.generation this status was decided on.")
-    pending: str = Field(
-        default="",
-        max_length=64,
-        description="Why not all that is declared is in effect: the reason of Stalled, else of Reconciling.",
-    )
-    conditions: list[StatusCondition] = Field(
-        default_factory=list, max_length=32, json_schema_extra=list_map("type"), description="kstatus and concerns."
-    )
     replicas: int = Field(default=0, ge=0, description="Replicas that exist.")
     ready_replicas: int = Field(default=0, ge=0, description="Replicas that answer.")
     selector: str = Field(

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute, ModelRouteSpec, RouteAccess
+from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute, RouteAccess
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.parse import parsed
+from smallmodel_operator.core.routes import shares
 from smallmodel_operator.resolve import Site
 
 
@@ -53,25 +54,16 @@ def resolve(body: Object, site: Site) -> Route:
         Refused: this release's schema and rules would not let it in.
     """
     spec, meta = parsed(ModelRoute, body).spec, body["metadata"]
-    shares = _shares(spec)
+    share = shares({t.name: t.weight for t in spec.targets}, spec.default)
     return Route(
         name=meta["name"],
         namespace=meta["namespace"],
         uid=meta["uid"],
         created=str(meta.get("creationTimestamp") or ""),
         targets=tuple(
-            Target(t.name, t.small_model_ref.namespace or meta["namespace"], t.small_model_ref.name, shares[t.name])
+            Target(t.name, t.small_model_ref.namespace or meta["namespace"], t.small_model_ref.name, share[t.name])
             for t in spec.targets
         ),
         access=spec.access,
         site=site,
     )
-
-
-def _shares(spec: ModelRouteSpec) -> dict[str, int]:
-    """By target; the rules see to it that one is above 0."""
-    if spec.default:
-        return {t.name: int(t.name == spec.default) for t in spec.targets}
-    if len(spec.targets) == 1:
-        return {spec.targets[0].name: 1}
-    return {t.name: t.weight or 0 for t in spec.targets}
