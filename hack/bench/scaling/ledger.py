@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from smallmodel_operator.cluster.children import ModelKey
-from smallmodel_operator.cluster.energy_meters import Named
+from smallmodel_operator.cluster.energy_meters import PodIdentity
 from smallmodel_operator.control.budget import Subject
 from smallmodel_operator.control.budgets import Budgets
 from smallmodel_operator.core.budget import CostObjective
@@ -77,7 +77,7 @@ class Memory:
         models = {f"{space}/{name}": Usage(n, 100 * n, 30 * n) for space, name in self._names}
         return {gateway: Tally(microseconds(BEGIN), models) for gateway in ("g-0", "g-1")}
 
-    async def read(self, pods: Collection[Named]) -> Meters:
+    async def read(self, pods: Collection[PodIdentity]) -> Meters:
         """Half of them by Kepler, half by processor time."""
         amount = int(self.passed * 1e6)
         of = (Meter({"package": amount, "dram": amount}), Meter({}, {"engine": amount}))
