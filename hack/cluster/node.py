@@ -228,6 +228,7 @@ class Node:
             if hierarchy.is_dir() and not hierarchy.is_symlink():
                 (hierarchy / f"slm-{self.name}").mkdir(exist_ok=True)
         traces.inherit_cpuset(self.name)
+        traces.take_share(self.name)
         for part in ("kubelet", "pod-logs", "volume-plugins"):
             (folder / part).mkdir(exist_ok=True)
         config = node_config.kubelet_config(self.name, folder, self.run, self.addresses)

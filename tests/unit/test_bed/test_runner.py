@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -130,6 +131,16 @@ def test_tiers_on_nodes_have_nodes_of_their_own() -> None:
     for long in (False, True):
         nodes = [t.environment for t in tiers(long) if any(p.startswith("tests/cluster") for p in t.paths)]
         assert len(set(nodes)) == len(nodes) >= 2
+
+
+def test_a_tier_gives_way_as_a_session_too() -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        group = Path(f"/proc/{process.pid}/autogroup")
+        module._give_way(process.pid, 7)
+        said = group.read_text().split() if group.exists() else ["nice", "7"]  # a kernel that knows no sessions
+        process.kill()
+    assert said[-2:] == ["nice", "7"]
+    module._give_way(process.pid, 7)  # it has ended by now
 
 
 def test_files_that_are_left_out_are_not_run(place: Path) -> None:
