@@ -1,5 +1,6 @@
 """What the demo and `make help` print."""
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -16,13 +17,16 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def test_a_long_step_says_that_it_goes_on_and_how_long_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    said, end = "", time.monotonic() + 60
     with working("the node", tick_seconds=0.05):
-        time.sleep(0.18)
-    first, *ticks, last = capsys.readouterr().out.splitlines()
+        while said.count("\n") < 3 and time.monotonic() < end:  # a busy machine ticks late
+            time.sleep(0.05)
+            said += capsys.readouterr().out
+    first, *ticks, last = (said + capsys.readouterr().out).splitlines()
     assert first.strip() == "the node ..."
     assert len(ticks) >= 2
     assert all(t.strip().startswith("the node ... ") for t in ticks)
-    assert last.strip() == "the node: 0.2 s"
+    assert re.fullmatch(r"the node: \d+\.\d s", last.strip())
 
 
 def test_a_step_that_fails_stops_ticking_and_claims_no_success(capsys: pytest.CaptureFixture[str]) -> None:
