@@ -174,7 +174,7 @@ def test_a_stream(logged: Gateway) -> None:
     assert found.first_token is not None
     assert found.end_to_end is not None
     assert found.inter_token is not None
-    assert 0.1 <= found.first_token < 0.2 < found.end_to_end
+    assert 0.1 <= found.first_token <= found.end_to_end - 2 * 0.05
     assert found.inter_token == pytest.approx((found.end_to_end - found.first_token) / 2)
 
 
@@ -184,14 +184,14 @@ def test_time_counts_from_the_last_byte_in(logged: Gateway) -> None:
     def slowly() -> Iterator[bytes]:
         body = json.dumps({"model": "bot", "stream": True}).encode()
         yield body[:5]
-        time.sleep(0.3)
+        time.sleep(2)
         yield body[5:]
 
     line = line_of(logged, logged.post(CHAT, slowly(), SUPPORT))
     fits(line)
-    assert line["slm.receive_us"] >= 290_000, "the two pieces leave here 0.3 s apart"
-    assert line["slm.ttft_us"] < line["slm.end_to_end_us"] < 250_000
-    assert line["slm.duration_ms"] >= 290
+    assert line["slm.receive_us"] >= 1_990_000, "the two pieces leave here 2 s apart"
+    assert line["slm.ttft_us"] < line["slm.end_to_end_us"] < 1_900_000
+    assert line["slm.duration_ms"] >= 1_990
 
 
 def test_tokens_of_llama_streams_without_usage(logged: Gateway) -> None:
