@@ -23,8 +23,8 @@ UP_SECONDS = 360
 """45 where nothing else runs; beside other tiers an answer takes ten times as long, and some have to end first."""
 KEPT_SECONDS = 90
 """After a restart what runs is kept for a minute or a start; this is longer."""
-DOWN_SECONDS = 600
-"""A need is remembered for two minutes after the load has left every window of five."""
+DOWN_SECONDS = 900
+"""A replica stays for five minutes after the load has left every window of five."""
 
 
 @dataclass(slots=True)

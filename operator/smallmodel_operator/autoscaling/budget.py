@@ -19,8 +19,9 @@ Else misses of the first start, which nobody could avoid, pay for twice the repl
 ABOVE_FLOOR: Final = 1.3
 PATIENCE: Final = 1000.0
 """Seconds in which an error as large as the allowed share is learnt."""
-LEAST_LEAN, FIRST_LEAN, MOST_LEAN = -1.6, 0.5, 2.0
-"""The model of the queue errs on the safe side, so it begins above 0."""
+LEAST_LEAN, FIRST_LEAN, MOST_LEAN = -1.6, 0.5, 1.0
+"""The model of the queue errs on the safe side, so it begins above 0. It ends not far above: nothing late on replicas
+that were kept though nobody needed them says little of how many are enough."""
 TRUST: Final = 0.08
 EASIEST: Final = 0.6
 

@@ -1,8 +1,8 @@
 """Replicas that hold a latency objective for as little as they must. Pure, clocked from outside; seconds.
 
 Each tick: what came and what it took corrects the belief; the budget of misses says what a replica may cost; the
-table at that price says how many the arrivals need; the hold says for how long a need is remembered. Unknown never
-scales down.
+table at that price says how many the arrivals need; the hold says for how long replicas are kept that nobody needs.
+Unknown never scales down.
 """
 
 import itertools
@@ -60,8 +60,6 @@ class State:
     direction: int = 0
     turned: float = -math.inf
     start_seconds: float | None = None
-    late: float = 0.0
-    """Since the hold was judged last."""
     asked: float = -math.inf
     """When somebody was there last."""
 
@@ -99,7 +97,7 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
     engine = engines[state.tightest]
     paid = _price(state, engine, objective)
     plan = table(engine, paid, objective.most)
-    state, need, low, rate = _needs(state, look, engine, plan, profile, paid)
+    state, need, low, rate = _needs(state, look, engine, plan, profile)
     wanted, bound = _moved(state, look, objective, profile, need, low)
     state = _turn(state, look.at, wanted - current)
     why = _why(state, objective, engine, wanted, current, rate, bound)
@@ -146,8 +144,7 @@ def _tightest(state: State, engines: tuple[Engine, ...], objective: Objective, p
 
 def _resumed(state: State, at: float) -> State:
     """After a gap, or a clock that jumped: what was learnt stays, spans begin anew, nothing goes down yet."""
-    again = replace(state.hold, opened=-math.inf)
-    return replace(state, began=at, counters=None, seen=(), short=0.0, hold=again, turned=min(state.turned, at))
+    return replace(state, began=at, counters=None, seen=(), short=0.0, turned=min(state.turned, at))
 
 
 def _unknown(state: State, current: int, objective: Objective) -> tuple[State, Decision]:
@@ -170,7 +167,6 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
             now.judged(objective.bounds), before.judged(objective.bounds), strict=True
         )
     ]
-    answered, good = judged[state.tightest]
     start = state.start_seconds or profile.start_seconds
     settled = not look.starting and look.waiting <= look.ready
     typical = state.typical * keep + arrived
@@ -186,15 +182,9 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
             budgets.spend(b, *seen, objective.percentile, typical / weight, seconds, settled, start)
             for b, seen in zip(state.budgets, judged, strict=True)
         ),
-        late=state.late + answered - good if look.at - (state.began or 0.0) > _warm(state, profile) else 0.0,
         typical=typical,
         typical_weight=weight,
     )
-
-
-def _warm(state: State, profile: EngineProfile) -> float:
-    """Seconds after which the first replicas have come: what is late before is nobody's fault."""
-    return LEAST_WARM_UP + 2 * (state.start_seconds or profile.start_seconds)
 
 
 def _price(state: State, engine: Engine, objective: Objective) -> float:
@@ -210,7 +200,7 @@ def _usual(state: State) -> float:
 
 
 def _needs(
-    state: State, look: Observation, engine: Engine, plan: Table, profile: EngineProfile, paid: float
+    state: State, look: Observation, engine: Engine, plan: Table, profile: EngineProfile
 ) -> tuple[State, int, int, float]:
     """The replicas what comes now needs, those the hold keeps, and the rate."""
     start = state.start_seconds or profile.start_seconds
@@ -223,12 +213,9 @@ def _needs(
         # How long answers are is not known yet; how many wait for one is. Where they queue, a guess is all there is.
         full = max(1, math.ceil(look.in_flight / (BUSY * engine.slots)))
         need, slack = min(need, full), min(slack, full)
-    held, closed = hold.remember(state.hold, look.at, slack, start)
-    if closed:
-        came, _ = demand.rate(state.seen, 2 * hold.SLOT)
-        held = hold.judge(held, came, state.late, engine, paid, start)
-        state = replace(state, late=0.0)
-    return replace(state, hold=held), need, hold.peak(held, held.seconds), rate
+    seconds = look.at - state.seen[-2][0] if len(state.seen) > 1 else 0.0
+    held = hold.pass_by(state.hold, slack, look.ready + look.starting, seconds)
+    return replace(state, hold=held), need, hold.keep(held, start), rate
 
 
 def _stuck(look: Observation, engine: Engine, start: float) -> float:
@@ -282,7 +269,7 @@ def _why(state: State, objective: Objective, engine: Engine, wanted: int, curren
     text = (
         f"{verb}: {rate:.2f} requests/s planned for, {100 * engine.missed(max(rate, 1e-6), max(1, wanted)):.1f} % "
         f"of them late with {wanted}; {measured}; "
-        f"engine {state.belief.speed:.2f} times its profile, need remembered for {state.hold.seconds:g} s"
+        f"engine {state.belief.speed:.2f} times its profile, {sum(state.hold.idle):.0f} replica-seconds idle"
     )
     return f"{text}; {bound}" if bound else text
 

@@ -107,7 +107,7 @@ def test_more_misses_make_it_less_lean() -> None:
 def test_why_says_numbers() -> None:
     clock = Clock()
     clock.run(3, 300)
-    for part in ("requests/s planned for", "% of them late", "95 % within 3 s", "times its profile", "remembered for"):
+    for part in ("requests/s planned for", "% of them late", "95 % within 3 s", "times its profile", "seconds idle"):
         assert part in clock.decision.why
 
 

@@ -163,7 +163,7 @@ def test_the_subject_is_what_the_deployment_and_calibration_say() -> None:
 
 
 def test_before_it_is_measured_a_start_takes_as_long_as_the_pod_took() -> None:
-    """How long a need is remembered goes by it: a guess of half a minute would be remembered for ten."""
+    """How long what is idle is kept goes by it: a guess of half a minute would keep it longer than it has to be."""
     made = objective.subject(resolved(), snapshot(children=live(1, 1), pods=(started(30, 18),)))
     assert made is not None
     assert (made.start_seconds, made.profile.start_seconds) == (12, 12)
