@@ -1,29 +1,30 @@
-"""What one look at a thousand models in mode Objective costs: processor time, and how many of them are told news."""
+"""What one look at a thousand models in mode Objective costs: processor time, and how many of them are told news.
+
+All of the operator's own work is in it: the gateways' answers and the pods are text that is read.
+"""
 
 import asyncio
 import time
-from collections.abc import Collection
 from typing import Any, Final
 
+from hack.bench.scaling.gateways import Gateways
 from hack.bench.scaling.ledger import Books
-from smallmodel_operator.api.names import LABEL_ROLE, ROLE_SERVER
+from hack.bench.scaling.site import PODS_A_NODE, Nodes, children
 from smallmodel_operator.autoscaling import measured
-from smallmodel_operator.autoscaling.prompts import BINS, bin_of
 from smallmodel_operator.autoscaling.room import Priority, Room
 from smallmodel_operator.cluster.children import ModelKey
 from smallmodel_operator.control.objective import Subject
-from smallmodel_operator.control.pool import Site, Tenant
+from smallmodel_operator.control.places import Places
+from smallmodel_operator.control.pool import Tenant
 from smallmodel_operator.control.scaler import Scaler
 from smallmodel_operator.core.scaling import Objective
-from smallmodel_operator.core.traffic import Counts, GatewayReport, Traffic
+from smallmodel_operator.runtime import metrics
 
 MODELS: Final = 1000
 WARM, TICKS, SECONDS = 60, 24, 5.0
 """Looks that are not measured, looks that are, and the time between two of them."""
 SHAPES: Final = 10
 """Kinds of hardware: models on the same one have the same profile."""
-PODS_A_NODE: Final = 50
-GATEWAYS: Final = 2
 LEDGER_SECONDS: Final = 30.0
 """Between two looks at the ledger; each tenth keeps it."""
 
@@ -38,18 +39,21 @@ def _profile(number: int) -> dict[str, Any]:
 
 
 class Fleet:
-    """Models with a steady request rate each; what gateways count of them grows with the clock."""
+    """Models with a steady request rate each."""
 
     def __init__(self, models: int, full: bool) -> None:
-        self.now, self.poked, self.full = 1000.0, 0, full
+        self.now, self.poked = 1000.0, 0
         self.names: list[ModelKey] = [("bench", f"bench-{n:04}") for n in range(models)]
-        self.rates = {name: 0.02 + n % 23 / 10 for n, name in enumerate(self.names)}
-        self.scaler = Scaler(self._traffic, self._poke, lambda: self.now)
-        self.scaler.site = self._site
+        self.objective = Objective(1.5, 95, 1, 8)
+        rates = {name: 0.02 + n % 23 / 10 for n, name in enumerate(self.names)}
+        self.gateways = Gateways(rates, self.objective.seconds)
+        self.scaler = Scaler(self.gateways.signals().traffics, self._poke, lambda: self.now)
+        self.scaler.observe = metrics.scaled
+        self.count = (2 if full else 8) * models // PODS_A_NODE
         self.running: dict[ModelKey, int] = {}
         for number, name in enumerate(self.names):
-            self.objective = Objective(1.5, 95, 1, 8)
             self._pass(number, name, 2)
+        self._place()
 
     def _pass(self, number: int, name: ModelKey, replicas: int) -> None:
         profile = measured.profile(_profile(number % SHAPES), 4, 20.0)
@@ -58,51 +62,32 @@ class Fleet:
         self.running[name] = replicas
         self.scaler.follow(name, subject, tenant)
 
+    def _place(self) -> None:
+        nodes: Any = Nodes(self.count)
+        self.scaler.site = Places(nodes, children(self.running, self.count), lambda: self.now).look
+
     def settle(self) -> None:
         """Passes write what was said, as far as the pool has room for it."""
+        before = dict(self.running)
         for number, name in enumerate(self.names):
             said, granted = self.scaler.said(name), self.scaler.granted(name)
             wanted = said.replicas if said else self.running[name]
             replicas = min(wanted, granted.replicas) if granted else wanted
             if replicas != self.running[name]:
                 self._pass(number, name, replicas)
+        if self.running != before:
+            self._place()
 
     async def look(self) -> float:
         """Processor seconds of one."""
         self.now += SECONDS
+        self.gateways.move(self.now)
         began = time.process_time()
         await self.scaler.look()
         return time.process_time() - began
 
     def _poke(self, _: ModelKey) -> None:
         self.poked += 1
-
-    async def _traffic(self, models: Collection[ModelKey]) -> dict[ModelKey, Traffic]:
-        return {m: Traffic(tuple(self._report(m, g) for g in range(GATEWAYS))) for m in models}
-
-    def _report(self, model: ModelKey, gateway: int) -> GatewayReport:
-        n = int(self.rates[model] / GATEWAYS * self.now)
-        prompts = [0] * BINS
-        prompts[bin_of(100)] = n
-        bound = self.objective.seconds
-        counts = Counts("a", bound, n, n, n, n, 100 * n, 30 * n, 1.45 * n, 29 * n, tuple(prompts))
-        return GatewayReport(f"g{gateway}", 0.1, True, int(self.rates[model] > 1), counts=counts)
-
-    async def _site(self) -> Site | None:
-        if not self.full:
-            return None
-        count = 2 * len(self.names) // PODS_A_NODE
-        room = {"cpu": str(PODS_A_NODE), "memory": "1Ti"}
-        nodes = [{"metadata": {"name": f"node-{n}"}, "status": {"allocatable": room}} for n in range(count)]
-        models = [name for name, have in self.running.items() for _ in range(have)]
-        return Site(nodes, [], [(name, _pod(f"node-{n % count}")) for n, name in enumerate(models)])
-
-
-def _pod(node: str) -> dict[str, Any]:
-    containers = [{"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]
-    labels = {LABEL_ROLE: ROLE_SERVER}
-    spec = {"nodeName": node, "containers": containers}
-    return {"metadata": {"labels": labels}, "spec": spec, "status": {"phase": "Running"}}
 
 
 async def _measure(models: int, full: bool, budgets: bool) -> dict[str, Any]:
@@ -116,9 +101,7 @@ async def _measure(models: int, full: bool, budgets: bool) -> dict[str, Any]:
                 books.poked = 0
         seconds = await fleet.look()
         if books is not None:
-            began = time.process_time()
-            await books.look(LEDGER_SECONDS)
-            seconds += time.process_time() - began
+            seconds += await books.look(LEDGER_SECONDS)
         if number < WARM:
             fleet.settle()
         else:

@@ -4,13 +4,13 @@ A replica's batch goes forward together, so the time between tokens follows from
 within the bound limits what a replica may carry, however many slots it has. Pure; seconds.
 """
 
-import itertools
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
+from smallmodel_operator.autoscaling.curves import KEPT, Curves
 from smallmodel_operator.autoscaling.profile import EngineProfile
-from smallmodel_operator.autoscaling.queueing import ALIKE, LEAST, OVERLOAD_SLOPE, Work, capacity, later, met, replica
+from smallmodel_operator.autoscaling.queueing import LEAST, Work, capacity, later, met, replica
 from smallmodel_operator.core.scaling import Latency
 
 GRID: Final = (0.01, 0.02, 0.04, 0.07, 0.1, 0.2, 0.3, 0.4, 0.5, 0.62, 0.72, 0.8, 0.87, 0.93, 0.97)
@@ -46,12 +46,12 @@ def at_once(profile: EngineProfile, work: Work, latency: Latency, bound: float) 
     return max(within, default=profile.slots)
 
 
-@lru_cache(maxsize=256)
 def carried(profile: EngineProfile, work: Work, latency: Latency, bound: float) -> float:
     """Requests a second that one replica can carry at most within the bound."""
     return max(replica(profile, work).flow[: at_once(profile, work, latency, bound) + 1])
 
 
+@lru_cache(maxsize=KEPT)
 def alone(profile: EngineProfile, work: Work, latency: Latency, bound: float) -> float:
     """The share that misses the bound with a replica for itself."""
     tokens = token_seconds(profile, work)[1]
@@ -60,6 +60,7 @@ def alone(profile: EngineProfile, work: Work, latency: Latency, bound: float) ->
     return sum(share for seconds, share in _own(profile, work, tokens) if seconds > bound)
 
 
+@lru_cache(maxsize=KEPT)
 def nearest(profile: EngineProfile, work: Work, latency: Latency, percentile: float) -> float:
     """The bound that so many percent of answers hold with a replica for each alone."""
     tokens = token_seconds(profile, work)[1]
@@ -92,7 +93,8 @@ def miss(profile: EngineProfile, work: Work, latency: Latency, bound: float, rat
             if share * part < LEAST:
                 continue
             wait, spread = ahead * mean + queued / most, ahead * variance + queued / most**2
-            late = sum(p * later(wait, spread, bound - s) for s, p in own[min(n + 1, profile.slots)])
+            tail = later(wait, spread)
+            late = sum(p * tail(bound - s) for s, p in own[min(n + 1, profile.slots)])
             missed += share * part * late
     return min(1.0, missed)
 
@@ -115,7 +117,6 @@ def _own(profile: EngineProfile, work: Work, token: float) -> list[tuple[float, 
     return [*points, (seconds / share, share)] if share > 0 else points
 
 
-@lru_cache(maxsize=512)
 def curve(
     profile: EngineProfile, work: Work, latency: Latency, bound: float, replicas: int
 ) -> tuple[tuple[float, float], ...]:
@@ -131,17 +132,14 @@ def curve(
     return (*points, (most, 0.0))
 
 
+@lru_cache(maxsize=KEPT)
+def curves(profile: EngineProfile, work: Work, latency: Latency, bound: float) -> Curves:
+    """Of answers within `bound` seconds."""
+    return Curves(partial(curve, profile, work, latency, bound))
+
+
 def missed(
     profile: EngineProfile, work: Work, latency: Latency, bound: float, arrivals: float, replicas: float
 ) -> float:
     """Missed share at `arrivals` a second over all replicas; above 1 beyond what they carry within the bound."""
-    size = max((a for a in ALIKE if a <= replicas), default=1)
-    points = curve(profile, work, latency, bound, size)
-    rate = arrivals / replicas
-    most = points[-1][0]
-    if rate >= most:
-        return 1 + OVERLOAD_SLOPE * (rate / most - 1)
-    for (x0, y0), (x1, y1) in itertools.pairwise(points):
-        if rate <= x1:
-            return math.exp(y0 + (y1 - y0) * (rate - x0) / (x1 - x0))
-    return 1.0
+    return curves(profile, work, latency, bound).missed(arrivals, replicas)

@@ -106,9 +106,9 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
 
 def gains(state: State, objective: Objective, profile: EngineProfile) -> tuple[float, ...]:
     """Misses a second that each replica avoids, the first one first: what a shared pool gives room for."""
-    engine = _engines(state, objective, profile)[state.tightest]
+    missed = _engines(state, objective, profile)[state.tightest].curves.missed
     rate = max(demand.certain(state.seen, 0.0), 1e-4)
-    late = [2 * rate, *(rate * min(2.0, engine.missed(rate, n)) for n in range(1, objective.most + 1))]
+    late = [2 * rate, *(rate * min(2.0, missed(rate, n)) for n in range(1, objective.most + 1))]
     found: list[float] = []
     for before, after in itertools.pairwise(late):
         found.append(min(max(0.0, before - after), found[-1] if found else math.inf))

@@ -6,28 +6,25 @@ fewer requests: the mean-field of that rule gives what an arrival finds. Misses 
 prompts, not on their mean.
 """
 
-import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
+from smallmodel_operator.autoscaling.curves import KEPT, Curves
 from smallmodel_operator.autoscaling.profile import EngineProfile
 
 ROUNDS: Final = 14
+ROOT: Final = math.sqrt(2)
 BEYOND: Final = 24
 """States looked at with every slot taken."""
 LEAST: Final = 1e-5
 GRID: Final = (0.1, 0.3, 0.5, 0.62, 0.72, 0.8, 0.87, 0.93, 0.97)
 """Loads at which a curve is computed, as shares of what a replica can carry."""
-OVERLOAD_SLOPE: Final = 2.0
-"""Beyond capacity every request misses, and the backlog grows: counted as more than one miss each, so that a replica
-more always helps."""
 TOGETHER: Final = 1 / 3
 """Replicas fill up together when more comes for a while, so the second draw helps less than the mean field has it:
 1 / replicas of draws would gain nothing there. Fitted to the simulator with 1 to 8 replicas, two profiles."""
-ALIKE: Final = (1, 2, 4, 8)
-"""Pools of other sizes are taken for the nearest smaller of these: the rule's gain hardly grows beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +78,31 @@ def capacity(profile: EngineProfile, work: Work) -> float:
 def met(profile: EngineProfile, work: Work, rate: float, replicas: int) -> list[float]:
     """Shares of arrivals by the number of requests they find at their replica, at `rate` a second and replica."""
     flow = replica(profile, work).flow
-    slots = profile.slots
+    states = profile.slots + BEYOND
+    served = (*flow[1:], *(flow[-1],) * BEYOND)
     alone = replicas**-TOGETHER
     both = 1 - alone
-    states = slots + BEYOND
     above = [0.5**n for n in range(states + 2)]
     weights: list[float] = []
     for _ in range(ROUNDS):
-        weights = [1.0]
+        weights = [weight := 1.0]
         for n in range(states):
-            drawn = rate * (alone + both * (above[n] + above[n + 1]))
-            weights.append(weights[-1] * drawn / flow[min(n + 1, slots)])
+            weight *= rate * (alone + both * (above[n] + above[n + 1])) / served[n]
+            weights.append(weight)
+        if not both:
+            break  # a replica alone draws no other: what was assumed of them does not count
         total, tail, change = sum(weights), 0.0, 0.0
         for n in range(states, -1, -1):
             tail += weights[n] / total
-            change = max(change, abs(tail - above[n]))
-            above[n] += 0.6 * (tail - above[n])
+            moved = tail - above[n]
+            change = max(change, abs(moved))
+            above[n] += 0.6 * moved
         if change < 1e-3:
             break
     total = sum(weights)
     found = [w / total * (alone + both * (above[n] + above[n + 1])) for n, w in enumerate(weights)]
-    return [f / sum(found) for f in found]
+    total = sum(found)
+    return [f / total for f in found]
 
 
 def miss(profile: EngineProfile, work: Work, objective: float, rate: float, replicas: int) -> float:
@@ -115,6 +116,8 @@ def miss(profile: EngineProfile, work: Work, objective: float, rate: float, repl
     variance = sum(p * (t / speed - mean) ** 2 for t, p in work.prompts)
     waits: dict[tuple[int, int], tuple[float, float]] = {}
     for n, share in enumerate(met(profile, work, rate, replicas)):
+        if share < LEAST:
+            continue
         inside = min(n, profile.slots)
         queued = n - profile.slots + 1 if n >= profile.slots else 0
         for ahead, part in enumerate(server.lane[inside]):
@@ -128,22 +131,27 @@ def miss(profile: EngineProfile, work: Work, objective: float, rate: float, repl
     for (ahead, queued), (share, firsts) in waits.items():
         wait, spread = ahead * mean + queued / most, ahead * variance + queued / most**2
         left = objective - firsts / share
-        missed += share * sum(p * later(wait, spread, left - s) for s, p in own)
+        tail = later(wait, spread)
+        missed += share * sum(p * tail(left - s) for s, p in own)
     return min(1.0, missed)
 
 
-def later(mean: float, variance: float, than: float) -> float:
-    """P(gamma variable > than), by Wilson and Hilferty's cube root."""
-    if than <= 0:
-        return 1.0
+def later(mean: float, variance: float) -> Callable[[float], float]:
+    """P(gamma variable > x) by x, by Wilson and Hilferty's cube root."""
     if mean <= 0:
-        return 0.0
+        return lambda than: float(than <= 0)
     shape = mean * mean / max(variance, 1e-9 * mean * mean)
-    z = ((than / mean) ** (1 / 3) - (1 - 1 / (9 * shape))) * 3 * math.sqrt(shape)
-    return 0.5 * math.erfc(z / math.sqrt(2)) if z < 8 else 0.0
+    middle, scale = 1 - 1 / (9 * shape), 3 * math.sqrt(shape)
+
+    def tail(than: float) -> float:
+        if than <= 0:
+            return 1.0
+        z = ((than / mean) ** (1 / 3) - middle) * scale
+        return 0.5 * math.erfc(z / ROOT) if z < 8 else 0.0
+
+    return tail
 
 
-@lru_cache(maxsize=512)
 def curve(profile: EngineProfile, work: Work, objective: float, replicas: int) -> tuple[tuple[float, float], ...]:
     """(requests a second and replica, log of missed share), growing in both."""
     most = capacity(profile, work)
@@ -155,17 +163,7 @@ def curve(profile: EngineProfile, work: Work, objective: float, replicas: int) -
     return (*points, (most, 0.0))
 
 
-def missed(profile: EngineProfile, work: Work, objective: float, arrivals: float, replicas: float) -> float:
-    """Missed share at `arrivals` a second over all replicas; above 1 in overload."""
-    size = max((a for a in ALIKE if a <= replicas), default=1)
-    points = curve(profile, work, objective, size)
-    rate = arrivals / replicas
-    most = points[-1][0]
-    if rate >= most:
-        return 1 + OVERLOAD_SLOPE * (rate / most - 1)
-    if rate <= points[0][0]:
-        return math.exp(points[0][1])
-    for (x0, y0), (x1, y1) in itertools.pairwise(points):
-        if rate <= x1:
-            return math.exp(y0 + (y1 - y0) * (rate - x0) / (x1 - x0))
-    return 1.0
+@lru_cache(maxsize=KEPT)
+def curves(profile: EngineProfile, work: Work, objective: float) -> Curves:
+    """Of first tokens that come within `objective` seconds."""
+    return Curves(partial(curve, profile, work, objective))

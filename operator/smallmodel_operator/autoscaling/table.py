@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Final
 
 from smallmodel_operator.autoscaling import answers
+from smallmodel_operator.autoscaling.curves import KEPT, Curves
 from smallmodel_operator.autoscaling.profile import EngineProfile
-from smallmodel_operator.autoscaling.queueing import Work, capacity, missed
+from smallmodel_operator.autoscaling.queueing import Work, curves
 from smallmodel_operator.core.scaling import Latency
 
 FULL: Final = 0.97
@@ -35,24 +36,28 @@ class Engine:
     objective_seconds: float
     latency: Latency = Latency.FIRST_TOKEN
 
-    def missed(self, arrivals: float, replicas: float) -> float:
+    @property
+    def curves(self) -> Curves:
+        """Who asks more than once keeps them: finding them takes longer than asking."""
         if self._first:
-            return missed(self.profile, self.work, self.objective_seconds, arrivals, replicas)
-        return answers.missed(self.profile, self.work, self.latency, self.objective_seconds, arrivals, replicas)
+            return curves(self.profile, self.work, self.objective_seconds)
+        return answers.curves(self.profile, self.work, self.latency, self.objective_seconds)
+
+    def missed(self, arrivals: float, replicas: float) -> float:
+        return self.curves.missed(arrivals, replicas)
 
     @property
     def alone(self) -> float:
         """Missed share where nobody waits for anybody."""
         if self._first:
-            return self.missed(EASY * self.capacity, 1)
+            found = self.curves
+            return found.missed(EASY * found.capacity, 1)
         return answers.alone(self.profile, self.work, self.latency, self.objective_seconds)
 
     @property
     def capacity(self) -> float:
         """Requests a second that one replica carries at most, within the bound."""
-        if self._first:
-            return capacity(self.profile, self.work)
-        return answers.carried(self.profile, self.work, self.latency, self.objective_seconds)
+        return self.curves.capacity
 
     @property
     def slots(self) -> int:
@@ -90,16 +95,17 @@ class Table:
         return min(bisect_left(self.carries, arrivals) + 1, len(self.carries))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT)
 def table(engine: Engine, price: float, most: int) -> Table:
     """The table at a price in misses a second and replica."""
+    missed, capacity = engine.curves.missed, engine.capacity
     carries: list[float] = []
     for n in range(1, most + 1):
         before = carries[-1] if carries else 0.0
-        low, high = 0.0, FULL * n * engine.capacity
+        low, high = 0.0, FULL * n * capacity
         for _ in range(STEPS):
             middle = (low + high) / 2
-            gain = middle * (engine.missed(middle, n) - engine.missed(middle, n + 1))
+            gain = middle * (missed(middle, n) - missed(middle, n + 1))
             low, high = (middle, high) if gain <= price else (low, middle)
         carries.append(max(before, low))
     return Table(tuple(carries))
@@ -110,12 +116,12 @@ def price(engine: Engine, arrivals: float, allowed: float, easiest: float = EASY
 
     Never as little as a load below `easiest` would take: more replicas than that help nobody who waits.
     """
-    arrivals = max(arrivals, 1e-3)
+    arrivals, missed, capacity = max(arrivals, 1e-3), engine.curves.missed, engine.capacity
     # What misses with any number of replicas is no reason for more of them.
     target = max(allowed, engine.alone + LEAST_PART * allowed)
-    low, high = arrivals / (FULL * engine.capacity), arrivals / (min(engine.easiest(easiest), 0.9) * engine.capacity)
+    low, high = arrivals / (FULL * capacity), arrivals / (min(engine.easiest(easiest), 0.9) * capacity)
     for _ in range(40):
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if engine.missed(arrivals, middle) > target else (low, middle)
-    gain = engine.missed(arrivals, high) - engine.missed(arrivals, high + 1)
+        low, high = (middle, high) if missed(arrivals, middle) > target else (low, middle)
+    gain = missed(arrivals, high) - missed(arrivals, high + 1)
     return max(arrivals * gain, 1e-9)

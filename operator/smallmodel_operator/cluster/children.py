@@ -6,9 +6,12 @@ write is kept until the watch has caught up with it.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
+import orjson
+
+from smallmodel_operator.api.names import LABEL_ROLE
 from smallmodel_operator.core.facts import Object, ObjectKey
 
 ModelKey = tuple[str, str]
@@ -44,7 +47,28 @@ def last_writer(obj: Object | None, field: str) -> str:
 
 
 def _open(obj: bytes | Object) -> Object:
-    return cast(Object, json.loads(obj)) if isinstance(obj, bytes) else obj
+    return cast(Object, orjson.loads(obj)) if isinstance(obj, bytes) else obj
+
+
+def placed(pod: Object) -> dict[str, Any]:
+    """A pod as who counts room and money needs it: a tenth of it."""
+    meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    kept = ("resources", "restartPolicy")
+    containers = {
+        kind: [{name: c[name] for name in kept if name in c} for c in spec.get(kind) or ()]
+        for kind in ("containers", "initContainers")
+    }
+    names = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
+    role = (meta.get("labels") or {}).get(LABEL_ROLE)
+    return {
+        "metadata": {name: meta[name] for name in names if name in meta}
+        | {"labels": {LABEL_ROLE: role} if role else {}},
+        "spec": {"nodeName": spec.get("nodeName"), "overhead": spec.get("overhead"), **containers},
+        "status": {
+            "phase": status.get("phase"),
+            "conditions": [c for c in status.get("conditions") or () if c.get("type") == "PodScheduled"],
+        },
+    }
 
 
 class Children:
@@ -53,6 +77,7 @@ class Children:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.indices: dict[str, Index] = {}
+        self._placed: dict[bytes, Object] = {}
         self._written: dict[ModelKey, dict[ObjectKey, tuple[Object | None, str, float]]] = {}
 
     def of(self, model: ModelKey, uid: str) -> dict[ObjectKey, Object]:
@@ -76,11 +101,20 @@ class Children:
         found = map(_open, self.indices.get("Pod", {}).get(model, ()))
         return tuple(sorted(found, key=lambda p: p["metadata"]["name"]))
 
-    def all_pods(self) -> Iterator[tuple[ModelKey, Object]]:
-        """Pods of all models, each with whose it is."""
-        for key, found in list(self.indices.get("Pod", {}).items()):
-            for pod in map(_open, found):
-                yield (key[0] or "", key[1]), pod
+    def all_pods(self) -> Sequence[tuple[ModelKey, Object]]:
+        """Pods of all models, each with whose it is, as `placed` has them. They are asked for every few seconds: one
+        that has not changed is not opened again."""
+        known, self._placed = self._placed, {}
+        found: list[tuple[ModelKey, Object]] = []
+        for key, packed in list(self.indices.get("Pod", {}).items()):
+            for one in packed:
+                pod = known.get(one) if isinstance(one, bytes) else None
+                if pod is None:
+                    pod = placed(_open(one))
+                if isinstance(one, bytes):
+                    self._placed[one] = pod
+                found.append(((key[0] or "", key[1]), pod))
+        return found
 
     def pod_specs(self, namespace: str) -> Iterator[Object]:
         """Of all models' pods in a namespace, and of what makes them."""

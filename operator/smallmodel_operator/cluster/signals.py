@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
+import orjson
 
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.autoscaling.prompts import BINS
@@ -176,7 +177,7 @@ class Signals:
     async def _hear(self, name: str, url: str, session: aiohttp.ClientSession) -> None:
         try:
             async with session.get(f"{url}/signals") as response:
-                answer = await response.json() if response.status == 200 else {}
+                answer = orjson.loads(await response.read()) if response.status == 200 else {}
             models = {target: words_of(said) for target, said in answer["models"].items()}
             routes = frozenset(str(path) for path in answer.get("routes") or ())
             self._gateways[name] = _Gateway(self._clock(), models, routes)
@@ -189,7 +190,7 @@ class Signals:
 async def _usage(name: str, url: str, session: aiohttp.ClientSession) -> Tally | None:
     try:
         async with session.get(f"{url}/usage") as response:
-            answer = await response.json() if response.status == 200 else {}
+            answer = orjson.loads(await response.read()) if response.status == 200 else {}
         models = {}
         for target, (requests, prompt, generated) in answer["models"].items():
             models[str(target)] = Usage(max(0, int(requests)), max(0, int(prompt)), max(0, int(generated)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_MANAGED_BY, OPERATOR, PRICES, SPEND
+from smallmodel_operator.cluster.children import placed
 from smallmodel_operator.cluster.client import ApiError, Client
 from smallmodel_operator.core.facts import Object
 
@@ -105,7 +106,7 @@ class Occupancy:
         found = []
         try:
             async for page in self._client.pages("Pod", PODS_A_PAGE, fieldSelector="spec.nodeName!="):
-                found += [_slim(pod) for pod in page if not _ours(pod)]
+                found += [placed(pod) for pod in page if not _ours(pod)]
         except ApiError as error:
             if error.status == 403:
                 return None
@@ -130,17 +131,3 @@ class Occupancy:
 
 def _ours(pod: Object) -> bool:
     return (pod["metadata"].get("labels") or {}).get(LABEL_MANAGED_BY) == OPERATOR
-
-
-def _slim(pod: Object) -> dict[str, Any]:
-    spec, status = pod.get("spec") or {}, pod.get("status") or {}
-    kept = ("resources", "restartPolicy")
-    containers = {
-        kind: [{k: c[k] for k in kept if k in c} for c in spec.get(kind) or ()]
-        for kind in ("containers", "initContainers")
-    }
-    return {
-        "metadata": {"creationTimestamp": pod["metadata"]["creationTimestamp"]},
-        "spec": {"nodeName": spec.get("nodeName"), "overhead": spec.get("overhead"), **containers},
-        "status": {"phase": status.get("phase"), "conditions": status.get("conditions")},
-    }

@@ -40,6 +40,8 @@ class Budgets:
             if self._models.pop(model, None):
                 self.observe(model, None, None)
         elif known is None or known.subject.uid != subject.uid or known.subject.cost != subject.cost:
+            if known is not None:
+                self.observe(model, None, None)  # in another currency, perhaps
             self._models[model] = _Model(subject)
             self._judge(model, self._models[model])
         elif known.subject != subject:

@@ -40,7 +40,7 @@ class Places:
                 self._known = None
         if self._known is None:
             return None
-        return Site(*self._known, tuple(self._children.all_pods()))
+        return Site(*self._known, self._children.all_pods())
 
     async def _read(self) -> tuple[Sequence[Object], Sequence[Object]] | None:
         try:

@@ -3,6 +3,7 @@
 import math
 import re
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 _SUFFIX = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
@@ -22,13 +23,20 @@ def quantity(text: str | int | float) -> Decimal:
     Raises:
         ValueError: the text is not a quantity.
     """
-    match = _QUANTITY.match(str(text))
-    if not match:
+    found = _quantity(str(text))
+    if found is None:
         raise ValueError(f"{text!r} is not a Kubernetes quantity (like 512Mi, 2Gi or 500m)")
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _quantity(text: str) -> Decimal | None:
+    """Thousands of pods request the same few amounts, and are looked at every few seconds."""
+    match = _QUANTITY.match(text)
     try:
-        return Decimal(match[1]) * _SUFFIX[match[2] or ""]
-    except InvalidOperation as error:
-        raise ValueError(f"{text!r} is not a Kubernetes quantity (like 512Mi, 2Gi or 500m)") from error
+        return Decimal(match[1]) * _SUFFIX[match[2] or ""] if match else None
+    except InvalidOperation:
+        return None
 
 
 def to_bytes(text: str | int) -> int:

@@ -14,9 +14,11 @@ async def test_each_look_counts_tokens_and_energy_and_judges_budgets() -> None:
     assert state is not None
     found = state.ledger["2026-11"].models
     assert found.keys() == {f"bench/{name}" for _, name in NAMES}
-    for account in found.values():
+    for number, (_, name) in enumerate(NAMES):
+        account = found[f"bench/{name}"]
         assert account.spent["EUR"] > 0
-        assert account.usage.prompt == 2 * 100 * 600, "as two gateways counted it since the ledger began"
+        assert account.usage.requests == 2 * 600, "as two gateways counted them since the ledger began"
+        assert account.usage.prompt == (40 + number * 37 % 400) * account.usage.requests
         assert account.metered == account.usage.prompt + account.usage.generated
         assert account.energy.keys() == {"Kepler", "CpuSeconds"}
         assert account.energy["Kepler"] == 2 * 600 * 10**12

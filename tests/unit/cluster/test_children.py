@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from tests.fakes.clock import Clock
 
-from smallmodel_operator.cluster.children import FORGET_SECONDS, Children, owned, slim
+from smallmodel_operator.api.names import LABEL_ROLE
+from smallmodel_operator.cluster.children import FORGET_SECONDS, Children, owned, pack, slim
+from smallmodel_operator.cost.share import requests_of
 
 MODEL = ("support", "bot")
 KEY = ("Service", "bot")
@@ -103,6 +105,59 @@ def test_pods_are_not_children_and_come_sorted(children: Children) -> None:
     assert [p["metadata"]["name"] for p in children.pods(MODEL)] == ["a", "b"]
     assert children.of(MODEL, "u") == {}
     assert children.pods(("support", "other")) == ()
+
+
+POD: dict[str, Any] = {
+    "metadata": {
+        "name": "bot-1",
+        "namespace": "support",
+        "uid": "p1",
+        "resourceVersion": "3",
+        "creationTimestamp": "2026-11-01T00:00:00Z",
+        "labels": {LABEL_ROLE: "server", "more": "words"},
+    },
+    "spec": {
+        "nodeName": "n",
+        "containers": [{"name": "engine", "args": ["--model"], "resources": {"requests": {"cpu": "1"}}}],
+        "initContainers": [{"name": "step", "restartPolicy": "Always", "resources": {}}],
+        "overhead": {"memory": "1Mi"},
+    },
+    "status": {"phase": "Running", "conditions": [{"type": "Ready"}, {"type": "PodScheduled", "status": "True"}]},
+}
+
+
+def test_of_all_pods_that_is_kept_which_room_and_money_are_reckoned_from(children: Children) -> None:
+    children.indices = {"Pod": {MODEL: [pack(POD)], ("support", "other"): [pack({**POD, "status": {}})]}}
+    (first, pod), (second, _) = children.all_pods()
+    assert (first, second) == (MODEL, ("support", "other"))
+    assert pod == {
+        "metadata": {
+            "name": "bot-1",
+            "namespace": "support",
+            "uid": "p1",
+            "creationTimestamp": "2026-11-01T00:00:00Z",
+            "labels": {LABEL_ROLE: "server"},
+        },
+        "spec": {
+            "nodeName": "n",
+            "containers": [{"resources": {"requests": {"cpu": "1"}}}],
+            "initContainers": [{"restartPolicy": "Always", "resources": {}}],
+            "overhead": {"memory": "1Mi"},
+        },
+        "status": {"phase": "Running", "conditions": [{"type": "PodScheduled", "status": "True"}]},
+    }
+    assert requests_of(pod) == requests_of(POD)
+
+
+def test_a_pod_is_opened_again_when_it_changed_and_not_before(children: Children) -> None:
+    children.indices = {"Pod": {MODEL: [pack(POD)]}}
+    before = children.all_pods()[0][1]
+    assert children.all_pods()[0][1] is before
+    ends = {**POD["metadata"], "deletionTimestamp": "2026-11-02T00:00:00Z"}
+    children.indices = {"Pod": {MODEL: [pack({**POD, "metadata": ends})]}}
+    assert children.all_pods()[0][1]["metadata"]["deletionTimestamp"] == "2026-11-02T00:00:00Z"
+    children.indices = {"Pod": {}}
+    assert list(children.all_pods()) == []
 
 
 def test_managed_fields_are_not_kept(children: Children) -> None:

@@ -8,14 +8,17 @@ import pytest
 from prometheus_client import REGISTRY
 
 from smallmodel_operator.control.budget import Subject
+from smallmodel_operator.control.budgets import Budgets
 from smallmodel_operator.core.budget import CostObjective, Spent
 from smallmodel_operator.core.energy import JOULE
+from smallmodel_operator.core.traffic import Usage
 from smallmodel_operator.cost.forecast import month_of
-from smallmodel_operator.cost.ledger import Account, Book, microseconds
+from smallmodel_operator.cost.ledger import GRAINS, Account, Book, PoolAccount, microseconds
 from smallmodel_operator.cost.state import State
 from smallmodel_operator.runtime import cost_metrics
 
 OLD = datetime(2020, 1, 1, tzinfo=UTC)
+NOVEMBER = microseconds(datetime(2026, 11, 30, 23, tzinfo=UTC))
 
 
 def of(monthly: str | None = "400") -> Subject:
@@ -72,9 +75,49 @@ def test_who_has_no_objective_or_is_not_known_any_more_is_gone(
     assert metric("cost_month_end", "four", currency="EUR") is None
 
 
-# -- energy ---------------------------------------------------------------------------------------------------------
+def test_who_asks_in_another_currency_is_shown_in_that_one_alone(later: datetime) -> None:
+    budgets = Budgets(lambda *_: Spent(Decimal(100)), lambda _: None, lambda: later)
+    budgets.observe = cost_metrics.budget
+    model, asked = ("support", "five"), of()
+    budgets.follow(model, asked)
+    assert metric("cost_month_end", "five", currency="EUR") is not None
+    budgets.follow(model, replace(asked, cost=replace(asked.cost, currency="USD")))
+    assert metric("cost_month_end", "five", currency="EUR") is None
+    assert metric("cost_month_end", "five", currency="USD") is not None
+    budgets.follow(model, None)
+    assert metric("cost_month_end", "five", currency="USD") is None
 
-NOVEMBER = microseconds(datetime(2026, 11, 30, 23, tzinfo=UTC))
+
+# -- the month ------------------------------------------------------------------------------------------------------
+
+
+def spent(**models: int) -> State:
+    """Money of models of namespace support this month."""
+    accounts = {
+        f"support/{name}": Account({"EUR": amount * GRAINS}, usage=Usage(1, 10 * amount, amount))
+        for name, amount in models.items()
+    }
+    pools = {("standard", "EUR"): PoolAccount(total=sum(models.values()) * GRAINS)}
+    return State(0, NOVEMBER, {"2026-11": Book(accounts, pools)})
+
+
+def test_what_a_month_cost_is_shown_of_the_models_in_it_and_of_no_others(later: datetime) -> None:
+    cost_metrics.show(spent(six=3, seven=4), None, later)
+    cost_metrics.show(spent(seven=5, eight=6), None, later)
+    assert metric("cost_month_to_date", "six", currency="EUR") is None
+    assert metric("cost_month_to_date_tokens", "six", kind="prompt") is None
+    for name, amount in (("seven", 5), ("eight", 6)):
+        assert metric("cost_month_to_date", name, currency="EUR") == amount
+        assert metric("cost_month_to_date_tokens", name, kind="prompt") == 10 * amount
+        assert metric("cost_month_to_date_tokens", name, kind="generated") == amount
+    labels = {"profile": "standard", "currency": "EUR", "had_by": "models"}
+    assert REGISTRY.get_sample_value("smallmodel_operator_cost_pool_month_to_date", labels) == 11
+    cost_metrics.show(State(0, NOVEMBER), None, later)
+    assert metric("cost_month_to_date", "seven", currency="EUR") is None
+    assert REGISTRY.get_sample_value("smallmodel_operator_cost_pool_month_to_date", labels) is None
+
+
+# -- energy ---------------------------------------------------------------------------------------------------------
 
 
 def state(at: int, **months: dict[str, int]) -> State:
