@@ -1,13 +1,15 @@
 """Twenty models on one pool that holds 60 % of their joint peak: ours beside an HPA for each with PriorityClasses."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hack.bench.scaling.loads import generate
 from smallmodel_operator.autoscaling.objective import Objective
 from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.autoscaling.room import Claim, Priority, Room, share
+from smallmodel_operator.autoscaling.spare import Spare, settle
+from smallmodel_operator.autoscaling.worth import Worth, learn
 from smallmodel_operator.simulation.baselines import Hpa
 from smallmodel_operator.simulation.ours import Ours
 from smallmodel_operator.simulation.pool import Pool
@@ -36,6 +38,8 @@ class Model:
     direction: int = 0
     longest_nothing: float = 0.0
     had: float = 0.0
+    worth: Worth = field(default_factory=Worth)
+    spare: Spare = field(default_factory=Spare)
 
     def scale(self, target: int) -> None:
         if target == self.pool.count:
@@ -74,14 +78,15 @@ def _run(models: list[Model], every: float, seconds: float, tick: Callable[[floa
 def _ours(models: list[Model], replicas: int, seconds: float) -> None:
     policies = {m.name: Ours(Objective(OBJECTIVE_SECONDS, 95, 0, MOST), ENGINE) for m in models}
 
-    def tick(_at: float) -> None:
+    def tick(at: float) -> None:
         claims = []
         for model in models:
             look = model.pool.look()
             wanted = policies[model.name].decide(look)
             idle = not look.in_flight and wanted <= 1 and policies[model.name].state.short < 1e-3
             wanted = max(wanted, 1 if look.in_flight else 0)
-            gains = policies[model.name].gains()
+            before = model.worth if model.pool.count else Worth()
+            model.worth = learn(before, policies[model.name].gains(), at)
             claims.append(
                 Claim(
                     model.name,
@@ -90,15 +95,16 @@ def _ours(models: list[Model], replicas: int, seconds: float) -> None:
                     model.pool.count,
                     0,
                     wanted,
-                    gains,
+                    model.worth.gains,
                     idle,
                     starved_seconds=model.starved,
                     had_seconds=model.had,
                 )
             )
         granted = share({"pool": Room(float(replicas))}, claims)
-        for model in models:
-            model.scale(granted[model.name].replicas)
+        for model, claim in zip(models, claims, strict=True):
+            model.spare, grant = settle(model.spare, claim, granted[model.name], at)
+            model.scale(grant.replicas)
 
     _run(models, 5.0, seconds, tick)
 
@@ -156,9 +162,10 @@ def _row(policy: str, models: Sequence[Model]) -> dict[str, Any]:
     }
 
 
-def rows(quick: bool) -> dict[str, Any]:
+def rows(quick: bool, seed: int) -> dict[str, Any]:
+    """Of ours, and of each target of the baseline; twenty loads whose seeds begin with `seed`."""
     hours = 0.5 if quick else 2.0
-    traces = [generate(KINDS[n % 3], 300 + n, hours, 1.0 + n % 4 * 0.5) for n in range(MODELS)]
+    traces = [generate(KINDS[n % 3], seed + n, hours, 1.0 + n % 4 * 0.5) for n in range(MODELS)]
     free = _models(traces)
     peak = _joint_peak(free, hours)
     replicas = max(1, round(HOLDS * peak))
@@ -170,7 +177,7 @@ def rows(quick: bool) -> dict[str, Any]:
         models = _models(traces)
         _hpa(models, replicas, 3600 * hours, target)
         found.append(_row(f"hpa-inflight:{target:g} with PriorityClasses", models))
-    return {"models": MODELS, "joint_peak_replicas": peak, "pool_replicas": replicas, "rows": found}
+    return {"seed": seed, "models": MODELS, "joint_peak_replicas": peak, "pool_replicas": replicas, "rows": found}
 
 
 def _joint_peak(models: list[Model], hours: float) -> int:
@@ -189,7 +196,8 @@ def _joint_peak(models: list[Model], hours: float) -> int:
 
 def show(found: dict[str, Any]) -> None:
     print(
-        f"\n{found['models']} models on {found['pool_replicas']} replicas, {found['joint_peak_replicas']} at the peak"
+        f"\n{found['models']} models (seed {found['seed']}) on {found['pool_replicas']} replicas, "
+        f"{found['joint_peak_replicas']} at the peak"
     )
     for row in found["rows"]:
         print(" | ".join(f"{k} {v}" if k != "policy" else str(v) for k, v in row.items()))

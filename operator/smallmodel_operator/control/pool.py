@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_SERVER
 from smallmodel_operator.autoscaling.room import Claim, Grant, Priority, Room, share
+from smallmodel_operator.autoscaling.spare import Spare, settle
+from smallmodel_operator.autoscaling.worth import Worth, learn
 from smallmodel_operator.boundary import nodes as tainted
 from smallmodel_operator.control import granted
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -55,13 +57,16 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class PoolStanding:
-    """Since when a model has had a replica, or none although it was asked for; and what was said to it.
+    """Since when a model has had a replica, or none although it was asked for; what its replicas are worth, and the
+    room it could grow into; and what was said to it.
 
     `has`: None before the first look.
     """
 
     has: bool | None = None
     since: float = 0.0
+    worth: Worth = field(default_factory=Worth)
+    spare: Spare = field(default_factory=Spare)
     granted: Granted | None = None
     holders: tuple[str, ...] = ()
     said_at: float = 0.0
@@ -153,10 +158,11 @@ def decide(
     on = _placed(applicants, site.pods)
     free = _free(applicants, site, on)
     reach = _Reach(site.nodes)
-    standings = {m: _stands(a, bool(on.get(m)), now) for m, a in applicants.items()}
-    claims = {m: _claim(m, a, standings[m], on.get(m, ()), reach, now, gains(m)) for m, a in applicants.items()}
+    standings = {m: _stands(a, bool(on.get(m)), gains(m), now) for m, a in applicants.items()}
+    claims = {m: _claim(m, a, standings[m], on.get(m, ()), reach, now) for m, a in applicants.items()}
     grants = share(free, list(claims.values()))
-    return {m: _told(standings[m], claims[m], grants[claims[m].name], now) for m in applicants}
+    settled = {m: settle(standings[m].spare, c, grants[c.name], now) for m, c in claims.items()}
+    return {m: _told(replace(standings[m], spare=s), claims[m], grant, now) for m, (s, grant) in settled.items()}
 
 
 def _placed(applicants: Collection[ModelKey], pods: Iterable[tuple[ModelKey, Object]]) -> dict[ModelKey, list[str]]:
@@ -229,9 +235,10 @@ def _has(node: Object, selector: Mapping[str, str]) -> bool:
     return selector.items() <= (node["metadata"].get("labels") or {}).items()
 
 
-def _stands(of: Applicant, has: bool, now: float) -> PoolStanding:
-    """With a replica, or without although somebody asks: since when."""
-    old = of.standing
+def _stands(of: Applicant, has: bool, gains: Sequence[float], now: float) -> PoolStanding:
+    """With a replica, or without although somebody asks: since when; and what its replicas are worth by now."""
+    before = of.standing.worth if has else Worth()  # else who was not asked for long would wait to be believed
+    old = replace(of.standing, worth=learn(before, gains or _gains(of.traffic), now))
     if old.has is not has:
         return replace(old, has=has, since=now)
     if not has and not of.traffic.busy:
@@ -246,7 +253,6 @@ def _claim(
     on: Sequence[str],
     reach: _Reach,
     now: float,
-    gains: Sequence[float],
 ) -> Claim:
     traffic, own = of.traffic, of.tenant
     on = on[: own.replicas]
@@ -260,7 +266,7 @@ def _claim(
         current=len(on),
         floor=floor,
         wanted=wanted,
-        gains=gains or _gains(traffic),
+        gains=standing.worth.gains,
         idle=of.idle,
         idle_seconds=traffic.idle,
         starved_seconds=0.0 if standing.has else now - standing.since,

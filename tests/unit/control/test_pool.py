@@ -286,3 +286,36 @@ def test_who_holds_the_room_is_said_as_soon_as_somebody_does() -> None:
 def test_a_node_that_is_not_as_kubernetes_writes_it_is_an_error(broken: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="many"):
         pool.decide({LAW: applicant(HELD, ready=0)}, Site([broken], [], []), 1.0)
+
+
+# -- what a replica is worth -----------------------------------------------------------------------------------
+
+
+def test_room_follows_what_lasts_and_not_the_moment() -> None:
+    """Two equals want two replicas each of a node that holds three."""
+    wants = Scaled(2, "")
+    rows = {BOT: applicant(BUSY, wants, replicas=2, ready=2), LAW: applicant(BUSY, wants)}
+    site = Site([node(cpu="3")], [], [(BOT, pod()), (BOT, pod()), (LAW, pod())])
+    calm = {BOT: (2.0, 1.0), LAW: (2.0, 0.5)}
+    burst = {**calm, LAW: (3.0, 3.0)}
+    now, told = 0.0, []
+    for gains in (*[calm] * 24, burst, *[calm] * 24, *[burst] * 60):
+        now += 5.0
+        found = pool.decide(rows, site, now, gains.__getitem__)
+        rows = {model: replace(a, standing=found[model]) for model, a in rows.items()}
+        told.append(granted(found))
+    assert all(word == {BOT: None, LAW: 1} for word in told[:49]), "also while one look says otherwise"
+    assert told[-1] == {BOT: 1, LAW: 2}, "which waits for the other to leave"
+
+
+def test_who_has_nothing_is_judged_by_what_comes_now() -> None:
+    """It slept for long, and was worth nothing all the while."""
+    rows = {BOT: applicant(BUSY, replicas=1), LAW: applicant(IDLE, replicas=0, ready=0)}
+    rows[BOT] = replace(rows[BOT], standing=PoolStanding(True, -1000.0))
+    site = Site([node(cpu="1")], [], [(BOT, pod())])
+    for now in range(0, 600, 5):
+        found = pool.decide(rows, site, float(now), {BOT: (1.0,), LAW: (0.0,)}.__getitem__)
+        rows = {model: replace(a, standing=found[model]) for model, a in rows.items()}
+    rows[LAW] = replace(rows[LAW], traffic=HELD)
+    found = pool.decide(rows, site, 600.0, {BOT: (1.0,), LAW: (4.0,)}.__getitem__)
+    assert granted(found) == {BOT: 0, LAW: 1}
