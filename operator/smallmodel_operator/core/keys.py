@@ -55,6 +55,11 @@ def audit_seed(master: bytes, gateway: str) -> bytes:
     return hmac.new(master, f"audit:{gateway}".encode(), hashlib.sha256).digest()
 
 
+def egress_seed(master: bytes) -> bytes:
+    """What gateways sign passes with is made of, 32 bytes: the egress is told the public half, and never this."""
+    return hmac.new(master, b"egress", hashlib.sha256).digest()
+
+
 def request_key(master: bytes, namespace: str, generation: int) -> bytes:
     """What the HMACs of requests to a namespace's models are made with: 32 bytes, of which no other namespace's key and
     no other generation's can be told."""
