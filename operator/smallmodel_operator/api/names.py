@@ -43,6 +43,12 @@ GATEWAY: Final = "smallmodel-gateway"
 """Service, StatefulSet and ServiceAccount of the gateway, and the audience of tokens for it."""
 RESERVED_NAMES: Final = (GATEWAY, f"{GATEWAY}-pods")
 """The gateway's two Services: a host that begins with one is the gateway itself, in whatever namespace."""
+EGRESS: Final = "smallmodel-egress"
+"""Namespace of the only pod with a way out that sees requests, and the name of all its objects there."""
+EGRESS_PORT: Final = 10095
+"""Where gateways send what may leave."""
+EGRESS_HTTP_PORT: Final = 10096
+"""/healthz, /readyz and /metrics of who checks passes there."""
 GATEWAY_KEYS: Final = "smallmodel-gateway-keys"
 """Secret with the hashes of all callers' keys: the only one a gateway reads."""
 OPERATOR_KEYS: Final = "smallmodel-operator-keys"

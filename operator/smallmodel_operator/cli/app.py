@@ -184,6 +184,26 @@ def gateway_run() -> None:
     raise typer.Exit(run())
 
 
+egress = typer.Typer(help="Inside the egress's pod.", no_args_is_help=True)
+app.add_typer(egress, name="egress", hidden=True)
+
+
+@egress.command(name="prepare")
+def egress_prepare() -> None:
+    """Write what Envoy of the egress starts with."""
+    from smallmodel_operator.cli.egress import prepare
+
+    raise typer.Exit(prepare())
+
+
+@egress.command(name="run")
+def egress_run() -> None:
+    """Check passes beside Envoy."""
+    from smallmodel_operator.cli.egress import run
+
+    raise typer.Exit(run())
+
+
 app.add_typer(audit, name="audit")
 app.add_typer(boundary, name="boundary")
 app.add_typer(cost, name="cost")

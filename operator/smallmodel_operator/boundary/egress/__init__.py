@@ -2,6 +2,7 @@
 
     findings(files, inside)                 # a whole configuration: bootstrap and discovery files as JSON values
     endpoint_findings(target, file, inside) # the endpoints of one model
+    outward_findings(bootstrap, outward)    # the egress: to declared hosts and nowhere else
 
 It fails closed: whatever is not on the list of what is known (`envoy.py`) is a finding by itself, be it a field, a
 filter, a kind of cluster, a text of Lua. A new field of the configuration is therefore written there first, with what
@@ -11,5 +12,6 @@ it leads to. That nothing is listed that could lead out unseen is what a reader 
 from smallmodel_operator.boundary.egress.check import endpoint_findings, findings
 from smallmodel_operator.boundary.egress.grammar import Finding
 from smallmodel_operator.boundary.egress.inside import Inside
+from smallmodel_operator.boundary.egress.outward import Outward, outward_findings
 
-__all__ = ["Finding", "Inside", "endpoint_findings", "findings"]
+__all__ = ["Finding", "Inside", "Outward", "endpoint_findings", "findings", "outward_findings"]

@@ -33,7 +33,7 @@ MADE: Final = "x-slm-asked"
 # -- access log and local replies --------------------------------------------------------------------------------
 
 _FORMAT: Final = message(json_format=leaf, text_format_source=INLINE, content_type=leaf, omit_empty_values=leaf)
-_LOG: Final = extension(
+LOG: Final = extension(
     "log", envoy__extensions__access_loggers__file__v3__FileAccessLog=message(path=leaf, log_format=_FORMAT)
 )
 
@@ -56,7 +56,7 @@ _CONDITION: Final = message(
         "filter", envoy__extensions__access_loggers__filters__cel__v3__ExpressionFilter=message(expression=leaf)
     ),
 )
-_REPLIES: Final = message(
+REPLIES: Final = message(
     mappers=many(
         message(filter=_condition, status_code=leaf, headers_to_add=leaf, body=INLINE, body_format_override=_FORMAT)
     ),
@@ -147,8 +147,8 @@ _MANAGER: Final = message(
     route_config=ROUTES,
     early_header_mutation_extensions=many(_EARLY),
     http_filters=many(_FILTER),
-    local_reply_config=_REPLIES,
-    access_log=many(_LOG),
+    local_reply_config=REPLIES,
+    access_log=many(LOG),
     use_remote_address=leaf,
     skip_xff_append=leaf,
     always_set_request_id_in_response=leaf,
@@ -212,10 +212,10 @@ LISTENER: Final[Node] = named(
 
 # -- bootstrap ---------------------------------------------------------------------------------------------------
 
-_TRIGGERED: Final = message(
+TRIGGERED: Final = message(
     name=leaf, triggers=leaf, typed_config=packed(envoy__config__overload__v3__ScaleTimersOverloadActionConfig=leaf)
 )
-_MONITOR: Final = extension(
+MONITOR: Final = extension(
     "monitor",
     envoy__extensions__resource_monitors__downstream_connections__v3__DownstreamConnectionsConfig=leaf,
     envoy__extensions__resource_monitors__fixed_heap__v3__FixedHeapConfig=leaf,
@@ -236,9 +236,9 @@ BOOTSTRAP: Final[Node] = named(
         static_resources=message(clusters=many(CLUSTER), listeners=many(LISTENER)),
         overload_manager=message(
             refresh_interval=leaf,
-            resource_monitors=many(_MONITOR),
-            actions=many(_TRIGGERED),
-            loadshed_points=many(_TRIGGERED),
+            resource_monitors=many(MONITOR),
+            actions=many(TRIGGERED),
+            loadshed_points=many(TRIGGERED),
             buffer_factory_config=leaf,
         ),
         layered_runtime=message(layers=many(message(name=leaf, admin_layer=message()))),

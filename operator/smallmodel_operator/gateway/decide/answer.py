@@ -12,6 +12,8 @@ from smallmodel_operator.routing.verdict import Because, Decision
 DECISION: Final = "x-slm-decision"
 TARGET: Final = "x-slm-target"
 CAUSE: Final = "x-slm-cause"
+PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
+"""Of what leaves: the egress lets nothing out without one."""
 MOST_REASONS: Final = 16
 """Told of one decision."""
 
@@ -25,10 +27,11 @@ class Answer:
     body: bytes = b""
 
 
-def answer(decision: Decision) -> Answer:
-    """What Envoy is told."""
+def answer(decision: Decision, signed: str = "") -> Answer:
+    """What Envoy is told. `signed`: the pass of a request that leaves."""
     if decision.target is not None:
-        return Answer(200, {DECISION: decision.because.value, TARGET: decision.target.name})
+        told = {DECISION: decision.because.value, TARGET: decision.target.name}
+        return Answer(200, told | ({PASS: signed} if signed else {}))
     if decision.because is Because.KEPT_INSIDE:
         why = ", ".join(dict.fromkeys(reason.reason for reason in decision.reasons))
         message = f"This request must stay inside ({why}), and no target inside can answer it."

@@ -144,6 +144,7 @@ def defined() -> set[str]:
     import smallmodel_operator.gateway.accesslog.metrics  # noqa: I001 - registers its own
     import smallmodel_operator.gateway.activate.metrics
     import smallmodel_operator.gateway.decide.metrics
+    import smallmodel_operator.gateway.egress.metrics
     import smallmodel_operator.gateway.exporter
     import smallmodel_operator.gateway.metrics
     import smallmodel_operator.gateway.record.metrics
@@ -166,5 +167,5 @@ def test_no_module_hides_a_metric() -> None:
     assert {p for p in made if p.name != "http.py"} == {
         Path("runtime/metrics.py"), Path("gateway/metrics.py"), Path("gateway/activate/metrics.py"),
         Path("gateway/accesslog/metrics.py"), Path("gateway/record/metrics.py"), Path("gateway/exporter.py"),
-        Path("gateway/decide/metrics.py"),
+        Path("gateway/decide/metrics.py"), Path("gateway/egress/metrics.py"),
     }  # fmt: skip
