@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from smallmodel_operator.api.names import EGRESS
 from smallmodel_operator.boundary.table import ROWS, Party, Place, Port, Row
 
 Rule = dict[str, Any]
@@ -52,6 +53,8 @@ def _selected(other: Party, view: View) -> Iterator[tuple[str, Any]]:
         return
     if other.place is Place.SYSTEM and not view.inside_release:
         yield "namespaceSelector", {"matchLabels": {"kubernetes.io/metadata.name": view.release_namespace}}
+    elif other.place is Place.EGRESS:
+        yield "namespaceSelector", {"matchLabels": {"kubernetes.io/metadata.name": EGRESS}}
     elif other.place is not Place.SYSTEM:
         yield "namespaceSelector", {}
     if other.labels:

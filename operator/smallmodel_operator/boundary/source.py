@@ -27,7 +27,7 @@ def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str
     Raises:
         Refused: the user named a number for an address that no download may reach.
     """
-    inside = (*NEVER, *cluster_networks)
+    inside = _inside(cluster_networks)
     if named := _number(urlsplit(source or uri).hostname or ""):
         _refuse(named, inside)
     parts = urlsplit(uri)
@@ -38,7 +38,7 @@ def download_rules(uri: str, cluster_domain: str, cluster_networks: Sequence[str
     if namespace := _namespace(host, cluster_domain):
         selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
         return [names, {"to": [{"namespaceSelector": selector}], "ports": [{"protocol": "TCP"}]}]
-    blocks = [_outside(cidr, inside) for cidr in EVERYWHERE]
+    blocks = blocks_outside(cluster_networks)
     # A proxy goes where servers send downloads on to by itself.
     wanted = [port] if port == HTTPS or parts.scheme == "http" else [port, HTTPS]
     return [names, {"to": [{"ipBlock": block} for block in blocks], "ports": ports(wanted)}]
@@ -64,6 +64,16 @@ def _refuse(address: IPv4Address | IPv6Address, inside: Sequence[str]) -> None:
     )
     message = f"`spec.source.uri` names {address}: no download may reach {network}, {why}."
     raise Refused(Reason.INVALID_SPEC, message, condition=Condition.WEIGHTS_READY)
+
+
+def blocks_outside(cluster_networks: Sequence[str]) -> list[dict[str, Any]]:
+    """Every address that something of ours may leave to, as ipBlocks."""
+    return [_outside(cidr, _inside(cluster_networks)) for cidr in EVERYWHERE]
+
+
+def _inside(cluster_networks: Sequence[str]) -> tuple[str, ...]:
+    """What nothing of ours may leave to: nodes and clouds, and what is inside the cluster."""
+    return (*NEVER, *cluster_networks)
 
 
 def _outside(cidr: str, networks: Sequence[str]) -> dict[str, Any]:

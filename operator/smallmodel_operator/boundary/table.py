@@ -9,6 +9,9 @@ from enum import Enum
 from typing import Final
 
 from smallmodel_operator.api.names import (
+    EGRESS,
+    EGRESS_HTTP_PORT,
+    EGRESS_PORT,
     ENGINE_PORT,
     GATEWAY,
     LABEL_CANARY,
@@ -31,6 +34,7 @@ class Place(Enum):
     SYSTEM = "the release's namespace"
     MODELS = "namespaces of models"
     CLUSTER = "all namespaces"
+    EGRESS = "the egress's namespace"
     BEYOND = "no pod that a policy could select"
 
 
@@ -89,6 +93,8 @@ SOURCES: Final = Party("the source of the weights", Place.BEYOND)
 CANARIES: Final = Party("the canary's pods", Place.SYSTEM, marked=LABEL_CANARY)
 """But for the one in a model's place, which is a pod of a model."""
 NODES: Final = Party("nodes", Place.BEYOND)
+LEAVING: Final = Party("egress", Place.EGRESS, {_NAME: EGRESS, _COMPONENT: "egress"})
+HOSTS: Final = Party("declared hosts", Place.BEYOND)
 CREDENTIALS: Final = Party("the cloud's metadata", Place.BEYOND, cidr=f"{METADATA[0]}/32")
 
 PARTIES: Final = (
@@ -127,3 +133,11 @@ ROWS: Final = (
     Row(CANARIES, NODES, (Port(KUBELET_PORT),), _TRIED, when=_CANARY),
     Row(CANARIES, CREDENTIALS, (Port(METADATA[1]),), _TRIED, when=_CANARY),
 )
+
+EGRESS_ROWS: Final = (
+    Row(GATEWAYS, LEAVING, (Port(EGRESS_PORT),), "requests that may leave, each with a pass"),
+    Row(OPERATORS, LEAVING, (Port(EGRESS_HTTP_PORT),), "collecting metrics"),
+    Row(LEAVING, DNS, _NAMES, "finding declared hosts"),
+    Row(LEAVING, HOSTS, (HTTPS,), "requests that may leave; the ports are those declared"),
+)
+"""Of the egress, while there is one. Beside the table: no object is made of them in this release."""
