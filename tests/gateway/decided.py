@@ -52,6 +52,7 @@ def _manager(site: Any, upstreams: Mapping[str, int]) -> dict[str, Any]:
             "match": {"prefix": "/"},
             "route": {"cluster": name},
             "request_body_buffer_limit": LARGEST_BODY_BYTES,
+            "request_headers_to_add": [header(decide.TARGET, f"support/assistant/{name}")],
             "response_headers_to_add": [formatted("x-target", f"{name} %REQ(x-slm-decision)%")],
         }
         for name in upstreams

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.server import serve
 from smallmodel_operator.gateway.decide.service import Deciding, NotRecorded, Route
 
@@ -17,7 +18,12 @@ async def decide(agent: Agent, routes: Callable[[str], Route | None], labels: Ca
             raise NotRecorded("the key that signs records is not known yet")
         await agent.decided(body)
 
-    deciding = Deciding(routes, labels, record, strict=agent.settings.audit_on_failure == "Refuse")
+    def master() -> bytes:
+        keys = agent.world.keys
+        return keys.engine_master if keys is not None else b""
+
+    strict = agent.settings.audit_on_failure == "Refuse"
+    deciding = Deciding(routes, labels, record, sign=Passes(master), strict=strict)
     try:
         async with serve(deciding, agent.settings.decide_socket):
             await asyncio.Event().wait()

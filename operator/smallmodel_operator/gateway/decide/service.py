@@ -59,6 +59,7 @@ class Deciding:
     Args:
         routes: the route of a name; None: there is none.
         labels: those that are trusted of a caller.
+        sign: the pass of a request and its decision; empty where it needs none.
         strict: without a record there is no answer; else what must leave no trace outside stays inside.
     """
 
@@ -68,10 +69,11 @@ class Deciding:
         labels: Callable[[str], Collection[str]],
         record: Record,
         *,
+        sign: Callable[[Call, Decision], str] = lambda call, decision: "",
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._routes, self._labels, self._record = routes, labels, record
+        self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
         self._strict, self._clock = strict, clock
         self._threads = ThreadPoolExecutor(THREADS, "decide")
         self._waiting = 0
@@ -106,8 +108,9 @@ class Deciding:
                 return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
             if decision.target is None or not decision.target.inside:
                 decision = verdict.kept(route.ready, "NotRecorded", route.can)
+        signed = self._sign(call, decision)
         _count(route.ready, decision)
-        return answer(decision)
+        return answer(decision, signed)
 
     async def _look(self, route: Route, call: Call) -> Decision:
         labels = self._labels(call.caller)

@@ -7,7 +7,7 @@ target it names. A route without an answer leads to no target: there is no way o
 from collections.abc import Mapping
 from typing import Any, Final
 
-from smallmodel_operator.gateway.decide.answer import DECISION, TARGET
+from smallmodel_operator.gateway.decide.answer import DECISION, PASS, TARGET
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES
 from smallmodel_operator.gateway.xds.replies import Reply, details, mapper
 from smallmodel_operator.gateway.xds.site import Site
@@ -52,7 +52,7 @@ def decides(site: Site) -> dict[str, Any]:
             disallowed_headers=_exactly(*_SECRET),
             http_service={
                 "server_uri": {"uri": f"http://{CLUSTER}", "cluster": CLUSTER, "timeout": WAIT},
-                "authorization_response": {"allowed_upstream_headers": _exactly(DECISION, TARGET)},
+                "authorization_response": {"allowed_upstream_headers": _exactly(DECISION, TARGET, PASS)},
             },
             stat_prefix=CLUSTER,
         ),
