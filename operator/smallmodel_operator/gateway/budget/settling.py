@@ -1,0 +1,81 @@
+"""What requests really used, from the gateway's own access log: it takes the place of what was reserved for them.
+
+The log is read on from where the journal says, and what was settled is kept with how far it was read. A line that is
+read again settles nothing: its reservation is gone.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from smallmodel_operator.budget.counter import Unit
+from smallmodel_operator.budget.journal import Settled
+from smallmodel_operator.gateway.accesslog.line import parse
+from smallmodel_operator.gateway.accesslog.observe import observe
+from smallmodel_operator.gateway.accesslog.position import Position, position_of
+from smallmodel_operator.gateway.accesslog.read import POLL_SECONDS, LogReader
+from smallmodel_operator.gateway.budget.journal import NAME, Journal
+
+
+def used(line: Any) -> dict[Unit, int | None]:
+    """What the request of a `Line` used; None: nobody knows. What the gateway itself refused used nothing."""
+    seen = observe(line)
+    if not line.slm_attempts or seen.cause:
+        return {}
+    tokens: int | None = (seen.input_tokens or 0) + (seen.output_tokens or 0)
+    if seen.status < 400 and (seen.output_tokens if seen.generates else seen.input_tokens) is None:
+        tokens = None  # an answer that broke off, or an engine that does not say
+    return {Unit.REQUESTS: 1, Unit.TOKENS: tokens}
+
+
+class Settling:
+    """Reads the log for a journal."""
+
+    def __init__(self, log: Path, journal: Journal) -> None:
+        self._journal = journal
+        self._found: list[tuple[str, Mapping[Unit, int | None]]] = []
+        self._reader = LogReader(log, self, self._line)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                more = self.step()
+                await asyncio.sleep(0 if more else POLL_SECONDS)
+        finally:
+            self._reader.close()
+
+    def step(self) -> bool:
+        """Settle what one batch of the log says; True: there may be more."""
+        return self._reader.attempt()
+
+    @property
+    def problem(self) -> str:
+        """What keeps it from reading now; empty: nothing."""
+        return self._reader.problem
+
+    def _line(self, text: bytes) -> None:
+        if not self._journal.kept.purse.reservations:
+            return
+        line = parse(text)
+        request = line.request_id or ""
+        if request in self._journal.kept.purse.reservations:
+            self._found.append((request, used(line)))
+
+    # -- where the reader keeps its position -------------------------------------------------------------------
+
+    def load(self) -> Position | None:
+        """The one kept last.
+
+        Raises:
+            ValueError: what is there is none.
+        """
+        kept = self._journal.kept.position
+        return None if kept is None else position_of(NAME, dict(kept))
+
+    def save(self, position: Position) -> None:
+        """Keep it with what was settled. Both are on the disk a moment later, or neither is and it is read again."""
+        found, self._found = self._found, []
+        self._journal.soon(Settled(tuple(found), asdict(position)))
