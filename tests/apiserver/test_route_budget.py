@@ -175,7 +175,6 @@ async def test_fifty_clients_on_three_gateways_that_are_killed(
     agents = [Agent(f"gateway-{n}", place_for_sockets / str(n), kubeconfig, namespace) for n in range(GATEWAYS)]
     load = Load(agents, [[str(of_requests), 1, requests], [str(of_tokens), MOST, tokens]])
     goal = min(requests, tokens // (MOST // 2))
-    kills = 0
     try:
         for agent in agents:
             await agent.start()
@@ -185,7 +184,6 @@ async def test_fifty_clients_on_three_gateways_that_are_killed(
                 await asyncio.sleep(0.01)
             agent = agents[part % GATEWAYS]
             await agent.end(signal.SIGKILL)
-            kills += 1
             await agent.start()
         await asyncio.wait_for(clients, 240)
         for agent in agents:
@@ -202,7 +200,7 @@ async def test_fifty_clients_on_three_gateways_that_are_killed(
     assert load.requests <= requests
     assert load.tokens <= tokens
     assert load.requests == requests or load.tokens > tokens - MOST, "all of it could be used"
-    assert kills == 6
+    assert load.unanswered, "the kills were felt"
     assert set(load.refused) <= {*OVER, Why.UNREACHABLE.value}
     print(f"{load.requests} requests, {load.tokens} tokens, {load.unanswered} unanswered, refused {dict(load.refused)}")
 
