@@ -289,8 +289,8 @@ def test_a_block_is_enough_or_nothing_and_small_where_little_is_left(
 ) -> None:
     counter = Counter(ROUTE, Unit.TOKENS, Window("2026-11"))
     others = {f"g{n}": f"j{n}" for n in range(gateways)}
-    before = Register(others, {counter: {"g1": Share(granted=5, lost=2)}})
-    wish = Wish(granted=3, used=2, least=least, most=least + more, limit=10 + left)
+    before = Register(others, {counter: {"g0": Share(3, 2, lost=4), "g1": Share(granted=5, lost=2)}})
+    wish = Wish(granted=3, used=2, least=least, most=least + more, limit=14 + left)
     share = register.exchange(before, "g0", "j0", {counter: wish}, START).counters[counter]["g0"]
     got = share.granted - 3
     if left < least:
