@@ -23,6 +23,8 @@ def standalone(bootstrap: Mapping[str, Any], files: Mapping[str, Any]) -> dict[s
             manager["route_config"] = routes[0]
             del manager["rds"]
     for cluster in clusters:
+        if cluster["type"] == "STATIC":
+            continue
         name = cluster["name"]
         path = f"xds/eds/{name.replace('/', '.')}.json"
         assignment = {k: v for k, v in files[path]["resources"][0].items() if k != "@type"}

@@ -14,7 +14,7 @@ from smallmodel_operator.api.v1alpha1.computeprofile import ComputeProfile
 from smallmodel_operator.api.v1alpha1.smallmodel import SmallModel, SmallModelSpec, Source
 from smallmodel_operator.core.asked import objective_asked
 from smallmodel_operator.core.budget import CostObjective, cost_asked
-from smallmodel_operator.core.engine import LLAMA_CPP, Accelerator, Adapter
+from smallmodel_operator.core.engine import DEFAULT_CONTEXT_SIZE, LLAMA_CPP, Accelerator, Adapter
 from smallmodel_operator.core.external import External, external
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
@@ -24,8 +24,6 @@ from smallmodel_operator.core.units import to_cores
 
 DEFAULT_IDLE_SECONDS: Final = 300
 DEFAULT_PRIORITY: Final = "Standard"
-DEFAULT_CONTEXT_SIZE: Final = 4096
-"""Tokens for one request, where neither the user nor the model says less."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ RIGHTS = (
     ("smallmodel.dev", "clusterboundaries/status", ("patch",), ""),
     ("discovery.k8s.io", "endpointslices", ("list", "watch"), ""),
     ("apps", "deployments/scale", ("get", "patch"), ""),
+    ("", "configmaps", ("get",), ""),
     ("", "secrets", ("get", "list", "watch"), "smallmodel-gateway-keys"),
 )
 """What an agent may do and no more (the Secret by its name only); keys of tokens are open to every ServiceAccount."""

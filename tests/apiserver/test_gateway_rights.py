@@ -129,6 +129,8 @@ async def test_no_other_write_and_no_other_secret(gateway: Client, api: Client, 
         ("GET", KINDS["Secret"].path(namespace), None),
         ("GET", KINDS["Pod"].path(namespace), None),
         ("GET", KINDS["Deployment"].path(namespace), None),
+        ("GET", KINDS["ConfigMap"].path(namespace), None),
+        ("PATCH", KINDS["ConfigMap"].path(namespace, "kube-root-ca.crt"), {"data": {}}),
     ):
         with pytest.raises(ApiError) as refused:
             await gateway.request(method, where, body=body, content_type="application/merge-patch+json")

@@ -81,4 +81,6 @@ def test_a_gateway_changes_nothing_but_a_scale(render: Render) -> None:
     read = {resource for o in mine for rule in o.get("rules", ()) for resource in rule["resources"]}
     needed = {"clusterboundaries", "clusterboundaries/status", "smallmodels", "modelroutes", "endpointslices"}
     needed |= {"deployments/scale"}
-    assert read == {*needed, "secrets"}, "nothing it does not use"
+    assert read == {*needed, "secrets", "configmaps"}, "nothing it does not use"
+    (by_name,) = [rule for o in mine for rule in o.get("rules", ()) if "configmaps" in rule["resources"]]
+    assert by_name["verbs"] == ["get"], "those a route names, and no list of them"

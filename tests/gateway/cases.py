@@ -6,8 +6,9 @@ from typing import Final
 from tests.gateway.states import model, state_of
 
 from smallmodel_operator.gateway.paths import TGI_LACKS
-from smallmodel_operator.gateway.routed import Lead, Route
+from smallmodel_operator.gateway.routed import Choice, Lead, Route
 from smallmodel_operator.gateway.state import Access, Endpoint, Issuer, State
+from smallmodel_operator.routing.policy import Match, Rule
 
 _POD: Final = {"support/bot": 8080}
 _JWKS: Final = (
@@ -51,6 +52,20 @@ CASES: Final[Mapping[str, State]] = {
                     Lead("large", "shared/llm", 1),
                     Lead("gone", "support/gone", 0),
                 ),
+            )
+        },
+    ),
+    "rules": state_of(
+        (model("support/bot"), model("support/legal", request_key=1), model("crm/notes")),
+        _POD,
+        routes={
+            "support/desk": Route(
+                "support",
+                "desk",
+                "",
+                Access(frozenset({"ns:support"})),
+                (Lead("small", "support/bot", 1), Lead("legal", "support/legal", 0), Lead("no", "crm/notes", 0)),
+                choice=Choice((Rule("r", Match("legal"), "legal"),), "small"),
             )
         },
     ),

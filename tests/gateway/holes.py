@@ -180,6 +180,21 @@ def decision(parts: Parts) -> None:
     http_filter(parts, "envoy.filters.http.ext_authz", kind, grpc_service=GRPC, transport_api_version="V3")
 
 
+def decided_elsewhere(parts: Parts) -> None:
+    parts.add_cluster()
+    parts.filters["envoy.filters.http.ext_authz"]["http_service"]["server_uri"]["cluster"] = "away"
+
+
+def undecided_passes(parts: Parts) -> None:
+    """It leads nowhere by itself: it lets requests pass on which nobody has decided."""
+    parts.filters["envoy.filters.http.ext_authz"]["failure_mode_allow"] = True
+
+
+def decision_signed(parts: Parts) -> None:
+    service = parts.filters["envoy.filters.http.ext_authz"]["http_service"]
+    service["authorization_response"]["dynamic_metadata_from_headers"] = {"patterns": [{"prefix": "x-"}]}
+
+
 def processing(parts: Parts) -> None:
     kind = "extensions.filters.http.ext_proc.v3.ExternalProcessor"
     http_filter(parts, "envoy.filters.http.ext_proc", kind, grpc_service=GRPC)
@@ -306,6 +321,9 @@ HOLES: Final[Mapping[str, Hole]] = {
     "forward proxy": forward_proxy,
     "TCP proxy": tcp_proxy,
     "ext_authz": decision,
+    "decided elsewhere": decided_elsewhere,
+    "undecided passes": undecided_passes,
+    "decision with more fields": decision_signed,
     "ext_proc": processing,
     "tap": tap,
     "discovered filter": discovered,

@@ -86,4 +86,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [get, patch]
+# Classifiers that routes name, by their names.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
 {{- end -}}

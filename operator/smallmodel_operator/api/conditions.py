@@ -29,6 +29,7 @@ class Condition(StrEnum):
     LATENCY_OBJECTIVE_MET = "LatencyObjectiveMet"
     COST_OBJECTIVE_MET = "CostObjectiveMet"
     BOUNDARY_ENFORCED = "BoundaryEnforced"
+    CLASSIFIER_READY = "ClassifierReady"
 
     @property
     def meaning(self) -> str:
@@ -50,6 +51,7 @@ class Reason(StrEnum):
     ROUTED = "Routed"
     MEASURED = "Measured"
     GOLDEN_PASSED = "GoldenPassed"
+    CLASSIFIER_READ = "ClassifierRead"
     FOLLOWING = "FollowingObjective"
     EXTERNAL_SCALER = "ExternalScaler"
     OBJECTIVE_MET = "ObjectiveMet"
@@ -143,6 +145,9 @@ class Reason(StrEnum):
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_FORBIDDEN = "TargetForbidden"
     TARGET_NOT_READY = "TargetNotReady"
+    CLASSIFIER_NOT_FOUND = "ClassifierNotFound"
+    CLASSIFIER_INVALID = "ClassifierInvalid"
+    TASK_CLASS_UNKNOWN = "TaskClassUnknown"
     # does the network enforce what we declare?
     POLICIES_ENFORCED = "PoliciesEnforced"
     POLICIES_NOT_ENFORCED = "PoliciesNotEnforced"
@@ -177,6 +182,8 @@ MEANINGS: Final = {
     Condition.COST_OBJECTIVE_MET: "The model keeps to `spec.scaling.objectives.cost`. Only there with it.",
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
     "tried it. On a ClusterBoundary.",
+    Condition.CLASSIFIER_READY: "The route's classifier was read and knows the classes of its rules; where it is False "
+    "`spec.default` gets requests of the classes that are not known. On a ModelRoute with one.",
 }
 
 _NOBODY, _OPERATOR, _USER, _PLATFORM = "nobody", "the operator", "the model's owner", "the platform team"

@@ -11,6 +11,7 @@ from typing import Final
 
 from smallmodel_operator.api.adapter_rules import ADAPTER_RULES
 from smallmodel_operator.api.boundary_rules import BOUNDARY_RULES
+from smallmodel_operator.api.choice_rules import CHOICE_RULES
 from smallmodel_operator.api.cost_rules import COST_RULES
 from smallmodel_operator.api.engine_rules import ENGINE_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
@@ -244,6 +245,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *ADAPTER_RULES,
     *BOUNDARY_RULES,
     *ROUTE_RULES,
+    *CHOICE_RULES,
     *QUANTITY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""

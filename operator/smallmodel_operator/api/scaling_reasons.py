@@ -37,4 +37,8 @@ SCALING_REASONS: Final[Mapping[str, tuple[str, str]]] = {
         _USER,
         "Somebody else goes on writing the Deployment's replicas; the message names it. They are left to it.",
     ),
+    "ClassifierRead": (_NOBODY, "The route's classifier was read; the message says how many classes it knows."),
+    "ClassifierNotFound": (_USER, "The ConfigMap with the route's classifier, or its entry, does not exist."),
+    "ClassifierInvalid": (_USER, "The route's classifier cannot be read; the message says why."),
+    "TaskClassUnknown": (_USER, "A rule names a class that the route's classifier does not know."),
 }

@@ -15,6 +15,7 @@ from smallmodel_operator.gateway.accesslog.part import read_log
 from smallmodel_operator.gateway.activate.part import activate
 from smallmodel_operator.gateway.boundary import cut
 from smallmodel_operator.gateway.boundary.part import enforce
+from smallmodel_operator.gateway.decide.part import choose
 from smallmodel_operator.gateway.files import Files
 from smallmodel_operator.gateway.record import door
 from smallmodel_operator.gateway.record.part import record
@@ -51,7 +52,7 @@ def _with_settings(work: Callable[[GatewaySettings], int]) -> int:
 
 def _run(settings: GatewaySettings) -> int:
     counted = Counted(settings.gateway_data_dir, REQUESTS)
-    parts = (activate, partial(read_log, counted=counted), partial(record, counted=counted), enforce)
+    parts = (activate, partial(read_log, counted=counted), partial(record, counted=counted), enforce, choose)
     return asyncio.run(agent.run(settings, _renderer(settings), parts))
 
 

@@ -9,6 +9,8 @@ TGI: Final = "TGI"
 GGUF: Final = "GGUF"
 SAFETENSORS: Final = "Safetensors"
 
+DEFAULT_CONTEXT_SIZE: Final = 4096
+"""Tokens for one request, where neither the user nor the model says less."""
 GPU_PERCENT: Final = 90
 """Share of a device's memory that VLLM and TGI may take: the rest is the driver's, and what a fragmented heap loses."""
 

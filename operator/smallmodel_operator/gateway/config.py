@@ -113,6 +113,8 @@ class Writer:
         """Those in the configuration."""
         self.routes: frozenset[str] = frozenset()
         """ModelRoutes in the configuration, as this process wrote it."""
+        self.state = State()
+        """What the newest configuration is made of, before Envoy has it; nothing until this process has written one."""
         self.given: deque[Mapping[str, Model]] = deque(maxlen=GIVEN)
         """Models of each configuration, before Envoy has it; whoever records them takes them away."""
         self.problem = ""
@@ -184,6 +186,7 @@ class Writer:
         self._discovery.put(values)
         self.targets = frozenset(state.models)
         self.given.append(state.models)
+        self.state = state
         names = self._files.write_all(contents)
         self._count(names)
         if any(not name.startswith(EDS) for name in names):

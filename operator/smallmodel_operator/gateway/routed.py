@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
+from smallmodel_operator.routing.policy import Match, Need, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,28 @@ class Lead:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """An entry of a ConfigMap with a classifier. `digest`: of the one the operator has read last; empty: of none."""
+
+    namespace: str
+    name: str
+    key: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a route's requests are told apart. `least`: probability a class needs; None: what the classifier says."""
+
+    rules: tuple[Rule, ...]
+    default: str
+    classifier: Reference | None = None
+    least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """One ModelRoute."""
+    """One ModelRoute. `choice`: None where what a request is makes no difference."""
 
     namespace: str
     name: str
@@ -27,6 +48,7 @@ class Route:
     leads: tuple[Lead, ...]
     stopped: bool = False
     """An administrator has stopped inference there."""
+    choice: Choice | None = None
 
     @property
     def path(self) -> str:
@@ -47,6 +69,7 @@ class Route:
             leads=tuple(
                 Lead(t["name"], _target(meta["namespace"], t["smallModelRef"]), share[t["name"]]) for t in targets
             ),
+            choice=_choice(meta["namespace"], spec, body.get("status", {})),
         )
 
     def why_not(self, lead: Lead, models: Mapping[str, Model]) -> str:
@@ -55,6 +78,25 @@ class Route:
         if model is None:
             return "missing"
         return "ok" if f"ns:{self.namespace}" in model.access.allow else "forbidden"
+
+
+def _choice(namespace: str, spec: Object, status: Object) -> Choice | None:
+    """The classifier is of the route's own namespace, always."""
+    rules = spec.get("rules")
+    if not rules:
+        return None
+    found, given = None, spec.get("classifier")
+    if given:
+        ref, read = given["configMapRef"], (status.get("classifier") or {}).get("digest", "")
+        found = Reference(namespace, ref["name"], ref.get("key", "tasks.json"), str(read))
+    threshold = (given or {}).get("threshold")
+    return Choice(tuple(map(_rule, rules)), spec.get("default", ""), found, float(threshold) if threshold else None)
+
+
+def _rule(rule: Object) -> Rule:
+    given = rule["match"]
+    needs = tuple(Need(need) for need in given.get("requires", ()))
+    return Rule(rule["name"], Match(given.get("taskClass", ""), needs, given.get("contextTokensOver")), rule["target"])
 
 
 def _target(namespace: str, ref: Object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from smallmodel_operator.core.engine import DEFAULT_CONTEXT_SIZE
 from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.core.scaling import UNBOUNDED, Bounds
 from smallmodel_operator.gateway.paths import lacks
@@ -76,6 +77,8 @@ class Model:
     """Within which an answer is good, where replicas follow an objective; nothing is asked where they do not."""
     adapters: tuple[tuple[str, int], ...] = ()
     """Names and numbers of those every pod has, sorted."""
+    context_tokens: int = DEFAULT_CONTEXT_SIZE
+    """Most that one request may have; what its weights were trained for may be less."""
 
     @property
     def target(self) -> str:
@@ -87,7 +90,7 @@ class Model:
         """Only what a configuration file tells of it: where this is the same no file is different."""
         stalled = "Stalled" if self.stalled else ""
         plain: dict[str, Any] = {"may_sleep": False, "replicas": 1, "cold_start": 0.0, "max_queued": 0, "full": False}
-        plain |= {"external": False, "created": ""}
+        plain |= {"external": False, "created": "", "context_tokens": 0}
         return replace(self, stalled=stalled, generation=0, bounds=UNBOUNDED, **plain)
 
     @classmethod
@@ -124,6 +127,7 @@ class Model:
             bounds=_bounds(scaling),
             lora=bool(spec.get("adapters") or status.get("adapters")),
             adapters=_adapters(spec, status),
+            context_tokens=int(spec.get("engine", {}).get("contextSize") or DEFAULT_CONTEXT_SIZE),
         )
 
 

@@ -203,8 +203,10 @@ class World:
                 self._judge(target)
 
     def _model(self, _: Key, before: Model | None, now: Model | None) -> None:
-        """What only the activator asks for, with every wake some of it, is no reason to write everything."""
-        if before is None or now is None or before.configured != now.configured:
+        """What only the activator asks for, with every wake some of it, is no reason to write everything. Decisions go
+        by the state that was written last, so what they ask for is one."""
+        said = [(model.configured, model.context_tokens) for model in (before, now) if model is not None]
+        if len(said) < 2 or said[0] != said[1]:
             self._changed()
 
     def _slice(self, key: Key, before: Part | None, now: Part | None) -> None:

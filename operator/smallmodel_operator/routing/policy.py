@@ -8,7 +8,7 @@ verdict.decide(ready, …)
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -85,7 +85,10 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """One route. `classifier`: digest of the file that tells classes of tasks apart; empty: no rule asks for one."""
+    """One route. `classifier`: digest of the file that tells classes of tasks apart; empty: no rule asks for one.
+
+    `least`: probability a class needs; None: what the classifier says.
+    """
 
     namespace: str
     name: str
@@ -95,6 +98,7 @@ class RoutePolicy:
     escalation: Escalate | None = None
     boundary: Boundary = Boundary()
     classifier: str = ""
+    least: float | None = None
 
     @property
     def route(self) -> str:
@@ -110,7 +114,7 @@ class BadPolicy(ValueError):  # noqa: N818 - says what is the matter
     """It cannot be put into force; the text names the field and the way out."""
 
 
-MOST_TARGETS: Final = 16
+MOST_TARGETS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,8 @@ def compiled(policy: RoutePolicy, classifiers: Mapping[str, Classifier]) -> Read
     except BadPattern as error:
         raise BadPolicy(f"boundary: {error}") from None
     tasks = classifiers.get(policy.classifier)
+    if isinstance(tasks, TaskClass) and policy.least is not None:
+        tasks = replace(tasks, least=policy.least)
     hard = classifiers.get(policy.escalation.classifier) if policy.escalation else None
     return Ready(
         policy,

@@ -6,8 +6,9 @@ import pytest
 from tests.gateway.states import model
 
 from smallmodel_operator.core.keys import Identity
-from smallmodel_operator.gateway.routed import Lead, Route, named
+from smallmodel_operator.gateway.routed import Lead, Reference, Route, named
 from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
+from smallmodel_operator.routing.policy import Match, Need, Rule
 
 EARLY, LATE = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
 
@@ -54,3 +55,27 @@ def test_who_brings_a_key_under_another_name_may_use_a_route_that_lists_it() -> 
     keys = Keys({"a" * 64: Identity("", "key:crm/notes/p", ("key:support/desk/partner",))}, b"m" * 32)
     state = state_of([], {}, {}, keys, Surroundings(), [route])
     assert "key:crm/notes/p" in state.routes["support/desk"].access.allow
+
+
+def test_rules_are_read_with_their_classifier() -> None:
+    rules = [
+        {"name": "legal", "match": {"taskClass": "legal", "requires": []}, "target": "large"},
+        {"name": "long", "match": {"requires": ["Tools"], "contextTokensOver": 900}, "target": "large"},
+    ]
+    classifier = {"configMapRef": {"name": "departments"}, "threshold": "0.75"}
+    obj = body(default="small", rules=rules, classifier=classifier)
+    choice = Route.of(obj).choice
+    assert choice is not None
+    assert choice.rules == (
+        Rule("legal", Match("legal"), "large"),
+        Rule("long", Match("", (Need.TOOLS,), 900), "large"),
+    )
+    assert (choice.default, choice.least) == ("small", 0.75)
+    assert choice.classifier == Reference("support", "departments", "tasks.json"), "the route's own namespace, always"
+    read = {**obj, "status": {"classifier": {"digest": "sha256:x"}}}
+    assert Route.of(read).choice != choice, "another digest in the status is news"
+
+
+def test_without_rules_there_is_no_choice() -> None:
+    assert Route.of(body(default="small")).choice is None
+    assert Route.of(body(default="small", rules=[])).choice is None

@@ -128,6 +128,7 @@ OTHER = {
     "max_wait": 7.0,
     "max_queued": 9,
     "bounds": Bounds(0.5, 0.06, 4.0),
+    "context_tokens": 512,
 }
 """For each field of a Model another value than PLAIN has."""
 PLAIN = Model("support", "bot", "u", Access(frozenset({"ns:support"})), engine_image="registry/engine@sha256:1")

@@ -1,4 +1,9 @@
-"""Twenty departments that ask in their own words, and people whose questions are of none. Synthetic, by a seed."""
+"""Twenty departments that ask in their own words, and people whose questions are of none. Synthetic, by a seed.
+
+`prompts` are to learn from, `held_out` to test with: those have other sentences around their subjects, and name the
+subjects the other way round ("clause of the contract"), so that no pair of words in a subject was learned. The single
+words of the subjects are the same: a classifier that looks at words cannot know those it has never seen.
+"""
 
 import random
 
@@ -32,6 +37,15 @@ ASKED = (
     "Draft a reply: they ask for the {0} and the {1} by Friday.",
     "Check whether the {0} fits the {1}, and list what is missing.",
 )
+LATER = (
+    "Hi, a colleague wants to know about the {0}. Could you explain it in simple terms, together with the {1}?",
+    "URGENT!! {0}, {1} -- who decides, and until when??",
+    "Rewrite this paragraph so that a newcomer understands why our {0} depends on the {1}.",
+    "I was asked yesterday: is there anything new on the {0}? And on the {1}?",
+    "Three pros and three cons, as bullets: changing the {0} instead of the {1}.",
+    "Turn these remarks into an agenda, first item the {0}, last item the {1}, thirty minutes in all.",
+    "Guten Tag, could somebody look into the {0}? It blocks us, as does the {1}.",
+)
 ELSEWHERE = (
     "Tell me a joke about penguins on the moon.",
     "How long do eggs boil until they are soft?",
@@ -52,3 +66,18 @@ def prompts(number: int, seed: int) -> list[tuple[str, str]]:
         for name, words in TOPICS.items()
         for _ in range(number)
     ]
+
+
+def held_out(number: int, seed: int) -> list[tuple[str, str]]:
+    """So many for each department: (prompt, department). Of sentences and pairs of words that `prompts` never has."""
+    lots = random.Random(seed)
+    return [
+        (lots.choice(LATER).format(*map(_turned, lots.sample(words.split("|"), 2))), name)
+        for name, words in TOPICS.items()
+        for _ in range(number)
+    ]
+
+
+def _turned(subject: str) -> str:
+    first, _, rest = subject.partition(" ")
+    return f"{rest} of the {first}" if rest else first

@@ -45,6 +45,7 @@ HARD = Escalate(("cloud", "large"), 0.5, "sha256:hard")
 def classifiers() -> dict[str, Classifier]:
     return {
         "sha256:tasks": learn_tasks(departments.prompts(12, 1)),
+        "sha256:departments": learn_tasks(departments.prompts(40, 1)),
         "sha256:hard": learn_escalation(some(400, 1)),
     }
 
@@ -164,22 +165,35 @@ def test_a_rule_takes_a_class_of_tasks(department: str) -> None:
 
 
 def test_twenty_departments_have_a_target_each_and_strangers_the_default() -> None:
+    """On prompts with other sentences and other pairs of words than were learned from: see departments.py."""
     names = list(departments.TOPICS)
-    halves = names[:10], names[10:]  # a route has at most 16 targets
-    held_out = departments.prompts(25, 2)
-    right = 0
-    for half in halves:
-        policy = ready(
-            targets=(SMALL, *(Target(n, f"support/{n}") for n in half)),
-            rules=tuple(Rule(n, Match(n), n) for n in half),
-            classifier="sha256:tasks",
-        )
-        can = {"small": Can(), **{n: Can() for n in half}}
-        for prompt, own in held_out:
-            decision = said(chat(prompt), policy, can=can)
-            right += name(decision) == (own if own in half else "small")
-        assert {name(said(chat(p), policy, can=can)) for p in departments.ELSEWHERE} == {"small"}
-    assert right >= 0.95 * 2 * len(held_out)
+    policy = ready(
+        targets=(SMALL, *(Target(n, f"support/{n}") for n in names)),
+        rules=tuple(Rule(n, Match(n), n) for n in names),
+        classifier="sha256:departments",
+    )
+    can = {target.name: Can() for target in policy.targets.values()}
+    held_out = departments.held_out(25, 2)
+    chosen = [(name(said(chat(prompt), policy, can=can)), own) for prompt, own in held_out]
+    assert sum(target == own for target, own in chosen) >= 0.95 * len(held_out), [c for c in chosen if c[0] != c[1]]
+    for prompt in departments.ELSEWHERE:
+        found = said(chat(prompt), policy, can=can)
+        assert (name(found), found.because, found.task_class) == ("small", Because.DEFAULT, "")
+
+
+def test_held_out_prompts_share_no_sentence_and_no_pair_with_those_learned_from() -> None:
+    assert not set(departments.ASKED) & set(departments.LATER)
+    learned = " ".join(prompt for prompt, _ in departments.prompts(40, 1))
+    pairs = {subject for words in departments.TOPICS.values() for subject in words.split("|") if " " in subject}
+    assert all(subject in learned for subject in pairs)
+    assert not [s for s in pairs for prompt, _ in departments.held_out(25, 2) if s in prompt]
+
+
+def test_a_class_needs_the_probability_its_policy_asks_for() -> None:
+    sure = {"classifier": "sha256:tasks", "rules": rule("large", task_class="legal")}
+    prompt = chat("the contract clause on governing law")
+    assert said(prompt, ready(**sure)).because is Because.RULE
+    assert said(prompt, ready(**sure, least=1.0)).because is Because.DEFAULT
 
 
 def test_a_class_without_its_classifier_is_unknown() -> None:

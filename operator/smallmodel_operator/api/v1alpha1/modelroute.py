@@ -4,6 +4,7 @@ from pydantic import Field
 
 from smallmodel_operator.api.v1alpha1.access import MEBIBYTE, Callers
 from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, Standing, list_map
+from smallmodel_operator.api.v1alpha1.route_choice import ClassifierStatus, RouteClassifier, RouteRule
 from smallmodel_operator.api.v1alpha1.smallmodel_status import AccessStatus, Endpoint
 
 
@@ -58,12 +59,24 @@ class ModelRouteSpec(ApiModel):
     """What the user declares."""
 
     targets: list[Target] = Field(
-        min_length=1, max_length=16, json_schema_extra=list_map("name"), description="Where requests may go."
+        min_length=1, max_length=32, json_schema_extra=list_map("name"), description="Where requests may go."
     )
     default: str = Field(
         default="",
         max_length=63,
-        description="Name of the target of requests that name none. A single target needs none.",
+        description="Name of the target of requests that name none, and match no rule. A single target needs none.",
+    )
+    rules: list[RouteRule] = Field(
+        default_factory=list,
+        max_length=32,
+        json_schema_extra=list_map("name"),
+        description=(
+            "Choose the target by what a request is; the first rule that matches counts, and requests that match none "
+            "go to `default`. Requests that name a target are not asked."
+        ),
+    )
+    classifier: RouteClassifier | None = Field(
+        default=None, description="What tells classes of tasks apart, for rules with `match.taskClass`."
     )
     access: RouteAccess = Field(
         default_factory=RouteAccess,
@@ -85,8 +98,9 @@ class ModelRouteStatus(Standing):
 
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the route.")
     access: AccessStatus | None = Field(default=None, description="The published credential.")
+    classifier: ClassifierStatus | None = Field(default=None, description="The classifier that is in use.")
     targets: list[TargetStatus] = Field(
-        default_factory=list, max_length=16, json_schema_extra=list_map("name"), description="How each target stands."
+        default_factory=list, max_length=32, json_schema_extra=list_map("name"), description="How each target stands."
     )
 
 

@@ -84,6 +84,12 @@ def _library(value: Any, walk: Walk) -> None:
         walk.report(f"{value!r} is no filter of ours")
 
 
+def _closed(value: Any, walk: Walk) -> None:
+    if value is not False:
+        walk.report("requests would pass without the decision they wait for")
+
+
+_NAMES: Final = message(patterns=many(STRING))
 _FILTER: Final = extension(
     "filter",
     envoy__extensions__filters__http__lua__v3__Lua=message(
@@ -96,6 +102,22 @@ _FILTER: Final = extension(
     ),
     envoy__extensions__filters__http__jwt_authn__v3__JwtAuthentication=message(
         providers=mapping("provider", _PROVIDER), rules=many(message(match=MATCH, requires=leaf))
+    ),
+    # Who decides is a cluster by its name (the address beside it is for the request line only).
+    envoy__extensions__filters__http__ext_authz__v3__ExtAuthz=message(
+        transport_api_version=leaf,
+        failure_mode_allow=_closed,
+        status_on_error=leaf,
+        clear_route_cache=leaf,
+        validate_mutations=leaf,
+        with_request_body=message(max_request_bytes=leaf, allow_partial_message=leaf),
+        allowed_headers=_NAMES,
+        disallowed_headers=_NAMES,
+        http_service=message(
+            server_uri=message(uri=leaf, cluster=cluster_name, timeout=leaf),
+            authorization_response=message(allowed_upstream_headers=_NAMES),
+        ),
+        stat_prefix=leaf,
     ),
     # What a limit says comes with a route; without one it limits nothing.
     envoy__extensions__filters__http__local_ratelimit__v3__LocalRateLimit=message(stat_prefix=leaf),

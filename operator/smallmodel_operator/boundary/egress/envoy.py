@@ -185,6 +185,10 @@ _PER_FILTER: Final = mapping(
             source_code=script, name=leaf, disabled=leaf, filter_context=leaf
         ),  # the name is of one of the filter's texts, the context what that text is told
         envoy__extensions__filters__http__local_ratelimit__v3__LocalRateLimit=_LIMIT,
+        # Whether it is asked at all, and what it is told; whom it asks says the filter.
+        envoy__extensions__filters__http__ext_authz__v3__ExtAuthzPerRoute=message(
+            disabled=leaf, check_settings=message(context_extensions=leaf)
+        ),
         envoy__config__route__v3__FilterConfig=message(config=packed(), disabled=leaf),
     ),
 )

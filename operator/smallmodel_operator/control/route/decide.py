@@ -7,6 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import route_labels
 from smallmodel_operator.control import keys, status
+from smallmodel_operator.control.route.classified import Classified
 from smallmodel_operator.control.route.resolve import Route, Target
 from smallmodel_operator.control.verdict import (
     GATEWAY_LOOK_SECONDS,
@@ -35,22 +36,33 @@ class Decision:
     hold: Hold = None
 
 
-def decide(route: Route, snapshot: Snapshot, models: Models) -> Decision:
-    """The route's address and keys; nothing where a SmallModel has the name."""
+def decide(route: Route, snapshot: Snapshot, models: Models, classified: Classified | None = None) -> Decision:
+    """The route's address and keys; nothing where a SmallModel has the name. `classified`: None without one."""
     rival = models.get((route.namespace, route.name))
     if rival is not None and not route_has_name(route.created, rival.created):
         return Decision(Plan.of(()), _name_taken(route.name))
     opened = keys.decide(route, snapshot, route=True)
     problems = [found for target in route.targets if (found := problem(route, target, models.get(target.key)))]
+    if classified and classified.problem:
+        problems.append(classified.problem)
     part = Part(
         objects=(build.address(route.name, route.namespace, route.site.gateway_host, route_labels(route.name)),),
         secrets=opened.secrets,
         keys=opened.keys,
-        status={**opened.status, "endpoint": {"url": route.url, "model": route.name}},
+        status={
+            **opened.status,
+            **(classified.status if classified else {}),
+            "endpoint": {"url": route.url, "model": route.name},
+        },
         problems=(*opened.problems, *problems),
-        look_again_seconds=opened.look_again_seconds,
+        reports=(classified.report,) if classified else (),
+        look_again_seconds=_sooner(opened.look_again_seconds, classified.look_again_seconds if classified else None),
     )
     return Decision(Plan.of([part]))
+
+
+def _sooner(*seconds: float | None) -> float | None:
+    return min((s for s in seconds if s is not None), default=None)
 
 
 def _name_taken(name: str) -> Refused:
@@ -89,7 +101,9 @@ def judge(
     stalled = _stalled(plan, hold, outage)
     reconciling = _reconciling(ready, stalled, hold, outage, _waits(route, models))
     previous = snapshot.previous_status
-    kept = {key: previous[key] for key in ("endpoint", "access", "targets") if key in previous}
+    # In an outage nobody has looked for the classifier, and what was said of it stands.
+    remembered = ("endpoint", "access", "targets", *(("classifier",) if outage else ()))
+    kept = {key: previous[key] for key in remembered if key in previous}
     summary, generation = (ready, reconciling, stalled), body["metadata"].get("generation", 0)
     found: dict[str, Any] = {
         **kept,
@@ -98,7 +112,10 @@ def judge(
         **({"pending": why} if (why := status.pending(summary)) else {}),
         "observedGeneration": generation,
         "conditions": status.conditions(
-            [*summary, routable], previous.get("conditions") or [], generation, snapshot.now
+            [*summary, routable, *(_said_before(previous) if outage else plan.reports)],
+            previous.get("conditions") or [],
+            generation,
+            snapshot.now,
         ),
     }
     looks = [RESYNC_SECONDS, plan.look_again_seconds]
@@ -108,6 +125,12 @@ def judge(
         looks.append(hold.after_seconds if isinstance(hold, NotYet) else hold.recheck_seconds)
     again = min(seconds for seconds in looks if seconds is not None)
     return Verdict(found, again, refused=isinstance(hold, Refused))
+
+
+def _said_before(previous: Object) -> list[Report]:
+    """The classifier's condition."""
+    said = [c for c in previous.get("conditions") or () if c["type"] == Condition.CLASSIFIER_READY]
+    return [Report(Condition.CLASSIFIER_READY, c["status"] == "True", Reason(c["reason"]), c["message"]) for c in said]
 
 
 def _trouble(route: Route, target: Target, model: Served | None) -> tuple[Reason, str] | None:
@@ -130,7 +153,7 @@ def _ready(route: Route | None, models: Models, routable: Report, hold: Hold, st
         return Report(ready, False, Reason.INFERENCE_STOPPED, status.sentence(stopped))
     troubles = [(t, why) for t in route.targets if (why := _trouble(route, t, models.get(t.key)))]
     for target, (reason, text) in troubles:
-        if target.share:
+        if target.asked:
             return Report(ready, False, reason, text)
     if routable.status is False:
         return Report(ready, False, routable.reason, routable.message)
@@ -163,8 +186,8 @@ def _reconciling(ready: Report, stalled: Report, hold: Hold, outage: str, waits:
 
 
 def _waits(route: Route | None, models: Models) -> bool:
-    """Is a target that gets a share on its way to answer, rather than off as its user wants it?"""
-    found = [models.get(target.key) for target in route.targets if target.share] if route else []
+    """Is a target that gets requests on its way to answer, rather than off as its user wants it?"""
+    found = [models.get(target.key) for target in route.targets if target.asked] if route else []
     return any(model and not model.ready and model.reason not in _AS_DECLARED for model in found)
 
 

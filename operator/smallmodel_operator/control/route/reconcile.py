@@ -17,6 +17,7 @@ from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control import status
 from smallmodel_operator.control.report import Reporter
 from smallmodel_operator.control.route import decide
+from smallmodel_operator.control.route.classified import Classifiers
 from smallmodel_operator.control.route.resolve import Route, resolve
 from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -42,6 +43,7 @@ class RouteReconciler:
         self._events = events
         self._site = site
         self._keys = keys
+        self._classifiers = Classifiers(client)
         self._applier = Applier(client, self.children, KIND)
         self._writer = StatusWriter(client, KIND)
         self._reporter = Reporter(self._writer, events)
@@ -59,7 +61,7 @@ class RouteReconciler:
         snapshot, models = await self._look(body, route)
         decision = decide.Decision(Plan.of((), prune=False), hold)
         if route is not None:
-            decision = decide.decide(route, snapshot, models)
+            decision = decide.decide(route, snapshot, models, await self._classifiers.look(key, route))
             hold = decision.hold
         plan = decision.plan
         try:
@@ -102,6 +104,7 @@ class RouteReconciler:
         self._applier.forget(key)
         self.children.forget(key)
         self.secrets.forget(key)
+        self._classifiers.forget(key)
         self._keys.forget(key, meta["uid"])
 
     def _understand(self, body: Object) -> tuple[Route | None, Refused | NotYet | None]:

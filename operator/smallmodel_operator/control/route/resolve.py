@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute, RouteAccess
+from smallmodel_operator.api.v1alpha1.route_choice import ClassifierKeyReference
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.parse import parsed
 from smallmodel_operator.core.routes import shares
@@ -11,12 +12,21 @@ from smallmodel_operator.resolve import Site
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests may go. `share`: of those that name no target, against the shares of the others."""
+    """Where requests may go. `share`: of those that name no target, against the shares of the others.
+
+    `ruled`: a rule sends some of them there.
+    """
 
     name: str
     namespace: str
     model: str
     share: int
+    ruled: bool = False
+
+    @property
+    def asked(self) -> bool:
+        """Do requests go there that do not name it?"""
+        return self.ruled or self.share > 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -40,6 +50,10 @@ class Route:
     targets: tuple[Target, ...]
     access: RouteAccess
     site: Site
+    default: str = ""
+    classifier: ClassifierKeyReference | None = None
+    classes: frozenset[str] = frozenset()
+    """Of tasks, that its rules ask for."""
 
     @property
     def url(self) -> str:
@@ -54,16 +68,25 @@ def resolve(body: Object, site: Site) -> Route:
         Refused: this release's schema and rules would not let it in.
     """
     spec, meta = parsed(ModelRoute, body).spec, body["metadata"]
-    share = shares({t.name: t.weight for t in spec.targets}, spec.default)
+    share, ruled = shares({t.name: t.weight for t in spec.targets}, spec.default), {r.target for r in spec.rules}
     return Route(
         name=meta["name"],
         namespace=meta["namespace"],
         uid=meta["uid"],
         created=str(meta.get("creationTimestamp") or ""),
         targets=tuple(
-            Target(t.name, t.small_model_ref.namespace or meta["namespace"], t.small_model_ref.name, share[t.name])
+            Target(
+                t.name,
+                t.small_model_ref.namespace or meta["namespace"],
+                t.small_model_ref.name,
+                share[t.name],
+                t.name in ruled,
+            )
             for t in spec.targets
         ),
         access=spec.access,
         site=site,
+        default=spec.default,
+        classifier=spec.classifier.config_map_ref if spec.classifier else None,
+        classes=frozenset(rule.match.task_class for rule in spec.rules if rule.match.task_class),
     )

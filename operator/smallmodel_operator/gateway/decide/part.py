@@ -5,9 +5,20 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.decide.classifiers import Classifiers
 from smallmodel_operator.gateway.decide.passes import Passes
+from smallmodel_operator.gateway.decide.policies import Policies
 from smallmodel_operator.gateway.decide.server import serve
 from smallmodel_operator.gateway.decide.service import Deciding, NotRecorded, Route
+
+
+async def choose(agent: Agent) -> None:
+    """Decide on requests to the agent's own routes, with the classifiers these name, until cancelled."""
+    policies = Policies(lambda: agent.writer.state, lambda reference: classifiers.of(reference))
+    classifiers = Classifiers(agent.client, policies.wanted)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(classifiers.run())
+        tasks.create_task(decide(agent, policies.route, lambda _: ()))
 
 
 async def decide(agent: Agent, routes: Callable[[str], Route | None], labels: Callable[[str], Collection[str]]) -> None:

@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.xds import decide
+from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import CLUSTER, resources, typed
 
 PLENTY: Final = 100_000
@@ -14,9 +16,9 @@ IDLE: Final = "4s"
 """Engines close idle connections after 5 s; closing first avoids the race."""
 
 
-def clusters(state: State) -> dict[str, Any]:
-    """cds.json."""
-    return resources(CLUSTER, [_cluster(target) for target in sorted(state.models)])
+def clusters(state: State, site: Site) -> dict[str, Any]:
+    """cds.json; who decides on requests is always there, because the listener names it and must not change."""
+    return resources(CLUSTER, [*(_cluster(target) for target in sorted(state.models)), decide.cluster(site)])
 
 
 def _cluster(target: str) -> dict[str, Any]:

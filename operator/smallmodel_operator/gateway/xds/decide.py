@@ -98,6 +98,17 @@ def replies() -> list[dict[str, Any]]:
     return [own, mapper(NO_ANSWER)]
 
 
+def nowhere(**more: Any) -> dict[str, Any]:
+    """A route (`envoy.config.route.v3.Route`, without its type) that asks, and leads nowhere; `more`: per filter."""
+    return {
+        "match": {"prefix": "/"},
+        # That header is never there. (A direct response would not raise the limit of buffered bodies.)
+        "route": {"cluster_header": NOWHERE, "cluster_not_found_response_code": "SERVICE_UNAVAILABLE"},
+        "request_body_buffer_limit": LARGEST_BODY_BYTES,
+        "typed_per_filter_config": {**asks(), **more},
+    }
+
+
 def by_target(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """A matcher: the route (`envoy.config.route.v3.Route`, without its type) of the target that was decided on.
 
@@ -105,19 +116,11 @@ def by_target(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     leads nowhere.
     """
     route = "envoy.config.route.v3.Route"
-    undecided = {
-        "name": "undecided",
-        "match": {"prefix": "/"},
-        # That header is never there. (A direct response would not raise the limit of buffered bodies.)
-        "route": {"cluster_header": NOWHERE, "cluster_not_found_response_code": "SERVICE_UNAVAILABLE"},
-        "request_body_buffer_limit": LARGEST_BODY_BYTES,
-        "typed_per_filter_config": asks(),
-    }
     found = {
         name: {"action": {"name": "target", "typed_config": typed(route, **value)}} for name, value in targets.items()
     }
     named = typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=TARGET)
     return {
         "matcher_tree": {"input": {"name": "target", "typed_config": named}, "exact_match_map": {"map": found}},
-        "on_no_match": {"action": {"name": "undecided", "typed_config": typed(route, **undecided)}},
+        "on_no_match": {"action": {"name": "undecided", "typed_config": typed(route, **nowhere())}},
     }

@@ -1,10 +1,14 @@
-"""The chain every request passes: token, door, bodies, target, rate, router."""
+"""The chain every request passes: token, door, bodies, target, rate, router.
+
+Between target and rate, for requests to routes with rules only: the decision, and what puts it into effect.
+"""
 
 from typing import Any
 
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.gateway.state import Issuer, State
-from smallmodel_operator.gateway.xds.scripts import DOOR, HMAC, TARGET, default, program
+from smallmodel_operator.gateway.xds import decide
+from smallmodel_operator.gateway.xds.scripts import DECIDED, DOOR, HMAC, TARGET, default, program
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import BODIES, RATE_LIMIT, extension
 
@@ -15,6 +19,8 @@ def filters(state: State, site: Site) -> list[dict[str, Any]]:
         _lua(DOOR),
         _bodies(site),
         _lua(TARGET, source_codes={HMAC: {"inline_string": program(HMAC)}}),
+        decide.decides(site),
+        {**_lua(DECIDED), "disabled": True},
     ]
     if state.issuer is not None:
         chain.insert(0, _tokens(state.issuer))

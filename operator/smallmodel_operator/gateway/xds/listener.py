@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.xds import decide
 from smallmodel_operator.gateway.xds.filters import filters
 from smallmodel_operator.gateway.xds.log import access_log
 from smallmodel_operator.gateway.xds.replies import local_replies
@@ -85,7 +86,7 @@ def _manager(name: str, state: State, site: Site) -> dict[str, Any]:
         "rds": {"route_config_name": NAME, "config_source": file_source(site.folder / "xds" / "rds.json")},
         "early_header_mutation_extensions": [_early()],
         "http_filters": filters(state, site),
-        "local_reply_config": local_replies(refuse=site.refuse),
+        "local_reply_config": {"mappers": [*decide.replies(), *local_replies(refuse=site.refuse)["mappers"]]},
         "access_log": [access_log(site)],
         "use_remote_address": True,
         "skip_xff_append": True,  # who called is in the record; the engine need not know

@@ -17,7 +17,7 @@ def bootstrap(site: Site) -> dict[str, Any]:
 def everything(state: State, site: Site) -> dict[str, Any]:
     """All discovery files but the endpoints: relative path to JSON value."""
     return {
-        "xds/cds.json": clusters.clusters(state),
+        "xds/cds.json": clusters.clusters(state, site),
         "xds/rds.json": routes.routes(state, site),
         "xds/sds.json": listener.certificates(site),
         "xds/lds.json": listener.listeners(state, site),

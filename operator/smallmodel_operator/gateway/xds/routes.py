@@ -1,4 +1,5 @@
-"""Routes: one for each model, found by a header only the gateway sets, and the one that dispatches.
+"""Routes: one for each model, found by a header only the gateway sets, and the one that dispatches; and one for each
+ModelRoute with rules, whose requests wait there for a decision.
 
 The dispatch route is the first that matches, because the header is not set yet. It brings the Lua that decides, with
 all it has to know, so a new key or model changes routes and never a listener (which would drain connections).
@@ -8,8 +9,9 @@ from typing import Any, Final
 
 from smallmodel_operator.core.keys import engine_key
 from smallmodel_operator.gateway.policy import engine_revision, policy_hash
+from smallmodel_operator.gateway.routed import Route
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
-from smallmodel_operator.gateway.xds import scripts
+from smallmodel_operator.gateway.xds import decide, scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
     ASKED,
@@ -37,12 +39,14 @@ TIMING: Final = (
 )
 """`Server-Timing` has milliseconds, Envoy whole ones or microseconds: the exponent is a number's, too."""
 _ROUTE: Final = "envoy.config.route.v3.Route"
+_LUA: Final = "envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 
 
 def routes(state: State, site: Site) -> dict[str, Any]:
     """rds.json."""
     dispatch = {"action": {"name": "dispatch", "typed_config": typed(_ROUTE, **_dispatch(state))}}
-    found = {_way(model): _on_match(state, model, site) for _, model in sorted(state.models.items())}
+    found = {_way(model): _on_match("model", _model(state, model, site)) for _, model in sorted(state.models.items())}
+    found |= {f"+{route.path}": _on_match("decision", _undecided(state, route)) for route in _asking(state)}
     matcher = {
         "matcher_tree": {
             "input": {
@@ -76,9 +80,19 @@ def _way(model: Model) -> str:
     return f"{model.target}|{model.target.partition('/')[2]}"
 
 
-def _on_match(state: State, model: Model, site: Site) -> dict[str, Any]:
-    route = typed(_ROUTE, **_model(state, model, site))
-    return {"action": {"name": "model", "typed_config": route}}
+def _on_match(name: str, route: dict[str, Any]) -> dict[str, Any]:
+    return {"action": {"name": name, "typed_config": typed(_ROUTE, **route)}}
+
+
+def _asking(state: State) -> list[Route]:
+    """Those whose requests are decided on, by their path: only the filter `target` makes a header that finds one, of
+    callers who may use the route. No model has the same path."""
+    return [route for _, route in sorted(state.routes.items()) if route.choice is not None]
+
+
+def _undecided(state: State, route: Route) -> dict[str, Any]:
+    code = {"inline_string": scripts.decided(route, state)}
+    return decide.nowhere(**{scripts.DECIDED: typed(_LUA, source_code=code)})
 
 
 def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
@@ -100,8 +114,9 @@ def _model(state: State, model: Model, site: Site) -> dict[str, Any]:
     told: dict[str, Any] = {"disabled": True}  # all that the target decides is decided
     if model.request_key:
         told = {"name": scripts.HMAC, "filter_context": scripts.stamp(state, model)}
-    lua = typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", **told)
-    route["typed_per_filter_config"] = {scripts.TARGET: lua}
+    route["typed_per_filter_config"] = {scripts.TARGET: typed(_LUA, **told)}
+    if _asking(state):
+        route["typed_per_filter_config"] |= {**decide.asks_not(), scripts.DECIDED: typed(_LUA, disabled=True)}
     if model.access.requests_per_minute:
         route["typed_per_filter_config"][RATE_LIMIT] = _limit(model.access.requests_per_minute)
     return route
@@ -160,6 +175,8 @@ def _dispatch(state: State) -> dict[str, Any]:
     if any(model.access.requests_per_minute for model in state.models.values()):
         # Envoy picks a request's filters by its first route, which is this one; the model's brings the limit itself.
         brought[RATE_LIMIT] = typed("envoy.config.route.v3.FilterConfig", config={})
+    if _asking(state):
+        brought |= {**decide.present(), scripts.DECIDED: typed("envoy.config.route.v3.FilterConfig", config={})}
     return {
         "match": {"prefix": "/"},
         # To nowhere, 404: that header is never there. (A direct response would not raise the limit of buffered bodies.)
@@ -171,4 +188,4 @@ def _dispatch(state: State) -> dict[str, Any]:
 
 def _lua(name: str, state: State) -> dict[str, Any]:
     code = {"inline_string": scripts.script(name, state)}
-    return typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", source_code=code)
+    return typed(_LUA, source_code=code)

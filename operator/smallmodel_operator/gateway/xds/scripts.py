@@ -1,6 +1,7 @@
 """The Lua of the filters: packaged texts, constants and data in front of them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files as package_files
 from typing import Any, Final
@@ -17,14 +18,20 @@ HMAC: Final = "hmac"
 address. Others run none of it."""
 TARGET_HMAC: Final = "target-hmac"
 """TARGET where any model wants it."""
+DECIDED: Final = "decided"
+"""Of routes with rules: from the target that was decided on to its model's route."""
+DECIDED_HMAC: Final = "decided-hmac"
 PARTS: Final = {
     DOOR: ("data", "sha256", "answers", "address", "model", "door"),
-    TARGET: ("data", "answers", "model", "target"),
+    TARGET: ("data", "answers", "model", "lead", "target"),
+    DECIDED: ("data", "answers", "model", "lead", "decided"),
     # In the listener: what runs where a route brings no text of its own.
     f"{DOOR}-default": ("answers", "closed"),
     f"{TARGET}-default": ("answers", "closed"),
+    f"{DECIDED}-default": ("answers", "closed"),
     HMAC: ("answers", "sha256", "hmac", "stamped"),
-    TARGET_HMAC: ("data", "sha256", "hmac", "answers", "model", "target"),
+    TARGET_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "target"),
+    DECIDED_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "decided"),
 }
 
 
@@ -60,14 +67,21 @@ def script(name: str, state: State) -> str:
     if "]" in facts or "]" in state.cluster_domain:
         raise ValueError("a name of a model, key or caller contains ']'")
     head = f"DOMAIN = [[{state.cluster_domain}]]\nLARGEST = {largest_body(state)}\nDATA = [[\n{facts}\n]]\n"
-    stamps = name == TARGET and any(model.request_key for model in state.models.values())
-    return head + program(TARGET_HMAC if stamps else name)
+    stamping = {TARGET: TARGET_HMAC, DECIDED: DECIDED_HMAC}
+    stamps = any(model.request_key for model in state.models.values())
+    return head + program(stamping.get(name, name) if stamps else name)
+
+
+def decided(route: Route, state: State) -> str:
+    """What the filter DECIDED does with requests to a route: it knows that route and the models behind it."""
+    models = {lead.target: state.models[lead.target] for lead in route.leads if lead.target in state.models}
+    return script(DECIDED, replace(state, models=models, routes={route.path: route}))
 
 
 def _facts(state: State, keys: bool) -> Iterator[str]:
     """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`, and
     of models with adapters ` +<name>=<number>,…`; `h <target> <key's name> <key> <bytes>` of a model whose requests
-    get an HMAC; `r <route> <bytes> <closed> <identities> <name>=<share>=<target>=<why not, or ok>,…`."""
+    get an HMAC; `r <route> <bytes> <closed> <decided on> <identities> <name>=<share>=<target>=<why not, or ok>,…`."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -91,7 +105,8 @@ def stamp(state: State, model: Model) -> dict[str, Any]:
 def _route(route: Route, state: State) -> str:
     allow = ",".join(sorted(route.access.allow)) or "-"
     leads = ",".join(f"{e.name}={e.share}={e.target}={route.why_not(e, state.models)}" for e in route.leads)
-    return f"r {route.path} {route.access.max_body_bytes} {2 * route.stopped} {allow} {leads}"
+    asks = int(route.choice is not None)
+    return f"r {route.path} {route.access.max_body_bytes} {2 * route.stopped} {asks} {allow} {leads}"
 
 
 def _model(model: Model) -> str:

@@ -53,8 +53,8 @@ def digest(data: bytes) -> str:
     return str(found)
 
 
-def read(data: bytes) -> Classifier:
-    """The classifier of a file.
+def read(data: bytes, most_classes: int = MOST_CLASSES) -> Classifier:
+    """The classifier of a file; `most_classes`: more are refused before one is unpacked.
 
     Raises:
         Unusable: with the reason.
@@ -72,8 +72,8 @@ def read(data: bytes) -> Classifier:
     if set(body) != _KEYS or body.pop("digest") != _digest(body):
         raise Unusable("its digest is not that of its content: it was changed or cut; train it anew.")
     listed = body["planes"]
-    if not isinstance(listed, list) or not 1 <= len(listed) <= MOST_CLASSES:
-        raise Unusable(f"it has not between 1 and {MOST_CLASSES} planes.")
+    if not isinstance(listed, list) or not 1 <= len(listed) <= most_classes:
+        raise Unusable(f"it has not between 1 and {most_classes} planes.")
     planes = dict(_unpacked(plane) for plane in listed)
     if body["kind"] == Escalation.__name__ and set(planes) == {""}:
         return Escalation(planes[""])

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from tests.fakes.gateways import ROUTED
+from tests.unit.routing.test_given import text
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.control.route.classified import LOOK_SECONDS, WAIT_SECONDS
+from smallmodel_operator.control.route.classified import judge as judged
 from smallmodel_operator.control.route.decide import Models, decide, judge
 from smallmodel_operator.control.route.resolve import resolve
 from smallmodel_operator.control.verdict import GATEWAY_LOOK_SECONDS, RESYNC_SECONDS
@@ -17,6 +20,7 @@ from smallmodel_operator.core.plan import Plan
 from smallmodel_operator.core.routes import Served
 from smallmodel_operator.core.traffic import GatewayReport, Traffic
 from smallmodel_operator.resolve import Site
+from smallmodel_operator.routing.choice import given
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EARLY, LATE = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
@@ -47,11 +51,17 @@ BOTH: Models = {
 class Stands:
     """One pass over values."""
 
-    def __init__(self, models: Models = BOTH, obj: dict[str, Any] | None = None, **seen: Any) -> None:
+    def __init__(
+        self,
+        models: Models = BOTH,
+        obj: dict[str, Any] | None = None,
+        found: given.Given | str | None = None,
+        **seen: Any,
+    ) -> None:
         obj = obj or body()
         route = resolve(obj, Site())
         snapshot = Snapshot(now=NOW, masters=Masters(b"c" * 32, b"e" * 32), **{"traffic": ROUTED, **seen})
-        self.decision = decide(route, snapshot, models)
+        self.decision = decide(route, snapshot, models, judged(route, found) if found else None)
         self.verdict = judge(obj, route, snapshot, models, self.decision.plan, self.decision.hold)
         self.status = self.verdict.status
         self.conditions = {c["type"]: (c["status"], c["reason"]) for c in self.status["conditions"]}
@@ -181,3 +191,56 @@ def test_what_is_under_way_is_waited_for() -> None:
     seen = judge(obj, resolve(obj, Site()), snapshot, BOTH, Plan.of(()), hold)
     assert seen.look_again_seconds == 2
     assert not seen.refused
+
+
+RULES = [{"name": "legal", "match": {"taskClass": "legal"}, "target": "large"}]
+CLASSIFIER = {"configMapRef": {"name": "departments"}}
+
+
+def ruled(task: str = "legal", **spec: Any) -> dict[str, Any]:
+    rules = [{**RULES[0], "match": {"taskClass": task}}]
+    return body(**{"rules": rules, "classifier": CLASSIFIER, **spec})
+
+
+def test_a_classifier_that_was_read() -> None:
+    stands = Stands(obj=ruled(), found=given.read(text()))
+    assert stands.conditions["ClassifierReady"] == ("True", "ClassifierRead")
+    assert stands.conditions["Stalled"] == ("False", "Settled")
+    assert stands.status["classifier"] == {"digest": given.read(text()).digest, "classes": 3}
+    assert stands.verdict.look_again_seconds == LOOK_SECONDS
+
+
+def test_a_classifier_that_cannot_be_read_stalls_and_the_default_answers() -> None:
+    stands = Stands(obj=ruled(), found="it is not JSON: give a file that `slm route train` wrote.")
+    assert stands.conditions["ClassifierReady"] == ("False", "ClassifierInvalid")
+    assert stands.conditions["Stalled"] == ("True", "ClassifierInvalid")
+    assert stands.conditions["Ready"] == ("True", "Serving")
+    assert "ConfigMap 'departments', entry 'tasks.json', cannot be used: it is not JSON" in stands.messages["Stalled"]
+    assert "Until then rules by class match nothing, and target 'small' gets" in stands.messages["Stalled"]
+    assert "classifier" not in stands.status
+    assert stands.verdict.look_again_seconds == WAIT_SECONDS
+
+
+def test_a_rule_for_a_class_that_is_not_known() -> None:
+    stands = Stands(obj=ruled("hr"), found=given.read(text()))
+    assert stands.conditions["Stalled"] == ("True", "TaskClassUnknown")
+    assert "class 'hr' is none of its classes: it knows 'legal', 'payroll', 'recruiting'" in stands.messages["Stalled"]
+    assert stands.status["classifier"]["classes"] == 3
+
+
+def test_a_rules_target_counts_for_ready() -> None:
+    away = {**BOTH, ("shared", "llm"): Served(EARLY, frozenset({"support"}), reason="Starting")}
+    assert Stands(away, ruled(), given.read(text())).conditions["Ready"] == ("False", "TargetNotReady")
+    assert Stands(away).conditions["Ready"] == ("True", "Serving")
+
+
+def test_in_an_outage_what_was_said_of_the_classifier_stands() -> None:
+    obj, before = ruled(), Stands(obj=ruled(), found=given.read(text())).status
+    snapshot = Snapshot(now=NOW, traffic=ROUTED, previous_status=before)
+    seen = judge(obj, resolve(obj, Site()), snapshot, BOTH, Plan.of((), prune=False), None, "The API is away.")
+    found = {c["type"]: c["status"] for c in seen.status["conditions"]}
+    assert found["ClassifierReady"] == "True"
+    assert seen.status["classifier"] == before["classifier"]
+    after = Stands(obj=body(), previous_status=before)
+    assert "ClassifierReady" not in after.conditions
+    assert "classifier" not in after.status

@@ -6,6 +6,7 @@ import pytest
 from tests.fakes import objects
 from tests.fakes.apiserver import FakeApiServer, kinds_written
 from tests.fakes.gateways import FakeSignals
+from tests.unit.routing.test_given import text
 
 from smallmodel_operator.cluster.children import Children
 from smallmodel_operator.cluster.events import Events
@@ -14,10 +15,12 @@ from smallmodel_operator.cluster.observe import Observer
 from smallmodel_operator.cluster.secrets import Secrets
 from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
+from smallmodel_operator.control.route import classified
 from smallmodel_operator.control.route.reconcile import RouteReconciler
 from smallmodel_operator.core.facts import Capabilities
 from smallmodel_operator.core.routes import Served
 from smallmodel_operator.resolve import Site
+from smallmodel_operator.routing.choice import given
 
 KEY = ("support", "desk")
 ROUTE = {
@@ -116,3 +119,37 @@ async def test_forgetting_a_route_leaves_the_keys_of_a_model_of_its_name(world: 
 async def test_an_outage_is_told(world: World) -> None:
     await world.reconciler.report_outage(world.body(), "The API server is away.")
     assert world.condition("Reconciling") == ("True", "Retrying")
+
+
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tasks", "namespace": "support"}}
+
+
+async def test_a_classifier_is_looked_for_until_it_is_there_and_read_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {
+        **ROUTE["spec"],  # type: ignore[dict-item]
+        "default": "small",
+        "rules": [{"name": "legal", "match": {"taskClass": "legal"}, "target": "small"}],
+        "classifier": {"configMapRef": {"name": "tasks"}},
+    }
+    world.api.put(cast(Any, {**ROUTE, "spec": spec}), manager="user")
+    await world.step()
+    assert world.condition("ClassifierReady") == ("False", "ClassifierNotFound")
+    assert world.condition("Stalled") == ("True", "ClassifierNotFound")
+    assert world.condition("Ready") == ("True", "Serving")
+    world.api.put(cast(Any, {**CONFIG_MAP, "data": {"tasks.json": text()}}), manager="user")
+    await world.step()
+    assert world.condition("ClassifierReady") == ("True", "ClassifierRead")
+    assert world.body()["status"]["classifier"]["classes"] == 3
+
+    def never(_: str) -> given.Given:
+        raise AssertionError("the same text is not read twice")
+
+    monkeypatch.setattr(given, "read", never)
+    monkeypatch.setattr(classified, "GIVEN_SECONDS", 0.0)
+    assert await world.step() == []
+    del world.api.objects["ConfigMap", "support", "tasks"]
+    await world.step()
+    assert world.condition("ClassifierReady") == ("False", "ClassifierNotFound")
+    assert "classifier" not in world.body()["status"]

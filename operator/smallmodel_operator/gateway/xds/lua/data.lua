@@ -22,8 +22,9 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
     local sha, namespace, identity = rest:match("^(%S+) (%S+) (%S+)$")
     KEYS[sha] = { namespace == "-" and "" or namespace, identity }
   elseif kind == "r" then
-    local path, cap, closed, allow, leads = rest:match("^(%S+) (%d+) (%d) (%S+) (%S+)$")
+    local path, cap, closed, asks, allow, leads = rest:match("^(%S+) (%d+) (%d) (%d) (%S+) (%S+)$")
     local route = { cap = tonumber(cap), stopped = closed == "2", lacks = {}, total = 0, leads = {}, named = {} }
+    route.asks = asks == "1"
     route.allow = words(allow, ",")
     for name, share, target, why in leads:gmatch("([^,=]+)=(%d+)=([^,=]+)=(%a+)") do
       local lead = { name = name, share = tonumber(share), target = target, why = why }

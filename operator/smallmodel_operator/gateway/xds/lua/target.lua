@@ -41,16 +41,6 @@ local function unreadable(handle, call)
   refuse(handle, call, { status = 400, cause = cause, code = "invalid_body", param = "model", message = message })
 end
 
--- Bytes of the body; only a body of unknown length (chunked) has to be asked.
-local function size(handle, headers)
-  local length = tonumber(headers:get("content-length") or "")
-  if length then
-    return length
-  end
-  local body = handle:body(true)
-  return body and body:length() or 0
-end
-
 -- What an adapter changes: what is computed from a whole text at once does not read the choice.
 local GENERATES = { chat = true, text_completion = true }
 
@@ -79,35 +69,6 @@ local function has(handle, call, target, model, adapter)
   return true
 end
 
--- Writes the choice into the body, before its last brace: of equal keys the engine takes the last, so nothing a caller
--- writes there counts. Numbers it does not name are at scale 0, and so are all by themselves.
-local function choose(handle, number)
-  local body = handle:body(true)
-  local text = body:getBytes(0, body:length())
-  local brace = #text
-  while brace > 0 and text:byte(brace) ~= 125 do
-    brace = brace - 1
-  end
-  local choice = number and '{"id":' .. number .. ',"scale":1}' or ""
-  local length = body:setBytes(text:sub(1, brace - 1) .. ',"lora":[' .. choice .. "]" .. text:sub(brace))
-  local headers = handle:headers()
-  if headers:get("content-length") then
-    headers:replace("content-length", tostring(length))
-  end
-end
-
--- Puts a name where the body has that of the route; nothing else of it changes.
-local function rename(handle, name)
-  local first, last = (handle:headers():get("x-slm-model-at") or ""):match("^(%d+),(%d+)$")
-  local body = handle:body(true)
-  local text = body:getBytes(0, body:length())
-  local length = body:setBytes(text:sub(1, tonumber(first)) .. '"' .. name .. '"' .. text:sub(tonumber(last) + 1))
-  local headers = handle:headers()
-  if headers:get("content-length") then
-    headers:replace("content-length", tostring(length))
-  end
-end
-
 local seeded = false
 
 -- One of a route's targets, each as often as its share says. Every worker begins somewhere else.
@@ -130,22 +91,14 @@ local function drawn(handle, route)
   return nil
 end
 
--- Why a target that a route declares answers nobody.
-local function closed(lead)
-  if lead.why == "forbidden" then
-    return "SmallModel " .. lead.target .. " does not let this route in: its spec.access.namespaces has to name the"
-      .. " route's namespace."
-  end
-  return "there is no SmallModel " .. lead.target .. "."
+-- May this request use a route; false after a refusal.
+local function open_to(handle, call, path, where, route)
+  call.route = where
+  return allowed(handle, call, where, route) and suits(handle, call, where, route, path, size(handle, handle:headers()))
 end
 
--- The target of a route that a request goes to; nil after a refusal. chosen: its name, where the request names one.
-local function led(handle, call, path, where, route, chosen)
-  call.route = where
-  local bytes = size(handle, handle:headers())
-  if not allowed(handle, call, where, route) or not suits(handle, call, where, route, path, bytes) then
-    return nil
-  end
+-- The target that a request names (chosen), or one by lot; nil after a refusal.
+local function led(handle, call, where, route, chosen)
   local lead
   if chosen then
     lead = route.named[chosen]
@@ -160,24 +113,6 @@ local function led(handle, call, path, where, route, chosen)
       param = "model",
       message = "Route " .. where .. " has no target '" .. shown(chosen or "") .. "' (spec.targets names those it has).",
     })
-    return nil
-  end
-  call.route = where .. "/" .. lead.name
-  local model = MODELS[lead.target]
-  if lead.why ~= "ok" or not model then
-    refuse(handle, call, {
-      status = 503,
-      cause = "target-" .. (lead.why ~= "ok" and lead.why or "missing"),
-      type = "server_error",
-      code = "target_unavailable",
-      message = "Target '" .. lead.name .. "' of route " .. where .. " cannot answer: "
-        .. closed(lead),
-    })
-    return nil
-  end
-  call.target = lead.target
-  if not answering(handle, call, lead.target, model) or not suits(handle, call, lead.target, model, path, bytes) then
-    return nil
   end
   return lead
 end
@@ -186,26 +121,6 @@ end
 local function admitted(handle)
   local known = handle:streamInfo():dynamicMetadata():get("smallmodel")
   return known and known.call and known.call:match("^[^|]*")
-end
-
--- To a model's route. wanted: what its body names, or is made to name.
-local function send(handle, call, target, model, wanted, adapter, renamed)
-  local route = target .. "|" .. wanted
-  if model.stamp then -- of the bytes as they came: before anything changes them
-    stamp(handle, model.stamp.name, model.stamp.key, model.stamp.most)
-  end
-  known(handle, call)
-  if renamed then
-    rename(handle, wanted)
-  end
-  if model.adapters then
-    choose(handle, adapter and model.adapters[adapter])
-    route = "+" .. target
-  end
-  local headers = handle:headers() -- waiting for a body ends the life of those before
-  headers:replace("x-slm-target", target)
-  headers:replace("x-slm-route", route)
-  handle:clearRouteCache()
 end
 
 function envoy_on_request(handle)
@@ -237,11 +152,21 @@ function envoy_on_request(handle)
   local where = namespace .. "/" .. (first or "")
   if first and not adapter and ROUTES[where] and (name == "" or first == name) and wanted:match("^[%w./-]+$") then
     call.model = shown(wanted)
-    local lead = led(handle, call, path, where, ROUTES[where], base ~= first and chosen or nil)
-    if not lead then
+    local route, named = ROUTES[where], base ~= first
+    if not open_to(handle, call, path, where, route) then
       return
     end
-    return send(handle, call, lead.target, MODELS[lead.target], lead.target:match("/(.+)$"), nil, true)
+    if route.asks and not named then
+      known(handle, call)
+      headers = handle:headers() -- waiting for a body ends the life of those before
+      headers:replace("x-slm-route", "+" .. where) -- where it waits for a decision
+      return handle:clearRouteCache()
+    end
+    local lead = led(handle, call, where, route, named and chosen or nil)
+    if lead then
+      lead_on(handle, call, path, where, lead)
+    end
+    return
   end
   if not wanted:match("^[%w.:_/-]+$") or (name ~= "" and base ~= name) then
     return unknown(handle, call, wanted, namespace)

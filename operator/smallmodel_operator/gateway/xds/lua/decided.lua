@@ -1,0 +1,32 @@
+-- The decision: from the target that the agent has named (a header that only its answer sets) to that model's route. The
+-- target before has asked whether the caller may, and whether the route takes such a request.
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local path = headers:get(":path") or ""
+  if not OPERATIONS[path] then
+    path = path:match("^[^?]*")
+  end
+  local where = (headers:get("x-slm-route") or ""):match("^%+(.+)$") or ""
+  local call = {
+    caller = headers:get("x-slm-caller"),
+    caller_namespace = headers:get("x-slm-caller-namespace"),
+    operation = OPERATIONS[path],
+    route = where,
+    model = where:match("/(.+)$"),
+  }
+  local route = ROUTES[where]
+  local lead = route and route.named[headers:get("x-slm-target") or ""]
+  headers:remove("x-slm-decision")
+  if not lead then
+    return refuse(handle, call, {
+      status = 503,
+      cause = "undecided",
+      type = "server_error",
+      code = "unavailable",
+      message = "The targets of this route are being changed.",
+      headers = { ["retry-after"] = "1" },
+    })
+  end
+  lead_on(handle, call, path, where, lead)
+end

@@ -1,0 +1,90 @@
+-- To a model: what target and decided do alike once it is known which.
+
+-- Bytes of the body; only a body of unknown length (chunked) has to be asked.
+function size(handle, headers)
+  local length = tonumber(headers:get("content-length") or "")
+  if length then
+    return length
+  end
+  local body = handle:body(true)
+  return body and body:length() or 0
+end
+
+-- Writes the choice into the body, before its last brace: of equal keys the engine takes the last, so nothing a caller
+-- writes there counts. Numbers it does not name are at scale 0, and so are all by themselves.
+local function choose(handle, number)
+  local body = handle:body(true)
+  local text = body:getBytes(0, body:length())
+  local brace = #text
+  while brace > 0 and text:byte(brace) ~= 125 do
+    brace = brace - 1
+  end
+  local choice = number and '{"id":' .. number .. ',"scale":1}' or ""
+  local length = body:setBytes(text:sub(1, brace - 1) .. ',"lora":[' .. choice .. "]" .. text:sub(brace))
+  local headers = handle:headers()
+  if headers:get("content-length") then
+    headers:replace("content-length", tostring(length))
+  end
+end
+
+-- Puts a name where the body has that of the route; nothing else of it changes.
+local function rename(handle, name)
+  local first, last = (handle:headers():get("x-slm-model-at") or ""):match("^(%d+),(%d+)$")
+  local body = handle:body(true)
+  local text = body:getBytes(0, body:length())
+  local length = body:setBytes(text:sub(1, tonumber(first)) .. '"' .. name .. '"' .. text:sub(tonumber(last) + 1))
+  local headers = handle:headers()
+  if headers:get("content-length") then
+    headers:replace("content-length", tostring(length))
+  end
+end
+
+-- To a model's route. wanted: what its body names, or is made to name.
+function send(handle, call, target, model, wanted, adapter, renamed)
+  local route = target .. "|" .. wanted
+  if model.stamp then -- of the bytes as they came: before anything changes them
+    stamp(handle, model.stamp.name, model.stamp.key, model.stamp.most)
+  end
+  known(handle, call)
+  if renamed then
+    rename(handle, wanted)
+  end
+  if model.adapters then
+    choose(handle, adapter and model.adapters[adapter])
+    route = "+" .. target
+  end
+  local headers = handle:headers() -- waiting for a body ends the life of those before
+  headers:replace("x-slm-target", target)
+  headers:replace("x-slm-route", route)
+  handle:clearRouteCache()
+end
+
+-- Why a target that a route declares answers nobody.
+local function closed(lead)
+  if lead.why == "forbidden" then
+    return "SmallModel " .. lead.target .. " does not let this route in: its spec.access.namespaces has to name the"
+      .. " route's namespace."
+  end
+  return "there is no SmallModel " .. lead.target .. "."
+end
+
+-- To a target of a route, which the caller may use; or it says why that answers nobody.
+function lead_on(handle, call, path, where, lead)
+  call.route = where .. "/" .. lead.name
+  local model = MODELS[lead.target]
+  if lead.why ~= "ok" or not model then
+    return refuse(handle, call, {
+      status = 503,
+      cause = "target-" .. (lead.why ~= "ok" and lead.why or "missing"),
+      type = "server_error",
+      code = "target_unavailable",
+      message = "Target '" .. lead.name .. "' of route " .. where .. " cannot answer: "
+        .. closed(lead),
+    })
+  end
+  call.target = lead.target
+  local bytes = size(handle, handle:headers())
+  if answering(handle, call, lead.target, model) and suits(handle, call, lead.target, model, path, bytes) then
+    send(handle, call, lead.target, model, lead.target:match("/(.+)$"), nil, true)
+  end
+end

@@ -1,0 +1,95 @@
+"""Routes as they are in force: made of the newest configuration and of the classifier that could be read."""
+
+from dataclasses import replace
+from typing import Any
+
+from tests.gateway.states import model, state_of
+from tests.unit.routing.test_given import text
+
+from smallmodel_operator.gateway.decide.policies import Policies, capable
+from smallmodel_operator.gateway.paths import EMBEDDINGS
+from smallmodel_operator.gateway.routed import Choice, Lead, Reference, Route
+from smallmodel_operator.gateway.state import Access, State
+from smallmodel_operator.routing.asked import Request
+from smallmodel_operator.routing.choice import given
+from smallmodel_operator.routing.policy import Match, Need, Rule
+from smallmodel_operator.routing.verdict import Because, Can, decide
+
+TASKS = Reference("support", "departments", "tasks.json")
+CHOICE = Choice((Rule("legal", Match("legal"), "large"),), "small", TASKS)
+ROUTE = Route(
+    "support",
+    "desk",
+    "",
+    Access(frozenset()),
+    (Lead("small", "support/bot", 1), Lead("large", "support/llm", 0)),
+    choice=CHOICE,
+)
+LEGAL = b'{"messages":[{"role":"user","content":"the contract clause and the liability cap"}]}'
+
+
+class Agent:
+    """What a gateway has."""
+
+    def __init__(self, **route: Any) -> None:
+        self.state = State()
+        self.given: given.Given | None = given.read(text())
+        self.policies = Policies(lambda: self.state, lambda _: self.given)
+        self.configure(**route)
+
+    def configure(self, **route: Any) -> None:
+        models = (model("support/bot", lacks=(EMBEDDINGS,), context_tokens=2048), model("support/llm"))
+        self.state = state_of(models, {}, routes={"support/desk": replace(ROUTE, **route)})
+
+    def decided(self, body: bytes = LEGAL) -> tuple[str, Because, str]:
+        route = self.policies.route("support/desk")
+        assert route is not None
+        found = decide(route.ready, Request("/v1/chat/completions", body), (), route.can, lambda: 0.0)
+        return (found.target.name if found.target else ""), found.because, found.rule
+
+
+def test_a_route_with_rules_is_decided_on_and_no_other() -> None:
+    agent = Agent()
+    assert agent.decided() == ("large", Because.RULE, "legal")
+    assert agent.policies.wanted() == [TASKS]
+    assert agent.policies.route("support/other") is None
+    agent.configure(choice=None)
+    assert agent.policies.route("support/desk") is None
+    assert agent.policies.wanted() == []
+
+
+def test_a_classifier_comes_goes_and_is_replaced() -> None:
+    agent = Agent()
+    before = agent.policies.route("support/desk")
+    assert before is not None
+    assert agent.policies.route("support/desk") is before, "nothing is made twice"
+    agent.given = None
+    assert agent.decided() == ("small", Because.DEFAULT, "")
+    agent.given = given.read(text(4))
+    after = agent.policies.route("support/desk")
+    assert after is not None
+    assert agent.decided() == ("large", Because.RULE, "legal")
+    assert after.ready.hash != before.ready.hash, "the classifier is part of what a decision is recorded with"
+
+
+def test_a_new_configuration_keeps_what_is_the_same() -> None:
+    agent = Agent()
+    before = agent.policies.route("support/desk")
+    agent.configure()
+    after = agent.policies.route("support/desk")
+    assert before is not None
+    assert after is not None
+    assert after.ready is before.ready
+    agent.configure(choice=replace(CHOICE, default="large", rules=()))
+    assert agent.decided() == ("large", Because.DEFAULT, "")
+
+
+def test_the_threshold_of_the_route_counts() -> None:
+    assert Agent(choice=replace(CHOICE, least=1.0)).decided() == ("small", Because.DEFAULT, "")
+
+
+def test_what_models_can_do() -> None:
+    every = frozenset(Need)
+    assert capable(None) == Can(every)
+    assert capable(model("support/bot", lacks=(EMBEDDINGS,))) == Can(every - {Need.EMBEDDINGS}, context_tokens=4096)
+    assert capable(model("support/bot", context_tokens=512)) == Can(every, context_tokens=512)
