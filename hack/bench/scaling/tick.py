@@ -22,7 +22,9 @@ from smallmodel_operator.runtime import metrics
 
 MODELS: Final = 1000
 WARM, TICKS, SECONDS = 60, 24, 5.0
-"""Looks that are not measured, looks that are, and the time between two of them."""
+"""Looks that are not measured, looks that are, and the time between two of those."""
+WARM_SECONDS: Final = 30.0
+"""Between two that are not: half an hour, after which lengths of requests are known and nothing is learnt anew."""
 SHAPES: Final = 10
 """Kinds of hardware: models on the same one have the same profile."""
 LEDGER_SECONDS: Final = 30.0
@@ -78,9 +80,9 @@ class Fleet:
         if self.running != before:
             self._place()
 
-    async def look(self) -> float:
-        """Processor seconds of one."""
-        self.now += SECONDS
+    async def look(self, seconds: float) -> float:
+        """One, so many seconds after the last; the processor seconds it took."""
+        self.now += seconds
         self.gateways.move(self.now)
         began = time.process_time()
         await self.scaler.look()
@@ -99,7 +101,7 @@ async def _measure(models: int, full: bool, budgets: bool) -> dict[str, Any]:
             fleet.poked = 0
             if books is not None:
                 books.poked = 0
-        seconds = await fleet.look()
+        seconds = await fleet.look(WARM_SECONDS if number < WARM else SECONDS)
         if books is not None:
             seconds += await books.look(LEDGER_SECONDS)
         if number < WARM:

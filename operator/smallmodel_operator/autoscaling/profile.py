@@ -1,6 +1,7 @@
 """What one replica can do, as calibration measured it. Pure; times in seconds, tokens a second."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,15 @@ class EngineProfile:
 
     def faster(self, times: float) -> "EngineProfile":
         """The same engine, everything `times` as fast."""
-        return replace(
-            self,
-            iteration_base_seconds=self.iteration_base_seconds / times,
-            iteration_per_sequence_seconds=self.iteration_per_sequence_seconds / times,
-            prefill_tokens_per_second=self.prefill_tokens_per_second * times,
-        )
+        return _faster(self, times)
+
+
+@lru_cache(maxsize=4096)
+def _faster(profile: EngineProfile, times: float) -> EngineProfile:
+    """Speeds are on a scale of steps: a thousand models ask for a few each."""
+    return replace(
+        profile,
+        iteration_base_seconds=profile.iteration_base_seconds / times,
+        iteration_per_sequence_seconds=profile.iteration_per_sequence_seconds / times,
+        prefill_tokens_per_second=profile.prefill_tokens_per_second * times,
+    )
