@@ -10,6 +10,7 @@ from tests.fakes.recording import MASTER
 from tests.fakes.upstream import Engine
 from tests.gateway.decided import Asking, asking, until_ready
 from tests.gateway.leaving import SECRET, Egress, leaving
+from tests.gateway.running import Answer
 from tests.gateway.test_decide import CLEAN, IBAN, body
 
 from smallmodel_operator.boundary.declared import parse
@@ -55,8 +56,13 @@ def egress(folder: Path, outside: Outside, authority: Authority) -> Iterator[Egr
 def gateway(folder: Path, small: Engine, egress: Egress) -> Iterator[Asking]:
     (folder / "g").mkdir()
     with asking(folder / "g", {"small": small.port, "cloud": egress.port}) as running:
-        until_ready(lambda: running.ask(CLEAN, x_caller="labelled").status == 200, egress.said)
+        # Until its chain is open everything stays inside, and the egress takes nothing signed when it began.
+        until_ready(lambda: left(running.ask(CLEAN, x_caller="labelled")), egress.said)
         yield running
+
+
+def left(answer: Answer) -> bool:
+    return (answer.status, answer.headers.get("x-target")) == (200, "cloud Default")
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +102,7 @@ def test_a_caller_brings_no_pass(gateway: Asking, egress: Egress, outside: Outsi
 
 def test_one_line_of_each_log_is_of_one_request(gateway: Asking, egress: Egress) -> None:
     answer = gateway.ask(CLEAN, x_caller="labelled")
+    assert left(answer)
     request = answer.headers["x-request-id"]
     (line,) = [line for line in egress.log() if line.get("request.id") == request]
     assert line["slm.decision.policy"].startswith("sha256:")

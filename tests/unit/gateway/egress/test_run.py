@@ -76,7 +76,7 @@ async def test_it_is_not_ready_while_nothing_could_pass(tmp_path: Path, ago: int
     async with Admin(tmp_path / "admin.sock") as admin:
         runner = await http.serve(0, admin, milliseconds() - ago)
         try:
-            port = runner.addresses[0][1]
+            port = next(address[1] for address in runner.addresses if len(address) == 2)  # each family has its own
             async with aiohttp.ClientSession() as session:
                 async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
                     assert (answer.status, said in await answer.text()) == (503, True)
