@@ -1,4 +1,4 @@
-"""A route over two models on the real node: the split, who may, and what is not there."""
+"""A route over two models on the real node: the split, who may, what is not there, and rules."""
 
 import json
 import urllib.error
@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 from tests.cluster.conftest import Bed, model
+from tests.unit.routing import departments
+from tests.unit.routing.test_given import text
 
 pytestmark = pytest.mark.long
 """Two models are started."""
 
 ROUNDS = 120
+
+
+LEGAL = "Is the liability cap of this contract clause usual under governing law?"
 
 
 def route(namespace: str) -> dict[str, Any]:
@@ -28,9 +33,11 @@ def route(namespace: str) -> dict[str, Any]:
     }
 
 
-def asked(bed: Bed, namespace: str, name: str, key: str) -> tuple[int, str, dict[str, Any]]:
+def asked(
+    bed: Bed, namespace: str, name: str, key: str, prompt: str = "Hello", **more: Any
+) -> tuple[int, str, dict[str, Any]]:
     """Status, digest of who answered, and the answer."""
-    body = {"model": name, "messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 4}
+    body = {"model": name, "messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": 4, **more}
     request = urllib.request.Request(
         f"http://{bed.gateway()}/{namespace}/v1/chat/completions",
         data=json.dumps(body).encode(),
@@ -80,3 +87,24 @@ def test_two_models_behind_one_name(bed: Bed, namespace: str, other: str, weight
     assert (status, refused["error"]["code"]) == (403, "model_access_denied")
     status, _, unknown = asked(bed, namespace, "desk/three", key)
     assert (status, unknown["error"]["code"]) == (404, "model_not_found")
+
+    rules = [
+        {"name": "legal", "match": {"taskClass": "legal"}, "target": "two"},
+        {"name": "schema", "match": {"requires": ["JsonSchema"]}, "target": "two"},
+    ]
+    plain = [{"name": name, "smallModelRef": {"name": name}} for name in ("one", "two")]
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tasks", "namespace": namespace}}
+    bed.apply({**config_map, "data": {"tasks.json": text(20)}})
+    classifier = {"configMapRef": {"name": "tasks"}}
+    spec = {"targets": plain, "default": "one", "rules": rules, "classifier": classifier}
+    bed.apply({**route(namespace), "spec": spec})
+    bed.until(
+        lambda: asked(bed, namespace, "desk", key, LEGAL)[1] == digests["two"], what="a gateway goes by the rules"
+    )
+    assert bed.get("modelroute", "desk", namespace)["status"]["classifier"]["classes"] == 20
+    schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
+    expected = [(LEGAL, {}, "two"), ("Hello", {"response_format": schema}, "two"), ("Hello", {}, "one")]
+    expected += [(prompt, {}, "one") for prompt in departments.ELSEWHERE]
+    for prompt, more, target in expected:
+        status, digest, _ = asked(bed, namespace, "desk", key, prompt, **more)
+        assert (status, digest) == (200, digests[target]), prompt
