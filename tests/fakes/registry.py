@@ -1,5 +1,6 @@
 """A real container registry on loopback, for tests that push."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,26 +28,35 @@ def start_registry(folder: Path, auth: str = "", keys: Path | None = None) -> tu
 
     `keys`: folder with `server.crt` and `server.key`, to speak HTTPS.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    file = folder / "registry.yml"
     tls = f", tls: {{certificate: {keys}/server.crt, key: {keys}/server.key}}" if keys else ""
-    file.write_text(CONFIG.format(folder=folder / "data", port=port, auth=auth, tls=tls))
-    log = (folder / "registry.log").open("w")
-    process = subprocess.Popen(
-        [program("registry"), "serve", str(file)],
-        stdout=log, stderr=log, env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
-    )  # fmt: skip
-    log.close()
-    for _ in range(100):
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return process, f"127.0.0.1:{port}"
-        except OSError:
-            time.sleep(0.1)
-    process.kill()
+    for _ in range(5):  # another program may take the port that was free a moment ago
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        (folder / "registry.yml").write_text(CONFIG.format(folder=folder / "data", port=port, auth=auth, tls=tls))
+        process = _serve(folder)
+        if _answers(process, port):
+            return process, f"127.0.0.1:{port}"
+        process.kill()
+        process.wait()
     raise RuntimeError(f"the registry did not start:\n{(folder / 'registry.log').read_text()[-2000:]}")
+
+
+def _serve(folder: Path) -> subprocess.Popen[bytes]:
+    with (folder / "registry.log").open("w") as log:
+        return subprocess.Popen(
+            [program("registry"), "serve", str(folder / "registry.yml")],
+            stdout=log, stderr=log, env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
+        )  # fmt: skip
+
+
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    end = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return process.poll() is None
+        time.sleep(0.1)
+    return False
 
 
 def digest_of(host: str, name: str, reference: str) -> str:

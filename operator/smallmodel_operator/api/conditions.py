@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from smallmodel_operator.api.quality_reasons import QUALITY_REASONS
 from smallmodel_operator.api.scaling_reasons import SCALING_REASONS
 
 
@@ -199,7 +200,6 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.WAKING: (_OPERATOR, "A request woke the model; it is held until a replica answers."),
     Reason.ROUTED: (_NOBODY, "Gateways have the model in their configuration."),
     Reason.MEASURED: (_NOBODY, "The speed of a replica is known."),
-    Reason.GOLDEN_PASSED: (_NOBODY, "The golden prompts are answered as expected, or as was accepted."),
     Reason.SUSPENDED: (_NOBODY, "Switched off by `spec.suspend`."),
     Reason.SCALED_TO_ZERO: (_NOBODY, "Switched off by `spec.replicas: 0`."),
     Reason.INFERENCE_STOPPED: (
@@ -220,7 +220,6 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GATEWAY_SILENT: (_OPERATOR, "No gateway agent says how it stands; Envoy goes on with what it has."),
     Reason.REPLACING_IN_PLACE: (_OPERATOR, "The only replica is replaced; the gateway holds its callers meanwhile."),
     Reason.CALIBRATION_PENDING: (_OPERATOR, "The speed of this version is measured when it answers and nobody asks."),
-    Reason.ASKING_GOLDEN: (_OPERATOR, "A new version answers the golden prompts before it takes traffic."),
     Reason.RETRYING: (_OPERATOR, "The API server or another part is not reachable; it is tried again."),
     Reason.INVALID_SPEC: (_USER, "A field has a value that cannot be served."),
     Reason.NAME_TAKEN: (_USER, "An object of this name belongs to somebody else; it is left untouched."),
@@ -260,7 +259,6 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
         "The text of `spec.quantization.importanceMatrix` is missing, too short or the gate's own, or `llama-imatrix` "
         "failed on it.",
     ),
-    Reason.QUALITY_TOO_LOW: (_USER, "The made file differs from its parent by more than is allowed; it is not served."),
     Reason.DOES_NOT_FIT: (_USER, "A replica needs more memory than its limit, or than any node has."),
     Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),
     Reason.SECRET_NOT_FOUND: (_USER, "A Secret the spec names does not exist, or lacks the entry."),
@@ -271,12 +269,6 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     ),
     Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
     Reason.CALIBRATION_FAILED: (_PLATFORM, "The operator cannot measure a replica; the message says why."),
-    Reason.GOLDEN_NOT_FOUND: (_USER, "The ConfigMap with the golden prompts, or its entry, does not exist."),
-    Reason.GOLDEN_INVALID: (_USER, "The golden prompts cannot be read; the message has line and field."),
-    Reason.GOLDEN_FAILED: (_USER, "A new version answers the golden prompts worse and does not take traffic."),
-    Reason.GOLDEN_INCONCLUSIVE: (_USER, "Golden prompts cannot tell whether a new version is worse: a person decides."),
-    Reason.GOLDEN_UNANSWERED: (_PLATFORM, "The golden prompts cannot be asked; the message says why."),
-    Reason.QUALITY_DEGRADED: (_USER, "What serves does not answer golden prompts any more that it did, by their ids."),
     Reason.BOUNDARY_NOT_ENFORCED: (
         _PLATFORM,
         "Its namespace requires an enforced boundary, and the canary does not see one: the model is not served.",
@@ -291,7 +283,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.UNSCHEDULABLE: (_PLATFORM, "No node has room for a pod."),
     Reason.CONTAINER_CONFIG: (_USER, "The container cannot be started as declared."),
     Reason.EVICTED: (_OPERATOR, "A pod was evicted; another one starts."),
-    **{Reason(name): said for name, said in SCALING_REASONS.items()},
+    **{Reason(name): said for name, said in (QUALITY_REASONS | SCALING_REASONS).items()},
 }
 
 

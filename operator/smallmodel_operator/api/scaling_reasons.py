@@ -1,11 +1,10 @@
 """What the reasons of scaling, of cost and of routes mean, and who must act; see conditions.py."""
 
-from collections.abc import Mapping
 from typing import Final
 
 _NOBODY, _OPERATOR, _USER, _PLATFORM = "nobody", "the operator", "the model's owner", "the platform team"
 
-SCALING_REASONS: Final[Mapping[str, tuple[str, str]]] = {
+SCALING_REASONS: Final[dict[str, tuple[str, str]]] = {
     "ExternalScaler": (_NOBODY, "`spec.replicas` counts, as it is written through the scale subresource."),
     "ExternalScalerSilent": (_USER, "Nobody wrote `spec.replicas` since the mode is External: what runs is kept."),
     "WithinCost": (_NOBODY, "What it costs is within the objective."),
