@@ -53,9 +53,7 @@ WEIGHTS = tuple(
 """Long ones about where weights come from; on a node of their own they take none of the others' time."""
 OWN_NODE = (("SLM_TEST_CLUSTER", "slm-weights"), ("SLM_TEST_SCRATCH", "build/test-weights-own"))
 
-SCALING = tuple(
-    f"tests/cluster/test_{name}.py" for name in ("budget", "objective", "objective_prometheus", "pool", "routes")
-)
+SCALING = tuple(f"tests/cluster/test_{name}.py" for name in ("objective", "objective_prometheus", "pool"))
 """Long ones that wait for minutes for replicas to come and to go, too."""
 SCALING_NODE = (("SLM_TEST_CLUSTER", "slm-scaling"), ("SLM_TEST_SCRATCH", "build/test-weights-scaling"))
 
