@@ -1,22 +1,17 @@
-"""Envoy's ext_authz over plain HTTP on a Unix socket: the request comes with its own method, path and body."""
+"""Where Envoy asks for decisions."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from aiohttp import web
 
+from smallmodel_operator.gateway.authz import answering
 from smallmodel_operator.gateway.decide.answer import Answer
 from smallmodel_operator.gateway.decide.service import Call, Deciding
 from smallmodel_operator.gateway.xds.decide import CALLER, MOST_BODY
 from smallmodel_operator.gateway.xds.words import ROUTE
 from smallmodel_operator.routing.asked import Request
-
-HEADER_BYTES: Final = 128 * 1024
-KEEPALIVE_SECONDS: Final = 7200
-"""Longer than Envoy's, so that it is never us who closes a connection while a request is on its way."""
 
 
 @asynccontextmanager
@@ -30,30 +25,8 @@ async def serve(deciding: Deciding, socket: Path) -> AsyncIterator[None]:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         return _response(await deciding.decide(call(request, await request.content.read())))
 
-    server = web.Server(
-        handle,
-        access_log=None,
-        auto_decompress=False,  # what is looked at is what is sent on
-        handler_cancellation=True,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        max_line_size=HEADER_BYTES,
-        max_field_size=HEADER_BYTES,
-    )
-    # A decision that is cut is none: Envoy refuses its request.
-    runner = web.ServerRunner(server, shutdown_timeout=0.05)
-    try:
-        await runner.setup()
-        _remove(socket)
-        await web.UnixSite(runner, str(socket), backlog=1024).start()
-        os.chmod(socket, 0o600)
+    async with answering(handle, socket):
         yield
-    finally:
-        await runner.cleanup()
-        _remove(socket)
-
-
-def _remove(socket: Path) -> None:
-    socket.unlink(missing_ok=True)
 
 
 def call(request: web.BaseRequest, body: bytes) -> Call:

@@ -40,7 +40,7 @@ REPLIES: Final = (
     Reply(
         401,
         "no-credential",
-        "The credential of this target is not there: see the Secret its `apiKeySecretRef` names.",
+        "The egress has no credential of this target.",
         code="unavailable",
         said=503,
     ),

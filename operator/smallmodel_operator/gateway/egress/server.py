@@ -1,20 +1,15 @@
-"""Envoy's ext_authz over plain HTTP on a Unix socket: the request comes with its own method, path and whole body."""
+"""Where the egress's Envoy asks whether a request may leave, with its whole body."""
 
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from aiohttp import web
 
+from smallmodel_operator.gateway.authz import answering
 from smallmodel_operator.gateway.egress.checker import Asked, Checker
 from smallmodel_operator.gateway.egress.words import PASS, TARGET
-
-HEADER_BYTES: Final = 128 * 1024
-KEEPALIVE_SECONDS: Final = 7200
-"""Longer than Envoy's, so that it is never us who closes a connection while a request is on its way."""
 
 
 def milliseconds() -> int:
@@ -35,29 +30,8 @@ async def serve(checker: Checker, socket: Path, clock: Callable[[], int] = milli
         found = checker.answer(asked, clock())
         return web.Response(status=found.status, headers=dict(found.headers), body=found.body)
 
-    server = web.Server(
-        handle,
-        access_log=None,
-        auto_decompress=False,  # what is checked is what is sent on
-        handler_cancellation=True,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        max_line_size=HEADER_BYTES,
-        max_field_size=HEADER_BYTES,
-    )
-    runner = web.ServerRunner(server, shutdown_timeout=0.05)
-    try:
-        await runner.setup()
-        _remove(socket)
-        await web.UnixSite(runner, str(socket), backlog=1024).start()
-        os.chmod(socket, 0o600)
+    async with answering(handle, socket):
         yield
-    finally:
-        await runner.cleanup()
-        _remove(socket)
-
-
-def _remove(socket: Path) -> None:
-    socket.unlink(missing_ok=True)
 
 
 def _asked(request: web.BaseRequest, body: bytes) -> Asked:
