@@ -26,6 +26,7 @@ check: setup ## Lint, types and architecture contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file hack/mypy.ini
 	$(BIN)/lint-imports --no-cache
 
 generate: setup ## Write everything generated: CRDs, reference pages

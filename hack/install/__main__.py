@@ -126,7 +126,8 @@ def build_and_place(options: argparse.Namespace, registry: str) -> Placed:
             "No docker (with a running daemon), podman or buildah is here. On Debian: apt-get install buildah."
         )
     step(2, 4, f"building images with {engine.name}")
-    contexts = [make(options.python_version, platform.machine()) for make in (wheels.fetch, gateway_context.make)]
+    machine = options.python_version, platform.machine()
+    contexts = wheels.fetch(*machine), gateway_context.make(*machine)
     wanted = images(*contexts, options.base_python, options.base_debian)
     prefix = registry or "registry.internal/slm"
     references = {image.name: f"{prefix}/{image.name}:{image.tag(platform.machine())}" for image in wanted}

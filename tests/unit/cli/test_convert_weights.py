@@ -240,8 +240,8 @@ def test_a_result_of_another_type_or_shape_never_serves(node: Node) -> None:
     assert "says 9, 64 and 4" in node.run().message
     (node.folder / "config.json").write_text(json.dumps(config))
     node.where = None
-    node.found()
-    node.where = replace(node.where, conversion=replace(node.where.conversion, type="F16"))
+    _, where = node.found()
+    node.where = replace(where, conversion=replace(where.conversion, type="F16"))
     assert "The converter made BF16 in place of F16" in node.run().message
     assert not node.found()[0].target.exists()
 

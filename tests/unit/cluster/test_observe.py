@@ -118,12 +118,13 @@ async def test_beside_jobs_that_do_not_get_on_one_model_of_each_source_begins(ob
         seen = await observer.snapshot(objects.model(name), profile=None, artifact="a", asks=asks)
         return dict(seen.inspecting)
 
-    observer.jobs = {("support", short_hash("a")): [{"model": "dead", "ended": ""}]}
+    running = [{"model": "dead", "ended": ""}]
+    observer.jobs = {("support", short_hash("a")): running}
     assert await inspecting("one", "https://good") == {"a": ("dead",)}, "whether it waits is decided with its pods"
     assert await inspecting("two", "https://good") == {"a": ("dead", "one")}, "the seat of that source is taken"
     assert await inspecting("three", "https://other") == {"a": ("dead",)}
     assert await inspecting("one", "https://good") == {"a": ("dead",)}
-    observer.jobs[("support", short_hash("a"))].append({"model": "one", "ended": ""})
+    running.append({"model": "one", "ended": ""})
     assert await inspecting("two", "https://good") == {"a": ("dead", "one")}
 
 

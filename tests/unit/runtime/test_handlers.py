@@ -27,6 +27,7 @@ class Watched:
         observer.children = self.children
         register(registry, self.loop, observer, Mock(), Mock())
         handlers = registry._watching.get_all_handlers()
+        self._changed: Any
         (self._changed,) = [
             h.fn for h in handlers if h.selector and h.selector.any_name == "services" and h.id.endswith(".changed")
         ]
@@ -74,9 +75,9 @@ def test_a_model_that_is_being_deleted_is_not_counted_any_more() -> None:
     registry = kopf.OperatorRegistry()
     register(registry, Mock(), Mock(), Mock(), Mock())
     (handler,) = [h for h in registry._indexing.get_all_handlers() if h.id == "models"]
-    assert handler.when is not None
-    assert handler.when(meta={"name": "bot"})
-    assert not handler.when(meta={"name": "bot", "deletionTimestamp": "2026-01-01T00:00:00Z"})
+    when: Any = handler.when
+    assert when(meta={"name": "bot"})
+    assert not when(meta={"name": "bot", "deletionTimestamp": "2026-01-01T00:00:00Z"})
 
 
 @pytest.mark.parametrize(("spec", "has"), [
@@ -86,8 +87,8 @@ async def test_tolerations_of_models_that_have_their_own_are_known(spec: dict[st
     registry = kopf.OperatorRegistry()
     register(registry, Mock(), Mock(), Mock(), Mock())
     (handler,) = [h for h in registry._indexing.get_all_handlers() if h.id == "tolerated"]
-    assert handler.when is not None
-    assert handler.when(body={"spec": spec}) is has
+    when: Any = handler.when
+    assert when(body={"spec": spec}) is has
     if has:
         index: Any = handler.fn
         found = await index(namespace="support", name="bot", body={"spec": spec})
