@@ -188,7 +188,7 @@ async def test_refuse_refuses_until_answers_can_be_recorded(
                 await becomes(503)
             await becomes(200)
 
-            def full(self: Segments, data: bytes, first: int) -> None:
+            def full(self: Segments, data: bytes, first: int, **_: Any) -> None:
                 raise OSError(28, "No space left on device")
 
             with monkeypatch.context() as patch:

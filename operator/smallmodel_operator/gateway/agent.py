@@ -57,7 +57,7 @@ class Agent:
         """Requests and tokens of each model; set by who reads the access log."""
         self.troubles: list[Callable[[], str]] = []
         """What other parts of the process have to say at /readyz; empty texts are left out."""
-        self.decided: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
+        self.decided: Callable[..., Awaitable[None]] | None = None
         """Records a decision before it takes effect; None: not yet."""
         self.refusing: Callable[[], bool] = lambda: False
         """Does Envoy refuse every request because its answer could not be recorded?"""

@@ -14,6 +14,7 @@ TARGET: Final = "x-slm-target"
 CAUSE: Final = "x-slm-cause"
 PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
 """Of what leaves: the egress lets nothing out without one."""
+INSIDE: Final = "Inside"
 MOST_REASONS: Final = 16
 """Told of one decision."""
 
@@ -57,7 +58,7 @@ def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> di
         "slm.decision": decision.because.value,
         "slm.decision.target": decision.target.name if decision.target else "",
         "slm.decision.model": decision.target.model if decision.target else "",
-        "slm.decision.boundary": "Inside" if decision.inside else "MayLeave",
+        "slm.decision.boundary": INSIDE if decision.inside else "MayLeave",
         "slm.decision.policy": decision.policy,
     }
     if decision.reasons:
@@ -69,6 +70,11 @@ def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> di
     if decision.complexity is not None:
         said["slm.decision.complexity"] = f"{decision.complexity:.4f}"
     return said
+
+
+def may_leave(record: Mapping[str, Any]) -> bool:
+    """Is it the record of a request that may leave? All others were inside, and are not missed where power fails."""
+    return bool(record["slm.decision.boundary"] != INSIDE)
 
 
 def words(decision: Decision) -> list[str]:

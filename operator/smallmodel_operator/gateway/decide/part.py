@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.decide.answer import may_leave
 from smallmodel_operator.gateway.decide.classifiers import Classifiers
 from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.policies import Policies
@@ -27,7 +28,7 @@ async def decide(agent: Agent, routes: Callable[[str], Route | None], labels: Ca
     async def record(body: Mapping[str, Any]) -> None:
         if agent.decided is None:
             raise NotRecorded("the key that signs records is not known yet")
-        await agent.decided(body)
+        await agent.decided(body, sync=strict or may_leave(body))
 
     def master() -> bytes:
         keys = agent.world.keys

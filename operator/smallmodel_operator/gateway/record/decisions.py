@@ -1,4 +1,4 @@
-"""Decisions, recorded before they take effect: all that wait are one commit; who asked is told when it is synced."""
+"""Decisions, recorded before they take effect: all that wait are one commit, and who asked is told when it is made."""
 
 import asyncio
 from collections import deque
@@ -14,10 +14,10 @@ class Decisions:
 
     def __init__(self, recorder: Recorder, thread: Executor) -> None:
         self._recorder, self._thread = recorder, thread
-        self._waiting: deque[tuple[Mapping[str, Any], asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[Mapping[str, Any], bool, asyncio.Future[None]]] = deque()
 
-    async def record(self, body: Mapping[str, Any]) -> None:
-        """Returns when it is on the disk.
+    async def record(self, body: Mapping[str, Any], *, sync: bool = True) -> None:
+        """Returns when it is in the chain: on the disk, or (not `sync`) in its file, which is synced within seconds.
 
         Raises:
             OSError: it is not, and never will be.
@@ -25,7 +25,7 @@ class Decisions:
         if not self._recorder.opened:
             raise OSError("the chain of records is not open")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((body, future))
+        self._waiting.append((body, sync, future))
         try:
             self._thread.submit(self.take)
         except RuntimeError as error:  # the agent ends
@@ -35,17 +35,17 @@ class Decisions:
     def take(self) -> None:
         """Commit all that wait. Between batches of the log, too: a long one is nothing to wait for."""
         taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        taken = [(body, future) for body, future in taken if not future.done()]
+        taken = [one for one in taken if not one[2].done()]
         if not taken:
             return
         error: OSError | None = None
         try:
-            self._commit([body for body, _ in taken])
+            self._commit([body for body, _, _ in taken], any(sync for _, sync, _ in taken))
         except Exception as failed:
             error = failed if isinstance(failed, OSError) else OSError(repr(failed))
-        taken[0][1].get_loop().call_soon_threadsafe(_told, [future for _, future in taken], error)
+        taken[0][2].get_loop().call_soon_threadsafe(_told, [future for _, _, future in taken], error)
 
-    def _commit(self, bodies: list[Mapping[str, Any]]) -> None:
+    def _commit(self, bodies: list[Mapping[str, Any]], sync: bool) -> None:
         if self._recorder.failed:  # who reads the log tries again, and says so
             raise OSError(self._recorder.failed)
         self._recorder.refresh()  # what it may have to say is not taken back below
@@ -53,7 +53,7 @@ class Decisions:
         try:
             for body in bodies:
                 self._recorder.add(body)
-            self._recorder.commit(head=False)
+            self._recorder.commit(head=False, sync=sync)
         except Exception:
             self._recorder.back_to(mark)  # nobody acts on them: they must not turn up later
             raise

@@ -196,8 +196,8 @@ class Recorder:
         """Something is not committed yet."""
         return bool(self._pending) or self._head_due
 
-    def commit(self, *, head: bool = True) -> None:
-        """Write what waits, sync it, and sign its end. `head`: else it follows later, for who waits.
+    def commit(self, *, head: bool = True, sync: bool = True) -> None:
+        """Write what waits, sync it, and sign its end. `head` and `sync`: else they follow later, for who waits.
 
         Raises:
             OSError: it is not on the disk; try again.
@@ -206,7 +206,7 @@ class Recorder:
             if self._head_due and head:  # never more than one commit after it
                 self._write_head()
             if self._pending:
-                self._commit()
+                self._commit(sync)
             if self._head_due and head:
                 self._write_head()
             self.failed = ""
@@ -214,7 +214,7 @@ class Recorder:
             self.failed = error.strerror or str(error)
             raise
 
-    def _commit(self) -> None:
+    def _commit(self, sync: bool) -> None:
         self.sync()
         if self.failed and not self._told[1]:
             self.note("writing-failed", error=self.failed)
@@ -222,7 +222,7 @@ class Recorder:
         since, recorded = self._lives()
         log = asdict(self._position) if self._position else None
         data, seq, made = self._pending.whole({"log": log, "since": since, "recorded": recorded})
-        self._segments.append(data, self.seq + 1)
+        self._segments.append(data, self.seq + 1, sync=sync)
         self.answers += len(self._pending.answered)
         self._pending = Pending(seq, made, self._sign)
         self._told = (since, False)
@@ -230,10 +230,8 @@ class Recorder:
         self._head_due = True
 
     def _lives(self) -> tuple[str, int]:
-        """Since when the Envoy of now runs, and how many of its requests are recorded with what waits.
-
-        Asked after the lines were read: whoever wrote them had begun before.
-        """
+        """Since when the Envoy of now runs, and how many of its requests are recorded with what waits. Asked after the
+        lines were read: whoever wrote them had begun before."""
         since, recorded = self._life() or self.since, self.recorded
         times = self._pending.answered
         if since == self.since:
@@ -258,6 +256,7 @@ class Recorder:
             self.commit()  # what waits counts once: when it is written
 
     def _write_head(self) -> None:
+        self._segments.sync()
         head = Head(self.seq, self.hash, self._gateway, stamp(self._clock()))
         replace_durably(self.folder / HEAD, head.dump(self._signer))
         self._head_due = False

@@ -81,6 +81,7 @@ class Segments:
         self._size = 0
         self._unsure = False
         """A write failed, and what it left may still be there."""
+        self._unsynced = False
 
     def open(self, known: int = 0) -> Found:
         """Find the last commit and be ready to append after it. `known`: number of a record that was committed for
@@ -118,8 +119,11 @@ class Segments:
         os.fsync(self._descriptor)
         self._size = end
 
-    def append(self, data: bytes, first: int) -> None:
+    def append(self, data: bytes, first: int, *, sync: bool = True) -> None:
         """Commit: when it returns, the data is on the disk. `first`: number of the first record in it.
+
+        Args:
+            sync: else it is in the file, where the end of this process leaves it, and on the disk by the next `sync`.
 
         Raises:
             OSError: it is not; nothing of it stays, and it can be tried again.
@@ -133,7 +137,9 @@ class Segments:
             self._cut(self._descriptor)
         try:
             _write(self._descriptor, data)
-            os.fdatasync(self._descriptor)
+            self._unsynced = True
+            if sync:
+                self.sync()
         except OSError:
             self._unsure = True
             # A disk that takes nothing may not even take that; it is done before the next try, then.
@@ -142,12 +148,23 @@ class Segments:
             raise
         self._size += len(data)
 
+    def sync(self) -> None:
+        """Have on the disk what was appended.
+
+        Raises:
+            OSError: it is not there.
+        """
+        if self._descriptor is not None and self._unsynced:
+            os.fdatasync(self._descriptor)
+            self._unsynced = False
+
     def _cut(self, descriptor: int) -> None:
         os.ftruncate(descriptor, self._size)
         os.lseek(descriptor, self._size, os.SEEK_SET)
         self._unsure = False
 
     def _begin(self, first: int) -> None:
+        self.sync()
         path = self.folder / f"{first:020d}{SUFFIX}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         self.close()

@@ -72,7 +72,7 @@ async def test_a_claim_that_is_full(
         await until(lambda: not agent.refusing())
         assert (await readyz(agent))[0] == 200
 
-        def full(self: Segments, data: bytes, first: int) -> None:
+        def full(self: Segments, data: bytes, first: int, **_: Any) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as patch:

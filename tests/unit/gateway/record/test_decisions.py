@@ -52,6 +52,30 @@ async def test_one_is_on_the_disk_when_its_asker_goes_on(tmp_path: Path) -> None
     assert report(made).faults == []
 
 
+async def test_one_that_need_not_be_on_the_disk_outlives_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Fixture(tmp_path)
+    made.recorder.commit()
+    synced: list[int] = []
+    whole = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (synced.append(descriptor), whole(descriptor))[1])
+    with ThreadPoolExecutor(1) as thread:
+        decisions = Decisions(made.recorder, thread)
+        await decisions.record(decision(1), sync=False)
+        assert (decided(made), synced) == (["request-1"], []), "in the chain's file, signed, and not synced"
+        made.recorder.commit()  # as the recorder does by itself, within two seconds
+        chain = made.recorder._segments._descriptor
+        assert synced[0] == chain, "before the head that names it"
+        assert synced.count(chain) == 1
+        await decisions.record(decision(2), sync=False)
+        await decisions.record(decision(3))
+        assert synced.count(chain) == 2
+    made.restart()
+    assert decided(made) == ["request-1", "request-2", "request-3"]
+    assert report(made).faults == []
+
+
 async def test_all_that_wait_are_one_commit(tmp_path: Path) -> None:
     made = Fixture(tmp_path)
     made.recorder.commit()

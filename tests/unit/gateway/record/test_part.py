@@ -168,7 +168,7 @@ async def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, monkeypat
         log(tmp_path, 1, 2)
         await until(lambda: (tmp_path / "audit" / "head.json").exists())
 
-        def full(self: Segments, data: bytes, first: int) -> None:
+        def full(self: Segments, data: bytes, first: int, **_: Any) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         with monkeypatch.context() as patch:
@@ -190,7 +190,7 @@ async def test_a_bug_does_not_end_the_agent(tmp_path: Path, monkeypatch: pytest.
     agent = agent_of(tmp_path, Envoy())
     async with running(agent):
         with monkeypatch.context() as patch:
-            patch.setattr(Segments, "append", lambda *_: 1 / 0)
+            patch.setattr(Segments, "append", lambda *_, **__: 1 / 0)
             log(tmp_path, 1, 2)
             await until(lambda: agent.troubles and "ZeroDivision" in agent.troubles[-1]())
         await until(lambda: agent.troubles[-1]() == "")
