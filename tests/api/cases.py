@@ -310,7 +310,7 @@ BAD = (
     ),
     Case("profile-without-engines", profile(engines=[]), "engines", "engines"),
     Case("second-boundary", boundary("mine"), "there is one ClusterBoundary", "there is one ClusterBoundary"),
-    Case("boundary-that-opens", boundary(external="WhenClean"), "are not supported yet", "are not supported yet"),
+    Case("boundary-that-opens", boundary(external="WhenClean"), "routes say which", "routes say which"),
     Case("namespace-that-opens", boundary(namespaces=[{"name": "a", "external": "Allowed"}]),
          "`external` of a namespace must be Denied", "`external` of a namespace must be Denied"),
     Case("half-enforced", boundary(enforcement="Maybe"), 'supported values: "Required", "Reported"', "enforcement"),

@@ -31,6 +31,24 @@ def choosing(
     return route(SMALL, LARGE, **{"default": "small", "rules": rules, **classifier, **spec})
 
 
+def outside(url: str, **external: Any) -> dict[str, Any]:
+    """A route with one target inside and one outside. `model` None: it has none."""
+    given = {"url": url, "model": "big-1", **external}
+    return route(
+        SMALL, {"name": "cloud", "external": {k: v for k, v in given.items() if v is not None}}, default="small"
+    )
+
+
+def bounded(access: dict[str, Any] | None = None, **boundary: Any) -> dict[str, Any]:
+    """The same, with a boundary."""
+    return route(SMALL, CLOUD, default="small", boundary=boundary, **({"access": access} if access else {}))
+
+
+CLOUD = {"name": "cloud", "external": {"url": "https://api.example.com/v1", "model": "big-1"}}
+CRM = {"apiKeys": [{"name": "crm", "secretRef": {"name": "crm-key", "key": "key"}}]}
+_URL = "`external.url` must be like https://api.example.com/v1"
+_ONE_CALLER = "must have exactly one of `namespace`"
+
 TASKS = {"name": "departments"}
 _ONLY_ONE = "must be unset where a target has a `weight`"
 _WHO = "must name the target of requests that name none"
@@ -48,12 +66,11 @@ BAD_ROUTES = (
     Case("route-weight-below", route(weighing(SMALL, -1)), "weight", "weight"),
     Case("route-weight-beyond", route(weighing(SMALL, 1001)), "weight", "weight"),
     Case("route-target-name", route({**SMALL, "name": "a/b"}), "name", "name"),
-    Case("route-without-a-model", route({"name": "small"}), "smallModelRef", "smallModelRef"),
+    Case("route-without-a-model", route({"name": "small"}), "exactly one of `smallModelRef`", "exactly one of"),
     *(
         Case(f"route-with-{field}", route(SMALL, **{field: value}), f'unknown field "spec.{field}"', field)
         for field, value in (
             ("escalation", {"order": ["large"]}),
-            ("boundary", {"external": "Denied"}),
             ("budgets", [{"per": "Route"}]),
         )
     ),
@@ -75,8 +92,49 @@ BAD_ROUTES = (
          "unknown field", "namespace"),
     Case("classifier-threshold", choosing({"taskClass": "legal"}, classifier={"configMapRef": TASKS,
          "threshold": "1.5"}), "threshold", "threshold"),
-    Case("route-to-the-outside", route({**SMALL, "external": {"url": "https://api.test/v1"}}), "unknown field",
-         "external"),
+    Case("target-of-both-kinds", route({**SMALL, "external": CLOUD["external"]}), "exactly one of", "exactly one of"),
+    Case("target-outside-with-a-weight", route(weighing(SMALL, 1), weighing(CLOUD, 0)), "`weight` must be unset on",
+         "`weight` must be unset on"),
+    Case("routes-default-outside", route(SMALL, CLOUD, default="cloud"), "must name a target with `smallModelRef`",
+         "must name a target with `smallModelRef`"),
+    Case("route-with-nothing-inside", route(CLOUD), "need somewhere to go", "need somewhere to go"),
+    Case("target-outside-without-a-model", outside("https://api.test.example/v1", model=None), "model", "model"),
+    Case("target-outside-with-quotes", outside("https://api.test.example/v1", model='a","b'), "model", "model"),
+    Case("target-outside-of-another-namespace", outside("https://api.test.example/v1", apiKeySecretRef={
+         "name": "cloud", "namespace": "shared", "key": "key"}), "unknown field", "namespace"),
+    Case("target-outside-with-a-price", outside("https://api.test.example/v1", price={"currency": "EUR"}),
+         "unknown field", "price"),
+    *(
+        Case(f"url-{name}", outside(url), _URL, _URL)
+        for name, url in (
+            ("plain", "http://api.test.example/v1"), ("of-an-address", "https://192.0.2.1/v1"),
+            ("of-an-odd-address", "https://0x7f.1/v1"), ("of-a-short-name", "https://api/v1"),
+            ("of-six", "https://[::1]/v1"), ("in-upper-case", "https://API.example.com/v1"),
+            ("with-a-user", "https://me@api.example.com/v1"), ("with-a-query", "https://api.example.com/v1?a=b"),
+            ("with-a-fragment", "https://api.example.com/v1#a"), ("up", "https://api.example.com/v1/../v2"),
+            ("with-a-dot", "https://api.example.com/."), ("with-a-blank", "https://api.example.com/v 1"),
+            ("of-port-0", "https://api.example.com:0/v1"), ("of-a-high-port", "https://api.example.com:65536/v1"),
+            ("without-a-port", "https://api.example.com:/v1"), ("escaped", "https://api.example.com/%2e%2e/v1"),
+            ("of-two-slashes", "https://api.example.com//v1"), ("of-a-dot-at-the-end", "https://api.example.com./v1"),
+            ("of-a-dash", "https://-api.example.com/v1"), ("and-a-line", "https://api.example.com/v1\n"),
+        )
+    ),
+    Case("url-too-long", outside(f"https://api.example.com/{'v' * 250}"), "url", "url"),
+    Case("boundary-without-a-name", bounded(trusted=[{"name": "a", "labels": ["public"]}]), _ONE_CALLER, _ONE_CALLER),
+    Case("boundary-with-two-callers", bounded(trusted=[{"name": "a", "namespace": "crm", "apiKey": "crm",
+         "labels": ["public"]}]), _ONE_CALLER, _ONE_CALLER),
+    Case("boundary-that-trusts-for-nothing", bounded(trusted=[{"name": "a", "namespace": "crm", "labels": []}]),
+         "without a label nothing leaves", "without a label nothing leaves"),
+    Case("boundary-of-an-unknown-key", bounded(trusted=[{"name": "a", "apiKey": "crm", "labels": ["public"]}]),
+         "the name of one of `spec.access.apiKeys`", "the name of one of `spec.access.apiKeys`"),
+    Case("boundary-always", bounded(external="Always"), "Unsupported value", "external"),
+    Case("boundary-unlabelled-outside", bounded(unlabelled="WhenClean"), "Unsupported value", "unlabelled"),
+    Case("boundary-detector", bounded(detectors=["Faces"]), "Unsupported value", "detectors"),
+    Case("boundary-detector-twice", bounded(detectors=["Pii", "Pii"]), "Duplicate value", "detectors"),
+    Case("boundary-label", bounded(labels=["top secret"]), "labels", "labels"),
+    Case("boundary-blank-term", bounded(denyTerms=["  "]), "denyTerms", "denyTerms"),
+    Case("boundary-pattern-without-a-name", bounded(patterns=[{"regex": "a"}]), "name", "name"),
+    Case("boundary-recognizer", bounded(recognizerRef={"name": "ner"}), "unknown field", "recognizerRef"),
 )  # fmt: skip
 
 GOOD_ROUTES = (
@@ -94,4 +152,21 @@ GOOD_ROUTES = (
     ),
     Case("rule-by-length", choosing({"contextTokensOver": 2000}, target="small")),
     Case("rule-for-embeddings", choosing({"requires": ["Embeddings"]})),
-)
+    Case("target-outside", outside("https://api.example.com")),
+    Case("target-outside-of-a-port", outside("https://api.example.com:8443/v1/")),
+    Case("target-outside-with-a-key", outside("https://a-1.b.example.com/openai/v1.0",
+         apiKeySecretRef={"name": "cloud", "key": "key"})),
+    Case("target-outside-and-weights", route(weighing(SMALL, 9), weighing(LARGE, 1), CLOUD)),
+    Case("rule-to-the-outside", route(SMALL, CLOUD, default="small", rules=[{"name": "long", "target": "cloud",
+         "match": {"contextTokensOver": 2000}}])),
+    Case("boundary-of-nothing-outside", route(SMALL, boundary={})),
+    Case("boundary-of-all", bounded(
+        CRM, external="WhenClean", unlabelled="Inside", detectors=["Pii", "Phi", "Pci", "Secrets"],
+        labels=["internal"], patterns=[{"name": "case", "regex": "K-[0-9]{6}"}], denyTerms=["Project Heron"],
+        trusted=[
+            {"name": "desk", "namespace": "support", "labels": ["public"]},
+            {"name": "bot", "serviceAccount": {"namespace": "crm", "name": "bot"}, "mayLabel": ["public", "internal"]},
+            {"name": "crm", "apiKey": "crm", "labels": ["public"], "mayLabel": ["internal"]},
+        ],
+    )),
+)  # fmt: skip

@@ -6,7 +6,7 @@ from smallmodel_operator.api.names import BOUNDARY
 from smallmodel_operator.api.rule import Rule
 
 _ONLY: Final = (
-    "must be Denied or unset: targets outside the cluster are not supported yet, so there is nothing else to choose."
+    "must be Denied or unset: it only forbids targets outside the cluster, and routes say which requests may go there."
 )
 
 BOUNDARY_RULES: Final[tuple[Rule, ...]] = (

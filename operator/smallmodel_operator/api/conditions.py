@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from smallmodel_operator.api.outside_reasons import OUTSIDE_REASONS
 from smallmodel_operator.api.quality_reasons import QUALITY_REASONS
 from smallmodel_operator.api.scaling_reasons import SCALING_REASONS
 
@@ -149,6 +150,15 @@ class Reason(StrEnum):
     CLASSIFIER_NOT_FOUND = "ClassifierNotFound"
     CLASSIFIER_INVALID = "ClassifierInvalid"
     TASK_CLASS_UNKNOWN = "TaskClassUnknown"
+    # targets of routes outside the cluster
+    ENFORCED = "Enforced"
+    EXTERNAL_DENIED = "ExternalDenied"
+    NOBODY_TRUSTED = "NobodyTrusted"
+    RECOGNIZER_MISSING = "RecognizerMissing"
+    PATTERN_INVALID = "PatternInvalid"
+    EGRESS_NOT_INSTALLED = "EgressNotInstalled"
+    EGRESS_STARTING = "EgressStarting"
+    TOO_MANY_TARGETS = "TooManyTargets"
     # does the network enforce what we declare?
     POLICIES_ENFORCED = "PoliciesEnforced"
     POLICIES_NOT_ENFORCED = "PoliciesNotEnforced"
@@ -182,7 +192,8 @@ MEANINGS: Final = {
     "Objective.",
     Condition.COST_OBJECTIVE_MET: "The model keeps to `spec.scaling.objectives.cost`. Only there with it.",
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
-    "tried it. On a ClusterBoundary.",
+    "tried it. On a ClusterBoundary. On a ModelRoute with a target outside: what `spec.boundary` declares is held to; "
+    "where it is False something of it cannot be, or its target not be reached, and the message says what.",
     Condition.CLASSIFIER_READY: "The route's classifier was read and knows the classes of its rules; where it is False "
     "`spec.default` gets requests of the classes that are not known. On a ModelRoute with one.",
 }
@@ -283,7 +294,7 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.UNSCHEDULABLE: (_PLATFORM, "No node has room for a pod."),
     Reason.CONTAINER_CONFIG: (_USER, "The container cannot be started as declared."),
     Reason.EVICTED: (_OPERATOR, "A pod was evicted; another one starts."),
-    **{Reason(name): said for name, said in (QUALITY_REASONS | SCALING_REASONS).items()},
+    **{Reason(name): said for name, said in (QUALITY_REASONS | SCALING_REASONS | OUTSIDE_REASONS).items()},
 }
 
 

@@ -18,6 +18,7 @@ from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED
 from smallmodel_operator.api.latency_rules import LATENCY_RULES
 from smallmodel_operator.api.name_rules import NAME_RULES
 from smallmodel_operator.api.names import API_VERSION
+from smallmodel_operator.api.outside_rules import OUTSIDE_RULES
 from smallmodel_operator.api.price_rules import PRICE_RULES
 from smallmodel_operator.api.quantity_rules import QUANTITY_RULES
 from smallmodel_operator.api.quantization_rules import QUANTIZATION_RULES
@@ -245,6 +246,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *ADAPTER_RULES,
     *BOUNDARY_RULES,
     *ROUTE_RULES,
+    *OUTSIDE_RULES,
     *CHOICE_RULES,
     *QUANTITY_RULES,
 )  # fmt: skip

@@ -49,8 +49,8 @@ class Wish:
 
 
 def reachable(hosts: Sequence[Declared], boundary: Boundary) -> tuple[Declared, ...]:
-    """Those a seal does not forbid: of namespaces in which inference is not stopped."""
-    return tuple(sorted((h for h in hosts if not boundary.stops(h.name.partition("/")[0])), key=lambda h: h.name))
+    """Those a seal does not forbid: of namespaces in which inference is not stopped and the outside not denied."""
+    return tuple(sorted((h for h in hosts if boundary.leads_outside(h.name.partition("/")[0])), key=lambda h: h.name))
 
 
 def objects(wish: Wish) -> tuple[dict[str, Any], ...]:

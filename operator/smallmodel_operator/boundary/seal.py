@@ -6,6 +6,7 @@ from typing import Any
 
 Object = Mapping[str, Any]
 STOPPED, ALLOWED = "Stopped", "Allowed"
+DENIED = "Denied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Boundary:
     reason: str = ""
     namespaces: Mapping[str, str] = field(default_factory=dict)
     """Namespaces that are stopped by themselves, and why."""
+    denied: frozenset[str] = frozenset()
+    """Namespaces whose requests may not leave the cluster; the empty one: nothing may."""
 
     @classmethod
     def of(cls, body: Object) -> "Boundary":
@@ -36,6 +39,7 @@ class Boundary:
             stopped=spec.get("inference") == STOPPED,
             reason=str(spec.get("reason", "")),
             namespaces={str(n["name"]): str(n.get("reason", "")) for n in found if n.get("inference") == STOPPED},
+            denied=frozenset(str(n["name"]) for n in ({**spec, "name": ""}, *found) if n.get("external") == DENIED),
         )
 
     @classmethod
@@ -51,6 +55,7 @@ class Boundary:
             bool(value["stopped"]),
             str(value["reason"]),
             {str(name): str(why) for name, why in value["namespaces"].items()},
+            frozenset(map(str, value.get("denied", ()))),  # one that was kept before this release has none
         )
 
     def dump(self) -> dict[str, Any]:
@@ -61,6 +66,7 @@ class Boundary:
             "stopped": self.stopped,
             "reason": self.reason,
             "namespaces": dict(sorted(self.namespaces.items())),
+            **({"denied": sorted(self.denied)} if self.denied else {}),
         }
 
     @property
@@ -70,6 +76,10 @@ class Boundary:
     def stops(self, namespace: str) -> bool:
         """Are requests to models of this namespace refused?"""
         return self.stopped or namespace in self.namespaces
+
+    def leads_outside(self, namespace: str) -> bool:
+        """May requests of this namespace leave the cluster, as far as this says?"""
+        return not (self.stops(namespace) or {"", namespace} & self.denied)
 
     def stops_more_than(self, before: "Boundary") -> bool:
         """Is something stopped that was not?"""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smallmodel_operator.boundary.seal import STOPPED, Object
+from smallmodel_operator.boundary.seal import DENIED, STOPPED, Object
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,19 @@ def refused(found: list[Stop]) -> str:
     where, undo = " and ".join(stop.words for stop in found), " and ".join(f"`{stop.undo}`" for stop in found)
     allows = "together allow" if len(found) > 1 else "allows"
     return f"inference is stopped {where}: the gateways answer 503; {undo} {allows} it again"
+
+
+def denied(declared: Object, namespace: str) -> str:
+    """Why no request of a namespace may leave the cluster, with the way out; empty: nothing here keeps it."""
+    spec = declared.get("spec") or {}
+    entries = [("", spec), *((str(n["name"]), n) for n in spec.get("namespaces") or ())]
+    found = [Stop(where).where for where, e in entries if where in ("", namespace) and e.get("external") == DENIED]
+    if not found:
+        return ""
+    return (
+        f"targets outside the cluster are denied {' and '.join(found)}: ClusterBoundary cluster has "
+        "`external: Denied`; removing that allows them again"
+    )
 
 
 def _writer(meta: Mapping[str, Any], namespace: str) -> str:

@@ -69,7 +69,7 @@ def sealing(namespace: str, *, stop: bool, reason: str) -> Wish:
 
 
 def unsealing(namespace: str, *, reason: str) -> Wish:
-    """Allows inference again. What is outside the cluster stays denied: there is nothing else yet."""
+    """Allows inference again. What is outside the cluster stays denied: somebody else may have written that."""
     return Wish(namespace, {"inference": ALLOWED, "reason": reason})
 
 
@@ -162,7 +162,7 @@ def _said(obj: Mapping[str, Any]) -> str:
     said = boundary.sentence.partition(": ClusterBoundary")[0] or "inference is allowed"
     if denied:
         where = "everywhere" if "" in denied else f"in {', '.join(denied)}"
-        said += f"; targets outside the cluster are denied {where} (and there is no such kind of target yet)"
+        said += f"; targets outside the cluster are denied {where}"
     return said
 
 

@@ -60,7 +60,7 @@ def boundary_unseal(
     timeout: Timeout = 5.0,
     system: System = "smallmodel-system",
 ) -> None:
-    """Allow inference again. Targets outside the cluster stay denied: there is no such kind of target yet."""
+    """Allow inference again. Targets outside the cluster stay denied: the ClusterBoundary has to be edited for them."""
     from smallmodel_operator.cli.boundary import change, unsealing
     from smallmodel_operator.cli.boundary_confirm import Waiting
 

@@ -68,7 +68,10 @@ def of_route(route: Mapping[str, Any]) -> list[str]:
         share = 100.0 if alone else 100 * weight / total if total and not default else 0.0
         seen = stands.get(target["name"], {})
         how = f"{'ready' if seen.get('ready') else 'not ready'} ({seen.get('reason') or 'not seen yet'})"
-        model = seen.get("model") or target["smallModelRef"]["name"]
+        model = seen.get("model") or (target.get("smallModelRef") or {}).get("name") or target["external"]["model"]
+        if target.get("external"):
+            said.append(f"{target['name']}: outside the cluster, to {model}: {how}")
+            continue
         said.append(f"{target['name']}: {share:g} % of what names no target, to {model}: {how}")
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     return said + [f"{kind} {c['status']} ({c['reason']}): {c['message']}" for kind, c in conditions.items()]

@@ -159,6 +159,8 @@ class Boundary:
     message: str = ""
     stopped: str = ""
     """Why gateways refuse what is asked there, and what undoes it; empty: inference is allowed."""
+    denied: str = ""
+    """Why nothing may leave the cluster from there, and what undoes it; empty: routes decide."""
 
 
 @dataclass(frozen=True, slots=True)

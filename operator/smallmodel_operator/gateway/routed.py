@@ -67,7 +67,9 @@ class Route:
             created=str(meta.get("creationTimestamp") or ""),
             access=access_of(meta["namespace"], meta["name"], spec.get("access", {})),
             leads=tuple(
-                Lead(t["name"], _target(meta["namespace"], t["smallModelRef"]), share[t["name"]]) for t in targets
+                Lead(t["name"], _target(meta["namespace"], t["smallModelRef"]), share[t["name"]])
+                for t in targets
+                if t.get("smallModelRef")  # no gateway leads outside the cluster
             ),
             choice=_choice(meta["namespace"], spec, body.get("status", {})),
         )

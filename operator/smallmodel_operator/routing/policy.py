@@ -73,14 +73,27 @@ class Escalate:
 
 
 @dataclass(frozen=True, slots=True)
+class Trusted:
+    """Callers whose labels count. `who`: `ns:<namespace>`, `sa:<namespace>/<name>` or `key:<namespace>/<route>/<name>`.
+
+    `labels` are those all their requests carry, `may_label` those they may say of one.
+    """
+
+    who: str
+    labels: tuple[str, ...] = ()
+    may_label: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Boundary:
-    """What stays inside. A request without a label always does."""
+    """What stays inside. A request without a label always does; routing/declared.py says which ones it has."""
 
     external: External = External.DENIED
     detectors: tuple[str, ...] = DETECTORS
     labels: tuple[str, ...] = ()
     patterns: tuple[tuple[str, str], ...] = ()
     deny_terms: tuple[str, ...] = ()
+    trusted: tuple[Trusted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

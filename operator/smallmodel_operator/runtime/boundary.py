@@ -15,7 +15,7 @@ from smallmodel_operator.boundary import canary, enforcement
 from smallmodel_operator.boundary.canary import Finding
 from smallmodel_operator.boundary.enforcement import Enforcement, Run
 from smallmodel_operator.boundary.nodes import Nodes
-from smallmodel_operator.boundary.stops import over, refused, stops
+from smallmodel_operator.boundary.stops import denied, over, refused, stops
 from smallmodel_operator.cluster.boundary_status import BoundaryStatus
 from smallmodel_operator.cluster.canary import CannotProbe
 from smallmodel_operator.cluster.client import ApiError
@@ -81,8 +81,9 @@ class BoundaryWatch:
         spec = (self._declared() or {}).get("spec") or {}
         verdict = self.known.verdict
         required = enforcement.required(spec, namespace)
-        stopped = refused(over(stops(self._declared() or {}), namespace))
-        return Boundary(required, verdict.status, self.known.runs > 0, verdict.message, stopped)
+        declared = self._declared() or {}
+        stopped, away = refused(over(stops(declared), namespace)), denied(declared, namespace)
+        return Boundary(required, verdict.status, self.known.runs > 0, verdict.message, stopped, away)
 
     def heard(self) -> None:
         """The ClusterBoundary changed: models hear it at once, though a run of the canary may take a minute yet."""
@@ -142,7 +143,10 @@ class BoundaryWatch:
             was, now = stops({"spec": old}), stops({"spec": new})
             self._changed(
                 lambda one: (
-                    enforcement.required(old, one) or enforcement.required(new, one) or over(was, one) != over(now, one)
+                    enforcement.required(old, one)
+                    or enforcement.required(new, one)
+                    or over(was, one) != over(now, one)
+                    or denied({"spec": old}, one) != denied({"spec": new}, one)
                 )
             )
 

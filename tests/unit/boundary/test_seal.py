@@ -23,7 +23,8 @@ ALL = Boundary("u", 4, stopped=True)
         ({"inference": "Allowed", "reason": "x"}, Boundary("u", 4, reason="x")),
         ({"inference": "Stopped"}, ALL),
         ({"namespaces": [{"name": "crm", "inference": "Stopped"}, {"name": "hr", "inference": "Allowed"}]}, CRM),
-        ({"namespaces": [{"name": "crm", "external": "Denied"}]}, Boundary("u", 4)),
+        ({"namespaces": [{"name": "crm", "external": "Denied"}]}, Boundary("u", 4, denied=frozenset({"crm"}))),
+        ({"external": "Denied"}, Boundary("u", 4, denied=frozenset({""}))),
     ],
 )
 def test_what_an_object_stops(spec: dict[str, Any], boundary: Boundary) -> None:

@@ -22,7 +22,8 @@ class NamespaceBoundary(ApiModel):
         description="Stopped: every gateway refuses requests to models of this namespace and cuts running ones.",
     )
     external: External | None = Field(
-        default=None, description="Denied is the only value: no target outside the cluster is supported yet."
+        default=None,
+        description="Denied is the only value: no request leaves the cluster, whatever routes say. Unset: they decide.",
     )
     enforcement: Enforcement = Field(
         default="Reported",
@@ -39,7 +40,8 @@ class ClusterBoundarySpec(ApiModel):
         description="Stopped: every gateway refuses every request to a model and cuts running ones, within 5 s.",
     )
     external: External | None = Field(
-        default=None, description="Denied is the only value: no target outside the cluster is supported yet."
+        default=None,
+        description="Denied is the only value: no request leaves the cluster, whatever routes say. Unset: they decide.",
     )
     enforcement: Enforcement = Field(
         default="Reported",

@@ -1,9 +1,10 @@
-"""ModelRoute: one name for an app team, with several SmallModels behind it."""
+"""ModelRoute: one name for an app team, with several SmallModels behind it, and APIs outside where that is allowed."""
 
 from pydantic import Field
 
 from smallmodel_operator.api.v1alpha1.access import MEBIBYTE, Callers
 from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, Standing, list_map
+from smallmodel_operator.api.v1alpha1.route_boundary import ExternalTarget, RouteBoundary
 from smallmodel_operator.api.v1alpha1.route_choice import ClassifierStatus, RouteClassifier, RouteRule
 from smallmodel_operator.api.v1alpha1.smallmodel_status import AccessStatus, Endpoint
 
@@ -22,10 +23,17 @@ class SmallModelReference(ApiModel):
 
 
 class Target(ApiModel):
-    """Where requests may go."""
+    """Where requests may go: a SmallModel of the cluster or an API outside of it."""
 
     name: DnsLabel = Field(description="Name of the target; a request may ask for it as `<route>/<target>`.")
-    small_model_ref: SmallModelReference = Field(description="The SmallModel that answers.")
+    small_model_ref: SmallModelReference | None = Field(default=None, description="The SmallModel that answers.")
+    external: ExternalTarget | None = Field(
+        default=None,
+        description=(
+            "An API outside the cluster that answers instead: only requests that `spec.boundary` lets leave go there. "
+            "It gets what a rule sends there and who names it; of others the route's models keep everything."
+        ),
+    )
     weight: int | None = Field(
         default=None,
         ge=0,
@@ -78,6 +86,9 @@ class ModelRouteSpec(ApiModel):
     classifier: RouteClassifier | None = Field(
         default=None, description="What tells classes of tasks apart, for rules with `match.taskClass`."
     )
+    boundary: RouteBoundary | None = Field(
+        default=None, description="What may leave to targets with `external`; unset: nothing."
+    )
     access: RouteAccess = Field(
         default_factory=RouteAccess,
         description="Who may call the route through the gateway. Who may needs no access to the SmallModels behind it.",
@@ -88,8 +99,13 @@ class TargetStatus(ApiModel):
     """How a target stands."""
 
     name: str = Field(max_length=63, description="Name of the target.")
-    model: str = Field(max_length=128, description="The SmallModel, as `<namespace>/<name>`.")
-    ready: bool = Field(default=False, description="A request to it is answered.")
+    model: str = Field(
+        max_length=128,
+        description="The SmallModel, as `<namespace>/<name>`, or the name the outside has for its model.",
+    )
+    ready: bool = Field(
+        default=False, description="A request to it is answered; outside: requests that may leave get there."
+    )
     reason: str = Field(default="", max_length=64, description="Why it is, or is not, in one word.")
 
 

@@ -8,6 +8,7 @@ from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import route_labels
 from smallmodel_operator.control import keys, status
 from smallmodel_operator.control.route.classified import Classified
+from smallmodel_operator.control.route.outside import Found
 from smallmodel_operator.control.route.resolve import Route, Target
 from smallmodel_operator.control.verdict import (
     GATEWAY_LOOK_SECONDS,
@@ -24,6 +25,7 @@ from smallmodel_operator.serving import build
 Hold = Refused | NotYet | None
 Models = Mapping[tuple[str, str], Served | None]
 """SmallModels by (namespace, name): the targets', and that of the route's own name."""
+NOTHING: Final = Found()
 _AS_DECLARED: Final = {Reason.SUSPENDED, Reason.SCALED_TO_ZERO}
 """Why a target may be not Ready with nobody working on it."""
 
@@ -36,7 +38,9 @@ class Decision:
     hold: Hold = None
 
 
-def decide(route: Route, snapshot: Snapshot, models: Models, classified: Classified | None = None) -> Decision:
+def decide(
+    route: Route, snapshot: Snapshot, models: Models, classified: Classified | None = None, outside: Found = NOTHING
+) -> Decision:
     """The route's address and keys; nothing where a SmallModel has the name. `classified`: None without one."""
     rival = models.get((route.namespace, route.name))
     if rival is not None and not route_has_name(route.created, rival.created):
@@ -54,9 +58,13 @@ def decide(route: Route, snapshot: Snapshot, models: Models, classified: Classif
             **(classified.status if classified else {}),
             "endpoint": {"url": route.url, "model": route.name},
         },
-        problems=(*opened.problems, *problems),
-        reports=(classified.report,) if classified else (),
-        look_again_seconds=_sooner(opened.look_again_seconds, classified.look_again_seconds if classified else None),
+        problems=(*opened.problems, *problems, *outside.problems),
+        reports=tuple(r for r in (classified and classified.report, outside.report) if r),
+        look_again_seconds=_sooner(
+            opened.look_again_seconds,
+            classified.look_again_seconds if classified else None,
+            outside.look_again_seconds,
+        ),
     )
     return Decision(Plan.of([part]))
 
@@ -92,7 +100,14 @@ def problem(route: Route, target: Target, model: Served | None) -> Refused | Non
 
 
 def judge(
-    body: Object, route: Route | None, snapshot: Snapshot, models: Models, plan: Plan, hold: Hold, outage: str = ""
+    body: Object,
+    route: Route | None,
+    snapshot: Snapshot,
+    models: Models,
+    plan: Plan,
+    hold: Hold,
+    outage: str = "",
+    outside: Found = NOTHING,
 ) -> Verdict:
     """How a route stands, from what is seen after the plan was applied as far as `hold` let it."""
     stopped = snapshot.boundary.stopped
@@ -101,14 +116,14 @@ def judge(
     stalled = _stalled(plan, hold, outage)
     reconciling = _reconciling(ready, stalled, hold, outage, _waits(route, models))
     previous = snapshot.previous_status
-    # In an outage nobody has looked for the classifier, and what was said of it stands.
+    # In an outage nobody has looked for the classifier or the way out, and what was said of them stands.
     remembered = ("endpoint", "access", "targets", *(("classifier",) if outage else ()))
     kept = {key: previous[key] for key in remembered if key in previous}
     summary, generation = (ready, reconciling, stalled), body["metadata"].get("generation", 0)
     found: dict[str, Any] = {
         **kept,
         **plan.status,
-        **({"targets": _targets(route, models)} if route else {}),
+        **({"targets": _targets(route, models) + _outside(route, outside, previous)} if route else {}),
         **({"pending": why} if (why := status.pending(summary)) else {}),
         "observedGeneration": generation,
         "conditions": status.conditions(
@@ -128,9 +143,10 @@ def judge(
 
 
 def _said_before(previous: Object) -> list[Report]:
-    """The classifier's condition."""
-    said = [c for c in previous.get("conditions") or () if c["type"] == Condition.CLASSIFIER_READY]
-    return [Report(Condition.CLASSIFIER_READY, c["status"] == "True", Reason(c["reason"]), c["message"]) for c in said]
+    """The conditions of the classifier and the boundary."""
+    kept = (Condition.CLASSIFIER_READY, Condition.BOUNDARY_ENFORCED)
+    said = [c for c in previous.get("conditions") or () if c["type"] in kept]
+    return [Report(Condition(c["type"]), c["status"] == "True", Reason(c["reason"]), c["message"]) for c in said]
 
 
 def _trouble(route: Route, target: Target, model: Served | None) -> tuple[Reason, str] | None:
@@ -200,3 +216,10 @@ def _targets(route: Route, models: Models) -> list[dict[str, Any]]:
         ready = trouble is None and model is not None and model.ready
         said.append({"name": target.name, "model": target.path, "ready": ready, "reason": reason})
     return said
+
+
+def _outside(route: Route, outside: Found, previous: Object) -> list[dict[str, Any]]:
+    """Targets outside: as they were found, else as they were said to be."""
+    names = {target.name for target in route.outside}
+    before = [t for t in previous.get("targets") or () if t.get("name") in names]
+    return [dict(target) for target in outside.targets or before]

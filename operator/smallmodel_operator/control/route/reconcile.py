@@ -1,10 +1,12 @@
 """One route, once: look, decide, write, say how it stands. Called again and again, by the loop that models have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.boundary.offers import Offer, Way
 from smallmodel_operator.cluster.apply import Applier
 from smallmodel_operator.cluster.children import FORGET_SECONDS, Children, ModelKey
 from smallmodel_operator.cluster.client import Client
@@ -16,7 +18,7 @@ from smallmodel_operator.cluster.signals import Signals
 from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control import status
 from smallmodel_operator.control.report import Reporter
-from smallmodel_operator.control.route import decide
+from smallmodel_operator.control.route import decide, outside
 from smallmodel_operator.control.route.classified import Classifiers
 from smallmodel_operator.control.route.resolve import Route, resolve
 from smallmodel_operator.control.verdict import Verdict
@@ -28,6 +30,27 @@ from smallmodel_operator.resolve import Site
 KIND = "ModelRoute"
 
 
+class Offers(Protocol):
+    """Who collects what routes offer to the egress: see cluster/egress.py."""
+
+    @property
+    def way(self) -> Way: ...
+    def offer(self, route: ModelKey, offers: Sequence[Offer], by: str) -> None: ...
+    def forget(self, route: ModelKey, by: str) -> None: ...
+
+
+class NoEgress:
+    """Where there is none."""
+
+    way = Way()
+
+    def offer(self, route: ModelKey, offers: Sequence[Offer], by: str) -> None:
+        """Nobody takes it."""
+
+    def forget(self, route: ModelKey, by: str) -> None:
+        """There is nothing to forget."""
+
+
 class RouteReconciler:
     """The flow of ModelRoutes, with the effects it uses."""
 
@@ -36,6 +59,7 @@ class RouteReconciler:
     ) -> None:
         self.children = Children()
         self.secrets = Secrets(client, kind=KIND)
+        self.egress: Offers = NoEgress()
         self.busy: Callable[[], bool] = lambda: False
         """Are routes waiting for their turn? The loop knows and sets it."""
         self._observer = observer
@@ -59,11 +83,14 @@ class RouteReconciler:
         key: ModelKey = (meta["namespace"], meta["name"])
         route, hold = self._understand(body)
         snapshot, models = await self._look(body, route)
-        decision = decide.Decision(Plan.of((), prune=False), hold)
+        decision, found = decide.Decision(Plan.of((), prune=False), hold), decide.NOTHING
         if route is not None:
-            decision = decide.decide(route, snapshot, models, await self._classifiers.look(key, route))
+            found = outside.decide(route, snapshot.secrets, snapshot.boundary, self.egress.way)
+            decision = decide.decide(route, snapshot, models, await self._classifiers.look(key, route), found)
             hold = decision.hold
         plan = decision.plan
+        # A route that is not understood, or has not its name, leads nowhere.
+        self.egress.offer(key, () if hold else found.offers, meta["uid"])
         try:
             fresh = not snapshot.children
             notes = await self.secrets.publish(key, meta["uid"], plan.secrets, fresh=fresh)
@@ -76,7 +103,7 @@ class RouteReconciler:
             hold, notes = error, ()
         if unfit := self._keys.problem(key):
             plan = replace(plan, problems=(*plan.problems, unfit))
-        seen = decide.judge(body, route, snapshot, models, plan, hold)
+        seen = decide.judge(body, route, snapshot, models, plan, hold, outside=found)
         await self._reporter.report(body, snapshot.previous_status, seen.status)
         for note in notes:
             said = {"reason": note.reason, "action": "Reconcile", "note": note.message}
@@ -106,6 +133,7 @@ class RouteReconciler:
         self.secrets.forget(key)
         self._classifiers.forget(key)
         self._keys.forget(key, meta["uid"])
+        self.egress.forget(key, meta["uid"])
 
     def _understand(self, body: Object) -> tuple[Route | None, Refused | NotYet | None]:
         try:
@@ -116,7 +144,7 @@ class RouteReconciler:
     async def _look(self, body: Object, route: Route | None, *, secrets: bool = True) -> tuple[Snapshot, decide.Models]:
         meta = body["metadata"]
         key: ModelKey = (meta["namespace"], meta["name"])
-        given = [entry.secret_ref.name for entry in route.access.api_keys] if route and secrets else []
+        given = named(route) if route and secrets else set()
         snapshot = Snapshot(
             now=datetime.now(UTC),
             children=self.children.of(key, meta["uid"]),
@@ -128,3 +156,9 @@ class RouteReconciler:
         )
         wanted = {key, *(target.key for target in route.targets)} if route else {key}
         return snapshot, {one: self._observer.named.model(one) for one in wanted}
+
+
+def named(route: Route) -> set[str]:
+    """The Secrets a route names."""
+    keys = {entry.secret_ref.name for entry in route.access.api_keys}
+    return keys | {target.secret.name for target in route.outside if target.secret}

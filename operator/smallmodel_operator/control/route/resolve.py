@@ -1,13 +1,22 @@
 """A ModelRoute with every question answered that does not depend on what the cluster looks like now. Pure."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute, RouteAccess
+from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.api.v1alpha1.access import SecretKeyReference
+from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute, ModelRouteSpec, RouteAccess
 from smallmodel_operator.api.v1alpha1.route_choice import ClassifierKeyReference
+from smallmodel_operator.boundary.declared import Declared, parse
 from smallmodel_operator.core.facts import Object
+from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.parse import parsed
 from smallmodel_operator.core.routes import shares
 from smallmodel_operator.resolve import Site
+from smallmodel_operator.routing import declared
+from smallmodel_operator.routing.policy import Boundary
+
+INSIDE: Final = Boundary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,17 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """A target outside the cluster. `model`: what the outside calls it; `secret`: where its credential lies, if it has
+    one."""
+
+    name: str
+    model: str
+    host: Declared
+    secret: SecretKeyReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One ModelRoute, resolved."""
 
@@ -54,6 +74,9 @@ class Route:
     classifier: ClassifierKeyReference | None = None
     classes: frozenset[str] = frozenset()
     """Of tasks, that its rules ask for."""
+    outside: tuple[Outside, ...] = ()
+    boundary: Boundary = INSIDE
+    """What may go there."""
 
     @property
     def url(self) -> str:
@@ -75,18 +98,29 @@ def resolve(body: Object, site: Site) -> Route:
         uid=meta["uid"],
         created=str(meta.get("creationTimestamp") or ""),
         targets=tuple(
-            Target(
-                t.name,
-                t.small_model_ref.namespace or meta["namespace"],
-                t.small_model_ref.name,
-                share[t.name],
-                t.name in ruled,
-            )
+            Target(t.name, ref.namespace or meta["namespace"], ref.name, share[t.name], t.name in ruled)
             for t in spec.targets
+            if (ref := t.small_model_ref) is not None
         ),
         access=spec.access,
         site=site,
         default=spec.default,
         classifier=spec.classifier.config_map_ref if spec.classifier else None,
         classes=frozenset(rule.match.task_class for rule in spec.rules if rule.match.task_class),
+        outside=_outside(f"{meta['namespace']}/{meta['name']}", spec),
+        boundary=declared.boundary(meta["namespace"], meta["name"], body.get("spec") or {}),
     )
+
+
+def _outside(path: str, spec: ModelRouteSpec) -> tuple[Outside, ...]:
+    found = []
+    for target in spec.targets:
+        if (given := target.external) is None:
+            continue
+        secret = given.api_key_secret_ref
+        try:
+            host = parse(f"{path}/{target.name}", given.url, credential=secret is not None)
+        except ValueError as error:
+            raise Refused(Reason.INVALID_SPEC, f"`spec.targets`: {error}.") from None
+        found.append(Outside(target.name, given.model, host, secret))
+    return tuple(found)

@@ -10,7 +10,8 @@ from tests.unit.routing.test_given import text
 from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.control.route.classified import LOOK_SECONDS, WAIT_SECONDS
 from smallmodel_operator.control.route.classified import judge as judged
-from smallmodel_operator.control.route.decide import Models, decide, judge
+from smallmodel_operator.control.route.decide import NOTHING, Models, decide, judge
+from smallmodel_operator.control.route.outside import Found
 from smallmodel_operator.control.route.resolve import resolve
 from smallmodel_operator.control.verdict import GATEWAY_LOOK_SECONDS, RESYNC_SECONDS
 from smallmodel_operator.core.facts import Boundary, Snapshot
@@ -56,13 +57,17 @@ class Stands:
         models: Models = BOTH,
         obj: dict[str, Any] | None = None,
         found: given.Given | str | None = None,
+        outside: Found = NOTHING,
+        outage: str = "",
         **seen: Any,
     ) -> None:
         obj = obj or body()
         route = resolve(obj, Site())
         snapshot = Snapshot(now=NOW, masters=Masters(b"c" * 32, b"e" * 32), **{"traffic": ROUTED, **seen})
-        self.decision = decide(route, snapshot, models, judged(route, found) if found else None)
-        self.verdict = judge(obj, route, snapshot, models, self.decision.plan, self.decision.hold)
+        self.decision = decide(route, snapshot, models, judged(route, found) if found else None, outside)
+        self.verdict = judge(
+            obj, route, snapshot, models, self.decision.plan, self.decision.hold, outage, outside=outside
+        )
         self.status = self.verdict.status
         self.conditions = {c["type"]: (c["status"], c["reason"]) for c in self.status["conditions"]}
         self.messages = {c["type"]: c["message"] for c in self.status["conditions"]}
