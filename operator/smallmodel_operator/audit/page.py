@@ -43,6 +43,7 @@ def page(value: Mapping[str, Any]) -> str:
         f"refused by a gateway, {_count(total['failed'])} failed, {_count(total['left'])} given up by their callers. "
         "Texts of requests and answers are recorded nowhere.</p>",
         *_left(value["left"]),
+        *_passed(value["passed"]),
         "<h2>Who asked which model</h2>",
         _table([title for _, title in USES], ([use[name] for name, _ in USES] for use in value["uses"])),
         *_causes(value["causes"]),
@@ -103,6 +104,29 @@ def _left(left: Mapping[str, Any]) -> list[str]:
         found.append(_table(["Destination", "Requests", "Bytes"], rows))
         if left["addresses"] > len(left["destinations"]):
             found.append(f"<p>and {_count(left['addresses'] - len(left['destinations']))} more</p>")
+    return found
+
+
+def _passed(passed: Mapping[str, Any]) -> list[str]:
+    """What went through the egress; nothing where nothing did."""
+    egress = passed["egress"]
+    if not passed["requests"] and not egress["given"] and not passed["unmatched"]:
+        return []
+    log = "Its log was not given."
+    if egress["given"]:
+        log = f"Its log has {_count(egress['sent'])} that went to a host, and {_count(egress['refused'])} refused."
+    named = ("target", "requests", "bytes", "sent", "sent_bytes")
+    rows = ([*(t[name] for name in named), ", ".join(t["callers"]), ", ".join(t["hosts"])] for t in passed["targets"])
+    titles = ("Target", "Requests", "Bytes", "In its log", "Bytes sent", "Callers", "Addresses")
+    found = [
+        "<h2>What left through the egress</h2>",
+        f"<p><strong>{_count(passed['requests'])} requests, {_count(passed['bytes'])} bytes; "
+        f"{_count(passed['unmatched'])} unmatched.</strong> {log}</p>",
+        _table(titles, rows),
+    ]
+    if passed["listed"]:
+        listed = ([item[name] for name in ("time", "id", "target", "why")] for item in passed["listed"])
+        found += ["<h3>Unmatched</h3>", _table(["Time", "Request", "Target", "What does not match"], listed)]
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from smallmodel_operator.audit.ending import Ending, ending, split
 from smallmodel_operator.audit.history import History, bounds, combined, shares, told
+from smallmodel_operator.audit.leaving import Leaving, sentence, wrong
 from smallmodel_operator.audit.period import Period
 from smallmodel_operator.audit.record import ENFORCEMENT, Kind, Record
 from smallmodel_operator.audit.report import Report
@@ -92,12 +93,18 @@ class Summary:
     """Requests that went on to an address."""
     notes: list[dict[str, Any]] = field(default_factory=list)
     ordinary: int = 0
+    leaving: Leaving = field(default_factory=Leaving)
     _known: dict[str, bool] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
         """Count it, if it is of the period."""
         body = record.body
-        if str(body.get("time", "")) not in self.period:
+        inside = str(body.get("time", "")) in self.period
+        if record.kind == Kind.DECISION:
+            self.leaving.decided(body)
+        elif record.kind == Kind.ANSWER:
+            self.leaving.answered(body, inside)
+        if not inside:
             return
         if record.kind == Kind.ANSWER:
             self._answer(body)
@@ -175,6 +182,7 @@ def statement(
             "addresses": len(outside),
             "destinations": [{"address": a, "requests": n, "bytes": b} for a, (n, b) in outside[:MOST_OUTSIDE]],
         },
+        "passed": summary.leaving.statement(),
         "enforcement": shares(combined([chain.history for chain in chains]), begin, end),
         "events": summary.notes,
         "ordinary_events": summary.ordinary,
@@ -209,11 +217,13 @@ def _gateway(chain: Chain, since: str) -> dict[str, Any]:
 
 def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
     """Is everything as it should be, and a sentence that says so or what is not."""
-    wrong = list(_wrong(value))
-    if wrong:
-        return False, f"Not in order: {'; '.join(wrong)}."
+    if found := list(_wrong(value)):
+        return False, f"Not in order: {'; '.join(found)}."
+    passed = value["passed"]
     said = "Nothing left the cluster: each of the requests was answered by, or refused before, a pod inside it."
-    if not value["left"]["judged"]:
+    if passed["requests"] or passed["egress"]["sent"]:
+        said = sentence(passed)
+    elif not value["left"]["judged"]:
         said = "Every request was for a model of this cluster; addresses were not compared with the cluster's networks."
     if not value["total"]["requests"]:
         said = "No request is recorded in this time."
@@ -252,6 +262,7 @@ def _wrong(value: Mapping[str, Any]) -> Iterator[str]:
     for gateway in value["gateways"]:
         if not gateway["covers"]:
             yield f"records of {gateway['place']} before {gateway['began'] or 'its end'} are no longer there"
+    yield from wrong(value["passed"])
     if left["requests"]:
         yield (
             f"{left['requests']} request(s) went to addresses outside the cluster's networks, which are given as "

@@ -100,6 +100,10 @@ def boundary_report(
     key: Annotated[
         list[str] | None, typer.Option(help="Public key of a gateway, known from elsewhere; as often as needed.")
     ] = None,
+    egress: Annotated[
+        list[str] | None,
+        typer.Option(help="Log of the egress's pod (`kubectl logs`), joined with the records; as often as needed."),
+    ] = None,
     sign_with: Annotated[str, typer.Option(help="File with your Ed25519 key (PEM): the report is signed.")] = "",
     output: Annotated[Literal["table", "json", "html"], typer.Option("--output", "-o")] = "table",
 ) -> None:
@@ -109,7 +113,7 @@ def boundary_report(
     """
     from smallmodel_operator.cli.boundary_report import report
 
-    raise typer.Exit(report(files, period, inside or [], key or [], sign_with, output))
+    raise typer.Exit(report(files, period, inside or [], key or [], sign_with, output, egress or []))
 
 
 @boundary.command(name="networks")

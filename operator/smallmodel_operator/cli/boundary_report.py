@@ -18,6 +18,7 @@ from rich.text import Text
 
 from smallmodel_operator.audit import summary
 from smallmodel_operator.audit.history import History
+from smallmodel_operator.audit.leaving import line_of
 from smallmodel_operator.audit.page import page
 from smallmodel_operator.audit.period import Period
 from smallmodel_operator.audit.record import Record
@@ -34,7 +35,9 @@ SHARES: Final = (("proven", "proven"), ("not_proven", "not enforced"), ("unknown
 WORDS: Final = {"True": "proven", "False": "NOT ENFORCED", "Unknown": "unknown"}
 
 
-def report(names: list[str], period: str, inside: list[str], keys: list[str], sign_with: str, output: str) -> int:
+def report(
+    names: list[str], period: str, inside: list[str], keys: list[str], sign_with: str, output: str, egress: list[str]
+) -> int:
     """Print the report; 0: all in order, 1: something is not, 2: it could not be made."""
     try:
         found = summary.Summary(Period.of(period), tuple(map(_network, inside)))
@@ -42,6 +45,8 @@ def report(names: list[str], period: str, inside: list[str], keys: list[str], si
         signer = _signer(Path(sign_with)) if sign_with else None
         if signer and output == "table":
             raise ValueError("--sign-with signs what is written to a file: add -o json or -o html")
+        for log in egress:
+            _read_egress(Path(log), found)
         checked = [_checked(chain, found, keys) for chain in _progress(chains(names))]
     except (NoRecords, OSError, ValueError) as error:
         return failed(str(error))
@@ -83,6 +88,15 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text())
     except ValueError:
         return None
+
+
+def _read_egress(path: Path, found: summary.Summary) -> None:
+    """The log of the egress's pod; what is no line of a request is left out."""
+    found.leaving.logged = True
+    with path.open("rb") as file:
+        for text in file:
+            if line := line_of(text):
+                found.leaving.sent(line, str(line["time"]) in found.period)
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
@@ -139,6 +153,7 @@ def _show(value: dict[str, Any]) -> None:
         print("addresses not compared with the cluster's networks: give --inside (`slm boundary networks` prints it)")
     for item in left["destinations"]:
         print(f"  {item['address']}: {item['requests']} requests, {item['bytes']} bytes")
+    _show_passed(value["passed"])
     _show_network(value)
     table = Table(box=None, pad_edge=False)
     for title in ("MODEL", "CALLER", "REQUESTS", "ANSWERED", "REFUSED", "FAILED", "GIVEN UP"):
@@ -157,6 +172,24 @@ def _show(value: dict[str, Any]) -> None:
         )
         for fault in gateway["faults"]:
             print(plain(f"  {fault}"))
+
+
+def _show_passed(passed: dict[str, Any]) -> None:
+    """What left through the egress; nothing where nothing did and no log of it was given."""
+    egress = passed["egress"]
+    if not passed["requests"] and not egress["given"] and not passed["unmatched"]:
+        return
+    said = "its log was not given (--egress)"
+    if egress["given"]:
+        said = f"its log has {egress['sent']} that went to a host, and {egress['refused']} refused"
+    print(f"left through the egress: {passed['requests']} requests, {passed['bytes']} bytes; {said}")
+    for item in passed["targets"]:
+        print(
+            plain(f"  {item['target']}: {item['requests']} requests, {item['bytes']} bytes, {item['sent']} in the log")
+        )
+    print(f"unmatched: {passed['unmatched']}")
+    for item in passed["listed"]:
+        print(plain(f"  {item['time']} {item['id']} {item['target']}: {item['why']}"))
 
 
 def _show_network(value: dict[str, Any]) -> None:

@@ -308,3 +308,48 @@ def test_the_commands_of_the_page(records: Path, tmp_path: Path) -> None:
     text = (tmp_path / "november.html").read_text()
     assert "Nothing left the cluster" in text
     assert all(control.test in text for control in CONTROLS)
+
+
+def test_what_left_through_the_egress_is_joined(tmp_path: Path) -> None:
+    """Two requests were decided to leave; the egress has sent those and one that nobody has decided on."""
+    folder = tmp_path / "records" / "gateway-0"
+    folder.mkdir(parents=True)
+    made = Fixture(folder)
+    decision = {"slm.route": "support/desk", "slm.decision.target": "cloud", "slm.decision.policy": "sha256:1",
+                "slm.decision.boundary": "MayLeave"}  # fmt: skip
+    for id_ in ("one", "two"):
+        made.recorder.add({"kind": "decision", "request.id": id_, **decision})
+        made.recorder.add({"kind": "answer", "request.id": id_, "slm.left": "support/desk/cloud",
+                           "http.response.status_code": 200, "slm.upstream.address": "10.244.0.9:8443"})  # fmt: skip
+    made.recorder.checkpoint([{"since": made.life, "finished": 2, "recorded": 2, "missing": 0, "surplus": 0}])
+    made.stop()
+    day = made.records[-1]["time"][:10]
+    log = tmp_path / "egress.log"
+
+    def logged(*ids: str) -> None:
+        lines = [
+            {"time": f"{day}T12:00:00.000Z", "request.id": id_, "slm.target": "support/desk/cloud", "status": 200,
+             "slm.decision.policy": "sha256:1", "bytes.out": 700, "server.address": "203.0.113.7:443"}
+            for id_ in ids
+        ]  # fmt: skip
+        log.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + "[warning] not a line\n")
+
+    asked = ("report", "--period", day, "--inside", "10.244.0.0/16", "--egress", log, tmp_path / "records")
+    logged("one", "two")
+    done = run(*asked)
+    assert done.exit_code == 0, done.output
+    for text in ("2 request(s) left the cluster through the egress, each by a recorded decision, and its log agrees",
+                 "its log has 2 that went to a host, and 0 refused", "unmatched: 0",
+                 "support/desk/cloud: 2 requests"):  # fmt: skip
+        assert text in words(done)
+    logged("one", "two", "three")
+    done = run(*asked)
+    assert done.exit_code == 1
+    assert "1 request(s) that left do not match: of three to support/desk/cloud, no decision lets this" in words(done)
+    page = run(*asked, "-o", "html").output
+    assert "What left through the egress" in page
+    assert "no decision lets this request leave to there" in page
+    assert run(*asked[:-3], tmp_path / "records").exit_code == 0, "without the log nobody can know"
+    missing = run(*asked[:-2], tmp_path / "nothing.log", tmp_path / "records")
+    assert missing.exit_code == 2
+    assert "nothing.log" in words(missing)

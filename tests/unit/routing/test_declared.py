@@ -23,18 +23,21 @@ GIVEN = boundary("support", "desk", {"boundary": ALL})
 
 
 def test_it_is_read() -> None:
-    assert Boundary(
-        External.WHEN_CLEAN,
-        ("Pii",),
-        ("internal",),
-        (("case", "K-[0-9]+"),),
-        ("Project Heron",),
-        (
-            Trusted("ns:support", ("public",)),
-            Trusted("sa:crm/bot", (), ("public", "draft")),
-            Trusted("key:support/desk/partner", ("public",), ("draft",)),
-        ),
-    ) == GIVEN
+    assert (
+        Boundary(
+            External.WHEN_CLEAN,
+            ("Pii",),
+            ("internal",),
+            (("case", "K-[0-9]+"),),
+            ("Project Heron",),
+            (
+                Trusted("ns:support", ("public",)),
+                Trusted("sa:crm/bot", (), ("public", "draft")),
+                Trusted("key:support/desk/partner", ("public",), ("draft",)),
+            ),
+        )
+        == GIVEN
+    )
 
 
 @pytest.mark.parametrize("spec", [{}, {"boundary": None}, {"boundary": {}}])
