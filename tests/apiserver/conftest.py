@@ -171,7 +171,7 @@ def operator(plane: ControlPlane, namespace: str, tmp_path: Path, gateway: FakeG
 
     @asynccontextmanager
     async def running(
-        identity: str = "in-process", gateways: tuple[str, ...] = (gateway.url,)
+        identity: str = "in-process", gateways: tuple[str, ...] = (gateway.url,), **more: Any
     ) -> AsyncIterator[Running]:
         client = await connect(as_operator(plane, namespace, tmp_path / "operator.kubeconfig"), Fence())
         stop = asyncio.Event()
@@ -182,6 +182,7 @@ def operator(plane: ControlPlane, namespace: str, tmp_path: Path, gateway: FakeG
             identity=identity,
             log_level="info",
             gateway_urls=gateways,
+            **more,
         )
         task = asyncio.create_task(run(settings, client, stop))
         try:

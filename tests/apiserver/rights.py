@@ -10,6 +10,8 @@ import yaml
 from hack.cluster.binaries import program
 from hack.cluster.controlplane import ControlPlane
 
+from smallmodel_operator.api.names import EGRESS
+
 CHART = Path(__file__).parents[2] / "charts" / "smallmodel-operator"
 ACCOUNT = "smallmodel-operator"
 GATEWAY = "smallmodel-gateway"
@@ -60,6 +62,25 @@ def _rights(namespace: str, *, clusterwide: bool, of: str) -> list[dict[str, Any
         if obj["kind"] == "ValidatingAdmissionPolicyBinding":
             obj["spec"]["policyName"] += f"-{namespace}"
     return objects
+
+
+AUTHORITIES = "-----BEGIN CERTIFICATE-----"
+"""What the chart asks of them; nothing here reads them."""
+
+
+def egress_rights(namespace: str) -> list[dict[str, Any]]:
+    """What the chart's `egress.enabled` makes for an installation in `namespace`; the egress's own namespace has one
+    name in a cluster, so the rights of several tests stand beside each other there."""
+    text = _rendered("--set", "egress.enabled=true", "--set", f"egress.authorities={AUTHORITIES}")
+    found = [o for o in yaml.load_all(text.replace(_PLACE, namespace), yaml.CSafeLoader) if o]
+    space = [o for o in found if (o["kind"], o["metadata"]["name"]) == ("Namespace", EGRESS)]
+    objects = [o for o in found if o["metadata"].get("namespace") == EGRESS]
+    for obj in objects:
+        if obj["kind"] in ("Role", "RoleBinding"):
+            obj["metadata"]["name"] += f"-{namespace}"
+        if obj["kind"] == "RoleBinding":
+            obj["roleRef"]["name"] += f"-{namespace}"
+    return [*space, *objects]
 
 
 def _is_hook(obj: dict[str, Any]) -> bool:

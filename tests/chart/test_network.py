@@ -8,6 +8,7 @@ import pytest
 from hack.cluster.netpol_rules import matches
 from tests.chart.conftest import CHART, PROFILES, Objects, Render, one
 
+from smallmodel_operator.api.names import EGRESS
 from smallmodel_operator.boundary.table import (
     API_SERVER,
     GATEWAYS,
@@ -77,6 +78,8 @@ def peer(other: Party) -> Any:
         return None
     own = {"app.kubernetes.io/instance": "smallmodel"} if other.place is Place.SYSTEM else {}
     pod = {"podSelector": {"matchLabels": {**other.labels, **own}}} if other.labels else {}
+    if other.place is Place.EGRESS:
+        return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": EGRESS}}, **pod}
     return pod if other.place is Place.SYSTEM else {"namespaceSelector": {}, **pod}
 
 
@@ -88,7 +91,14 @@ def rules(spec: dict[str, Any], side: str) -> list[tuple[Any, list[int]]]:
 @pytest.mark.parametrize("profile", ENFORCED)
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_is_its_rows(render: Render, profile: str, name: str) -> None:
-    values = {"", *(["gateway.tls.secretName", "metrics.service", "prometheus.url"] if profile == "full" else [])}
+    values = {
+        "",
+        *(
+            ["gateway.tls.secretName", "metrics.service", "prometheus.url", "egress.enabled"]
+            if profile == "full"
+            else []
+        ),
+    }
     spec = policy(render(profile), name)
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     for side in ("ingress", "egress"):

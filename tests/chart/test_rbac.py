@@ -12,8 +12,10 @@ CONFIG_MAPS = (
     ((), ("create",)),
     (("smallmodel-spend",), ("get", "update")),
     (("smallmodel-prices",), ("get",)),
+    (("smallmodel-egress",), ("get", "patch", "delete")),
 )
-"""Golden prompts by the name a model gives; what was spent; the cloud's prices. Never listed, never watched."""
+"""Golden prompts by the name a model gives; what was spent; the cloud's prices; the egress's hosts. Never listed, never
+watched."""
 KINDS = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 
 

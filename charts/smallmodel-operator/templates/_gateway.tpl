@@ -19,6 +19,13 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- .Values.gateway.image | default (printf "%s/smallmodel-gateway:%s" (include "operator.registry" .) .Chart.AppVersion) -}}
 {{- end -}}
 
+{{- define "egress.authorities" -}}
+{{- if not (contains "-----BEGIN CERTIFICATE-----" (.Values.egress.authorities | default "")) -}}
+{{- fail "egress.authorities holds no certificate: give the PEM bundle of those who may say that somebody is a declared host (--set-file egress.authorities=ca.crt). For public APIs it is the bundle of your system, like /etc/ssl/certs/ca-certificates.crt." -}}
+{{- end -}}
+smallmodel-egress-authorities-{{ .Values.egress.authorities | sha256sum | trunc 8 }}
+{{- end -}}
+
 {{- /* Without a limit resourceFieldRef gives what the whole node has, and Envoy's watch over its memory never acts. */ -}}
 {{- define "gateway.limited" -}}
 {{- $memory := dig "limits" "memory" "" (.Values.gateway.resources.envoy | default dict) -}}

@@ -10,7 +10,6 @@ from typing import Final
 
 from smallmodel_operator.api.names import (
     EGRESS,
-    EGRESS_HTTP_PORT,
     EGRESS_PORT,
     ENGINE_PORT,
     GATEWAY,
@@ -107,8 +106,15 @@ _NAMES: Final = (Port(53, "UDP"), Port(53))
 HTTPS: Final = Port(443)
 _SCRAPED: Final = "prometheus.url"
 _CANARY: Final = "boundary.canary.enabled"
+_EGRESS: Final = "egress.enabled"
 _TRIED: Final = "the same attempt as a model's pod makes, by one who may"
 
+EGRESS_ROWS: Final = (
+    Row(GATEWAYS, LEAVING, (Port(EGRESS_PORT),), "requests that may leave, each with a pass", when=_EGRESS),
+    Row(LEAVING, DNS, _NAMES, "finding declared hosts", when=_EGRESS),
+    Row(LEAVING, HOSTS, (HTTPS,), "requests that may leave; the ports are those declared", when=_EGRESS),
+)
+"""Of the egress: the operator makes its policies, while some route has a target outside."""
 ROWS: Final = (
     Row(ANYBODY, GATEWAYS, (Port(10080),), "requests to models; each shows a credential"),
     Row(ANYBODY, GATEWAYS, (Port(10443),), "the same over TLS", when="gateway.tls.secretName"),
@@ -132,12 +138,5 @@ ROWS: Final = (
     Row(CANARIES, API_SERVER, _API, _TRIED, when=_CANARY),
     Row(CANARIES, NODES, (Port(KUBELET_PORT),), _TRIED, when=_CANARY),
     Row(CANARIES, CREDENTIALS, (Port(METADATA[1]),), _TRIED, when=_CANARY),
+    *EGRESS_ROWS,
 )
-
-EGRESS_ROWS: Final = (
-    Row(GATEWAYS, LEAVING, (Port(EGRESS_PORT),), "requests that may leave, each with a pass"),
-    Row(OPERATORS, LEAVING, (Port(EGRESS_HTTP_PORT),), "collecting metrics"),
-    Row(LEAVING, DNS, _NAMES, "finding declared hosts"),
-    Row(LEAVING, HOSTS, (HTTPS,), "requests that may leave; the ports are those declared"),
-)
-"""Of the egress, while there is one. Beside the table: no object is made of them in this release."""

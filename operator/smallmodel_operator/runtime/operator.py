@@ -42,7 +42,7 @@ from smallmodel_operator.control.scaler import Scaler
 from smallmodel_operator.core.facts import Capabilities, Object
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.handlers import Routes, register
-from smallmodel_operator.runtime import cost_metrics, http, metrics, scraping
+from smallmodel_operator.runtime import cost_metrics, http, metrics, outside, scraping
 from smallmodel_operator.runtime.boundary import BoundaryWatch
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
@@ -185,7 +185,9 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     poke = _poker(observer, loop, routes.loop)
     signals.turned = lambda: poke(lambda _: True)
     watch = _boundary(settings, client, observer, events, poke)
-    register(registry, loop, observer, client, routes, len(settings.watch_namespaces), watch.heard)
+    following.egress = away = outside.egress_of(settings, client, start.masters, lambda: poke(lambda _: True))
+    bounded = outside.both(away.heard, watch.heard)
+    register(registry, loop, observer, client, routes, len(settings.watch_namespaces), bounded)
     ledger = _spending(settings, client, observer, signals)
     ledger.warn = partial(_warn, events)
     ledger.meters = meters = scraping.meters_of(settings)
@@ -193,7 +195,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     observer.budget, reconciler.follow_budget, ledger.counted = budgets.said, budgets.follow, budgets.look
     budgets.observe = cost_metrics.budget
     looks = [secrets.watch(loop.pokes.poke), following.secrets.watch(routes.loop.pokes.poke), signals.follow()]
-    looks += [scraped.follow()] if scraped else []
+    looks += [away.run(), *([scraped.follow()] if scraped else [])]
     table, boundary, spending, *others = (
         asyncio.create_task(work) for work in (keys.run(), watch.run(), ledger.run(), scaler.run(), *looks)
     )

@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         0, ge=0, le=86400, description="Seconds between runs of the boundary's canary, 60 or more; 0: it is off."
     )
 
+    egress_image: str = Field("", description="Image of the egress (the gateway's); empty: there is no way out.")
+    egress_authorities: str = Field(
+        "", description="ConfigMap in the egress's namespace whose `ca.crt` says who declared hosts are."
+    )
+
     claim_size: QuantityText = Field("50Gi", description="Size of the claim for downloads, one in each namespace.")
     claim_storage_class: str = Field("", description="Its storage class; empty is the cluster's default.")
     claim_access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
@@ -125,6 +130,12 @@ class Settings(BaseSettings):
     @classmethod
     def _labels(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _egress_knows_whom(self) -> Self:
+        if bool(self.egress_image) != bool(self.egress_authorities):
+            raise ValueError("SLM_EGRESS_IMAGE and SLM_EGRESS_AUTHORITIES need each other: set both or none")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_gateways(self) -> Self:

@@ -88,11 +88,10 @@ def test_other_hosts_keys_or_credentials_are_another_pod() -> None:
     assert inputs(WISH) == inputs(replace(WISH, hosts=(LAB, CLOUD)))
 
 
-def test_in_come_gateways_with_requests_and_the_operator_for_metrics() -> None:
+def test_in_come_gateways_with_requests_and_nobody_else() -> None:
     policy = made()[f"NetworkPolicy/{EGRESS}"]["spec"]
     said = [(r["from"][0]["podSelector"]["matchLabels"], r["ports"][0]["port"]) for r in policy["ingress"]]
-    assert [port for _, port in said] == [EGRESS_PORT, EGRESS_HTTP_PORT]
-    assert said[0][0] == GATEWAYS.labels
+    assert said == [(GATEWAYS.labels, EGRESS_PORT)]
     space = {"kubernetes.io/metadata.name": "smallmodel-system"}
     assert all(matches(r["from"][0]["namespaceSelector"], space) for r in policy["ingress"])
 
@@ -129,9 +128,9 @@ def test_its_rows_count_on_the_gateways_side_too() -> None:
     assert matches(peer["podSelector"], dict(LEAVING.labels))
 
 
-def test_nothing_is_made_of_them_yet() -> None:
-    """The page in the documentation and the chart are of what is there."""
-    assert not [row for row in ROWS if LEAVING in (row.who, row.whom)]
+def test_nobody_else_talks_to_it_and_it_needs_the_charts_value() -> None:
+    assert [row for row in ROWS if LEAVING in (row.who, row.whom)] == list(EGRESS_ROWS)
+    assert {row.when for row in EGRESS_ROWS} == {"egress.enabled"}
 
 
 def test_ports_and_folders_are_those_it_listens_on_and_reads() -> None:
