@@ -33,6 +33,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
             decided=None,
             in_force=None,
             forces=deque(),
+            route_policies={},
         ),
     )
 

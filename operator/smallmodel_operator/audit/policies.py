@@ -5,16 +5,18 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from smallmodel_operator.audit.record import Record, canonical
+from smallmodel_operator.audit.record import Kind, Record, canonical
 from smallmodel_operator.audit.request import FIELD
 
 POLICY: Final = "slm.policy"
+DECISION_POLICY: Final = "slm.decision.policy"
+"""Hash of the policy of a route, in decisions."""
 REQUEST_HMAC: Final = "requestHMAC"
 """Entry of a policy under which each request's record has an HMAC, or why it has none."""
 _SENT: Final = "gen_ai.response.model"
 """Field of an answer whose request went on to its model, held or not."""
-ALL, GONE = "all", "removed"
-"""Events of records of what is in force; any other one says it of a model."""
+ALL, GONE, ROUTE = "all", "removed", "route"
+"""Events of records of what is in force; `route` says it of a route, any other one of a model."""
 _AROUND: Final = frozenset({"kind", "event", "time", "generation", "seq", "prev", "commit", "key", "signature"})
 
 
@@ -33,9 +35,9 @@ class Policies:
         self._bare = (0, 0)
         """Answers under those without one: the first, and how many."""
 
-    def answer(self, record: Record) -> None:
-        """An answer that names one."""
-        named = record.body.get(POLICY)
+    def named(self, record: Record) -> None:
+        """An answer, or a decision, that names one."""
+        named = record.body.get(POLICY if record.kind == Kind.ANSWER else DECISION_POLICY)
         if isinstance(named, str) and named not in self._explained:
             first, number = self._unexplained.get(named, (record.seq, 0))
             self._unexplained[named] = (first, number + 1)
@@ -51,6 +53,11 @@ class Policies:
                 return f"record {record.seq} counts other models in force than the records before it say"
         elif body.get("event") == GONE:
             self._now.pop(target, None)
+        elif body.get("event") == ROUTE:
+            said = body.get("policy")
+            if not isinstance(said, dict) or f"sha256:{hash_of(said)}" != body.get(DECISION_POLICY):
+                return f"record {record.seq} says another policy than the hash it gives for it"
+            self._explained.add(str(body[DECISION_POLICY]))
         else:
             self._now[target] = hash_of({k: v for k, v in body.items() if k not in _AROUND})
             named, said = body.get(POLICY), body.get("policy")
@@ -69,7 +76,8 @@ class Policies:
     def _unknown(self, *, whole: bool) -> Iterator[tuple[int, str]]:
         for named, (first, number) in self._unexplained.items():
             if whole or named not in self._explained:
-                said = f"{number} answer(s), the first in record {first}, name the policy {named[:64]}, and no record"
+                what = "decision" if named.startswith("sha256:") else "answer"
+                said = f"{number} {what}(s), the first in record {first}, name the policy {named[:64]}, and no record"
                 yield number, f"{said} {'before them ' if whole else ''}says what it is"
 
     def _without_hmac(self) -> Iterator[str]:

@@ -176,9 +176,9 @@ class Verifier:
     def _count(self, record: Record, place: tuple[str, int]) -> None:
         if self._seen:
             self._seen(record)
-        if record.kind == Kind.ANSWER:
-            self.report.answers += 1
-            self._policies.answer(record)
+        if record.kind in (Kind.ANSWER, Kind.DECISION):
+            self.report.answers += record.kind == Kind.ANSWER
+            self._policies.named(record)
         elif record.kind == Kind.IN_FORCE:
             self.report.in_force += 1
             if warning := self._policies.said(record, whole=self._whole):

@@ -57,6 +57,8 @@ class Agent:
         """Requests and tokens of each model; set by who reads the access log."""
         self.troubles: list[Callable[[], str]] = []
         """What other parts of the process have to say at /readyz; empty texts are left out."""
+        self.route_policies: dict[str, dict[str, Any]] = {}
+        """What is said of the policies of routes that were in force since the agent began, by their hash."""
         self.decided: Callable[..., Awaitable[None]] | None = None
         """Records a decision before it takes effect; None: not yet."""
         self.refusing: Callable[[], bool] = lambda: False

@@ -117,10 +117,23 @@ class RoutePolicy:
     def route(self) -> str:
         return f"{self.namespace}/{self.name}"
 
+    def said(self) -> dict[str, Any]:
+        """All of it as JSON without fractions, which are texts: what a record says of it."""
+        plain: dict[str, Any] = _texts(asdict(self))
+        return plain
+
     def hash(self) -> str:
-        """The same for the same policy, on every machine: what a decision is recorded with."""
-        plain = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """SHA-256 of the canonical JSON of what is said of it: what a decision is recorded with."""
+        plain = json.dumps(self.said(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return "sha256:" + hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _texts(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_texts(item) for item in value]
+    return repr(value) if isinstance(value, float) else value
 
 
 class BadPolicy(ValueError):  # noqa: N818 - says what is the matter

@@ -15,7 +15,7 @@ from smallmodel_operator.gateway.decide.service import Deciding, NotRecorded, Ro
 
 async def choose(agent: Agent) -> None:
     """Decide on requests to the agent's own routes, with the classifiers these name, until cancelled."""
-    policies = Policies(lambda: agent.writer.state, lambda reference: classifiers.of(reference))
+    policies = Policies(lambda: agent.writer.state, lambda reference: classifiers.of(reference), agent.route_policies)
     classifiers = Classifiers(agent.client, policies.wanted)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(classifiers.run())

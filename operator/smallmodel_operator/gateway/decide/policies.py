@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from smallmodel_operator.gateway import paths
 from smallmodel_operator.gateway.decide.service import Route as InForce
@@ -13,6 +13,8 @@ from smallmodel_operator.routing.policy import Boundary, Need, Ready, RoutePolic
 from smallmodel_operator.routing.verdict import Can
 
 _ALL: Final = frozenset(Need)
+MOST_SAID: Final = 4096
+"""Policies whose content is kept for records."""
 _INSIDE: Final = Boundary(detectors=())
 """Every target is a SmallModel, so there is nothing to look for: no request can leave."""
 
@@ -29,8 +31,14 @@ class Policies:
     """Routes as they are in force. `state`: of the newest configuration; `classifier`: of a reference, if it could be
     read."""
 
-    def __init__(self, state: Callable[[], State], classifier: Callable[[Reference | None], Given | None]) -> None:
-        self._state, self._classifier = state, classifier
+    def __init__(
+        self,
+        state: Callable[[], State],
+        classifier: Callable[[Reference | None], Given | None],
+        said: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """`said`: what is said of each policy that comes into force, by its hash, for records."""
+        self._state, self._classifier, self._said = state, classifier, {} if said is None else said
         self._made: dict[str, _Made] = {}
 
     def wanted(self) -> list[Reference]:
@@ -53,10 +61,18 @@ class Policies:
         if made and made.state is state and made.given is given:
             return made.found
         same = made and made.given is given and (made.route.leads, made.route.choice) == (route.leads, route.choice)
-        ready = made.found.ready if made and same else _ready(route, route.choice, given)
+        ready = made.found.ready if made and same else self._made_now(_ready(route, route.choice, given))
         can = {lead.name: capable(state.models.get(lead.target)) for lead in route.leads}
         self._made[path] = _Made(state, route, given, InForce(ready, can))
         return self._made[path].found
+
+    def _made_now(self, ready: Ready) -> Ready:
+        """Decisions name it from now on: what it says has to be known before."""
+        self._said.pop(ready.hash, None)
+        self._said[ready.hash] = ready.policy.said()
+        while len(self._said) > MOST_SAID:
+            del self._said[next(iter(self._said))]
+        return ready
 
 
 def _ready(route: Route, choice: Choice, given: Given | None) -> Ready:

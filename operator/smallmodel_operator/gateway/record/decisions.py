@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
 
+from smallmodel_operator.audit.policies import DECISION_POLICY as POLICY
+from smallmodel_operator.audit.policies import ROUTE
+from smallmodel_operator.audit.record import Kind
 from smallmodel_operator.gateway.record.recorder import Recorder
 
 
 class Decisions:
     """Those of one chain. `take` runs in the recorder's thread, the rest in the agent's loop."""
 
-    def __init__(self, recorder: Recorder, thread: Executor) -> None:
-        self._recorder, self._thread = recorder, thread
+    def __init__(self, recorder: Recorder, thread: Executor, policies: Mapping[str, Mapping[str, Any]]) -> None:
+        """`policies`: what is said of those that are in force, by their hash."""
+        self._recorder, self._thread, self._policies = recorder, thread, policies
+        self._explained: dict[str, int] = {}
+        """Hashes of policies that this process has recorded, and the numbers of the records."""
         self._waiting: deque[tuple[Mapping[str, Any], bool, asyncio.Future[None]]] = deque()
 
     async def record(self, body: Mapping[str, Any], *, sync: bool = True) -> None:
@@ -51,12 +57,28 @@ class Decisions:
         self._recorder.refresh()  # what it may have to say is not taken back below
         mark = self._recorder.mark()
         try:
+            said = self._explain(bodies)
             for body in bodies:
                 self._recorder.add(body)
             self._recorder.commit(head=False, sync=sync)
+            self._explained |= said
         except Exception:
             self._recorder.back_to(mark)  # nobody acts on them: they must not turn up later
             raise
+
+    def _explain(self, bodies: list[Mapping[str, Any]]) -> dict[str, int]:
+        """Say what the policies are that these decisions name and no record has said: their records' numbers."""
+        said: dict[str, int] = {}
+        for named, route in {str(b.get(POLICY)): str(b.get("slm.route")) for b in bodies}.items():
+            policy = self._policies.get(named)
+            if policy is not None and named not in self._explained:
+                body = {"kind": Kind.IN_FORCE, "event": ROUTE, "slm.route": route, POLICY: named, "policy": policy}
+                said[named] = self._recorder.add(body)
+        return said
+
+    def keep(self, first: int) -> None:
+        """Only records from this one on are there any more: what older ones said is said again when it is named."""
+        self._explained = {named: seq for named, seq in self._explained.items() if seq >= first}
 
 
 def _told(futures: list["asyncio.Future[None]"], error: OSError | None) -> None:

@@ -83,7 +83,7 @@ class Recording:
         self._in_force = InForce(settings.audit_dir, agent.writer.given, self._recorder.add)
         self._recorder.explained, self._recorder.explain = self._in_force.hashes, self._in_force.explain
         self._thread = ThreadPoolExecutor(1, "record")
-        self._decisions = Decisions(self._recorder, self._thread)
+        self._decisions = Decisions(self._recorder, self._thread, agent.route_policies)
         agent.decided = self._decisions.record
         self._at_end = float("-inf")
         """When a look at the log began that found nothing more (monotonic)."""
@@ -181,7 +181,9 @@ class Recording:
         for reason, number in self._recorder.retain(settings.audit_max_mebibytes << 20, oldest).items():
             metrics.REMOVED.labels(reason).inc(number)
             logger.info("%d records removed, by %s", number, reason)
-            self._in_force.keep(first_of(self._recorder.folder), self._recorder.end)
+            first = first_of(self._recorder.folder)
+            self._in_force.keep(first, self._recorder.end)
+            self._decisions.keep(first)
         metrics.SIZE.set(self._recorder.size())
 
     def _finish(self) -> None:
