@@ -50,6 +50,14 @@ _URL = "`external.url` must be like https://api.example.com/v1"
 _ONE_CALLER = "must have exactly one of `namespace`"
 
 TASKS = {"name": "departments"}
+MONTH = {"per": "Route", "period": "Month", "requests": 1000}
+
+
+def limited(*budgets: dict[str, Any]) -> dict[str, Any]:
+    return route(SMALL, budgets=list(budgets))
+
+
+_EITHER = "must have exactly one of `requests` and `tokens`"
 _ONLY_ONE = "must be unset where a target has a `weight`"
 _WHO = "must name the target of requests that name none"
 
@@ -71,7 +79,6 @@ BAD_ROUTES = (
         Case(f"route-with-{field}", route(SMALL, **{field: value}), f'unknown field "spec.{field}"', field)
         for field, value in (
             ("escalation", {"order": ["large"]}),
-            ("budgets", [{"per": "Route"}]),
         )
     ),
     Case("rule-to-nowhere", choosing({"requires": ["Tools"]}, "larger"), "must be the name of one of", "must be the"),
@@ -135,6 +142,18 @@ BAD_ROUTES = (
     Case("boundary-blank-term", bounded(denyTerms=["  "]), "denyTerms", "denyTerms"),
     Case("boundary-pattern-without-a-name", bounded(patterns=[{"regex": "a"}]), "name", "name"),
     Case("boundary-recognizer", bounded(recognizerRef={"name": "ner"}), "unknown field", "recognizerRef"),
+    Case("budget-of-nothing", limited({"per": "Route", "period": "Day"}), _EITHER, _EITHER),
+    Case("budget-of-both", limited({**MONTH, "tokens": 5}), _EITHER, _EITHER),
+    Case("budget-of-money", limited({**MONTH, "money": "400"}), "unknown field", "money"),
+    Case("budget-of-none", limited({**MONTH, "requests": 0}), "requests", "requests"),
+    Case("budget-for-nobody", limited({"period": "Day", "requests": 5}), "per", "per"),
+    Case("budget-per-team", limited({**MONTH, "per": "Team"}), "Unsupported value", "per"),
+    Case("budget-per-hour", limited({**MONTH, "period": "Hour"}), "Unsupported value", "period"),
+    Case("budget-then-local", limited({**MONTH, "onExceeded": "LocalOnly"}), 'supported values: "Refuse"',
+         "onExceeded"),
+    Case("budget-soft-beyond", limited({**MONTH, "softPercent": 100}), "softPercent", "softPercent"),
+    Case("budgets-of-the-same", limited(MONTH, {**MONTH, "requests": 7}), "must differ from the others",
+         "must differ from"),
 )  # fmt: skip
 
 GOOD_ROUTES = (
@@ -143,6 +162,15 @@ GOOD_ROUTES = (
     Case("route-with-weights", route(weighing(SMALL, 90), weighing(LARGE, 10))),
     Case("route-one-by-name-only", route(weighing(SMALL, 1), LARGE)),
     Case("route-of-one-with-a-weight", route(weighing(SMALL, 5))),
+    Case(
+        "budgets",
+        limited(
+            MONTH,
+            {"per": "Route", "period": "Month", "tokens": 1_000_000_000_000, "softPercent": 80},
+            {"per": "Caller", "period": "Day", "tokens": 50_000, "onExceeded": "Refuse"},
+            {**MONTH, "period": "Day"},
+        ),
+    ),
     Case("rule-by-class", choosing({"taskClass": "human resources", "requires": ["Tools", "JsonSchema"]}, ref=TASKS)),
     Case(
         "rule-by-class-and-key",

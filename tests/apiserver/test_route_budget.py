@@ -24,11 +24,11 @@ from tests.fakes.budget_agent import SOCKET
 from smallmodel_operator.budget import text
 from smallmodel_operator.budget.counter import Counter, Unit
 from smallmodel_operator.budget.need import Why
+from smallmodel_operator.budget.places import REGISTERS, place
 from smallmodel_operator.budget.register import Register
 from smallmodel_operator.budget.window import Period, window
 from smallmodel_operator.cluster.budgets import ENTRY
 from smallmodel_operator.cluster.client import Client
-from smallmodel_operator.gateway.budget.counting import REGISTERS, place
 
 CLIENTS, GATEWAYS = 50, 3
 REQUESTS, TOKENS = 900, 27_000
@@ -192,7 +192,7 @@ async def test_fifty_clients_on_three_gateways_that_are_killed(
     finally:
         for agent in agents:
             await agent.end(signal.SIGKILL)
-    found = await register(api, namespace, place(of_requests))
+    found = await register(api, namespace, place(of_requests.route))
     assert found.used(of_requests) == load.requests, "requests are neither lost nor made up"
     assert found.used(of_tokens) == load.tokens, "tokens are neither lost nor made up"
     assert found.taken(of_requests) == load.requests, "nothing is held back"

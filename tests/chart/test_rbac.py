@@ -7,15 +7,18 @@ import pytest
 from tests.chart.conftest import PROFILES, Objects, Render
 
 GOLDEN = Path(__file__).parent / "golden"
+BUDGETS = [f"smallmodel-budgets-{number}" for number in range(4)]
 CONFIG_MAPS = (
     ((), ("get",)),
     ((), ("create",)),
     (("smallmodel-spend",), ("get", "update")),
     (("smallmodel-prices",), ("get",)),
     (("smallmodel-egress",), ("get", "patch", "delete")),
+    (tuple(BUDGETS), ("get",)),
+    (tuple(BUDGETS), ("get", "patch")),
 )
-"""Golden prompts by the name a model gives; what was spent; the cloud's prices; the egress's hosts. Never listed, never
-watched."""
+"""Golden prompts by the name a model gives; what was spent; the cloud's prices; the egress's hosts; what gateways count.
+Never listed, never watched."""
 KINDS = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 
 
@@ -68,7 +71,7 @@ def test_with_named_namespaces_nothing_of_models_is_cluster_wide(render: Render)
     }
 
 
-def test_a_gateway_changes_nothing_but_a_scale(render: Render) -> None:
+def test_a_gateway_changes_nothing_but_a_scale_and_what_it_counts(render: Render) -> None:
     mine = [o for o in render("minimal") if "Role" in o["kind"] and o["metadata"]["name"] == "smallmodel-gateway"]
     assert {o["kind"] for o in mine} == {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
     writes = [
@@ -79,10 +82,21 @@ def test_a_gateway_changes_nothing_but_a_scale(render: Render) -> None:
         for verb in rule["verbs"]
         if verb not in ("get", "list", "watch")
     ]
-    assert writes == [("clusterboundaries/status", "patch"), ("deployments/scale", "patch")]
+    assert writes == [("clusterboundaries/status", "patch"), ("deployments/scale", "patch"), ("configmaps", "patch")]
     read = {resource for o in mine for rule in o.get("rules", ()) for resource in rule["resources"]}
     needed = {"clusterboundaries", "clusterboundaries/status", "smallmodels", "modelroutes", "endpointslices"}
     needed |= {"deployments/scale"}
     assert read == {*needed, "secrets", "configmaps"}, "nothing it does not use"
-    (by_name,) = [rule for o in mine for rule in o.get("rules", ()) if "configmaps" in rule["resources"]]
+    by_name, counted = [rule for o in mine for rule in o.get("rules", ()) if "configmaps" in rule["resources"]]
     assert by_name["verbs"] == ["get"], "those a route names, and no list of them"
+    assert (counted["resourceNames"], counted["verbs"]) == (BUDGETS, ["get", "patch"])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_gateways_count_is_kept_and_no_upgrade_changes_it(render: Render, profile: str) -> None:
+    found = [o for o in render(profile) if o["kind"] == "ConfigMap" and "-budgets-" in o["metadata"]["name"]]
+    assert [o["metadata"]["name"] for o in found] == BUDGETS
+    for config_map in found:
+        assert config_map["metadata"]["namespace"] == "smallmodel-system"
+        assert config_map["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        assert config_map.keys() == {"apiVersion", "kind", "metadata"}, "its data is the gateways'"

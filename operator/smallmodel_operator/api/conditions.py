@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from smallmodel_operator.api.canary_reasons import CANARY_REASONS
 from smallmodel_operator.api.outside_reasons import OUTSIDE_REASONS
+from smallmodel_operator.api.pod_reasons import POD_REASONS
 from smallmodel_operator.api.quality_reasons import QUALITY_REASONS
 from smallmodel_operator.api.scaling_reasons import SCALING_REASONS
 
@@ -32,6 +34,7 @@ class Condition(StrEnum):
     COST_OBJECTIVE_MET = "CostObjectiveMet"
     BOUNDARY_ENFORCED = "BoundaryEnforced"
     CLASSIFIER_READY = "ClassifierReady"
+    BUDGET_AVAILABLE = "BudgetAvailable"
 
     @property
     def meaning(self) -> str:
@@ -54,6 +57,9 @@ class Reason(StrEnum):
     MEASURED = "Measured"
     GOLDEN_PASSED = "GoldenPassed"
     CLASSIFIER_READ = "ClassifierRead"
+    BUDGET_LEFT = "BudgetLeft"
+    BUDGET_LOW = "BudgetLow"
+    CALLERS_EXHAUSTED = "CallersExhausted"
     FOLLOWING = "FollowingObjective"
     EXTERNAL_SCALER = "ExternalScaler"
     OBJECTIVE_MET = "ObjectiveMet"
@@ -147,6 +153,7 @@ class Reason(StrEnum):
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_FORBIDDEN = "TargetForbidden"
     TARGET_NOT_READY = "TargetNotReady"
+    BUDGET_UNKNOWN = "BudgetUnknown"
     CLASSIFIER_NOT_FOUND = "ClassifierNotFound"
     CLASSIFIER_INVALID = "ClassifierInvalid"
     TASK_CLASS_UNKNOWN = "TaskClassUnknown"
@@ -196,8 +203,10 @@ MEANINGS: Final = {
     "where it is False something of it cannot be, or its target not be reached, and the message says what.",
     Condition.CLASSIFIER_READY: "The route's classifier was read and knows the classes of its rules; where it is False "
     "`spec.default` gets requests of the classes that are not known. On a ModelRoute with one.",
+    Condition.BUDGET_AVAILABLE: "No budget for the whole route is used up. On a ModelRoute with `spec.budgets`.",
 }
 
+ELSEWHERE: Final = CANARY_REASONS | OUTSIDE_REASONS | POD_REASONS | QUALITY_REASONS | SCALING_REASONS
 _NOBODY, _OPERATOR, _USER, _PLATFORM = "nobody", "the operator", "the model's owner", "the platform team"
 
 REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
@@ -274,27 +283,8 @@ REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.GATEWAY_MISSING: (_PLATFORM, "No gateway is ready, so nothing reaches the model."),
     Reason.SECRET_NOT_FOUND: (_USER, "A Secret the spec names does not exist, or lacks the entry."),
     Reason.SECRET_INVALID: (_USER, "A Secret the spec names holds nothing usable."),
-    Reason.QUOTA_EXCEEDED: (
-        _PLATFORM,
-        "A ResourceQuota refuses the pods or objects, or the gateways' key table is full.",
-    ),
-    Reason.FORBIDDEN: (_PLATFORM, "Admission or RBAC refuses the pods or objects."),
     Reason.CALIBRATION_FAILED: (_PLATFORM, "The operator cannot measure a replica; the message says why."),
-    Reason.BOUNDARY_NOT_ENFORCED: (
-        _PLATFORM,
-        "Its namespace requires an enforced boundary, and the canary does not see one: the model is not served.",
-    ),
-    Reason.POLICIES_ENFORCED: (_NOBODY, "Nothing that policies forbid got through, and what they allow did."),
-    Reason.POLICIES_NOT_ENFORCED: (_PLATFORM, "Something that policies forbid got through; the message says what."),
-    Reason.PROBE_PENDING: (_OPERATOR, "The canary's first probe has not ended yet."),
-    Reason.PROBE_FAILED: (_PLATFORM, "The canary could not tell; the message says why."),
-    Reason.IMAGE_PULL_FAILED: (_USER, "An image cannot be pulled."),
-    Reason.CRASH_LOOP: (_USER, "The engine ends again and again."),
-    Reason.OUT_OF_MEMORY: (_USER, "The engine was killed at its memory limit."),
-    Reason.UNSCHEDULABLE: (_PLATFORM, "No node has room for a pod."),
-    Reason.CONTAINER_CONFIG: (_USER, "The container cannot be started as declared."),
-    Reason.EVICTED: (_OPERATOR, "A pod was evicted; another one starts."),
-    **{Reason(name): said for name, said in (QUALITY_REASONS | SCALING_REASONS | OUTSIDE_REASONS).items()},
+    **{Reason(name): said for name, said in ELSEWHERE.items()},
 }
 
 

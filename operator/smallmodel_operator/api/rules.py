@@ -11,6 +11,7 @@ from typing import Final
 
 from smallmodel_operator.api.adapter_rules import ADAPTER_RULES
 from smallmodel_operator.api.boundary_rules import BOUNDARY_RULES
+from smallmodel_operator.api.budget_rules import ROUTE_BUDGET_RULES
 from smallmodel_operator.api.choice_rules import CHOICE_RULES
 from smallmodel_operator.api.cost_rules import COST_RULES
 from smallmodel_operator.api.engine_rules import ENGINE_RULES
@@ -248,6 +249,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *ROUTE_RULES,
     *OUTSIDE_RULES,
     *CHOICE_RULES,
+    *ROUTE_BUDGET_RULES,
     *QUANTITY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""

@@ -84,6 +84,11 @@ class Purse:
             del self.reservations[request]
         return True
 
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest reservation was made; None: there is none."""
+        return min((waiting[0].at for waiting in self.reservations.values()), default=None)
+
     def older(self, than: float) -> list[str]:
         """Requests with a reservation made before then."""
         return [request for request, waiting in self.reservations.items() if waiting[0].at < than]

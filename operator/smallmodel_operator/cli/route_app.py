@@ -1,11 +1,12 @@
 """`slm route ...`: its words and options. What they do is in route.py and route_check.py."""
 
+import asyncio
 from typing import Annotated, Literal
 
 import typer
 
 route = typer.Typer(
-    help="Which model suits a request, and whether it may leave: tried on files, no cluster needed.",
+    help="Which model suits a request, and whether it may leave: tried on files. And how a route's budgets stand.",
     no_args_is_help=True,
 )
 Dataset = Annotated[str, typer.Option("--dataset", help="A file of examples, or a folder of them.")]
@@ -84,3 +85,16 @@ def route_check(
     from smallmodel_operator.cli.route_check import check
 
     raise typer.Exit(check(file, policy, label or [], said))
+
+
+@route.command(name="budget")
+def route_budget(
+    name: Annotated[str, typer.Argument(help="ModelRoute.")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Namespace.")] = "default",
+    said: Form = "table",
+) -> None:
+    """Show how the budgets of a route stand. Exit code 0: none of the route's is used up; 1: one is, or nothing is
+    known."""
+    from smallmodel_operator.cli.route_budget import budget
+
+    raise typer.Exit(asyncio.run(budget(name, namespace, said)))

@@ -17,6 +17,15 @@ _EXPECTED = {
 """Why a model or route may be not Ready without anything being wrong."""
 
 
+_TOLD = (
+    Condition.STALLED,
+    Condition.READY,
+    Condition.QUALITY_MET,
+    Condition.COST_OBJECTIVE_MET,
+    Condition.BUDGET_AVAILABLE,
+)
+
+
 class Reporter:
     """Writes statuses and sends events of one kind."""
 
@@ -34,7 +43,7 @@ class Reporter:
 
     async def _tell(self, body: Object, previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         """An event for each change a person would want to have seen."""
-        for condition in (Condition.STALLED, Condition.READY, Condition.QUALITY_MET, Condition.COST_OBJECTIVE_MET):
+        for condition in _TOLD:
             old, new = status.find(previous, condition), status.find(wanted, condition)
             if (old.get("status"), old.get("reason")) == (new.get("status"), new.get("reason")):
                 continue
@@ -45,6 +54,8 @@ class Reporter:
                 continue  # what Stalled says of a new version is enough
             if condition is Condition.COST_OBJECTIVE_MET and not _crossed(old, new):
                 continue
+            if condition is Condition.BUDGET_AVAILABLE and not _less(old, new):
+                continue
             await self._events.send(
                 body,
                 warning=stalled or (new["status"] == "False" and new["reason"] not in _EXPECTED),
@@ -52,6 +63,11 @@ class Reporter:
                 action="Reconcile",
                 note=new["message"],
             )
+
+
+def _less(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """A budget that is low, used up or not known any more; or that has begun anew after that."""
+    return bool(new) and (new.get("reason") != Reason.BUDGET_LEFT or bool(old))
 
 
 def _crossed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

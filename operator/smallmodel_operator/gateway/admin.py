@@ -2,8 +2,10 @@
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -146,6 +148,23 @@ class Admin:
             return upstreams_of(value)
         except (KeyError, TypeError, AttributeError) as error:
             raise Unreachable(f"Envoy's list of clusters cannot be read: {error!r}") from None
+
+    async def began(self, *, exactly: bool = False) -> float:
+        """When this Envoy was started, in seconds since 1970: to a second, and never too early; or exactly, which takes
+        it longer to say the more models there are.
+
+        Raises:
+            Unreachable: no answer, or one that cannot be read.
+        """
+        try:
+            if not exactly:
+                uptime = _json(await self._get("/server_info"))["uptime_current_epoch"]
+                return time.time() - float(uptime.removesuffix("s"))
+            configs = _json(await self._get("/config_dump?mask=last_updated"))["configs"]
+            (text,) = (one["last_updated"] for one in configs if one["@type"].endswith(".BootstrapConfigDump"))
+            return datetime.fromisoformat(text).timestamp()
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise Unreachable(f"Envoy does not say when it was started: {error!r:.200}") from None
 
     async def reopen_logs(self) -> None:
         """Have Envoy write its access log to a fresh file, if the old one was renamed. Lines kept back are written.

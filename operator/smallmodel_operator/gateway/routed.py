@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from smallmodel_operator.budget.limit import Limit, limit_of
 from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
 from smallmodel_operator.routing.policy import Match, Need, Rule
@@ -49,6 +50,12 @@ class Route:
     stopped: bool = False
     """An administrator has stopped inference there."""
     choice: Choice | None = None
+    budgets: tuple[Limit, ...] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Are its requests asked for at the agent? Those that name a target are where they are counted."""
+        return self.choice is not None or bool(self.budgets)
 
     @property
     def path(self) -> str:
@@ -72,6 +79,7 @@ class Route:
                 if t.get("smallModelRef")  # no gateway leads outside the cluster
             ),
             choice=_choice(meta["namespace"], spec, body.get("status", {})),
+            budgets=tuple(map(limit_of, spec.get("budgets", ()))),
         )
 
     def why_not(self, lead: Lead, models: Mapping[str, Model]) -> str:

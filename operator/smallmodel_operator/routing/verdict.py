@@ -26,6 +26,10 @@ class Because(StrEnum):
     RULE = "Rule"
     COMPLEXITY = "Complexity"
     DEFAULT = "Default"
+    NAMED = "Named"
+    """The request names it."""
+    SHARE = "Share"
+    """Drawn, by the weights of the targets."""
     INSTEAD = "Instead"
     """The default may or can not; this is the first that does."""
     KEPT_INSIDE = "KeptInside"
@@ -87,6 +91,16 @@ def decide(
 def kept(ready: Ready, reason: str, can: Mapping[str, Can]) -> Decision:
     """The decision where none could be made: inside, by default, whatever the request asks for."""
     return _choose(ready, Asked(), (Reason(reason),), can, plain=True)
+
+
+def chosen(ready: Ready, said: str) -> Decision | None:
+    """The decision on a request whose target is known already (`Named/<target>`, `Share/<target>`); None: there is no
+    such target inside."""
+    because, _, name = said.partition("/")
+    target = ready.targets.get(name)
+    if target is None or not target.inside:
+        return None
+    return Decision(target, Because(because), (Reason("ExternalDenied"),), ready.hash)
 
 
 def _reasons(ready: Ready, request: Request, labels: Collection[str]) -> list[Reason]:

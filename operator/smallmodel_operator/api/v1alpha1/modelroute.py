@@ -3,8 +3,9 @@
 from pydantic import Field
 
 from smallmodel_operator.api.v1alpha1.access import MEBIBYTE, Callers
-from smallmodel_operator.api.v1alpha1.common import ApiModel, DnsLabel, Standing, list_map
+from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, DnsLabel, Standing, list_map
 from smallmodel_operator.api.v1alpha1.route_boundary import ExternalTarget, RouteBoundary
+from smallmodel_operator.api.v1alpha1.route_budget import BudgetStatus, RouteBudget
 from smallmodel_operator.api.v1alpha1.route_choice import ClassifierStatus, RouteClassifier, RouteRule
 from smallmodel_operator.api.v1alpha1.smallmodel_status import AccessStatus, Endpoint
 
@@ -89,6 +90,15 @@ class ModelRouteSpec(ApiModel):
     boundary: RouteBoundary | None = Field(
         default=None, description="What may leave to targets with `external`; unset: nothing."
     )
+    budgets: list[RouteBudget] = Field(
+        default_factory=list,
+        max_length=8,
+        json_schema_extra=ATOMIC,
+        description=(
+            "What may be used in a day or a month, counted before a request goes, by all gateways together. A request "
+            "needs room in each of them."
+        ),
+    )
     access: RouteAccess = Field(
         default_factory=RouteAccess,
         description="Who may call the route through the gateway. Who may needs no access to the SmallModels behind it.",
@@ -115,6 +125,9 @@ class ModelRouteStatus(Standing):
     endpoint: Endpoint | None = Field(default=None, description="How an OpenAI client reaches the route.")
     access: AccessStatus | None = Field(default=None, description="The published credential.")
     classifier: ClassifierStatus | None = Field(default=None, description="The classifier that is in use.")
+    budgets: list[BudgetStatus] = Field(
+        default_factory=list, max_length=8, json_schema_extra=ATOMIC, description="How each budget stands."
+    )
     targets: list[TargetStatus] = Field(
         default_factory=list, max_length=32, json_schema_extra=list_map("name"), description="How each target stands."
     )

@@ -7,6 +7,8 @@ from typing import Any, Final
 from smallmodel_operator.api.conditions import Condition, Reason, Report
 from smallmodel_operator.api.names import route_labels
 from smallmodel_operator.control import keys, status
+from smallmodel_operator.control.route.budgeted import LOOK_SECONDS as BUDGET_SECONDS
+from smallmodel_operator.control.route.budgeted import Budgeted
 from smallmodel_operator.control.route.classified import Classified
 from smallmodel_operator.control.route.outside import Found
 from smallmodel_operator.control.route.resolve import Route, Target
@@ -28,6 +30,7 @@ Models = Mapping[tuple[str, str], Served | None]
 NOTHING: Final = Found()
 _AS_DECLARED: Final = {Reason.SUSPENDED, Reason.SCALED_TO_ZERO}
 """Why a target may be not Ready with nobody working on it."""
+_STATUS: Final = {"True": True, "False": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,14 @@ class Decision:
 
 
 def decide(
-    route: Route, snapshot: Snapshot, models: Models, classified: Classified | None = None, outside: Found = NOTHING
+    route: Route,
+    snapshot: Snapshot,
+    models: Models,
+    classified: Classified | None = None,
+    outside: Found = NOTHING,
+    budgeted: Budgeted | None = None,
 ) -> Decision:
-    """The route's address and keys; nothing where a SmallModel has the name. `classified`: None without one."""
+    """The route's address and keys; nothing where a SmallModel has the name. `classified`, `budgeted`: None without."""
     rival = models.get((route.namespace, route.name))
     if rival is not None and not route_has_name(route.created, rival.created):
         return Decision(Plan.of(()), _name_taken(route.name))
@@ -56,14 +64,18 @@ def decide(
         status={
             **opened.status,
             **(classified.status if classified else {}),
+            **(budgeted.status if budgeted else {}),
             "endpoint": {"url": route.url, "model": route.name},
         },
         problems=(*opened.problems, *problems, *outside.problems),
-        reports=tuple(r for r in (classified and classified.report, outside.report) if r),
+        reports=tuple(
+            r for r in (classified and classified.report, outside.report, budgeted and budgeted.report) if r
+        ),
         look_again_seconds=_sooner(
             opened.look_again_seconds,
             classified.look_again_seconds if classified else None,
             outside.look_again_seconds,
+            BUDGET_SECONDS if budgeted else None,
         ),
     )
     return Decision(Plan.of([part]))
@@ -116,8 +128,8 @@ def judge(
     stalled = _stalled(plan, hold, outage)
     reconciling = _reconciling(ready, stalled, hold, outage, _waits(route, models))
     previous = snapshot.previous_status
-    # In an outage nobody has looked for the classifier or the way out, and what was said of them stands.
-    remembered = ("endpoint", "access", "targets", *(("classifier",) if outage else ()))
+    # In an outage nobody has looked for classifier, way out and budgets, and what was said of them stands.
+    remembered = ("endpoint", "access", "targets", *(("classifier", "budgets") if outage else ()))
     kept = {key: previous[key] for key in remembered if key in previous}
     summary, generation = (ready, reconciling, stalled), body["metadata"].get("generation", 0)
     found: dict[str, Any] = {
@@ -143,10 +155,10 @@ def judge(
 
 
 def _said_before(previous: Object) -> list[Report]:
-    """The conditions of the classifier and the boundary."""
-    kept = (Condition.CLASSIFIER_READY, Condition.BOUNDARY_ENFORCED)
+    """The conditions of classifier, boundary and budgets."""
+    kept = (Condition.CLASSIFIER_READY, Condition.BOUNDARY_ENFORCED, Condition.BUDGET_AVAILABLE)
     said = [c for c in previous.get("conditions") or () if c["type"] in kept]
-    return [Report(Condition(c["type"]), c["status"] == "True", Reason(c["reason"]), c["message"]) for c in said]
+    return [Report(Condition(c["type"]), _STATUS.get(c["status"]), Reason(c["reason"]), c["message"]) for c in said]
 
 
 def _trouble(route: Route, target: Target, model: Served | None) -> tuple[Reason, str] | None:

@@ -19,6 +19,7 @@ from smallmodel_operator.cluster.status_writer import StatusWriter
 from smallmodel_operator.control import status
 from smallmodel_operator.control.report import Reporter
 from smallmodel_operator.control.route import decide, outside
+from smallmodel_operator.control.route.budgeted import Budgets
 from smallmodel_operator.control.route.classified import Classifiers
 from smallmodel_operator.control.route.resolve import Route, resolve
 from smallmodel_operator.control.verdict import Verdict
@@ -68,6 +69,7 @@ class RouteReconciler:
         self._site = site
         self._keys = keys
         self._classifiers = Classifiers(client)
+        self._budgets = Budgets(client, site.gateway_namespace)
         self._applier = Applier(client, self.children, KIND)
         self._writer = StatusWriter(client, KIND)
         self._reporter = Reporter(self._writer, events)
@@ -86,7 +88,9 @@ class RouteReconciler:
         decision, found = decide.Decision(Plan.of((), prune=False), hold), decide.NOTHING
         if route is not None:
             found = outside.decide(route, snapshot.secrets, snapshot.boundary, self.egress.way)
-            decision = decide.decide(route, snapshot, models, await self._classifiers.look(key, route), found)
+            classified = await self._classifiers.look(key, route)
+            budgeted = await self._budgets.look(route.path, route.budgets, snapshot.now)
+            decision = decide.decide(route, snapshot, models, classified, found, budgeted)
             hold = decision.hold
         plan = decision.plan
         # A route that is not understood, or has not its name, leads nowhere.

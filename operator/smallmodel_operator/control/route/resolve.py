@@ -8,6 +8,7 @@ from smallmodel_operator.api.v1alpha1.access import SecretKeyReference
 from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute, ModelRouteSpec, RouteAccess
 from smallmodel_operator.api.v1alpha1.route_choice import ClassifierKeyReference
 from smallmodel_operator.boundary.declared import Declared, parse
+from smallmodel_operator.budget.limit import Limit, limit_of
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
 from smallmodel_operator.core.parse import parsed
@@ -77,6 +78,12 @@ class Route:
     outside: tuple[Outside, ...] = ()
     boundary: Boundary = INSIDE
     """What may go there."""
+    budgets: tuple[Limit, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The route in one word."""
+        return f"{self.namespace}/{self.name}"
 
     @property
     def url(self) -> str:
@@ -109,6 +116,7 @@ def resolve(body: Object, site: Site) -> Route:
         classes=frozenset(rule.match.task_class for rule in spec.rules if rule.match.task_class),
         outside=_outside(f"{meta['namespace']}/{meta['name']}", spec),
         boundary=declared.boundary(meta["namespace"], meta["name"], body.get("spec") or {}),
+        budgets=tuple(limit_of(b.model_dump(by_alias=True, exclude_none=True)) for b in spec.budgets),
     )
 
 

@@ -4,7 +4,6 @@ registers that all gateways share."""
 import asyncio
 import logging
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -13,13 +12,12 @@ from smallmodel_operator.budget import register as shared
 from smallmodel_operator.budget.counter import Amounts, Counter, Unit
 from smallmodel_operator.budget.journal import Forgotten, Granted, Reserved, Settled
 from smallmodel_operator.budget.need import Asked, Needs, Refused, Why
+from smallmodel_operator.budget.places import REGISTERS, place
 from smallmodel_operator.budget.purse import Part, Purse, Reservation
 from smallmodel_operator.budget.register import Register, Superseded, Wish
 from smallmodel_operator.cluster.budgets import Away
 from smallmodel_operator.gateway.budget.journal import Journal
 
-REGISTERS: Final = tuple(f"smallmodel-budgets-{number}" for number in range(4))
-"""ConfigMaps: a route's counters are all in one, and a gateway may change no other ConfigMap than these."""
 SYNC_SECONDS: Final = 5.0
 """How often a gateway says what was used, and looks whether another one is short."""
 IDLE_SECONDS: Final = 30.0
@@ -35,11 +33,6 @@ class Registers(Protocol):
 
     async def read(self, name: str) -> Register: ...
     async def change(self, name: str, change: Callable[[Register], Register]) -> Register: ...
-
-
-def place(counter: Counter) -> str:
-    """The ConfigMap of a counter."""
-    return REGISTERS[zlib.crc32(counter.route.encode()) % len(REGISTERS)]
 
 
 class Counting:
@@ -87,7 +80,7 @@ class Counting:
             return refused
         self._waiting.append(needs)
         try:
-            async with self._locks[place(next(iter(needs)))]:
+            async with self._locks[place(next(iter(needs)).route)]:
                 # A block that somebody else got meanwhile may be enough.
                 refused = await self._obtain(needs, amounts) if self.purse.missing(amounts) else None
                 if refused:
@@ -125,7 +118,7 @@ class Counting:
         """Get what is missing, and with it what others wait for."""
         if refused := self._refused_lately(amounts):
             return refused
-        name = place(next(iter(needs)))
+        name = place(next(iter(needs)).route)
         try:
             await self._begin(name)
             register = await self._exchange(name, self._wanted(name))
@@ -151,7 +144,7 @@ class Counting:
         needs: dict[Counter, list[Asked]] = {}
         for waiting in self._waiting:
             for counter, asked in waiting.items():
-                if place(counter) == name:
+                if place(counter.route) == name:
                     needs.setdefault(counter, []).append(asked)
         found = {}
         for counter, all_ in needs.items():
@@ -216,7 +209,7 @@ class Counting:
                         self._failed(error)
 
     def _here(self, name: str) -> list[Counter]:
-        return [counter for counter, _ in self.purse if place(counter) == name]
+        return [counter for counter, _ in self.purse if place(counter.route) == name]
 
     async def _sync(self, name: str, idle: float) -> None:
         await self._begin(name)
@@ -255,6 +248,10 @@ class Counting:
             await self.sync(idle=0.0)
 
     # -- what became of requests -------------------------------------------------------------------------------
+
+    def give_back(self, request: str) -> None:
+        """A request with a reservation did not go after all: nothing of it counts."""
+        self._journal.soon(Settled(((request, {}),)))
 
     async def write_off(self, before: float) -> int:
         """Requests reserved before then (seconds since 1970) will never be in the log: all they might have used counts.

@@ -51,6 +51,11 @@ class Settling:
         """Settle what one batch of the log says; True: there may be more."""
         return self._reader.attempt()
 
+    def read(self) -> None:
+        """Settle all that the log says now."""
+        while self.step():
+            pass
+
     @property
     def problem(self) -> str:
         """What keeps it from reading now; empty: nothing."""
@@ -76,6 +81,11 @@ class Settling:
         return None if kept is None else position_of(NAME, dict(kept))
 
     def save(self, position: Position) -> None:
-        """Keep it with what was settled. Both are on the disk a moment later, or neither is and it is read again."""
+        """Keep it with what was settled. Both are on the disk a moment later, or neither is and it is read again.
+
+        What settles nothing is not worth a write: read again, it settles nothing again.
+        """
+        if not self._found:
+            return
         found, self._found = self._found, []
         self._journal.soon(Settled(tuple(found), asdict(position)))

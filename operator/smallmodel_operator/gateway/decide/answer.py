@@ -12,9 +12,13 @@ from smallmodel_operator.routing.verdict import Because, Decision
 DECISION: Final = "x-slm-decision"
 TARGET: Final = "x-slm-target"
 CAUSE: Final = "x-slm-cause"
+CHOSEN: Final = "x-slm-chosen"
+"""`Named/<target>` or `Share/<target>`, of requests that are asked for although their target is known."""
 PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
 """Of what leaves: the egress lets nothing out without one."""
 INSIDE: Final = "Inside"
+UNCOUNTED: Final = "budget-unknown"
+"""Cause of a refusal that is nobody's fault: Envoy makes a 503 of it."""
 MOST_REASONS: Final = 16
 """Told of one decision."""
 
@@ -39,6 +43,15 @@ def answer(decision: Decision, signed: str = "") -> Answer:
         return refusal(403, "kept-inside", message, "kept_inside", "invalid_request_error")
     message = "No target of this route can do what the request asks for: see its tools, response_format and adapter."
     return refusal(400, "not-capable", message, "not_capable", "invalid_request_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A request that does not go where it was decided, for another reason: the caller's answer, and what its record
+    says beside the decision."""
+
+    answer: Answer
+    said: Mapping[str, str]
 
 
 def refusal(status: int, cause: str, message: str, code: str, kind: str = "server_error") -> Answer:

@@ -5,24 +5,34 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.budget.asking import Asking
+from smallmodel_operator.gateway.budget.part import Budgets
 from smallmodel_operator.gateway.decide.answer import may_leave
 from smallmodel_operator.gateway.decide.classifiers import Classifiers
 from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.policies import Policies
 from smallmodel_operator.gateway.decide.server import serve
-from smallmodel_operator.gateway.decide.service import Deciding, NotRecorded, Route
+from smallmodel_operator.gateway.decide.service import Deciding, NotRecorded, Route, Withhold, nothing
 
 
 async def choose(agent: Agent) -> None:
     """Decide on requests to the agent's own routes, with the classifiers these name, until cancelled."""
     policies = Policies(lambda: agent.writer.state, lambda reference: classifiers.of(reference), agent.route_policies)
     classifiers = Classifiers(agent.client, policies.wanted)
+    budgets = Budgets(agent)
+    asking = Asking(lambda: agent.writer.state, lambda: budgets.counting)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(classifiers.run())
-        tasks.create_task(decide(agent, policies.route, lambda _: ()))
+        tasks.create_task(budgets.run())
+        tasks.create_task(decide(agent, policies.route, lambda _: (), asking))
 
 
-async def decide(agent: Agent, routes: Callable[[str], Route | None], labels: Callable[[str], Collection[str]]) -> None:
+async def decide(
+    agent: Agent,
+    routes: Callable[[str], Route | None],
+    labels: Callable[[str], Collection[str]],
+    withhold: Withhold = nothing,
+) -> None:
     """Answer the own Envoy until cancelled."""
 
     async def record(body: Mapping[str, Any]) -> None:
@@ -35,7 +45,7 @@ async def decide(agent: Agent, routes: Callable[[str], Route | None], labels: Ca
         return keys.engine_master if keys is not None else b""
 
     strict = agent.settings.audit_on_failure == "Refuse"
-    deciding = Deciding(routes, labels, record, sign=Passes(master), strict=strict)
+    deciding = Deciding(routes, labels, record, sign=Passes(master), withhold=withhold, strict=strict)
     try:
         async with serve(deciding, agent.settings.decide_socket):
             await asyncio.Event().wait()

@@ -47,21 +47,22 @@ class Policies:
         return [choice.classifier for choice in choices if choice and choice.classifier]
 
     def route(self, path: str) -> InForce | None:
-        """The route of a name; None: there is none whose requests are decided on.
+        """The route of a name; None: there is none whose requests are asked for.
 
         Raises:
             BadPolicy: the API server holds one that this release's rules would not let in.
         """
         state = self._state()
         route = state.routes.get(path)
-        if route is None or route.choice is None:
+        if route is None or not route.asks or not route.leads:
             self._made.pop(path, None)
             return None
-        given, made = self._classifier(route.choice.classifier), self._made.get(path)
+        choice = route.choice or Choice((), route.leads[0].name)
+        given, made = self._classifier(choice.classifier), self._made.get(path)
         if made and made.state is state and made.given is given:
             return made.found
         same = made and made.given is given and (made.route.leads, made.route.choice) == (route.leads, route.choice)
-        ready = made.found.ready if made and same else self._made_now(_ready(route, route.choice, given))
+        ready = made.found.ready if made and same else self._made_now(_ready(route, choice, given))
         can = {lead.name: capable(state.models.get(lead.target)) for lead in route.leads}
         self._made[path] = _Made(state, route, given, InForce(ready, can))
         return self._made[path].found

@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from smallmodel_operator.gateway.authz import answering
-from smallmodel_operator.gateway.decide.answer import Answer
+from smallmodel_operator.gateway.decide.answer import CHOSEN, Answer
 from smallmodel_operator.gateway.decide.service import Call, Deciding
 from smallmodel_operator.gateway.xds.decide import CALLER, MOST_BODY
 from smallmodel_operator.gateway.xds.words import ROUTE
@@ -40,7 +40,7 @@ def call(request: web.BaseRequest, body: bytes) -> Call:
         content_encoding=headers.get("content-encoding", ""),
     )
     route = headers.get(ROUTE, "").partition("|")[0].lstrip("+")
-    return Call(route, headers.get(CALLER, ""), headers.get("x-request-id", ""), asked)
+    return Call(route, headers.get(CALLER, ""), headers.get("x-request-id", ""), asked, headers.get(CHOSEN, ""))
 
 
 def _response(answer: Answer) -> web.Response:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from smallmodel_operator.gateway.decide import metrics
-from smallmodel_operator.gateway.decide.answer import Answer, answer, record, refusal
+from smallmodel_operator.gateway.decide.answer import Answer, Withheld, answer, record, refusal
 from smallmodel_operator.routing import verdict
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.policy import Ready
@@ -37,12 +37,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request of a caller to a route (`<namespace>/<name>`), as Envoy tells of it."""
+    """A request of a caller to a route (`<namespace>/<name>`), as Envoy tells of it.
+
+    `chosen`: `Named/<target>` or `Share/<target>` where its target is known already; empty: it is decided here.
+    """
 
     route: str
     caller: str
     id: str
     request: Request
+    chosen: str = ""
 
 
 class NotRecorded(Exception):  # noqa: N818 - says what is the matter
@@ -51,6 +55,12 @@ class NotRecorded(Exception):  # noqa: N818 - says what is the matter
 
 Record = Callable[[Mapping[str, Any]], Awaitable[None]]
 """Returns when it is on the disk; raises NotRecorded or OSError."""
+Withhold = Callable[[Call, Decision], Awaitable[Withheld | None]]
+"""Why a request may not go where it was decided to go; None: it may, and is counted."""
+
+
+async def nothing(call: Call, decision: Decision) -> Withheld | None:
+    return None
 
 
 class Deciding:
@@ -60,6 +70,7 @@ class Deciding:
         routes: the route of a name; None: there is none.
         labels: those that are trusted of a caller.
         sign: the pass of a request and its decision; empty where it needs none.
+        withhold: asked of each request before its decision is recorded.
         strict: without a record there is no answer; else what must leave no trace outside stays inside.
     """
 
@@ -70,11 +81,12 @@ class Deciding:
         record: Record,
         *,
         sign: Callable[[Call, Decision], str] = lambda call, decision: "",
+        withhold: Withhold = nothing,
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
-        self._strict, self._clock = strict, clock
+        self._withhold, self._strict, self._clock = withhold, strict, clock
         self._threads = ThreadPoolExecutor(THREADS, "decide")
         self._waiting = 0
 
@@ -98,9 +110,13 @@ class Deciding:
         if route is None:
             return refusal(503, "route-new", "The route is being added or removed.", "unavailable")
         decision = await self._look(route, call)
+        if decision is None:
+            return refusal(503, "route-new", "The targets of the route are being changed.", "unavailable")
+        withheld = await self._withhold(call, decision) if decision.target else None
         try:
             async with asyncio.timeout(RECORD_SECONDS):
-                await self._record(record(decision, route.ready, call.id, call.caller))
+                said = withheld.said if withheld else {}
+                await self._record(record(decision, route.ready, call.id, call.caller) | dict(said))
         except (NotRecorded, OSError) as error:  # TimeoutError is one
             metrics.UNRECORDED.inc()
             logger.error("a decision on a request to %s is not recorded: %r", call.route, error)
@@ -108,11 +124,16 @@ class Deciding:
                 return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
             if decision.target is None or not decision.target.inside:
                 decision = verdict.kept(route.ready, "NotRecorded", route.can)
+        if withheld:
+            return withheld.answer
         signed = self._sign(call, decision)
         _count(route.ready, decision)
         return answer(decision, signed)
 
-    async def _look(self, route: Route, call: Call) -> Decision:
+    async def _look(self, route: Route, call: Call) -> Decision | None:
+        """The decision; None: the target it was to have is not there any more."""
+        if call.chosen:
+            return verdict.chosen(route.ready, call.chosen)
         labels = self._labels(call.caller)
         if len(call.request.body) <= SMALL_BYTES:
             return verdict.decide(route.ready, call.request, labels, route.can, self._clock)

@@ -7,9 +7,9 @@ target it names. A route without an answer leads to no target: there is no way o
 from collections.abc import Mapping
 from typing import Any, Final
 
-from smallmodel_operator.gateway.decide.answer import DECISION, PASS, TARGET
+from smallmodel_operator.gateway.decide.answer import CAUSE, CHOSEN, DECISION, PASS, TARGET, UNCOUNTED
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES
-from smallmodel_operator.gateway.xds.replies import Reply, details, mapper
+from smallmodel_operator.gateway.xds.replies import Reply, details, expression, mapper
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import ASKED, ROUTE, extension, typed
 from smallmodel_operator.routing.detect.decide import MOST_BYTES
@@ -31,7 +31,7 @@ NO_ANSWER: Final = Reply(
     details="ext_authz_error",
 )
 _EXT_AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3"
-_TOLD: Final = (ROUTE, CALLER, "x-request-id", "content-type", "content-encoding")
+_TOLD: Final = (ROUTE, CALLER, CHOSEN, "x-request-id", "content-type", "content-encoding")
 _SECRET: Final = ("authorization", "cookie", ASKED)
 
 
@@ -95,7 +95,13 @@ def replies() -> list[dict[str, Any]]:
     """Mappers for the local replies of the listener, before its others: what the agent refuses is an answer of its own;
     what it does not answer (Envoy takes its 5xx for that, too) is one of Envoy's."""
     own = {"filter": details("ext_authz_denied")}
-    return [own, mapper(NO_ANSWER)]
+    return [_unknown(), own, mapper(NO_ANSWER)]
+
+
+def _unknown() -> dict[str, Any]:
+    """A refusal because nobody can count. The agent says 429, for Envoy takes its 5xx for no answer at all."""
+    said = f"'{CAUSE}' in response.headers && response.headers['{CAUSE}'] == '{UNCOUNTED}'"
+    return {"filter": expression(f"response.code_details == 'ext_authz_denied' && {said}"), "status_code": 503}
 
 
 def nowhere(**more: Any) -> dict[str, Any]:

@@ -116,8 +116,13 @@ def mapper(reply: Reply) -> dict[str, Any]:
 
 def details(word: str) -> dict[str, Any]:
     """A filter of answers by Envoy's word for why."""
+    return expression(f"response.code_details == '{word}'")
+
+
+def expression(text: str) -> dict[str, Any]:
+    """A filter of answers in CEL."""
     kind = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
-    cel = extension("envoy.access_loggers.extension_filters.cel", kind, expression=f"response.code_details == '{word}'")
+    cel = extension("envoy.access_loggers.extension_filters.cel", kind, expression=text)
     return {"extension_filter": cel}
 
 

@@ -85,9 +85,9 @@ def _on_match(name: str, route: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asking(state: State) -> list[Route]:
-    """Those whose requests are decided on, by their path: only the filter `target` makes a header that finds one, of
-    callers who may use the route. No model has the same path."""
-    return [route for _, route in sorted(state.routes.items()) if route.choice is not None]
+    """Those whose requests are decided on or counted, by their path: only the filter `target` makes a header that finds
+    one, of callers who may use the route. No model has the same path."""
+    return [route for _, route in sorted(state.routes.items()) if route.asks]
 
 
 def _undecided(state: State, route: Route) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def decided(route: Route, state: State) -> str:
 def _facts(state: State, keys: bool) -> Iterator[str]:
     """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`, and
     of models with adapters ` +<name>=<number>,…`; `h <target> <key's name> <key> <bytes>` of a model whose requests
-    get an HMAC; `r <route> <bytes> <closed> <decided on> <identities> <name>=<share>=<target>=<why not, or ok>,…`."""
+    get an HMAC; `r <route> <bytes> <closed> <1: decided on, 2: counted, 3: both> <identities>
+    <name>=<share>=<target>=<why not, or ok>,…`."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -105,7 +106,7 @@ def stamp(state: State, model: Model) -> dict[str, Any]:
 def _route(route: Route, state: State) -> str:
     allow = ",".join(sorted(route.access.allow)) or "-"
     leads = ",".join(f"{e.name}={e.share}={e.target}={route.why_not(e, state.models)}" for e in route.leads)
-    asks = int(route.choice is not None)
+    asks = int(route.choice is not None) + 2 * bool(route.budgets)
     return f"r {route.path} {route.access.max_body_bytes} {2 * route.stopped} {asks} {allow} {leads}"
 
 

@@ -24,7 +24,7 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
   elseif kind == "r" then
     local path, cap, closed, asks, allow, leads = rest:match("^(%S+) (%d+) (%d) (%d) (%S+) (%S+)$")
     local route = { cap = tonumber(cap), stopped = closed == "2", lacks = {}, total = 0, leads = {}, named = {} }
-    route.asks = asks == "1"
+    route.asks, route.counts = asks == "1" or asks == "3", asks == "2" or asks == "3"
     route.allow = words(allow, ",")
     for name, share, target, why in leads:gmatch("([^,=]+)=(%d+)=([^,=]+)=(%a+)") do
       local lead = { name = name, share = tonumber(share), target = target, why = why }

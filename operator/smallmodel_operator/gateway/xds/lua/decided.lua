@@ -18,6 +18,7 @@ function envoy_on_request(handle)
   local route = ROUTES[where]
   local lead = route and route.named[headers:get("x-slm-target") or ""]
   headers:remove("x-slm-decision")
+  headers:remove("x-slm-chosen")
   if not lead then
     return refuse(handle, call, {
       status = 503,

@@ -156,16 +156,23 @@ function envoy_on_request(handle)
     if not open_to(handle, call, path, where, route) then
       return
     end
-    if route.asks and not named then
+    local decided, lead = route.asks and not named, nil
+    if not decided then
+      lead = led(handle, call, where, route, named and chosen or nil)
+      if not lead then
+        return
+      end
+    end
+    if decided or route.counts then
       known(handle, call)
       headers = handle:headers() -- waiting for a body ends the life of those before
+      if lead then
+        headers:replace("x-slm-chosen", (named and "Named/" or "Share/") .. lead.name)
+      end
       headers:replace("x-slm-route", "+" .. where) -- where it waits for a decision
       return handle:clearRouteCache()
     end
-    local lead = led(handle, call, where, route, named and chosen or nil)
-    if lead then
-      lead_on(handle, call, path, where, lead)
-    end
+    lead_on(handle, call, path, where, lead)
     return
   end
   if not wanted:match("^[%w.:_/-]+$") or (name ~= "" and base ~= name) then

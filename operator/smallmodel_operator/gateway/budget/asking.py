@@ -1,0 +1,134 @@
+"""May a request go, by the budgets of its route: what it needs, and what its caller and its record are told."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from smallmodel_operator.budget.counter import Unit
+from smallmodel_operator.budget.limit import Per, needs
+from smallmodel_operator.budget.need import Needs, Refused, Why
+from smallmodel_operator.budget.worst import tokens
+from smallmodel_operator.core.engine import DEFAULT_CONTEXT_SIZE
+from smallmodel_operator.gateway.budget import metrics
+from smallmodel_operator.gateway.budget.counting import Counting
+from smallmodel_operator.gateway.decide.answer import UNCOUNTED, Answer, Withheld, refusal
+from smallmodel_operator.gateway.decide.service import Call
+from smallmodel_operator.gateway.state import State
+from smallmodel_operator.routing.verdict import Decision
+
+WAIT_SECONDS: Final = 1.2
+"""For a register; with the look and the record less than Envoy waits."""
+LONGEST_ID: Final = 128
+"""The access log has no more of a request's id."""
+RETRY_SECONDS: Final = 1
+UNREADABLE: Final = (
+    "This request cannot be counted against the budget of tokens of route {route}: its body is larger than 1 MiB, or "
+    "no JSON object. Send a smaller one."
+)
+_SENTENCES: Final[Mapping[Why, str]] = {
+    Why.EXHAUSTED: "{whose} budget of {most} {unit} of route {route} for {window} is used up, or has too little left "
+    "for this request (it may need {asked}). It begins anew at {until}.",
+    Why.RESERVED: "What is left of {whose} budget of {most} {unit} of route {route} for {window} is held for requests "
+    "that are under way. Try again.",
+    Why.TOO_LARGE: "This request may need {asked} {unit}, and {whose} budget of route {route} for {window} is {most}. "
+    "Ask for fewer with max_tokens.",
+}
+
+
+class Asking:
+    """The budgets of a gateway's routes, as its decisions ask for them.
+
+    Args:
+        state: the newest configuration.
+        counting: None while budgets cannot be counted yet.
+    """
+
+    def __init__(
+        self,
+        state: Callable[[], State],
+        counting: Callable[[], Counting | None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._state, self._counting, self._now = state, counting, now
+
+    async def __call__(self, call: Call, decision: Decision) -> Withheld | None:
+        """Hold what a request may use at most; None: it may go (its route has no budgets, or they have room)."""
+        state = self._state()
+        route = state.routes.get(call.route)
+        if route is None or not route.budgets:
+            return None
+        most: int | None = 0
+        if any(limit.unit is Unit.TOKENS for limit in route.budgets):
+            model = state.models.get(decision.target.model) if decision.target else None
+            context = model.context_tokens if model else DEFAULT_CONTEXT_SIZE
+            most = tokens(call.request.path, call.request.body, context) if call.request.whole else None
+        if most is None:
+            return _withheld(call, "Unreadable", "", _answer(400, call, UNREADABLE.format(route=call.route)))
+        asked = needs(route.budgets, call.route, call.caller, most, self._now())
+        refused = await self._reserve(call.id[:LONGEST_ID], asked)
+        return told(call, refused, asked, self._now()) if refused else None
+
+    async def _reserve(self, request: str, asked: Needs) -> Refused | None:
+        counting = self._counting()
+        if counting is None:
+            return Refused(Why.UNREACHABLE)
+        work = asyncio.create_task(counting.reserve(request, asked))
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), WAIT_SECONDS)
+        except TimeoutError:
+            # A block that is on its way is for the next one.
+            work.add_done_callback(lambda done: _give_back(counting, request, done))
+            return Refused(Why.UNREACHABLE)
+        except asyncio.CancelledError:
+            work.add_done_callback(lambda done: _give_back(counting, request, done))
+            raise
+
+
+def _give_back(counting: Counting, request: str, done: "asyncio.Task[Refused | None]") -> None:
+    """Nobody waited for it, so the request did not go."""
+    if not done.cancelled() and done.exception() is None and done.result() is None:
+        counting.give_back(request)
+
+
+def told(call: Call, refused: Refused, asked: Needs, now: datetime) -> Withheld:
+    """What a refusal is to the caller and in the record."""
+    counter = refused.counter
+    if counter is None:
+        text = f"Requests to route {call.route} cannot be counted against its budgets now, so none goes."
+        # Envoy takes a 5xx for no answer; local replies make a 503 of this one.
+        answer = refusal(429, UNCOUNTED, text, "unavailable")
+        answer = Answer(answer.status, {**answer.headers, "retry-after": str(RETRY_SECONDS)}, answer.body)
+        return _withheld(call, refused.why.value, "", answer)
+    whose = "your" if counter.caller else "the"
+    until = counter.window.end
+    text = _SENTENCES[refused.why].format(
+        whose=whose,
+        most=refused.limit,
+        unit=counter.unit.lower(),
+        route=call.route,
+        window=counter.window,
+        asked=asked[counter].amount,
+        until=until.strftime("%Y-%m-%dT%H:%MZ"),
+    )
+    later: dict[str, str] = {"x-should-retry": "false"}
+    if refused.why is Why.RESERVED:
+        later = {"retry-after": str(RETRY_SECONDS)}
+    elif refused.why is Why.EXHAUSTED:
+        later["retry-after"] = str(max(1, int((until - now).total_seconds())))
+    per = Per.CALLER if counter.caller else Per.ROUTE
+    limit = f"{per}/{counter.window.period}/{counter.unit}"
+    return _withheld(call, refused.why.value, limit, _answer(429, call, text[0].upper() + text[1:], later))
+
+
+def _answer(status: int, call: Call, text: str, headers: Mapping[str, str] | None = None) -> Answer:
+    kind = "insufficient_quota" if status == 429 else "invalid_request_error"
+    made = refusal(status, "budget", text, "budget_exhausted" if status == 429 else "not_countable", kind)
+    return Answer(status, {**made.headers, **(headers or {})}, made.body)
+
+
+def _withheld(call: Call, why: str, limit: str, answer: Answer) -> Withheld:
+    namespace, _, name = call.route.partition("/")
+    metrics.REFUSED.labels(namespace, name, limit, why).inc()
+    said: dict[str, Any] = {"slm.decision.budget": why}
+    return Withheld(answer, said | ({"slm.decision.limit": limit} if limit else {}))

@@ -1,0 +1,80 @@
+"""The most tokens a request may use: a bound for each form of request, never less than what is asked for."""
+
+import json
+from typing import Any
+
+import pytest
+
+from smallmodel_operator.budget.worst import LARGEST, TEMPLATE_TOKENS, tokens
+
+CHAT, TEXT, EMBED, RERANK = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"
+CONTEXT = 4096
+
+
+def most(path: str = CHAT, context: int = CONTEXT, **body: Any) -> int | None:
+    return tokens(path, json.dumps(body).encode(), context)
+
+
+def length(**body: Any) -> int:
+    return len(json.dumps(body)) + TEMPLATE_TOKENS
+
+
+@pytest.mark.parametrize("key", ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict"])
+def test_a_prompt_has_no_more_tokens_than_bytes_and_the_answer_no_more_than_is_asked(key: str) -> None:
+    assert most(messages=[], **{key: 50}) == length(messages=[], **{key: 50}) + 50
+
+
+def test_of_two_that_say_how_much_the_larger_one_counts() -> None:
+    both = {"max_tokens": 5, "n_predict": 900}
+    assert most(**both) == length(**both) + 900
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"max_tokens": None},
+        {"max_tokens": -1},
+        {"max_tokens": "5"},
+        {"n_predict": 1e3},
+        {"max_tokens": True},
+        {"max_tokens": 10**9},
+        {"max_tokens": 5, "n_predict": -1},
+    ],
+)
+def test_who_does_not_say_may_use_the_whole_context(said: dict[str, Any]) -> None:
+    assert most(messages=[], **said) == CONTEXT
+
+
+def test_a_long_prompt_fills_the_context() -> None:
+    assert most(messages=["x" * 10_000], max_tokens=1) == CONTEXT
+
+
+@pytest.mark.parametrize("said", [{"n": 3}, {"best_of": 3, "n": 2}, {"n_cmpl": 3}])
+def test_each_answer_counts(said: dict[str, int]) -> None:
+    assert most(messages=[], **said) == 3 * CONTEXT
+
+
+@pytest.mark.parametrize(
+    ("prompt", "times"), [("one", 1), (["a", "b"], 2), ([[1, 2], [3]], 2), ([1, 2, 3], 1), ([], 1)]
+)
+def test_each_prompt_counts(prompt: Any, times: int) -> None:
+    assert most(TEXT, prompt=prompt) == times * CONTEXT
+    assert most(TEXT, prompt=prompt, n=2) == 2 * times * CONTEXT
+
+
+def test_what_is_only_read_counts_by_its_bytes() -> None:
+    assert most(EMBED, input=["x" * 9000] * 3) == length(input=["x" * 9000] * 3)
+    assert most(f"{EMBED}?a=1", input="x") == length(input="x")
+    documents = {"query": "q", "documents": ["a", "b", "c"]}
+    assert most(RERANK, **documents) == 3 * length(**documents)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b'{"n":1e999}'])
+def test_what_cannot_be_read_cannot_be_said(body: bytes) -> None:
+    assert tokens(CHAT, body, CONTEXT) is None
+
+
+def test_there_is_a_largest_number() -> None:
+    assert most(messages=[], n=2**60) == LARGEST
+    assert most(messages=[], n=-5) == CONTEXT

@@ -1,0 +1,136 @@
+"""What a request needs of its route's budgets, and what is answered where they have no room."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from tests.gateway.states import model, state_of
+
+from smallmodel_operator.budget.counter import Unit
+from smallmodel_operator.budget.limit import Limit, Per
+from smallmodel_operator.budget.need import Needs, Refused, Why
+from smallmodel_operator.budget.window import Period
+from smallmodel_operator.gateway.budget import asking
+from smallmodel_operator.gateway.budget.asking import Asking
+from smallmodel_operator.gateway.budget.counting import Counting
+from smallmodel_operator.gateway.decide.answer import Withheld
+from smallmodel_operator.gateway.decide.service import Call
+from smallmodel_operator.gateway.routed import Lead, Route
+from smallmodel_operator.gateway.state import Access
+from smallmodel_operator.routing.asked import Request
+from smallmodel_operator.routing.policy import Target
+from smallmodel_operator.routing.verdict import Because, Decision
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MONTH = Limit(Per.ROUTE, Period.MONTH, Unit.TOKENS, 9000)
+TODAY = Limit(Per.CALLER, Period.DAY, Unit.REQUESTS, 5)
+TO_BOT = Decision(Target("small", "support/bot"), Because.NAMED, (), "sha256:p")
+
+
+class Counts:
+    """In place of Counting: remembers what was asked, and answers when it is let."""
+
+    def __init__(self, answer: Callable[[Needs], Refused | None] = lambda _: None) -> None:
+        self.asked: list[tuple[str, Needs]] = []
+        self.given_back: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._answer = answer
+
+    async def reserve(self, request: str, needs: Needs) -> Refused | None:
+        await self.gate.wait()
+        self.asked.append((request, needs))
+        return self._answer(needs)
+
+    def give_back(self, request: str) -> None:
+        self.given_back.append(request)
+
+
+def call(request: str = "id-1", **body: Any) -> Call:
+    text = json.dumps({"model": "desk", "messages": [], **body}).encode()
+    return Call("support/desk", "sa:crm/app", request, Request("/v1/chat/completions", text))
+
+
+def ask(counts: Counts | None, *limits: Limit) -> Asking:
+    route = Route("support", "desk", "", Access(frozenset()), (Lead("small", "support/bot", 1),), budgets=limits)
+    state = state_of((model("support/bot", context_tokens=2048),), {}, routes={route.path: route})
+    return Asking(lambda: state, lambda: cast(Counting | None, counts), lambda: NOW)
+
+
+def said(withheld: Withheld | None) -> tuple[int, str, dict[str, str]]:
+    """Status, message and headers."""
+    assert withheld is not None
+    return withheld.answer.status, json.loads(withheld.answer.body)["error"]["message"], dict(withheld.answer.headers)
+
+
+async def test_a_request_that_has_room_goes_with_what_it_needs() -> None:
+    counts = Counts()
+    assert await ask(counts, MONTH, TODAY)(call("x" * 200), TO_BOT) is None
+    ((request, needs),) = counts.asked
+    assert request == "x" * 128, "the log has no more of it"
+    found = {(c.unit, c.caller, c.window.name): (a.amount, a.limit) for c, a in needs.items()}
+    assert found == {
+        (Unit.TOKENS, "", "2026-11"): (2048, 9000),
+        (Unit.REQUESTS, "sa:crm/app", "2026-11-22"): (1, 5),
+    }
+
+
+async def test_a_route_without_budgets_asks_nobody() -> None:
+    assert await ask(None)(call(), TO_BOT) is None
+
+
+@pytest.mark.parametrize(
+    ("why", "limit", "words", "retry", "again"),
+    [
+        (Why.EXHAUSTED, MONTH, "The budget of 9000 tokens of route support/desk for 2026-11", "734400", "false"),
+        (Why.EXHAUSTED, TODAY, "Your budget of 5 requests", "43200", "false"),
+        (Why.RESERVED, MONTH, "held for requests that are under way. Try again.", "1", None),
+        (Why.TOO_LARGE, MONTH, "may need 2048 tokens, and the budget of route support/desk", None, "false"),
+    ],
+)
+async def test_a_refusal_says_what_is_the_matter_and_when_it_will_not_be(
+    why: Why, limit: Limit, words: str, retry: str | None, again: str | None
+) -> None:
+    refused = Refused(why, limit.counter("support/desk", "sa:crm/app", NOW), limit.most)
+    withheld = await ask(Counts(lambda _: refused), MONTH, TODAY)(call(), TO_BOT)
+    status, message, headers = said(withheld)
+    assert status == 429
+    assert words in message
+    assert (headers.get("retry-after"), headers.get("x-should-retry")) == (retry, again)
+    assert withheld is not None
+    assert withheld.said == {"slm.decision.budget": why.value, "slm.decision.limit": limit.name}
+
+
+async def test_what_cannot_be_counted_does_not_go() -> None:
+    for counts in (None, Counts(lambda _: Refused(Why.UNREACHABLE)), Counts(lambda _: Refused(Why.NOT_KEPT))):
+        status, message, headers = said(await ask(counts, TODAY)(call(), TO_BOT))
+        assert (status, headers["x-slm-cause"], headers["retry-after"]) == (429, "budget-unknown", "1")
+        assert "cannot be counted" in message
+
+
+async def test_a_body_that_cannot_be_read_is_refused_where_tokens_count() -> None:
+    torn = Call("support/desk", "sa:crm/app", "id", Request("/v1/chat/completions", b'{"n":', whole=False))
+    counts = Counts()
+    status, _, _ = said(await ask(counts, MONTH)(torn, TO_BOT))
+    assert (status, counts.asked) == (400, [])
+    assert await ask(counts, TODAY)(torn, TO_BOT) is None
+
+
+async def test_who_waits_too_long_is_refused_and_what_comes_then_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "WAIT_SECONDS", 0.01)
+    counts = Counts()
+    counts.gate.clear()
+    assert said(await ask(counts, TODAY)(call(), TO_BOT))[0] == 429
+    gone = asyncio.create_task(ask(counts, TODAY)(call("id-2"), TO_BOT))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert counts.given_back == []
+    counts.gate.set()
+    while len(counts.given_back) < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert counts.given_back == ["id-1", "id-2"]
