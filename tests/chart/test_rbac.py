@@ -17,7 +17,7 @@ CONFIG_MAPS = (
     (tuple(BUDGETS), ("get",)),
     (tuple(BUDGETS), ("get", "patch")),
 )
-"""Golden prompts by the name a model gives; what was spent; the cloud's prices; the egress's hosts; what gateways count.
+"""Golden prompts by the name a model gives; what was spent; the cloud's prices; the egress's hosts; budgets.
 Never listed, never watched."""
 KINDS = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 
