@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from tests.gateway.states import model
 
+from smallmodel_operator.budget.counter import Unit
+from smallmodel_operator.budget.limit import Limit, Per
+from smallmodel_operator.budget.window import Period
 from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.gateway.routed import Lead, Reference, Route, named
 from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
@@ -55,6 +58,15 @@ def test_who_brings_a_key_under_another_name_may_use_a_route_that_lists_it() -> 
     keys = Keys({"a" * 64: Identity("", "key:crm/notes/p", ("key:support/desk/partner",))}, b"m" * 32)
     state = state_of([], {}, {}, keys, Surroundings(), [route])
     assert "key:crm/notes/p" in state.routes["support/desk"].access.allow
+
+
+def test_requests_are_asked_for_where_rules_choose_or_budgets_count() -> None:
+    assert not Route.of(body(default="small")).asks
+    rule = {"name": "r", "match": {"requires": ["Tools"]}, "target": "large"}
+    assert Route.of(body(default="small", rules=[rule])).asks
+    found = Route.of(body(default="small", budgets=[{"per": "Caller", "period": "Day", "requests": 5}]))
+    assert found.budgets == (Limit(Per.CALLER, Period.DAY, Unit.REQUESTS, 5),)
+    assert (found.asks, found.choice) == (True, None)
 
 
 def test_rules_are_read_with_their_classifier() -> None:

@@ -68,9 +68,7 @@ def decide(
             "endpoint": {"url": route.url, "model": route.name},
         },
         problems=(*opened.problems, *problems, *outside.problems),
-        reports=tuple(
-            r for r in (classified and classified.report, outside.report, budgeted and budgeted.report) if r
-        ),
+        reports=tuple(r for r in (classified and classified.report, outside.report, budgeted and budgeted.report) if r),
         look_again_seconds=_sooner(
             opened.look_again_seconds,
             classified.look_again_seconds if classified else None,

@@ -143,6 +143,7 @@ def defined() -> set[str]:
     """Names of all metrics in the source, as they are scraped."""
     import smallmodel_operator.gateway.accesslog.metrics  # noqa: I001 - registers its own
     import smallmodel_operator.gateway.activate.metrics
+    import smallmodel_operator.gateway.budget.metrics
     import smallmodel_operator.gateway.decide.metrics
     import smallmodel_operator.gateway.egress.metrics
     import smallmodel_operator.gateway.exporter
@@ -168,5 +169,5 @@ def test_no_module_hides_a_metric() -> None:
         Path("runtime/metrics.py"), Path("runtime/cost_metrics.py"), Path("gateway/metrics.py"),
         Path("gateway/activate/metrics.py"),
         Path("gateway/accesslog/metrics.py"), Path("gateway/record/metrics.py"), Path("gateway/exporter.py"),
-        Path("gateway/decide/metrics.py"), Path("gateway/egress/metrics.py"),
+        Path("gateway/decide/metrics.py"), Path("gateway/egress/metrics.py"), Path("gateway/budget/metrics.py"),
     }  # fmt: skip

@@ -6,6 +6,9 @@ from typing import Any
 from tests.gateway.states import model, state_of
 from tests.unit.routing.test_given import text
 
+from smallmodel_operator.budget.counter import Unit
+from smallmodel_operator.budget.limit import Limit, Per
+from smallmodel_operator.budget.window import Period
 from smallmodel_operator.gateway.decide.policies import Policies, capable
 from smallmodel_operator.gateway.paths import EMBEDDINGS
 from smallmodel_operator.gateway.routed import Choice, Lead, Reference, Route
@@ -53,6 +56,12 @@ def test_a_route_with_rules_is_decided_on_and_no_other() -> None:
     assert agent.decided() == ("large", Because.RULE, "legal")
     assert agent.policies.wanted() == [TASKS]
     assert agent.policies.route("support/other") is None
+    limit = Limit(Per.ROUTE, Period.DAY, Unit.REQUESTS, 5)
+    agent.configure(choice=None, budgets=(limit,))
+    assert agent.policies.route("support/desk") is not None, "it is asked for, to be counted"
+    assert agent.decided()[1] is Because.DEFAULT
+    agent.configure(choice=None, budgets=(limit,), leads=())
+    assert agent.policies.route("support/desk") is None
     agent.configure(choice=None)
     assert agent.policies.route("support/desk") is None
     assert agent.policies.wanted() == []

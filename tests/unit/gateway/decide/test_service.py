@@ -5,17 +5,18 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.fakes.deciding import POLICY, ROUTES, labels
 
 from smallmodel_operator.gateway.decide import service
-from smallmodel_operator.gateway.decide.answer import Answer
+from smallmodel_operator.gateway.decide.answer import Answer, Withheld
 from smallmodel_operator.gateway.decide.service import Call, Deciding, NotRecorded, Route
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.policy import compiled
-from smallmodel_operator.routing.verdict import Can
+from smallmodel_operator.routing.verdict import Can, Decision
 
 SECRET = "the words of the prompt"
 
@@ -128,3 +129,35 @@ async def test_an_answer_to_a_caller_names_kinds_and_no_text() -> None:
     assert (answer.status, error["code"]) == (403, "kept_inside")
     assert "Found" in error["message"]
     assert "3704" not in error["message"]
+
+
+async def test_what_may_not_go_is_recorded_with_its_reason_and_answered_with_it() -> None:
+    chain, asked = Chain(), list[tuple[str, str]]()
+    over = Withheld(Answer(429, {"x-slm-cause": "budget"}), {"slm.decision.budget": "Exhausted"})
+
+    async def withhold(call: Call, decision: Decision) -> Withheld | None:
+        asked.append((call.id, decision.target.name if decision.target else ""))
+        return over
+
+    deciding = Deciding(ROUTES.get, labels, chain, withhold=withhold)
+    assert await deciding.decide(call()) == over.answer
+    assert asked == [("id-1", "cloud")]
+    (record,) = chain.records
+    assert (record["slm.decision.target"], record["slm.decision.budget"]) == ("cloud", "Exhausted")
+    nobody = call("Pay DE89 3704 0044 0532 0130 00", tools=[{"type": "function"}])
+    assert (await deciding.decide(nobody)).status == 403
+    assert len(asked) == 1, "who goes nowhere needs nothing"
+
+
+@pytest.mark.parametrize(("chosen", "because"), [("Named/small", "Named"), ("Share/small", "Share")])
+async def test_a_target_that_is_known_already_stays(chosen: str, because: str) -> None:
+    chain = Chain()
+    deciding = Deciding(ROUTES.get, labels, chain)
+    assert target(await deciding.decide(replace(call(), chosen=chosen))) == "small"
+    assert chain.records[0]["slm.decision"] == because
+
+
+@pytest.mark.parametrize("chosen", ["Named/cloud", "Share/gone", "Named/"])
+async def test_one_that_is_not_there_any_more_or_outside_is_not_gone_to(chosen: str) -> None:
+    answer = await Deciding(ROUTES.get, labels, Chain()).decide(replace(call(), chosen=chosen))
+    assert (answer.status, answer.headers["x-slm-cause"]) == (503, "route-new")
