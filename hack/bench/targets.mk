@@ -1,4 +1,4 @@
-.PHONY: bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling
+.PHONY: bench-boundary bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling
 
 bench-reconcile: setup ## Measure the operator beside a bare kopf daemon on N=1000 models (JSON is the last line)
 	@$(BIN)/python -m hack.bench.reconcile --models $(or $(N),1000)
@@ -17,3 +17,6 @@ bench-scaling: setup ## Compare scaling policies on traces, SLM_BENCH_DATA=folde
 
 bench-decide: setup ## Measure what a decision on a request of a route costs, recorded before its answer (JSON is the last line)
 	@$(BIN)/python -m hack.bench.decide $(if $(N),--rounds $(N))
+
+bench-boundary: setup ## Count who leaves, of N=100000 requests with something planted and clean ones (JSON is the last line)
+	@$(BIN)/python -m hack.bench.routing.boundary $(if $(N),--requests $(N))

@@ -13,7 +13,7 @@ from tests.fakes.recording import agent_of, counted_of
 
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.decide.part import decide
-from smallmodel_operator.gateway.decide.service import Route
+from smallmodel_operator.gateway.decide.service import Call, Route
 from smallmodel_operator.gateway.record import part
 from smallmodel_operator.routing.policy import Boundary, External, Need, RoutePolicy, Target, compiled
 from smallmodel_operator.routing.verdict import Can
@@ -28,8 +28,9 @@ POLICY = RoutePolicy(
 ROUTES = {POLICY.route: Route(compiled(POLICY, {}), {"small": Can(), "cloud": Can(frozenset({Need.TOOLS}))})}
 
 
-def labels(caller: str) -> Collection[str]:
+def labels(call: Call) -> Collection[str]:
     """Those of the callers above."""
+    caller = call.caller
     if caller == "crash":
         raise RuntimeError("no labels")
     return ("public",) if caller == "labelled" else ()

@@ -8,7 +8,7 @@ from tests.gateway.states import model, state_of
 from smallmodel_operator.gateway.paths import TGI_LACKS
 from smallmodel_operator.gateway.routed import Choice, Lead, Route
 from smallmodel_operator.gateway.state import Access, Endpoint, Issuer, State
-from smallmodel_operator.routing.policy import Match, Rule
+from smallmodel_operator.routing.policy import Boundary, External, Match, Rule, Trusted
 
 _POD: Final = {"support/bot": 8080}
 _JWKS: Final = (
@@ -66,6 +66,22 @@ CASES: Final[Mapping[str, State]] = {
                 Access(frozenset({"ns:support"})),
                 (Lead("small", "support/bot", 1), Lead("legal", "support/legal", 0), Lead("no", "crm/notes", 0)),
                 choice=Choice((Rule("r", Match("legal"), "legal"),), "small"),
+            )
+        },
+    ),
+    "outside": state_of(
+        (model("support/bot"),),
+        _POD,
+        egress=(Endpoint("10.0.2.9", 10095, ready=True),),
+        routes={
+            "support/desk": Route(
+                "support",
+                "desk",
+                "",
+                Access(frozenset({"ns:support"})),
+                (Lead("small", "support/bot", 1), Lead("cloud", "support/desk/cloud", 0, "vendor/big-1:latest")),
+                choice=Choice((Rule("r", Match(), "cloud"),), "small"),
+                boundary=Boundary(External.WHEN_CLEAN, trusted=(Trusted("ns:support", ("public",)),)),
             )
         },
     ),

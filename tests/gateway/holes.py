@@ -15,8 +15,16 @@ from smallmodel_operator.gateway.xds.words import BODIES
 BOT: Final = "support/bot"
 FOREIGN: Final = "203.0.113.9"
 TYPE: Final = "type.googleapis.com/envoy."
-STATE: Final[State] = replace(CASES["tokens"], models=CASES["limits"].models, tls=True, peers=("10.0.0.7",))
-"""One model with everything a configuration may have."""
+STATE: Final[State] = replace(
+    CASES["tokens"],
+    models=CASES["limits"].models,
+    tls=True,
+    peers=("10.0.0.7",),
+    routes=CASES["outside"].routes,
+    egress=CASES["outside"].egress,
+)
+"""One model with everything a configuration may have, and a route that leads outside by the egress."""
+LEFT: Final = ">support/desk/cloud"
 
 
 class Parts:
@@ -34,6 +42,8 @@ class Parts:
         self.dispatch = self.matcher["on_no_match"]["action"]["typed_config"]
         self.route = self.matcher["matcher_tree"]["exact_match_map"]["map"][f"{BOT}|bot"]["action"]["typed_config"]
         self.forward = self.route["route"]
+        self.leave = self.matcher["matcher_tree"]["exact_match_map"]["map"][LEFT]["action"]["typed_config"]
+        self.egress = self.files["xds/eds/egress.json"]["resources"][0]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
         self.clusters = self.files["xds/cds.json"]["resources"]
         self.cluster = self.clusters[0]
         self.assignment = self.files["xds/eds/support.bot.json"]["resources"][0]
@@ -267,6 +277,27 @@ def other_filter(parts: Parts) -> None:
     library["filename"] = library["filename"].replace("/bodies.so", "/./bodies.so")
 
 
+def egress_of_a_name(parts: Parts) -> None:
+    (cluster,) = (c for c in parts.clusters if c["name"] == "egress")
+    cluster["type"] = "STRICT_DNS"
+
+
+def passes_of_callers(parts: Parts) -> None:
+    """Headers of the gateway's own are dropped but for the pass."""
+    mutations = parts.manager["early_header_mutation_extensions"][0]["typed_config"]["mutations"]
+    mutations[0]["remove_on_match"]["key_matcher"]["prefix"] = "x-slm-r"
+
+
+def decided_by_cluster(parts: Parts) -> None:
+    service = parts.filters["envoy.filters.http.ext_authz"]["http_service"]
+    service["authorization_response"]["allowed_upstream_headers"]["patterns"].append({"exact": NOWHERE})
+
+
+def decided_by_any(parts: Parts) -> None:
+    service = parts.filters["envoy.filters.http.ext_authz"]["http_service"]
+    service["authorization_response"]["allowed_upstream_headers"]["patterns"] = [{"prefix": "x-slm-"}]
+
+
 def nothing_stripped(parts: Parts) -> None:
     del parts.manager["early_header_mutation_extensions"]
 
@@ -355,6 +386,33 @@ HOLES: Final[Mapping[str, Hole]] = {
             ),
         )
     ),
+    "a model's route to the egress": lambda p: p.forward.update(cluster="egress"),
+    "a model's route to the egress in part": lambda p: (
+        p.forward.pop("cluster"),
+        p.forward.update(weighted_clusters={"clusters": [{"name": BOT, "weight": 9}, {"name": "egress", "weight": 1}]}),
+    ),
+    "a model's requests told to the egress": lambda p: p.forward.update(
+        request_mirror_policies=[{"cluster": "egress"}]
+    ),
+    "decided by the egress": lambda p: p.filters["envoy.filters.http.ext_authz"]["http_service"]["server_uri"].update(
+        cluster="egress"
+    ),
+    "to the egress without a pass": lambda p: p.leave["match"].pop("headers"),
+    "to the egress with another header": lambda p: p.leave["match"]["headers"][0].update(name="x-slm-target"),
+    "to the egress again": lambda p: p.leave["route"].update(retry_policy={"num_retries": 1, "retry_on": "5xx"}),
+    "to the egress as all are sent": lambda p: p.leave["route"].pop("retry_policy"),
+    "to the egress and elsewhere": lambda p: p.leave["route"].update(request_mirror_policies=[{"cluster": BOT}]),
+    "to the egress with the caller's key": lambda p: p.leave.pop("request_headers_to_remove"),
+    "a pass that callers bring": passes_of_callers,
+    "a cluster that who decides names": decided_by_cluster,
+    "headers that who decides makes up": decided_by_any,
+    "an egress elsewhere": lambda p: p.egress["address"]["socket_address"].update(address=FOREIGN),
+    "another port of the egress": lambda p: p.egress["address"]["socket_address"].update(port_value=22),
+    "a gateway as the egress": lambda p: p.egress["address"]["socket_address"].update(
+        address="10.0.0.7", port_value=10090
+    ),
+    "a model at the egress": endpoint(address="10.0.2.9", port_value=10095),
+    "an egress by its name": egress_of_a_name,
     "original destination of a connection": lambda p: p.listener.update(
         listener_filters=[
             extension("envoy.filters.listener.original_dst", "extensions.filters.listener.original_dst.v3.OriginalDst")

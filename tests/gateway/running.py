@@ -161,17 +161,17 @@ class Gateway:
 
     def _known(self) -> bool:
         clusters = self.admin("/clusters")
-        return all(f"{target}::" in clusters for target in self.state.models)
+        return all(f"{target}::" in clusters for target in self.state.clusters)
 
     # -- configuration -----------------------------------------------------------------------------------------
 
     def _write(self, state: State) -> dict[str, str]:
-        values = {target: self.renderer.endpoints(state, target) for target in state.models}
+        values = {target: self.renderer.endpoints(state, target) for target in state.clusters}
         files = {name: versioned(value) for name, value in self.renderer.everything(state).items()}
         self._on_loop(self.discovery.put, {target: value for target, (_, value) in values.items()})
         endpoints = {name: dump(value) for name, value in values.values()}
         self._files.write_all({**{name: dump(value) for name, value in files.items()}, **endpoints})
-        self._on_loop(self.discovery.keep_only, state.models)
+        self._on_loop(self.discovery.keep_only, state.clusters)
         return {name: version_of(value) for name, value in files.items()}
 
     def apply(self, state: State) -> None:
@@ -186,7 +186,7 @@ class Gateway:
 
         self._eventually(served, "Envoy serves the new configuration")
         self._eventually(self._known, "every model has a cluster: its pods were checked once")
-        for target in state.models:
+        for target in state.clusters:
             assert self._on_loop(self.discovery.settled, target, 5.0), f"endpoints of {target}: not accepted"
 
     # -- asking ------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from tests.gateway.holes import STATE
 
 from smallmodel_operator.boundary.egress import findings
 from smallmodel_operator.core.keys import Identity, hashed
+from smallmodel_operator.gateway.routed import MODEL, Choice, Lead, Route
 from smallmodel_operator.gateway.state import Access, Endpoint, Model, State
 from smallmodel_operator.gateway.xds import Site, bootstrap, files
 from smallmodel_operator.gateway.xds.within import inside, leaks
+from smallmodel_operator.routing.policy import Match, Rule
 
 SITE = Site()
 addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
@@ -39,6 +41,24 @@ models = st.builds(
 )
 
 
+def routed(namespace: str, name: str, targets: list[str], outside: str, rules: bool) -> Route:
+    """One whose targets are outside but for the first."""
+    first, *rest = targets
+    leads = (Lead(first, f"{namespace}/bot", 1), *(Lead(t, f"{namespace}/{name}/{t}", 0, outside) for t in rest))
+    choice = Choice((Rule("r", Match(), targets[-1]),) if rules else (), first)
+    return Route(namespace, name, "", Access(frozenset({f"ns:{namespace}"})), leads, choice=choice)
+
+
+routes = st.builds(
+    routed,
+    strategies.names,
+    strategies.names,
+    st.lists(strategies.names, min_size=1, max_size=3, unique=True),
+    st.from_regex(MODEL, fullmatch=True),
+    st.booleans(),
+)
+
+
 @st.composite
 def states(draw: st.DrawFn) -> State:
     found = draw(st.lists(models, max_size=5, unique_by=lambda m: m.target))
@@ -52,6 +72,8 @@ def states(draw: st.DrawFn) -> State:
         issuer=draw(st.sampled_from([None, CASES["tokens"].issuer])),
         peers=tuple(draw(st.lists(addresses, max_size=3, unique=True))),
         tls=draw(st.booleans()),
+        routes={r.path: r for r in draw(st.lists(routes, max_size=2, unique_by=lambda r: r.path))},
+        egress=tuple(draw(st.lists(endpoints, max_size=2, unique_by=lambda e: e.address))),
     )
 
 
@@ -70,7 +92,7 @@ def test_nothing_leads_out_of_any_state(state: State) -> None:
 def test_an_address_nobody_named_is_found(state: State, foreign: str) -> None:
     """In whatever place of whatever model."""
     made = deepcopy(whole(state))
-    named = {e.address for pods in state.endpoints.values() for e in pods} | set(state.peers)
+    named = {e.address for pods in (*state.endpoints.values(), state.egress) for e in pods} | set(state.peers)
     sockets = [s for name, value in made.items() if name.startswith("xds/eds/") for s in sockets_in(value)]
     for socket in sockets:
         before = socket["address"]

@@ -16,6 +16,7 @@ from smallmodel_operator.gateway import http, metrics, scale, signals
 from smallmodel_operator.gateway.admin import Admin, Passing, Unreachable, refused
 from smallmodel_operator.gateway.boundary.force import InForce
 from smallmodel_operator.gateway.config import Renderer, Writer
+from smallmodel_operator.gateway.decide.outages import Outages
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import Files
 from smallmodel_operator.gateway.known import KNOWN, recall, recall_boundary
@@ -61,6 +62,7 @@ class Agent:
         """What is said of the policies of routes that were in force since the agent began, by their hash."""
         self.decided: Callable[..., Awaitable[None]] | None = None
         """Records a decision before it takes effect; None: not yet."""
+        self.outages = Outages()
         self.refusing: Callable[[], bool] = lambda: False
         """Does Envoy refuse every request because its answer could not be recorded?"""
         self.in_force: InForce | None = None

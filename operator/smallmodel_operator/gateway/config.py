@@ -14,7 +14,7 @@ from smallmodel_operator.gateway.admin import Upstream
 from smallmodel_operator.gateway.discovery import Discovery
 from smallmodel_operator.gateway.files import BOOTSTRAP, CDS, EDS, LDS, RDS, Files, dump
 from smallmodel_operator.gateway.known import KNOWN, recall_boundary, remember
-from smallmodel_operator.gateway.state import Issuer, Model, State
+from smallmodel_operator.gateway.state import WAY_OUT, Issuer, Model, State
 from smallmodel_operator.gateway.view import Keys
 from smallmodel_operator.gateway.world import World
 
@@ -109,7 +109,7 @@ class Writer:
         self._dirty = asyncio.Event()
         self._moved: set[str] = set()
         self._took = 0.0
-        self.targets = frozenset(targets_on_disk(files))
+        self.targets = frozenset(targets_on_disk(files)) - {WAY_OUT}
         """Those in the configuration."""
         self.routes: frozenset[str] = frozenset()
         """ModelRoutes in the configuration, as this process wrote it."""
@@ -192,7 +192,7 @@ class Writer:
         if any(not name.startswith(EDS) for name in names):
             self.replaced = time.monotonic()
             self.versions = versions
-        self._discovery.keep_only(state.models)
+        self._discovery.keep_only(state.clusters)
         self._files.write(KNOWN, _known(world.keys, state.issuer, boundary))
         self.written, self.boundary, self.routes = True, boundary, frozenset(state.routes)
         metrics.MODELS.set(len(state.models))
@@ -206,7 +206,7 @@ class Writer:
         files = {name: versioned(value) for name, value in self._renderer.everything(state).items()}
         versions = {name: version_of(value) for name, value in files.items()}
         endpoints = {}
-        for target in state.models:
+        for target in state.clusters:
             name, value = self._renderer.endpoints(state, target)
             files[name] = endpoints[target] = value
         if leaks := self._renderer.leaks(state, {BOOTSTRAP: self._renderer.bootstrap(), **files}):

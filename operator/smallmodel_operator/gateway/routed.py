@@ -1,21 +1,31 @@
 """One ModelRoute as the gateway sees it, and who has a name that a route and a model want. Pure."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from smallmodel_operator.budget.limit import Limit, limit_of
 from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
-from smallmodel_operator.routing.policy import Match, Need, Rule
+from smallmodel_operator.routing import declared
+from smallmodel_operator.routing.policy import Boundary, Match, Need, Rule
+
+MODEL: Final = re.compile(r"[-A-Za-z0-9._:/@+]{1,128}")
+"""Names the outside may have for a model, as the API server lets them in: each is the same inside quotes of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """A target: its name, the SmallModel as `<namespace>/<name>`, and its share of requests that name none."""
+    """A target: its name, the SmallModel as `<namespace>/<name>`, and its share of requests that name none.
+
+    `outside`: what the outside calls its model; `target` is then `<namespace>/<route>/<target>`, which no model is.
+    """
 
     name: str
     target: str
     share: int
+    outside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +61,24 @@ class Route:
     """An administrator has stopped inference there."""
     choice: Choice | None = None
     budgets: tuple[Limit, ...] = ()
+    boundary: Boundary = field(default_factory=Boundary)
+    """What must stay inside, where a target is outside."""
 
     @property
     def asks(self) -> bool:
-        """Are its requests asked for at the agent? Those that name a target are where they are counted."""
+        """Are its requests asked for at the agent? Those that name a target are where they are counted, or it is
+        outside."""
         return self.choice is not None or bool(self.budgets)
+
+    @property
+    def decides(self) -> bool:
+        """Do requests that name no target wait for a decision?"""
+        return self.choice is not None and bool(self.choice.rules)
+
+    @property
+    def outside(self) -> tuple[Lead, ...]:
+        """Its targets outside."""
+        return tuple(lead for lead in self.leads if lead.outside)
 
     @property
     def path(self) -> str:
@@ -66,41 +89,58 @@ class Route:
     def of(cls, body: Object) -> "Route":
         """Read a ModelRoute; what an older object lacks has the CRD's default."""
         meta, spec = body["metadata"], body["spec"]
-        targets = spec["targets"]
-        share = shares({t["name"]: t.get("weight") for t in targets}, spec.get("default", ""))
+        leads = _leads(meta["namespace"], meta["name"], spec)
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
             created=str(meta.get("creationTimestamp") or ""),
             access=access_of(meta["namespace"], meta["name"], spec.get("access", {})),
-            leads=tuple(
-                Lead(t["name"], _target(meta["namespace"], t["smallModelRef"]), share[t["name"]])
-                for t in targets
-                if t.get("smallModelRef")  # no gateway leads outside the cluster
-            ),
-            choice=_choice(meta["namespace"], spec, body.get("status", {})),
+            leads=leads,
+            choice=_choice(meta["namespace"], spec, body.get("status", {}), leads),
             budgets=tuple(map(limit_of, spec.get("budgets", ()))),
+            boundary=declared.boundary(meta["namespace"], meta["name"], spec),
         )
 
     def why_not(self, lead: Lead, models: Mapping[str, Model]) -> str:
         """Why a target answers nobody whatever becomes of its pods: `missing` or `forbidden`; `ok`: it may."""
         model = models.get(lead.target)
+        if lead.outside:
+            return "ok"
         if model is None:
             return "missing"
         return "ok" if f"ns:{self.namespace}" in model.access.allow else "forbidden"
 
 
-def _choice(namespace: str, spec: Object, status: Object) -> Choice | None:
-    """The classifier is of the route's own namespace, always."""
-    rules = spec.get("rules")
-    if not rules:
+def _leads(namespace: str, name: str, spec: Object) -> tuple[Lead, ...]:
+    """Requests that name no target never go outside by lot: what must stay could not.
+
+    Raises:
+        ValueError: the API server holds a name that this release's rules would not let in.
+    """
+    inside = {t["name"]: t.get("weight") for t in spec["targets"] if not t.get("external")}
+    share, found = shares(inside, spec.get("default", "")), []
+    for target in spec["targets"]:
+        own, external = target["name"], target.get("external")
+        if external and not MODEL.fullmatch(external["model"]):
+            raise ValueError(f"targets: {own!r} has a name for its model that no request can carry")
+        where = f"{namespace}/{name}/{own}" if external else _target(namespace, target["smallModelRef"])
+        found.append(Lead(own, where, share.get(own, 0), external["model"] if external else ""))
+    return tuple(found)
+
+
+def _choice(namespace: str, spec: Object, status: Object, leads: tuple[Lead, ...]) -> Choice | None:
+    """The classifier is of the route's own namespace, always. Without rules it is for those who name a target outside:
+    a default there has to be, and gets nothing."""
+    rules = spec.get("rules") or ()
+    if not rules and not any(lead.outside for lead in leads):
         return None
+    default = spec.get("default") or next((lead.name for lead in leads if not lead.outside), "")
     found, given = None, spec.get("classifier")
     if given:
         ref, read = given["configMapRef"], (status.get("classifier") or {}).get("digest", "")
         found = Reference(namespace, ref["name"], ref.get("key", "tasks.json"), str(read))
     threshold = (given or {}).get("threshold")
-    return Choice(tuple(map(_rule, rules)), spec.get("default", ""), found, float(threshold) if threshold else None)
+    return Choice(tuple(map(_rule, rules)), default, found, float(threshold) if threshold else None)
 
 
 def _rule(rule: Object) -> Rule:

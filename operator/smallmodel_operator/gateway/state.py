@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Object = Mapping[str, Any]
 
+WAY_OUT: Final = "egress"
+"""The egress's cluster; no model's target is a single word."""
 DEFAULT_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_WAIT_SECONDS: Final = 120
@@ -261,3 +263,15 @@ class State:
     tls: bool = False
     routes: Mapping[str, "Route"] = field(default_factory=dict)
     """ModelRoutes by `<namespace>/<name>`; no model has the same."""
+    egress: tuple["Endpoint", ...] = ()
+    """Where the egress is; empty: nothing leaves."""
+
+    @property
+    def leads_outside(self) -> bool:
+        """Has some route a target outside?"""
+        return any(route.outside for route in self.routes.values())
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Everything that has endpoints of its own: models, and the egress where a route needs it; sorted."""
+        return tuple(sorted([*self.models, *([WAY_OUT] if self.leads_outside else [])]))

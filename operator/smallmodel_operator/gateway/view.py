@@ -144,7 +144,9 @@ def state_of(
 ) -> State:
     """Put everything together. Endpoints of a target without a model are left out."""
     found = {m.target: _opened(m, keys.called) for m in sorted(models, key=lambda m: m.target)}
-    by_target, by_path = named(found, {r.path: _opened(r, keys.called) for r in sorted(routes, key=lambda r: r.path)})
+    by_target, by_path = named(
+        found, {r.path: _heard(_opened(r, keys.called), keys.called) for r in sorted(routes, key=lambda r: r.path)}
+    )
     return State(
         models=by_target,
         routes=by_path,
@@ -170,3 +172,10 @@ def _opened(model: M, called: Mapping[str, Collection[str]]) -> M:
     """The model or route with those let in, too, who bring a key that it lists under another name."""
     more = {who for name in model.access.allow & called.keys() for who in called[name]}
     return replace(model, access=replace(model.access, allow=model.access.allow | more)) if more else model
+
+
+def _heard(route: Route, called: Mapping[str, Collection[str]]) -> Route:
+    """The route that trusts those, too, who bring a key that it trusts under another name."""
+    trusted = route.boundary.trusted
+    more = [replace(one, who=who) for one in trusted for who in sorted(called.get(one.who, ()))]
+    return replace(route, boundary=replace(route.boundary, trusted=(*trusted, *more))) if more else route

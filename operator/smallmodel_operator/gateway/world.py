@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from smallmodel_operator.api.names import GATEWAY, GATEWAY_KEYS, LABEL_MODEL
+from smallmodel_operator.api.names import EGRESS, GATEWAY, GATEWAY_KEYS, LABEL_MODEL
 from smallmodel_operator.boundary.seal import Boundary
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.informer import Informer, Key
@@ -29,8 +29,10 @@ from smallmodel_operator.gateway.view import (
     peers_of,
     state_of,
     still_proved,
+    usable,
     waiting,
 )
+from smallmodel_operator.routing.policy import External
 
 SLICES: Final = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 Watched = (
@@ -102,6 +104,13 @@ class World:
             client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
             namespace=own, selector=service, relist=relist,
         )  # fmt: skip
+        asked = not settings.watch_namespaces or EGRESS in settings.watch_namespaces
+        self._egress = [
+            Informer(
+                client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
+                namespace=EGRESS, selector={"labelSelector": f"{SERVICE_LABEL}={EGRESS}"}, relist=relist,
+            )
+        ] if asked else []  # fmt: skip
         self.boundaries = BoundaryWatch(client, changed, boundary, min(relist, RELIST_SECONDS))
         self._secret: Informer[Keys] = Informer(
             client, KINDS["Secret"], self._read_secret, self._keys,
@@ -115,6 +124,7 @@ class World:
             *self.routes.informers,
             *self.slices.informers,
             self._peers,
+            *self._egress,
             self._secret,
             self.boundaries,
         )
@@ -167,6 +177,13 @@ class World:
     def _bounded(self, model: Model) -> Model:
         return replace(model, stopped=True) if self.boundary.stops(model.namespace) else model
 
+    def _enclosed(self, route: Route) -> Route:
+        """The route within what an administrator allows."""
+        found = replace(route, stopped=self.boundary.stops(route.namespace))
+        if self.boundary.leads_outside(route.namespace):
+            return found
+        return replace(found, boundary=replace(route.boundary, external=External.DENIED))
+
     def not_ready(self, target: str) -> tuple[Endpoint, ...]:
         """Endpoints that may become usable."""
         return waiting(self._endpoints.get(target, ()))
@@ -184,9 +201,10 @@ class World:
         around = Surroundings(
             self.tokens.issuer, self.peers(), self._settings.cluster_domain, self._settings.gateway_tls
         )
-        bounded = (replace(r, stopped=self.boundary.stops(r.namespace)) for r in self.routes.objects.values())
-        routes = () if only else tuple(bounded)
-        return state_of(models, self._endpoints, self._proofs, self.keys or Keys(), around, routes)
+        routes = () if only else tuple(map(self._enclosed, self.routes.objects.values()))
+        found = state_of(models, self._endpoints, self._proofs, self.keys or Keys(), around, routes)
+        egress = (part for watched in self._egress for part in watched.objects.values())
+        return replace(found, egress=usable(sorted({e for part in egress for e in part})))
 
     # -- changes -----------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ class Request:
         path: with or without its query.
         body: its beginning, where `whole` is false.
         size: bytes its headers declare; None: they do not say.
+        named: the target of its route that it asks for; empty: none.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Request:
     size: int | None = None
     content_type: str = "application/json"
     content_encoding: str = ""
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ goes wrong on the way is a reason to stay inside; no request makes it raise.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -23,6 +23,8 @@ _PLAIN: Final = frozenset({"", "identity"})
 class Because(StrEnum):
     """Why this target, or none."""
 
+    NAMED = "Named"
+    """The request names it."""
     RULE = "Rule"
     COMPLEXITY = "Complexity"
     DEFAULT = "Default"
@@ -61,6 +63,8 @@ class Decision:
     rule: str = ""
     task_class: str = ""
     complexity: float | None = None
+    degraded: str = ""
+    """Why a target inside answers in place of the one outside; empty: none does."""
 
     @property
     def inside(self) -> bool:
@@ -83,14 +87,25 @@ def decide(
         reasons = _reasons(ready, request, labels)
         if clock() > until:
             reasons.append(Reason("TimedOut"))
-        return _choose(ready, asked(request, MOST_BYTES), tuple(reasons), can)
+        wants = asked(request, MOST_BYTES)
+        return _named(ready, wants, tuple(reasons), can, request.named) or _choose(ready, wants, tuple(reasons), can)
     except Exception:
-        return kept(ready, "DecisionFailed", can)
+        return kept(ready, "DecisionFailed", can, request.named)
 
 
-def kept(ready: Ready, reason: str, can: Mapping[str, Can]) -> Decision:
-    """The decision where none could be made: inside, by default, whatever the request asks for."""
-    return _choose(ready, Asked(), (Reason(reason),), can, plain=True)
+def kept(ready: Ready, reason: str, can: Mapping[str, Can], named: str = "") -> Decision:
+    """The decision where none could be made: inside, by default, whatever the request asks for, or the target it names
+    where that is inside."""
+    found = _named(ready, Asked(), (Reason(reason),), can, named)
+    return found or _choose(ready, Asked(), (Reason(reason),), can, plain=True)
+
+
+def degraded(ready: Ready, request: Request, found: Decision, can: Mapping[str, Can], why: str) -> Decision:
+    """The decision while the target outside does not answer: one inside in its place, as if there were no other;
+    unchanged where none inside can."""
+    inside = {name: one for name, one in can.items() if name in ready.targets and ready.targets[name].inside}
+    instead = _choose(ready, asked(request, MOST_BYTES), (), inside)
+    return replace(instead, degraded=why) if instead.target else found
 
 
 def chosen(ready: Ready, said: str) -> Decision | None:
@@ -112,6 +127,8 @@ def _reasons(ready: Ready, request: Request, labels: Collection[str]) -> list[Re
 
 def _unread(request: Request) -> Iterator[Reason]:
     """What is looked at must be what is sent on, and what its reader will take it for."""
+    if "?" in request.path:
+        yield Reason("Query")
     if not request.whole or request.size not in (None, len(request.body)):
         yield Reason("Incomplete")
     if request.content_encoding.strip().lower() not in _PLAIN:
@@ -119,6 +136,20 @@ def _unread(request: Request) -> Iterator[Reason]:
     kind, _, more = request.content_type.lower().partition(";")
     if kind.strip() != "application/json" or more.replace(" ", "").replace('"', "") not in ("", "charset=utf-8"):
         yield Reason("NotJson")
+
+
+def _named(
+    ready: Ready, wants: Asked, reasons: tuple[Reason, ...], can: Mapping[str, Can], name: str
+) -> Decision | None:
+    """Of a request that names its target: that one or none, by the same boundary as any other; None: it names none."""
+    if not name:
+        return None
+    target = ready.targets.get(name)
+    if target is None or name not in can or not _usable([target], wants, can):
+        return Decision(None, Because.NOT_CAPABLE, reasons, ready.hash)
+    if reasons and not target.inside:
+        return Decision(None, Because.KEPT_INSIDE, reasons, ready.hash)
+    return Decision(target, Because.NAMED, reasons, ready.hash)
 
 
 def _choose(

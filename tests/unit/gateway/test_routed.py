@@ -11,7 +11,7 @@ from smallmodel_operator.budget.window import Period
 from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.gateway.routed import Lead, Reference, Route, named
 from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
-from smallmodel_operator.routing.policy import Match, Need, Rule
+from smallmodel_operator.routing.policy import External, Match, Need, Rule, Trusted
 
 EARLY, LATE = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
 
@@ -86,6 +86,51 @@ def test_rules_are_read_with_their_classifier() -> None:
     assert choice.classifier == Reference("support", "departments", "tasks.json"), "the route's own namespace, always"
     read = {**obj, "status": {"classifier": {"digest": "sha256:x"}}}
     assert Route.of(read).choice != choice, "another digest in the status is news"
+
+
+CLOUD = {"name": "cloud", "external": {"url": "https://api.example.com/v1", "model": "vendor/big-1:latest"}}
+
+
+def with_cloud(**spec: Any) -> dict[str, Any]:
+    found = body(**spec)
+    return {**found, "spec": {**found["spec"], "targets": [*found["spec"]["targets"], CLOUD]}}
+
+
+def test_a_target_outside_gets_nothing_by_lot_and_is_asked_about_by_its_name() -> None:
+    route = Route.of(with_cloud(default="large"))
+    assert route.leads[-1] == Lead("cloud", "support/desk/cloud", 0, "vendor/big-1:latest")
+    assert route.outside == route.leads[-1:]
+    assert route.choice is not None
+    assert (route.choice.default, route.choice.rules, route.asks) == ("large", (), False)
+    shared = with_cloud()
+    for target, weight in zip(shared["spec"]["targets"], (3, 1, None), strict=True):
+        target["weight"] = weight
+    route = Route.of(shared)
+    assert [lead.share for lead in route.leads] == [3, 1, 0]
+    assert route.choice is not None
+    assert route.choice.default == "small"
+    one = with_cloud(rules=[{"name": "all", "match": {}, "target": "cloud"}], default="small")
+    assert Route.of(one).asks
+    assert route.why_not(route.leads[-1], {}) == "ok"
+
+
+def test_its_boundary_is_read_and_without_one_nothing_leaves() -> None:
+    assert Route.of(with_cloud(default="large")).boundary.external is External.DENIED
+    trusted = [{"name": "partner", "apiKey": "partner", "mayLabel": ["public"]}]
+    spec = {"default": "small", "boundary": {"external": "WhenClean", "labels": ["secret"], "trusted": trusted}}
+    route = Route.of(with_cloud(**spec))
+    assert route.boundary.labels == ("secret",)
+    assert route.boundary.trusted == (Trusted("key:support/desk/partner", (), ("public",)),)
+    keys = Keys({"a" * 64: Identity("", "key:crm/notes/p", ("key:support/desk/partner",))}, b"m" * 32)
+    found = state_of([], {}, {}, keys, Surroundings(), [route]).routes["support/desk"].boundary.trusted
+    assert [one.who for one in found] == ["key:support/desk/partner", "key:crm/notes/p"], "the same holder"
+
+
+def test_a_name_that_no_request_can_carry_is_no_route() -> None:
+    bad = with_cloud(default="small")
+    bad["spec"]["targets"][-1] = {**CLOUD, "external": {**CLOUD["external"], "model": 'x"]\n'}}  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="'cloud'"):
+        Route.of(bad)
 
 
 def test_without_rules_there_is_no_choice() -> None:

@@ -27,7 +27,7 @@ from smallmodel_operator.routing.policy import (
     Target,
     compiled,
 )
-from smallmodel_operator.routing.verdict import Because, Can, Decision, decide, kept
+from smallmodel_operator.routing.verdict import Because, Can, Decision, decide, degraded, kept
 
 IBAN = "DE89 3704 0044 0532 0130 00"
 SMALL, LARGE, CLOUD = Target("small", "support/bot"), Target("large", "shared/llm"), Target("cloud", "big-1", False)
@@ -334,3 +334,46 @@ def test_a_policy_has_a_hash_of_its_own() -> None:
 )
 def test_the_prompt_is_what_users_said(body: bytes, prompt: str) -> None:
     assert asked(Request("/", body), MOST_BYTES).prompt == prompt
+
+
+def test_who_names_a_target_gets_it_or_none() -> None:
+    policy = ready(boundary=CLEAN, default="small")
+    clean = said(chat("hello"), policy, named="cloud")
+    assert (clean.target and clean.target.name, clean.because) == ("cloud", Because.NAMED)
+    kept = said(chat(IBAN), policy, named="cloud")
+    assert (kept.target, kept.because) == (None, Because.KEPT_INSIDE)
+    unlabelled = said(chat("hello"), policy, labels=(), named="cloud")
+    assert (unlabelled.target, unlabelled.because) == (None, Because.KEPT_INSIDE)
+    inside = said(chat(IBAN), policy, named="small")
+    assert (inside.target and inside.target.name, inside.because) == ("small", Because.NAMED)
+    nowhere = said(chat("hello"), policy, named="nowhere")
+    assert (nowhere.target, nowhere.because) == (None, Because.NOT_CAPABLE)
+
+
+def test_a_query_keeps_it_inside() -> None:
+    decision = said(chat("hello"), ready(boundary=CLEAN), path="/v1/chat/completions?q=x")
+    assert [reason.reason for reason in decision.reasons] == ["Query"]
+
+
+def test_where_no_decision_could_be_made_who_names_the_outside_gets_none() -> None:
+    policy = ready(boundary=CLEAN, default="small")
+    can = {"small": Can(), "cloud": Can()}
+    assert kept(policy, "Busy", can, "cloud").target is None
+    found = kept(policy, "Busy", can, "small").target
+    assert found is not None
+    assert found.name == "small"
+
+
+def test_while_no_target_outside_answers_one_inside_does_and_says_why() -> None:
+    rules = (Rule("all", Match(), "cloud"), Rule("tools", Match(requires=(Need.TOOLS,)), "large"))
+    policy = ready(boundary=CLEAN, rules=rules)
+
+    def away(body: bytes, can: dict[str, Can] = CAN, **request: Any) -> Decision:
+        asks = Request("/v1/chat/completions", body, **request)
+        return degraded(policy, asks, decide(policy, asks, ("public",), can, lambda: 0.0), can, "gone")
+
+    found = away(chat("hello"))
+    assert (name(found), found.because, found.degraded, found.inside) == ("small", Because.DEFAULT, "gone", False)
+    assert name(away(chat("hello", tools=[{"type": "function"}]))) == "large"
+    alone = away(chat("hello"), {"cloud": Can()})
+    assert (name(alone), alone.degraded) == ("cloud", "")

@@ -7,7 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.boundary.egress.doors import BOOTSTRAP, CERTIFICATES, LISTENER
 from smallmodel_operator.boundary.egress.envoy import ASSIGNMENT, CLUSTER, ROUTES
 from smallmodel_operator.boundary.egress.grammar import PREFIX, Finding, Node, Walk
-from smallmodel_operator.boundary.egress.inside import Inside
+from smallmodel_operator.boundary.egress.inside import PASS, WAY_OUT, Inside
 
 START: Final = "bootstrap.json"
 _ASSIGNMENT: Final = f"{PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -130,4 +130,9 @@ class _Ways:
         for path, header in walk.steering:
             if not header.startswith(tuple(stripped)):
                 found.append(Finding(path, f"a caller may choose the cluster with header {header!r}"))
+            if header in walk.answered:
+                found.append(Finding(path, f"who decides may choose the cluster with header {header!r}"))
+        for path, name in walk.clusters:
+            if name == WAY_OUT and not PASS.startswith(tuple(stripped)):
+                found.append(Finding(path, "a caller may bring a pass"))
         return found

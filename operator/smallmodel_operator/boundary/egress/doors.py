@@ -90,6 +90,19 @@ def _closed(value: Any, walk: Walk) -> None:
 
 
 _NAMES: Final = message(patterns=many(STRING))
+
+
+def _answered(value: Any, walk: Walk) -> None:
+    """What who decides says of a request. None of it may choose a cluster by its name."""
+    _NAMES(value, walk)
+    patterns = value.get("patterns") if isinstance(value, dict) else None
+    for one in patterns if isinstance(patterns, list) else ():
+        if not isinstance(one, dict) or one.keys() != {"exact"}:
+            walk.report("who decides may set headers that are not named")
+        else:
+            walk.answered.add(str(one["exact"]))
+
+
 _FILTER: Final = extension(
     "filter",
     envoy__extensions__filters__http__lua__v3__Lua=message(
@@ -115,7 +128,9 @@ _FILTER: Final = extension(
         disallowed_headers=_NAMES,
         http_service=message(
             server_uri=message(uri=leaf, cluster=cluster_name, timeout=leaf),
-            authorization_response=message(allowed_upstream_headers=_NAMES),
+            authorization_response=message(
+                allowed_upstream_headers=_answered, allowed_client_headers_on_success=_NAMES
+            ),
         ),
         stat_prefix=leaf,
     ),

@@ -23,13 +23,17 @@ from smallmodel_operator.boundary.egress.grammar import (
     one_of,
     packed,
 )
+from smallmodel_operator.boundary.egress.inside import WAY_OUT
 from smallmodel_operator.boundary.egress.lua import script
+from smallmodel_operator.boundary.egress.passing import one_way
 
 # -- references --------------------------------------------------------------------------------------------------
 
 
 def cluster_name(value: Any, walk: Walk) -> None:
     walk.clusters.append((walk.path, str(value)))
+    if value == WAY_OUT and not walk.passing:
+        walk.report("it leads to the egress, and not only what has a pass")
 
 
 def _cluster_header(value: Any, walk: Walk) -> None:
@@ -134,10 +138,13 @@ def _socket(value: Any, walk: Walk) -> None:
     _SOCKET(value, walk)
     if not isinstance(value, dict):
         return
-    known = walk.inside.models.get(walk.path[0].removeprefix("cluster "), frozenset()) | walk.inside.gateways
+    name = walk.path[0].removeprefix("cluster ")
+    known = walk.inside.models.get(name, frozenset()) | walk.inside.gateways
+    if name == WAY_OUT:
+        known = walk.inside.egress
     host, port = value.get("address"), value.get("port_value")
     if not isinstance(host, str) or not isinstance(port, int) or (host, port) not in known:
-        walk.report(f"{host}:{port} is no pod of this model and no gateway")
+        walk.report(f"{host}:{port} is " + ("no egress" if name == WAY_OUT else "no pod of this model and no gateway"))
 
 
 _SOCKET: Final = message(address=leaf, port_value=leaf)
@@ -221,7 +228,7 @@ _FORWARD: Final = message(
     idle_timeout=leaf,
     retry_policy=_RETRIES,
 )
-ROUTE: Final[Node] = message(
+_ROUTE: Final = message(
     name=leaf,
     match=MATCH,
     route=_FORWARD,
@@ -234,6 +241,7 @@ ROUTE: Final[Node] = message(
     request_body_buffer_limit=leaf,
     typed_per_filter_config=_PER_FILTER,
 )
+ROUTE: Final[Node] = one_way(_ROUTE)
 _ON_ROUTE: Final = packed(envoy__config__route__v3__Route=ROUTE)
 
 

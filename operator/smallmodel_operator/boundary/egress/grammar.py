@@ -39,6 +39,10 @@ class Walk:
     steering: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     """Headers that choose a cluster."""
     path: tuple[str, ...] = ()
+    passing: bool = False
+    """What is walked is a route that only requests with a pass match."""
+    answered: set[str] = field(default_factory=set)
+    """Headers that who decides may set."""
     known: dict[str, Any] = field(default_factory=dict)
     """By kind the last value in which nothing was found: see `alike`."""
 

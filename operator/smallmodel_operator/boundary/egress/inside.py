@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 Address = tuple[str, int]
 """IP address and port."""
+WAY_OUT: Final = "egress"
+"""The one cluster whose endpoints are no model's: those who check passes."""
+PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
+"""Without it no route leads there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +28,5 @@ class Inside:
     """Texts of Lua that may run; in front of one may stand assignments of constants, nothing else."""
     libraries: frozenset[str] = frozenset()
     """Files with compiled filters; they are part of the gateway's image, and read-only there."""
+    egress: frozenset[Address] = frozenset()
+    """Who checks passes, and lets out what has one."""

@@ -45,6 +45,8 @@ class Counted:
         """`clock`: in seconds, only grows; `today`: seconds since 1970."""
         self.metrics = metrics
         self.objectives = Objectives()
+        self.left: Callable[[str, int], None] = lambda target, status: None
+        """Is told what came of each request that left."""
         self.usages = Usages(folder / position, today)
         self._reader = LogReader(folder / LOG, self.usages, lambda line: self._add(parse(line)), on_garbage=_torn)
         self._clock = clock
@@ -151,6 +153,8 @@ class Counted:
         self.metrics.record(seen)
         self.objectives.record(seen)
         self.usages.add(seen, line.time)
+        if line.slm_left:
+            self.left(line.slm_left, seen.status)
         LINES.inc()
 
 

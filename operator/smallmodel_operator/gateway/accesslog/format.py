@@ -56,7 +56,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "gen_ai.operation.name": Field(JOINED, "`chat`, `text_completion`, `embeddings` or `rerank`"),
         "gen_ai.request.model": Field(_known("model"), "`model` of the request, at most 64 characters and `...`"),
         "gen_ai.response.model": Field(
-            "%UPSTREAM_CLUSTER%", "`<namespace>/<name>` the request was sent to, held or not"
+            "%UPSTREAM_CLUSTER%", "`<namespace>/<name>` the request was sent to, held or not; `egress` where it left"
         ),
         "gen_ai.usage.input_tokens": Field(JOINED, "tokens of the prompt, from the answer's `usage`", int),
         "gen_ai.usage.output_tokens": Field(JOINED, "tokens generated, from the answer's `usage`", int),
@@ -67,6 +67,9 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "slm.route": Field(
             JOINED,
             "`<namespace>/<route>/<target>` it came by; without a target where none was found; left out for none",
+        ),
+        "slm.left": Field(
+            JOINED, "`<namespace>/<route>/<target>` outside the cluster that it was sent on to; left out for none"
         ),
         "slm.adapter": Field(JOINED, "name of the model's adapter that was asked for; left out for none"),
         "slm.caller": Field(JOINED, "`sa:<ns>/<name>`, `key:<ns>/<model>` or `key:<ns>/<model>/<key>`"),
@@ -122,7 +125,7 @@ JOINS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
 )
 """Fields that Envoy writes as one, with bars between them: a field of its own for each would cost a request 10 µs. By
 name in the line: the operator, and the fields in order, each empty if it is not known. An adapter stands behind the
-target, after a colon, and a route behind both, after an @."""
+target, after a colon, and a route behind both, after an @. The route of what leaves is called `>` and its target."""
 
 
 def fields() -> dict[str, str]:

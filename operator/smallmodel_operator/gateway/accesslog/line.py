@@ -17,6 +17,8 @@ LARGEST: Final = 2**53 - 1
 """Integers up to here are the same number in every language that reads JSON."""
 OURS: Final = {"kind": str, "prev": str, "seq": int}
 """What makes a line a record; see audit/record.py."""
+LEFT: Final = ">"
+"""Begins the name of a route that leads outside."""
 REMEMBERED: Final = 4096
 """Joined texts kept apart: a caller with a model, or what is in force for one."""
 MOST_DIGITS: Final = 15
@@ -98,8 +100,8 @@ def _leniently(line: bytes) -> Any:
 def _part(line: Any) -> None:
     """Put what Envoy joined into its fields. Written out: a loop over names takes twice as long."""
     if (text := line.route) is not UNSET:
-        known = _routes.get(text) or _remembered(_routes, text, _known(ROUTE, text))
-        line.slm_digest, line.slm_template, line.slm_engine_revision, line.slm_policy = known
+        known = _routes.get(text) or _remembered(_routes, text, _named(text))
+        line.slm_digest, line.slm_template, line.slm_engine_revision, line.slm_policy, line.slm_left = known
         line.route = UNSET
     if (text := line.call) is not UNSET:
         known = _calls.get(text) or _remembered(_calls, text, _called(text))
@@ -131,6 +133,13 @@ def _called(text: str) -> _Words:
     target, _, adapter = target.partition(":")
     model = target.partition("/")[2]
     return caller, namespace, operation, target or UNSET, adapter or UNSET, model or UNSET, route or UNSET
+
+
+def _named(text: str) -> _Words:
+    """What the name of a route says: what is in force for its model, or where outside it leads."""
+    if text.startswith(LEFT):
+        return UNSET, UNSET, UNSET, UNSET, text.removeprefix(LEFT)
+    return *_known(ROUTE, text), UNSET
 
 
 def _known(join: str, text: str) -> _Words:

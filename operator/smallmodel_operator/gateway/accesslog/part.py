@@ -35,6 +35,7 @@ async def read_log(agent: Agent, counted: Counted) -> None:
                 counted.objectives.follow({m.target: m.bounds for m in models if any(m.bounds)})
             await asyncio.sleep(FOLLOW_SECONDS)
 
+    counted.left = agent.outages.came
     agent.counts = lambda: counted.objectives.said(agent.writer.targets)
     async with asyncio.TaskGroup() as group:
         for work in (counted.run(), rotator.run(), tidy(), follow()):

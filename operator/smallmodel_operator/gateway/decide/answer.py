@@ -19,6 +19,8 @@ PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
 INSIDE: Final = "Inside"
 UNCOUNTED: Final = "budget-unknown"
 """Cause of a refusal that is nobody's fault: Envoy makes a 503 of it."""
+DEGRADED: Final = "x-slm-degraded"
+"""Told to the caller: why a target inside answers in place of the one outside."""
 MOST_REASONS: Final = 16
 """Told of one decision."""
 
@@ -36,10 +38,11 @@ def answer(decision: Decision, signed: str = "") -> Answer:
     """What Envoy is told. `signed`: the pass of a request that leaves."""
     if decision.target is not None:
         told = {DECISION: decision.because.value, TARGET: decision.target.name}
+        told |= {DEGRADED: decision.degraded} if decision.degraded else {}
         return Answer(200, told | ({PASS: signed} if signed else {}))
     if decision.because is Because.KEPT_INSIDE:
         why = ", ".join(dict.fromkeys(reason.reason for reason in decision.reasons))
-        message = f"This request must stay inside ({why}), and no target inside can answer it."
+        message = f"This request must stay inside ({why}): no target that it may go to can answer it."
         return refusal(403, "kept-inside", message, "kept_inside", "invalid_request_error")
     message = "No target of this route can do what the request asks for: see its tools, response_format and adapter."
     return refusal(400, "not-capable", message, "not_capable", "invalid_request_error")
@@ -80,6 +83,8 @@ def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> di
         said["slm.decision.rule"] = decision.rule
     if decision.task_class:
         said["slm.decision.class"] = decision.task_class
+    if decision.degraded:
+        said["slm.decision.degraded"] = decision.degraded
     if decision.complexity is not None:
         said["slm.decision.complexity"] = f"{decision.complexity:.4f}"
     return said

@@ -12,26 +12,32 @@ from smallmodel_operator.gateway.decide.classifiers import Classifiers
 from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.policies import Policies
 from smallmodel_operator.gateway.decide.server import serve
-from smallmodel_operator.gateway.decide.service import Deciding, NotRecorded, Route, Withhold, nothing
+from smallmodel_operator.gateway.decide.service import Call, Deciding, NotRecorded, Route, Withhold, nothing
 
 
 async def choose(agent: Agent) -> None:
     """Decide on requests to the agent's own routes, with the classifiers these name, until cancelled."""
-    policies = Policies(lambda: agent.writer.state, lambda reference: classifiers.of(reference), agent.route_policies)
+    policies = Policies(
+        lambda: agent.writer.state,
+        lambda reference: classifiers.of(reference),
+        agent.route_policies,
+        agent.outages.resting,
+    )
     classifiers = Classifiers(agent.client, policies.wanted)
     budgets = Budgets(agent)
     asking = Asking(lambda: agent.writer.state, lambda: budgets.counting)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(classifiers.run())
         tasks.create_task(budgets.run())
-        tasks.create_task(decide(agent, policies.route, lambda _: (), asking))
+        tasks.create_task(decide(agent, policies.route, policies.labels, asking, policies.away))
 
 
 async def decide(
     agent: Agent,
     routes: Callable[[str], Route | None],
-    labels: Callable[[str], Collection[str]],
+    labels: Callable[[Call], Collection[str]],
     withhold: Withhold = nothing,
+    away: Callable[[str], str] = lambda target: "",
 ) -> None:
     """Answer the own Envoy until cancelled."""
 
@@ -45,7 +51,9 @@ async def decide(
         return keys.engine_master if keys is not None else b""
 
     strict = agent.settings.audit_on_failure == "Refuse"
-    deciding = Deciding(routes, labels, record, sign=Passes(master), withhold=withhold, strict=strict)
+    deciding = Deciding(
+        routes, labels, record, away=away, sign=Passes(master), withhold=withhold, strict=strict
+    )
     try:
         async with serve(deciding, agent.settings.decide_socket):
             await asyncio.Event().wait()

@@ -1,14 +1,16 @@
 """From the routes of the newest configuration to what decides on their requests, made anew only where it differs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
 from smallmodel_operator.gateway import paths
+from smallmodel_operator.gateway.decide.service import Call
 from smallmodel_operator.gateway.decide.service import Route as InForce
 from smallmodel_operator.gateway.routed import Choice, Reference, Route
 from smallmodel_operator.gateway.state import Model, State
 from smallmodel_operator.routing.choice.given import Given
+from smallmodel_operator.routing.declared import labels
 from smallmodel_operator.routing.policy import Boundary, Need, Ready, RoutePolicy, Target, compiled
 from smallmodel_operator.routing.verdict import Can
 
@@ -16,7 +18,11 @@ _ALL: Final = frozenset(Need)
 MOST_SAID: Final = 4096
 """Policies whose content is kept for records."""
 _INSIDE: Final = Boundary(detectors=())
-"""Every target is a SmallModel, so there is nothing to look for: no request can leave."""
+"""Of a route whose targets are all SmallModels: there is nothing to look for, no request can leave."""
+ABSENT: Final = "egress-absent"
+"""No pod of the egress is ready."""
+FAILING: Final = "outside-failing"
+"""The egress or the target failed lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +35,18 @@ class _Made:
 
 class Policies:
     """Routes as they are in force. `state`: of the newest configuration; `classifier`: of a reference, if it could be
-    read."""
+    read; `resting`: is a target outside left alone, because it failed?"""
 
     def __init__(
         self,
         state: Callable[[], State],
         classifier: Callable[[Reference | None], Given | None],
         said: dict[str, dict[str, Any]] | None = None,
+        resting: Callable[[str], bool] = lambda target: False,
     ) -> None:
         """`said`: what is said of each policy that comes into force, by its hash, for records."""
-        self._state, self._classifier, self._said = state, classifier, {} if said is None else said
+        self._state, self._classifier, self._resting = state, classifier, resting
+        self._said = {} if said is None else said
         self._made: dict[str, _Made] = {}
 
     def wanted(self) -> list[Reference]:
@@ -61,7 +69,7 @@ class Policies:
         given, made = self._classifier(choice.classifier), self._made.get(path)
         if made and made.state is state and made.given is given:
             return made.found
-        same = made and made.given is given and (made.route.leads, made.route.choice) == (route.leads, route.choice)
+        same = made and made.given is given and _decides(made.route) == _decides(route)
         ready = made.found.ready if made and same else self._made_now(_ready(route, choice, given))
         can = {lead.name: capable(state.models.get(lead.target)) for lead in route.leads}
         self._made[path] = _Made(state, route, given, InForce(ready, can))
@@ -75,15 +83,31 @@ class Policies:
             del self._said[next(iter(self._said))]
         return ready
 
+    def away(self, target: str) -> str:
+        """Why nothing is sent by rules to a target outside now; empty: it is."""
+        if not self._state().egress:
+            return ABSENT
+        return FAILING if self._resting(target) else ""
+
+    def labels(self, call: Call) -> Collection[str]:
+        """Those of a request that its route trusts."""
+        route = self._state().routes.get(call.route)
+        return labels(route.boundary, call.caller, call.said) if route else ()
+
+
+def _decides(route: Route) -> tuple[object, ...]:
+    """What of a route a policy is made of."""
+    return route.leads, route.choice, route.boundary
+
 
 def _ready(route: Route, choice: Choice, given: Given | None) -> Ready:
     policy = RoutePolicy(
         route.namespace,
         route.name,
-        tuple(Target(lead.name, lead.target) for lead in route.leads),
+        tuple(Target(lead.name, lead.outside or lead.target, not lead.outside) for lead in route.leads),
         choice.default,
         choice.rules,
-        boundary=_INSIDE,
+        boundary=route.boundary if route.outside else _INSIDE,
         classifier=given.digest if given else "",
         least=choice.least,
     )
@@ -91,7 +115,8 @@ def _ready(route: Route, choice: Choice, given: Given | None) -> Ready:
 
 
 def capable(model: Model | None) -> Can:
-    """What a model can do, as far as is known here. One that is not there keeps what it gets: its route says so."""
+    """What a model can do, as far as is known here. One that is not there keeps what it gets: its route says so; of one
+    outside everything is expected."""
     if model is None:
         return Can(_ALL)
     return Can(_ALL - {Need.EMBEDDINGS} if paths.EMBEDDINGS in model.lacks else _ALL, frozenset(), model.context_tokens)

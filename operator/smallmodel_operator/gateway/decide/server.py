@@ -10,8 +10,9 @@ from smallmodel_operator.gateway.authz import answering
 from smallmodel_operator.gateway.decide.answer import CHOSEN, Answer
 from smallmodel_operator.gateway.decide.service import Call, Deciding
 from smallmodel_operator.gateway.xds.decide import CALLER, MOST_BODY
-from smallmodel_operator.gateway.xds.words import ROUTE
+from smallmodel_operator.gateway.xds.words import PLACE, ROUTE
 from smallmodel_operator.routing.asked import Request
+from smallmodel_operator.routing.declared import LABEL_HEADER
 
 
 @asynccontextmanager
@@ -39,8 +40,15 @@ def call(request: web.BaseRequest, body: bytes) -> Call:
         content_type=headers.get("content-type", ""),
         content_encoding=headers.get("content-encoding", ""),
     )
-    route = headers.get(ROUTE, "").partition("|")[0].lstrip("+")
-    return Call(route, headers.get(CALLER, ""), headers.get("x-request-id", ""), asked, headers.get(CHOSEN, ""))
+    return Call(
+        headers.get(ROUTE, "").partition("|")[0].lstrip("+"),
+        headers.get(CALLER, ""),
+        headers.get("x-request-id", ""),
+        asked,
+        headers.get(CHOSEN, ""),
+        said=headers.getall(LABEL_HEADER, []),
+        place=headers.get(PLACE, ""),
+    )
 
 
 def _response(answer: Answer) -> web.Response:

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from smallmodel_operator.gateway.decide import metrics
@@ -47,6 +47,10 @@ class Call:
     id: str
     request: Request
     chosen: str = ""
+    said: Sequence[str] = ()
+    """The values of its header with labels, as the caller says them."""
+    place: str = ""
+    """Where its body has the model's name: `<bytes before it>,<bytes with it>`."""
 
 
 class NotRecorded(Exception):  # noqa: N818 - says what is the matter
@@ -68,7 +72,8 @@ class Deciding:
 
     Args:
         routes: the route of a name; None: there is none.
-        labels: those that are trusted of a caller.
+        labels: those of a request that are trusted.
+        away: why nothing is sent now to a target outside (`<namespace>/<route>/<target>`) that is not named.
         sign: the pass of a request and its decision; empty where it needs none.
         withhold: asked of each request before its decision is recorded.
         strict: without a record there is no answer; else what must leave no trace outside stays inside.
@@ -77,16 +82,18 @@ class Deciding:
     def __init__(
         self,
         routes: Callable[[str], Route | None],
-        labels: Callable[[str], Collection[str]],
+        labels: Callable[[Call], Collection[str]],
         record: Record,
         *,
+        away: Callable[[str], str] = lambda target: "",
         sign: Callable[[Call, Decision], str] = lambda call, decision: "",
         withhold: Withhold = nothing,
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
-        self._withhold, self._strict, self._clock = withhold, strict, clock
+        self._withhold, self._away = withhold, away
+        self._strict, self._clock = strict, clock
         self._threads = ThreadPoolExecutor(THREADS, "decide")
         self._waiting = 0
 
@@ -109,9 +116,11 @@ class Deciding:
         route = self._routes(call.route)
         if route is None:
             return refusal(503, "route-new", "The route is being added or removed.", "unavailable")
+        call = _naming(route, call)
         decision = await self._look(route, call)
         if decision is None:
             return refusal(503, "route-new", "The targets of the route are being changed.", "unavailable")
+        decision = self._or_inside(route, call, decision)
         withheld = await self._withhold(call, decision) if decision.target else None
         try:
             async with asyncio.timeout(RECORD_SECONDS):
@@ -123,22 +132,29 @@ class Deciding:
             if self._strict:
                 return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
             if decision.target is None or not decision.target.inside:
-                decision = verdict.kept(route.ready, "NotRecorded", route.can)
+                decision = verdict.kept(route.ready, "NotRecorded", route.can, call.request.named)
         if withheld:
             return withheld.answer
         signed = self._sign(call, decision)
         _count(route.ready, decision)
         return answer(decision, signed)
 
+    def _or_inside(self, route: Route, call: Call, decision: Decision) -> Decision:
+        """Inside instead, where the target outside does not answer now and nobody has named it."""
+        to = decision.target
+        if to is None or to.inside or call.request.named or not (why := self._away(f"{call.route}/{to.name}")):
+            return decision
+        return verdict.degraded(route.ready, call.request, decision, route.can, why)
+
     async def _look(self, route: Route, call: Call) -> Decision | None:
         """The decision; None: the target it was to have is not there any more."""
         if call.chosen:
             return verdict.chosen(route.ready, call.chosen)
-        labels = self._labels(call.caller)
+        labels = self._labels(call)
         if len(call.request.body) <= SMALL_BYTES:
             return verdict.decide(route.ready, call.request, labels, route.can, self._clock)
         if self._waiting >= MOST_WAITING:
-            return verdict.kept(route.ready, "Busy", route.can)
+            return verdict.kept(route.ready, "Busy", route.can, call.request.named)
         self._waiting += 1
         work = asyncio.get_running_loop().run_in_executor(
             self._threads, verdict.decide, route.ready, call.request, labels, route.can, self._clock
@@ -147,11 +163,20 @@ class Deciding:
         try:
             return await asyncio.wait_for(asyncio.shield(work), LOOK_SECONDS)
         except TimeoutError:
-            return verdict.kept(route.ready, "TimedOut", route.can)
+            return verdict.kept(route.ready, "TimedOut", route.can, call.request.named)
 
     def _done(self, _: Any) -> None:
         """Only when its thread is free again: one that is given up still works."""
         self._waiting -= 1
+
+
+def _naming(route: Route, call: Call) -> Call:
+    """A request whose target is known already is decided on all the same where that is outside."""
+    name = call.chosen.partition("/")[2]
+    target = route.ready.targets.get(name)
+    if target is None or target.inside:
+        return call
+    return replace(call, chosen="", request=replace(call.request, named=name))
 
 
 def _count(ready: Ready, decision: Decision) -> None:

@@ -7,8 +7,9 @@ from typing import Final
 from smallmodel_operator.api.names import EGRESS_PORT
 from smallmodel_operator.routing.detect.decide import MOST_BYTES
 
-MOST_BODY: Final = MOST_BYTES
-"""Bytes of a body that may leave: longer ones are not looked through, so they stay inside."""
+MOST_BODY: Final = MOST_BYTES + 128
+"""Bytes of a body that may leave: longer ones are not looked through, so they stay inside. The outside's name of the
+model may be that much longer than the route's."""
 
 
 @dataclass(frozen=True, slots=True)

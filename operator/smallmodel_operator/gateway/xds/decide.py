@@ -7,11 +7,12 @@ target it names. A route without an answer leads to no target: there is no way o
 from collections.abc import Mapping
 from typing import Any, Final
 
-from smallmodel_operator.gateway.decide.answer import CAUSE, CHOSEN, DECISION, PASS, TARGET, UNCOUNTED
+from smallmodel_operator.gateway.decide.answer import CAUSE, CHOSEN, DECISION, DEGRADED, PASS, TARGET, UNCOUNTED
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES
 from smallmodel_operator.gateway.xds.replies import Reply, details, expression, mapper
 from smallmodel_operator.gateway.xds.site import Site
-from smallmodel_operator.gateway.xds.words import ASKED, ROUTE, extension, typed
+from smallmodel_operator.gateway.xds.words import ASKED, PLACE, ROUTE, extension, typed
+from smallmodel_operator.routing.declared import LABEL_HEADER
 from smallmodel_operator.routing.detect.decide import MOST_BYTES
 
 NAME: Final = "envoy.filters.http.ext_authz"
@@ -31,7 +32,9 @@ NO_ANSWER: Final = Reply(
     details="ext_authz_error",
 )
 _EXT_AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3"
-_TOLD: Final = (ROUTE, CALLER, CHOSEN, "x-request-id", "content-type", "content-encoding")
+_TOLD: Final = (
+    ROUTE, CALLER, CHOSEN, LABEL_HEADER, PLACE, "x-request-id", "content-type", "content-encoding"
+)  # fmt: skip
 _SECRET: Final = ("authorization", "cookie", ASKED)
 
 
@@ -52,7 +55,10 @@ def decides(site: Site) -> dict[str, Any]:
             disallowed_headers=_exactly(*_SECRET),
             http_service={
                 "server_uri": {"uri": f"http://{CLUSTER}", "cluster": CLUSTER, "timeout": WAIT},
-                "authorization_response": {"allowed_upstream_headers": _exactly(DECISION, TARGET, PASS)},
+                "authorization_response": {
+                    "allowed_upstream_headers": _exactly(DECISION, TARGET, PASS),
+                    "allowed_client_headers_on_success": _exactly(DEGRADED),
+                },
             },
             stat_prefix=CLUSTER,
         ),

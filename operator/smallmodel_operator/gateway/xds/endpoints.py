@@ -1,8 +1,8 @@
-"""Where requests for one model go now: its pods, or the activators while it has none."""
+"""Where requests for one model go now: its pods, or the activators while it has none; and where the egress is."""
 
 from typing import Any
 
-from smallmodel_operator.gateway.state import Endpoint, State
+from smallmodel_operator.gateway.state import WAY_OUT, Endpoint, State
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import ENDPOINTS, resources
 
@@ -14,8 +14,9 @@ def path_of(target: str) -> str:
 
 def endpoints(state: State, site: Site, target: str) -> dict[str, Any]:
     """Its endpoint file."""
-    pods = state.endpoints.get(target, ())
-    groups = [[_pod(pod) for pod in pods]] if pods else _activators(state, site)
+    pods = state.egress if target == WAY_OUT else state.endpoints.get(target, ())
+    held = [] if target == WAY_OUT else _activators(state, site)  # nobody waits for the egress
+    groups = [[_pod(pod) for pod in pods]] if pods else held
     found = [{"priority": priority, "lb_endpoints": group} for priority, group in enumerate(groups)]
     return resources(ENDPOINTS, [{"cluster_name": target, "endpoints": found}])
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.gateway.state import State
-from smallmodel_operator.gateway.xds import decide
+from smallmodel_operator.gateway.xds import decide, leave
 from smallmodel_operator.gateway.xds.filters import filters
 from smallmodel_operator.gateway.xds.log import access_log
 from smallmodel_operator.gateway.xds.replies import local_replies
@@ -86,7 +86,7 @@ def _manager(name: str, state: State, site: Site) -> dict[str, Any]:
         "rds": {"route_config_name": NAME, "config_source": file_source(site.folder / "xds" / "rds.json")},
         "early_header_mutation_extensions": [_early()],
         "http_filters": filters(state, site),
-        "local_reply_config": {"mappers": [*decide.replies(), *local_replies(refuse=site.refuse)["mappers"]]},
+        "local_reply_config": {"mappers": _mappers(site)},
         "access_log": [access_log(site)],
         "use_remote_address": True,
         "skip_xff_append": True,  # who called is in the record; the engine need not know
@@ -102,6 +102,12 @@ def _manager(name: str, state: State, site: Site) -> dict[str, Any]:
         "stream_idle_timeout": UPLOAD_SILENCE,
         "delayed_close_timeout": "1s",
     }
+
+
+def _mappers(site: Site) -> list[dict[str, Any]]:
+    """Lua's own answers come first: they stay as they are."""
+    own, *rest = local_replies(refuse=site.refuse)["mappers"]
+    return [*decide.replies(), own, *leave.replies(), *rest]
 
 
 def _early() -> dict[str, Any]:

@@ -26,7 +26,7 @@ def everything(state: State, site: Site) -> dict[str, Any]:
 
 def files(state: State, site: Site) -> dict[str, Any]:
     """All discovery files, endpoints included."""
-    found = {endpoints.path_of(t): endpoints.endpoints(state, site, t) for t in sorted(state.models)}
+    found = {endpoints.path_of(t): endpoints.endpoints(state, site, t) for t in state.clusters}
     return {**everything(state, site), **found}
 
 

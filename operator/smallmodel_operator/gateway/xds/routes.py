@@ -11,7 +11,7 @@ from smallmodel_operator.core.keys import engine_key
 from smallmodel_operator.gateway.policy import engine_revision, policy_hash
 from smallmodel_operator.gateway.routed import Route
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
-from smallmodel_operator.gateway.xds import decide, scripts
+from smallmodel_operator.gateway.xds import decide, leave, scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
     ASKED,
@@ -25,6 +25,7 @@ from smallmodel_operator.gateway.xds.words import (
     seconds,
     typed,
 )
+from smallmodel_operator.routing.declared import LABEL_HEADER
 
 NAME: Final = "models"
 NOWHERE: Final = "x-slm-nowhere"
@@ -46,7 +47,9 @@ def routes(state: State, site: Site) -> dict[str, Any]:
     """rds.json."""
     dispatch = {"action": {"name": "dispatch", "typed_config": typed(_ROUTE, **_dispatch(state))}}
     found = {_way(model): _on_match("model", _model(state, model, site)) for _, model in sorted(state.models.items())}
-    found |= {f"+{route.path}": _on_match("decision", _undecided(state, route)) for route in _asking(state)}
+    for route in _asking(state):
+        found[f"+{route.path}"] = _on_match("decision", _undecided(state, route))
+        found |= {leave.way(lead): _on_match("leave", leave.route(lead, site)) for lead in route.outside}
     matcher = {
         "matcher_tree": {
             "input": {
@@ -63,7 +66,7 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         "matcher": matcher,
         "retry_policy": _retries(),
         "include_request_attempt_count": True,  # the activator tells by it who comes back
-        "request_headers_to_remove": ["x-slm-caller", ROUTE, ASKED, PLACE],
+        "request_headers_to_remove": ["x-slm-caller", ROUTE, ASKED, PLACE, LABEL_HEADER],
         "response_headers_to_remove": ["x-slm-activated"],
     }
     return resources(ROUTES, [{"name": NAME, "virtual_hosts": [host]}])

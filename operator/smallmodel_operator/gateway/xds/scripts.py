@@ -24,14 +24,14 @@ DECIDED_HMAC: Final = "decided-hmac"
 PARTS: Final = {
     DOOR: ("data", "sha256", "answers", "address", "model", "door"),
     TARGET: ("data", "answers", "model", "lead", "target"),
-    DECIDED: ("data", "answers", "model", "lead", "decided"),
+    DECIDED: ("data", "answers", "model", "lead", "leave", "decided"),
     # In the listener: what runs where a route brings no text of its own.
     f"{DOOR}-default": ("answers", "closed"),
     f"{TARGET}-default": ("answers", "closed"),
     f"{DECIDED}-default": ("answers", "closed"),
     HMAC: ("answers", "sha256", "hmac", "stamped"),
     TARGET_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "target"),
-    DECIDED_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "decided"),
+    DECIDED_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "leave", "decided"),
 }
 
 
@@ -82,7 +82,7 @@ def _facts(state: State, keys: bool) -> Iterator[str]:
     """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`, and
     of models with adapters ` +<name>=<number>,…`; `h <target> <key's name> <key> <bytes>` of a model whose requests
     get an HMAC; `r <route> <bytes> <closed> <1: decided on, 2: counted, 3: both> <identities>
-    <name>=<share>=<target>=<why not, or ok>,…`."""
+    <name>=<share>=<target>=<why not, or ok>,…`, and of each of its targets outside `o <route> <name> <model>`."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -94,6 +94,7 @@ def _facts(state: State, keys: bool) -> Iterator[str]:
                 yield f"h {model.target} {' '.join(map(str, stamp(state, model).values()))}"
     for path in sorted(state.routes):
         yield _route(state.routes[path], state)
+        yield from (f"o {path} {lead.name} {lead.outside}" for lead in state.routes[path].outside)
 
 
 def stamp(state: State, model: Model) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def stamp(state: State, model: Model) -> dict[str, Any]:
 def _route(route: Route, state: State) -> str:
     allow = ",".join(sorted(route.access.allow)) or "-"
     leads = ",".join(f"{e.name}={e.share}={e.target}={route.why_not(e, state.models)}" for e in route.leads)
-    asks = int(route.choice is not None) + 2 * bool(route.budgets)
+    asks = int(route.decides) + 2 * bool(route.budgets)
     return f"r {route.path} {route.access.max_body_bytes} {2 * route.stopped} {asks} {allow} {leads}"
 
 

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from smallmodel_operator.boundary.egress import Inside, endpoint_findings, findings
-from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.state import WAY_OUT, State
 from smallmodel_operator.gateway.xds import scripts
 from smallmodel_operator.gateway.xds.site import Site
 
@@ -19,6 +19,7 @@ def inside(state: State, site: Site) -> Inside:
         gateways=frozenset((peer, site.activator_port) for peer in state.peers),
         programs=_programs(),
         libraries=frozenset({str(site.bodies)}),
+        egress=frozenset((e.address, e.port) for e in state.egress),
     )
 
 
@@ -33,11 +34,15 @@ def leaks(state: State, site: Site, files: Mapping[str, Any], target: str = "") 
 def strangers(state: State, site: Site, upstreams: Mapping[str, frozenset[tuple[str, int]]]) -> list[str]:
     """Every address that is outside, of those Envoy says its clusters lead to; a socket of the pod has port 0."""
     within = inside(state, site)
-    around = {*within.gateways, *((path, 0) for path in within.pipes)}
+    around = frozenset({*within.gateways, *((path, 0) for path in within.pipes)})
+
+    def of(name: str) -> frozenset[tuple[str, int]]:
+        return within.models.get(name, frozenset())
+
     return [
         f"cluster {name}: {address}:{port} is none of its pods, and no gateway"
         for name, addresses in sorted(upstreams.items())
-        for address, port in sorted(addresses - around - within.models.get(name, frozenset()))
+        for address, port in sorted(addresses - (within.egress if name == WAY_OUT else around | of(name)))
     ]
 
 

@@ -1,6 +1,7 @@
 """What leaves gets a pass; what stays gets none; without a key nothing leaves."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.fakes.deciding import POLICY, ROUTES, labels
@@ -26,6 +27,21 @@ async def test_what_leaves_has_a_pass_for_its_body_and_target() -> None:
     sent = Sent("id-1", f"{POLICY.route}/cloud", asked.request.body)
     found = Gate([Signer(egress_seed(MASTER)).public], 0).check(told.headers["x-slm-pass"], sent, NOW)
     assert (found.policy, found.issued) == (ROUTES[POLICY.route].ready.hash, NOW)
+
+
+async def test_it_is_for_the_body_as_it_goes_on() -> None:
+    body = b'{"messages":[{"role":"user","content":"\xc3\xa9 assistant"}], "model" : "assistant" }'
+    at = body.index(b'"assistant" }')
+    asked = call()
+    asked = replace(asked, request=replace(asked.request, body=body), place=f"{at},{at + 11}")
+    told = await deciding().decide(asked)
+    sent = Sent("id-1", f"{POLICY.route}/cloud", body[:at] + b'"big-1" }')
+    assert Gate([Signer(egress_seed(MASTER)).public], 0).check(told.headers["x-slm-pass"], sent, NOW)
+
+
+@pytest.mark.parametrize("place", ["1", "x,2", "5,5", "9,3", "-1,4", "0,9999", "1,2,3"])
+async def test_without_a_place_for_the_name_in_it_nothing_leaves(place: str) -> None:
+    assert (await deciding().decide(replace(call(), place=place))).status == 503
 
 
 @pytest.mark.parametrize("who", ["labelled", "nobody"])

@@ -112,7 +112,7 @@ async def test_an_unknown_route_is_refused() -> None:
 
 
 async def test_a_crash_is_refused_and_quotes_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    def crash(caller: str) -> tuple[str, ...]:
+    def crash(_: Call) -> tuple[str, ...]:
         raise ValueError(SECRET)
 
     with caplog.at_level(logging.DEBUG):

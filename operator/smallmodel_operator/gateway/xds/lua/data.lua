@@ -36,6 +36,9 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
     for identity in pairs(route.allow) do
       listed(namespace, identity, name)
     end
+  elseif kind == "o" then
+    local path, name, model = rest:match("^(%S+) (%S+) (%S+)$")
+    ROUTES[path].named[name].outside = model
   elseif kind == "h" then
     local target, name, key, most = rest:match("^(%S+) (%S+) (%x+) (%d+)$")
     MODELS[target].stamp = { name = name, key = key, most = tonumber(most) }

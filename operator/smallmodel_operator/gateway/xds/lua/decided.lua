@@ -1,5 +1,5 @@
--- The decision: from the target that the agent has named (a header that only its answer sets) to that model's route. The
--- target before has asked whether the caller may, and whether the route takes such a request.
+-- The decision: from the target that the agent has named (a header that only its answer sets) to that model's route, or
+-- to the way out. The target before has asked whether the caller may, and whether the route takes such a request.
 
 function envoy_on_request(handle)
   local headers = handle:headers()
@@ -29,5 +29,9 @@ function envoy_on_request(handle)
       headers = { ["retry-after"] = "1" },
     })
   end
+  if lead.outside then
+    return leave(handle, call, where, lead)
+  end
+  headers:remove("x-slm-pass")
   lead_on(handle, call, path, where, lead)
 end

@@ -28,7 +28,7 @@ local function choose(handle, number)
 end
 
 -- Puts a name where the body has that of the route; nothing else of it changes.
-local function rename(handle, name)
+function rename(handle, name)
   local first, last = (handle:headers():get("x-slm-model-at") or ""):match("^(%d+),(%d+)$")
   local body = handle:body(true)
   local text = body:getBytes(0, body:length())

@@ -163,7 +163,7 @@ function envoy_on_request(handle)
         return
       end
     end
-    if decided or route.counts then
+    if decided or route.counts or lead.outside then
       known(handle, call)
       headers = handle:headers() -- waiting for a body ends the life of those before
       if lead then
