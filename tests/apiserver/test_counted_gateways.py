@@ -139,7 +139,7 @@ class Load:
         port = self._gateways[self._drawn.randrange(GATEWAYS)].port
         try:
             async with session.post(
-                f"http://127.0.0.1:{port}{self._path}", json={**BODY, "fake_delay": self._drawn.random() / 20},
+                f"http://127.0.0.1:{port}{self._path}", json={**BODY, "fake_delay": self._drawn.random() / 3},
                 headers={"Authorization": f"Bearer {KEY}"},
             ) as answer:  # fmt: skip
                 said = await answer.json()

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 from hack.cluster.controlplane import ControlPlane
 from tests.apiserver.conftest import ROOT, eventually
-from tests.apiserver.rights import as_operator
+from tests.apiserver.rights import GATEWAY, as_operator, gateway_rights
 from tests.fakes.budget_agent import SOCKET
 
 from smallmodel_operator.budget import text
@@ -34,7 +34,6 @@ CLIENTS, GATEWAYS = 50, 3
 REQUESTS, TOKENS = 900, 27_000
 MOST = 60
 """Tokens one request reserves."""
-ACCOUNT = "budget-agent"
 OVER = (Why.EXHAUSTED.value, Why.RESERVED.value)
 
 
@@ -94,27 +93,16 @@ def place_for_sockets() -> Iterator[Path]:
 
 @pytest.fixture
 def kubeconfig(plane: ControlPlane, namespace: str, tmp_path: Path) -> Path:
-    """Of an account that may read and patch the registers by their names, and nothing else."""
-    meta = {"name": ACCOUNT, "namespace": namespace}
-    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [*REGISTERS], "verbs": ["get", "patch"]}
-    group = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": [rule]}
-    bound = {
-        "apiVersion": f"{group}/v1",
-        "kind": "RoleBinding",
-        "metadata": meta,
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": ACCOUNT},
-        "subjects": [{"kind": "ServiceAccount", **meta}],
-    }
+    """Of a gateway, with the chart's own rights."""
     maps = [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}}
         for name in REGISTERS
     ]
-    items = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}, role, bound, *maps]
+    items = [*gateway_rights(namespace), *maps]
     plane.kubectl(
         "apply", "--server-side", "-f-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     )
-    return as_operator(plane, namespace, tmp_path / "agent.kubeconfig", ACCOUNT)
+    return as_operator(plane, namespace, tmp_path / "agent.kubeconfig", GATEWAY)
 
 
 async def register(api: Client, namespace: str, name: str) -> Register:

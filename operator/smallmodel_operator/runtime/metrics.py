@@ -1,9 +1,11 @@
 """Metrics of the control plane. They live here so that logic never counts."""
 
 import math
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
+from smallmodel_operator.control.route.budgeted import Standing
 from smallmodel_operator.core.plan import Note
 from smallmodel_operator.core.scaling import Scaled
 
@@ -52,6 +54,13 @@ SCALING_KNOWN = Gauge(
     "1 while every gateway says what comes for a model with an objective, else 0: then what runs is kept.",
     ["namespace", "model"],
 )
+ROUTE_BUDGETS = Gauge(
+    "smallmodel_operator_route_budget_used_ratio",
+    "Used of a route's budget, as the gateways last said; of one per caller, by the one who used most.",
+    ["namespace", "route", "limit"],
+)
+_LIMITS: dict[str, frozenset[str]] = {}
+"""What ROUTE_BUDGETS shows, by route."""
 COST_MODELS = Gauge(
     "smallmodel_operator_cost_month_to_date", "What a model has cost this month (UTC), in its currency.",
     ["namespace", "model", "currency"],
@@ -110,6 +119,19 @@ def reconciled(result: str, seconds: float) -> None:
     """Count one pass."""
     RECONCILES.labels(result).inc()
     RECONCILE_SECONDS.observe(seconds)
+
+
+def route_budgets(route: str, standings: Sequence[Standing]) -> None:
+    """Show how a route's budgets stand; none: it has none any more."""
+    of = dict(zip(("namespace", "route"), route.split("/"), strict=True))
+    now = {one.limit.name for one in standings}
+    for name in _LIMITS.get(route, frozenset()) - now:
+        ROUTE_BUDGETS.remove_by_labels({**of, "limit": name})
+    for one in standings:
+        ROUTE_BUDGETS.labels(**of, limit=one.limit.name).set(one.used / one.limit.most)
+    _LIMITS.pop(route, None)
+    if now:
+        _LIMITS[route] = frozenset(now)
 
 
 def scaled(model: tuple[str, str], said: Scaled | None, attained: float | None) -> None:

@@ -172,6 +172,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     site = replace(settings.site(), image_volumes=start.capabilities.image_volumes)
     reconciler = Reconciler(observer, Applier(client, children), statuses, events, site, secrets, keys)
     following = RouteReconciler(client, observer, signals, events, site, keys)
+    following.budgets.observe = metrics.route_budgets
     routes = Routes(Loop(following, metrics.reconciled), following.children)
     registry = kopf.OperatorRegistry()
     reconciler.noted = metrics.noted

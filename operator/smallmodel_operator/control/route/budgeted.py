@@ -1,7 +1,7 @@
 """How the budgets of a route stand, as the gateways last said in their registers, which are read by name."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -114,10 +114,13 @@ class Budgets:
     def __init__(self, client: Client, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._registers, self._clock = Registers(client, namespace), clock
         self._known: dict[str, tuple[Register | str, float]] = {}
+        self.observe: Callable[[str, Sequence[Standing]], None] = lambda *_: None
+        """Called with how the budgets of a route stand, and with none when it has none any more."""
 
     async def look(self, route: str, limits: tuple[Limit, ...], now: datetime) -> Budgeted | None:
         """How the budgets of a route stand; None: it has none."""
         if not limits:
+            self.forget(route)
             return None
         name = place(route)
         found, at = self._known.get(name, ("", float("-inf")))
@@ -127,4 +130,12 @@ class Budgets:
             except Away as error:
                 found = str(error)
             self._known[name] = found, self._clock()
-        return Budgeted((), found) if isinstance(found, str) else judge(route, limits, found, now)
+        if isinstance(found, str):
+            return Budgeted((), found)
+        stand = judge(route, limits, found, now)
+        self.observe(route, stand.standings)
+        return stand
+
+    def forget(self, route: str) -> None:
+        """It has no budgets, or is gone."""
+        self.observe(route, ())

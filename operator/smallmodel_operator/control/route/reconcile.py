@@ -69,7 +69,7 @@ class RouteReconciler:
         self._site = site
         self._keys = keys
         self._classifiers = Classifiers(client)
-        self._budgets = Budgets(client, site.gateway_namespace)
+        self.budgets = Budgets(client, site.gateway_namespace)
         self._applier = Applier(client, self.children, KIND)
         self._writer = StatusWriter(client, KIND)
         self._reporter = Reporter(self._writer, events)
@@ -89,7 +89,7 @@ class RouteReconciler:
         if route is not None:
             found = outside.decide(route, snapshot.secrets, snapshot.boundary, self.egress.way)
             classified = await self._classifiers.look(key, route)
-            budgeted = await self._budgets.look(route.path, route.budgets, snapshot.now)
+            budgeted = await self.budgets.look(route.path, route.budgets, snapshot.now)
             decision = decide.decide(route, snapshot, models, classified, found, budgeted)
             hold = decision.hold
         plan = decision.plan
@@ -136,6 +136,7 @@ class RouteReconciler:
         self.children.forget(key)
         self.secrets.forget(key)
         self._classifiers.forget(key)
+        self.budgets.forget("/".join(key))
         self._keys.forget(key, meta["uid"])
         self.egress.forget(key, meta["uid"])
 

@@ -17,7 +17,7 @@ from smallmodel_operator.gateway.decide.service import Call
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.routing.verdict import Decision
 
-WAIT_SECONDS: Final = 1.2
+WAIT_SECONDS: Final = 0.9
 """For a register; with the look and the record less than Envoy waits."""
 LONGEST_ID: Final = 128
 """The access log has no more of a request's id."""

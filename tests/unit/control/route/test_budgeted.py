@@ -79,7 +79,11 @@ async def test_a_register_is_read_once_for_a_while_and_a_missing_one_is_said(api
     again = await budgets.look(ROUTE, (MONTH,), NOW)
     assert again is not None
     assert (again.report.reason, len(api.sent)) == (Reason.BUDGET_UNKNOWN, asked)
+    shown: list[tuple[str, int]] = []
+    budgets.observe = lambda route, standings: shown.append((route, sum(one.used for one in standings)))
     clock.forward(READ_SECONDS)
     found = await budgets.look(ROUTE, (MONTH,), NOW)
     assert found is not None
     assert found.report.reason is Reason.BUDGET_EXHAUSTED
+    budgets.forget(ROUTE)
+    assert shown == [(ROUTE, 1000), (ROUTE, 0)]
