@@ -17,10 +17,16 @@ COLD_START: Final = {"schedule": 0.4, "container": 1.1, "load": 6.0}
 
 
 class Gateways:
-    """`rates`: requests a second of each model; `bound`: seconds to the first token that are good."""
+    """In place of real ones.
 
-    def __init__(self, rates: dict[ModelKey, float], bound: float) -> None:
-        self.rates, self.bound = rates, bound
+    Args:
+        rates: requests a second of each model, by names that end in its number.
+        bound: seconds to the first token that are good.
+        jitter: seconds by which what is counted of a model is late at most, each time by others.
+    """
+
+    def __init__(self, rates: dict[ModelKey, float], bound: float, jitter: float = 0.0) -> None:
+        self.rates, self.bound, self.jitter = rates, bound, jitter
         self.now = 0.0
         self._signals = self._usage = b""
 
@@ -34,7 +40,7 @@ class Gateways:
         """To a time in seconds. The words are made here, so that who measures what it takes to read them need not
         measure that."""
         self.now = now
-        told = {"/".join(m): self._told(n, m) for n, m in enumerate(self.rates)}
+        told = {"/".join(m): self._told(int(m[1].rpartition("-")[2]), m) for m in self.rates}
         self._signals = json.dumps({"gateway": "g", "synced": True, "models": told, "routes": []}).encode()
         used = {target: _used(words["objective"]) for target, words in told.items()}
         self._usage = json.dumps({"epoch": 1, "models": used}).encode()
@@ -44,7 +50,8 @@ class Gateways:
 
     def _told(self, number: int, model: ModelKey) -> dict[str, Any]:
         rate = self.rates[model] / len(GATEWAYS)
-        n, prompt, answer = int(rate * self.now), 40 + number * 37 % 400, 20 + number * 13 % 100
+        late = (number * 7919 + int(self.now) * 10_469) % 1000 / 1000 * self.jitter
+        n, prompt, answer = int(rate * (self.now - late)), 40 + number * 37 % 400, 20 + number * 13 % 100
         objective = {
             "epoch": "a",
             "firstTokenSeconds": self.bound,

@@ -73,7 +73,7 @@ class Books:
         count = max(1, len(names) * PODS // PODS_A_NODE)
         self.memory = memory = Memory(count)
         self.gateways = Gateways(dict.fromkeys(names, RATE), 1.5)
-        self.poked = 0
+        self._told: set[ModelKey] = set()
         pods = children(dict.fromkeys(names, PODS), count)
         seen = Seen(lambda: [PROFILE], pods.all_pods, lambda: True)
         usage = self.gateways.signals().usage
@@ -94,5 +94,10 @@ class Books:
         await self.spending.step()
         return time.process_time() - began
 
-    def _poke(self, _: ModelKey) -> None:
-        self.poked += 1
+    def take(self) -> set[ModelKey]:
+        """Those that were told news since this was asked last."""
+        told, self._told = self._told, set()
+        return told
+
+    def _poke(self, model: ModelKey) -> None:
+        self._told.add(model)

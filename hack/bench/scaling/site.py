@@ -45,10 +45,11 @@ CONDITIONS: Final = ("PodReadyToStartContainers", "Initialized", "Ready", "Conta
 
 
 class Nodes:
-    """Nodes, and pods of others on them, in place of the API server's lists."""
+    """So many nodes with room for so many of models' pods each, and pods of others on them, in place of the API
+    server's lists."""
 
-    def __init__(self, count: int) -> None:
-        room = {"cpu": str(PODS_A_NODE + 1), "memory": "1Ti", "pods": "110", "ephemeral-storage": "100Gi"}
+    def __init__(self, count: int, pods: int = PODS_A_NODE) -> None:
+        room = {"cpu": str(pods + 1), "memory": "1Ti", "pods": "110", "ephemeral-storage": "100Gi"}
         status = {"allocatable": room, "capacity": room}
         metas = [{"name": f"node-{n}", "creationTimestamp": CREATED, "labels": {}} for n in range(count)]
         self._nodes = [{"metadata": meta, "spec": {}, "status": status} for meta in metas]
@@ -61,15 +62,36 @@ class Nodes:
         return self._others
 
 
+class Placed:
+    """The pods of models on so many nodes, spread over them; one that comes goes where fewest are."""
+
+    def __init__(self, nodes: int) -> None:
+        self.children = Children()
+        self._load = {f"node-{n}": 0 for n in range(nodes)}
+        self._on: dict[ModelKey, list[tuple[str, bytes]]] = {}
+        self._index: dict[ModelKey, Iterable[bytes]] = {}
+        self._number = 0
+        self.children.indices = {"Pod": self._index}
+
+    def set(self, model: ModelKey, count: int) -> None:
+        """A model runs so many replicas now; the others' pods stay the same."""
+        on = self._on.setdefault(model, [])
+        while len(on) > count:
+            self._load[on.pop()[0]] -= 1
+        while len(on) < count:
+            node = min(self._load, key=lambda name: self._load[name])
+            self._load[node] += 1
+            self._number += 1
+            on.append((node, pack(pod(self._number, model, node))))
+        self._index[model] = [packed for _, packed in on]
+
+
 def children(running: Mapping[ModelKey, int], nodes: int) -> Children:
     """The pods of models that run so many replicas each, spread over so many nodes."""
-    found, index = Children(), dict[ModelKey, Iterable[bytes]]()
-    number = 0
+    placed = Placed(nodes)
     for name, count in running.items():
-        index[name] = [pack(pod(number + n, name, f"node-{(number + n) % nodes}")) for n in range(count)]
-        number += count
-    found.indices = {"Pod": index}
-    return found
+        placed.set(name, count)
+    return placed.children
 
 
 def pod(number: int, model: ModelKey, node: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from smallmodel_operator.autoscaling import measured, objective
 from smallmodel_operator.autoscaling import tally as tallies
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
+from smallmodel_operator.autoscaling.wish import Wish, stands
 from smallmodel_operator.calibration import decide as calibration
 from smallmodel_operator.control import external, latency
 from smallmodel_operator.core.facts import Snapshot
@@ -62,6 +63,9 @@ class Held:
     direction: int = 0
     at: float | None = None
     """Of the last look, where those who look say when it was."""
+    needs: int = 0
+    """Replicas at this moment; what is said lasts a little longer."""
+    wish: Wish = field(default_factory=Wish)
 
 
 def subject(resolved: Resolved, snapshot: Snapshot) -> Subject | None:
@@ -125,8 +129,12 @@ def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
     state, decided = objective.decide(held.state, seen, of.objective, of.profile)
     said = replace(_scaled(of, state, decided), source=traffic.source)
     said = said if said.known else replace(said, missing=traffic.problem)
-    held = replace(held, state=state, tally=sums, at=held.at if counters is None else traffic.at)
+    held = replace(held, state=state, tally=sums, at=held.at if counters is None else traffic.at, needs=said.replicas)
     old = held.said
+    if old is not None and old.known and said.known and stands(held.wish, said.replicas, of.replicas, now):
+        said = replace(said, replicas=old.replicas, exhausted=old.exhausted)
+    else:
+        held = replace(held, wish=Wish(said.replicas, of.replicas, now))
     if old is not None and said.replicas == old.replicas:
         moved = (said.known, said.missing, said.exhausted, said.met) != (old.known, old.missing, old.exhausted, old.met)
         heard = said.known and not old.known

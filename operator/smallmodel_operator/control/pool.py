@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_SERVER
-from smallmodel_operator.autoscaling.room import Claim, Grant, Priority, Room, share
-from smallmodel_operator.autoscaling.spare import Spare, settle
+from smallmodel_operator.autoscaling.room import Claim, Priority, Room, share
+from smallmodel_operator.autoscaling.spare import settle
 from smallmodel_operator.autoscaling.worth import Worth, learn
 from smallmodel_operator.boundary import nodes as tainted
 from smallmodel_operator.control import granted
+from smallmodel_operator.control.standing import PoolStanding as PoolStanding
+from smallmodel_operator.control.standing import told
 from smallmodel_operator.core.facts import Object, Snapshot
-from smallmodel_operator.core.scaling import Granted, Scaled
+from smallmodel_operator.core.scaling import Scaled
 from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.cost.share import Amounts, requests_of, room_of
 from smallmodel_operator.resolve import Resolved
@@ -28,8 +30,6 @@ YIELD_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 10.0
 """About as long as an answer takes: requests in flight over it are the requests a second of a model whose gateways
 count no more than that."""
-SAY_SECONDS: Final = 60.0
-"""While only those change who hold the room it is said this seldom."""
 ENDED: Final = ("Succeeded", "Failed")
 
 
@@ -56,30 +56,15 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolStanding:
-    """Since when a model has had a replica, or none although it was asked for; what its replicas are worth, and the
-    room it could grow into; and what was said to it.
-
-    `has`: None before the first look.
-    """
-
-    has: bool | None = None
-    since: float = 0.0
-    worth: Worth = field(default_factory=Worth)
-    spare: Spare = field(default_factory=Spare)
-    granted: Granted | None = None
-    holders: tuple[str, ...] = ()
-    said_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Applicant:
-    """All that is known of a tenant at one look."""
+    """All that is known of a tenant at one look. `needs`: replicas its controller asks for at this moment, while what
+    it `said` lasts a little longer."""
 
     tenant: Tenant
     said: Scaled | None
     traffic: Traffic
     standing: PoolStanding = field(default_factory=PoolStanding)
+    needs: int | None = None
 
     @property
     def idle(self) -> bool:
@@ -90,6 +75,13 @@ class Applicant:
     def wants(self) -> int:
         """Replicas it would have with room for all; asleep, one as soon as somebody asks."""
         return self.tenant.wants(self.said) if self.tenant.replicas else int(not self.idle)
+
+    @property
+    def claims(self) -> int:
+        """Of those, the ones it needs now."""
+        if self.needs is None or not self.tenant.replicas:
+            return self.wants
+        return min(self.wants, max(self.needs, self.tenant.floor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +122,6 @@ def tight(applicants: Iterable[Applicant]) -> bool:
     return any(a.wants > a.tenant.ready or a.tenant.replicas > a.tenant.ready for a in applicants)
 
 
-def roomy(standing: PoolStanding) -> PoolStanding:
-    """The pool holds everything: nothing is said."""
-    return replace(standing, granted=None, holders=()) if standing.granted else standing
-
-
 # -- the decision ----------------------------------------------------------------------------------------------
 
 
@@ -162,7 +149,11 @@ def decide(
     claims = {m: _claim(m, a, standings[m], on.get(m, ()), reach, now) for m, a in applicants.items()}
     grants = share(free, list(claims.values()))
     settled = {m: settle(standings[m].spare, c, grants[c.name], now) for m, c in claims.items()}
-    return {m: _told(replace(standings[m], spare=s), claims[m], grant, now) for m, (s, grant) in settled.items()}
+    hold = frozenset(name for name, grant in grants.items() if grant.replicas)
+    return {
+        m: told(replace(standings[m], spare=s), claims[m], grant, applicants[m].wants, now, hold)
+        for m, (s, grant) in settled.items()
+    }
 
 
 def _placed(applicants: Collection[ModelKey], pods: Iterable[tuple[ModelKey, Object]]) -> dict[ModelKey, list[str]]:
@@ -256,7 +247,7 @@ def _claim(
 ) -> Claim:
     traffic, own = of.traffic, of.tenant
     on = on[: own.replicas]
-    wanted, floor = of.wants, own.floor
+    wanted, floor = of.claims, own.floor
     if not traffic.complete:  # unknown keeps what runs
         wanted, floor = max(wanted, len(on)), max(floor, len(on))
     return Claim(
@@ -281,17 +272,3 @@ def _gains(traffic: Traffic) -> tuple[float, ...]:
     asked = sum(r.in_flight + r.held for r in (*traffic.reports, *traffic.leaving))
     rate = max(asked, 0.1) / ANSWER_SECONDS
     return (2 * rate, *(rate / n for n in range(2, 9)))
-
-
-def _told(standing: PoolStanding, claim: Claim, grant: Grant, now: float) -> PoolStanding:
-    """What a model is told; the sentence stays while the same hold the room."""
-    if not grant.full and not grant.yielding:
-        return replace(standing, granted=None, holders=())
-    told = Granted(grant.replicas, grant.why[:400], grant.full, claim.idle, claim.current)
-    before, holders = standing.granted, grant.holders or grant.yielding
-    if before is not None:
-        same = replace(told, why="") == replace(before, why="")
-        lately = bool(standing.holders) and now - standing.said_at < SAY_SECONDS
-        if same and (set(holders) == set(standing.holders) or lately):
-            return standing
-    return replace(standing, granted=told, holders=holders, said_at=now)

@@ -15,7 +15,7 @@ from typing import Final
 
 from smallmodel_operator.autoscaling.objective import TICK_SECONDS
 from smallmodel_operator.cluster.children import ModelKey
-from smallmodel_operator.control import objective, pool
+from smallmodel_operator.control import objective, pool, standing
 from smallmodel_operator.control.objective import Held, Subject
 from smallmodel_operator.control.pool import Applicant, PoolStanding, Site, Tenant
 from smallmodel_operator.core.scaling import Granted, Objective, Scaled
@@ -34,6 +34,11 @@ class _Model:
     held: Held = field(default_factory=Held)
     tenant: Tenant | None = None
     standing: PoolStanding = field(default_factory=PoolStanding)
+
+    @property
+    def needs(self) -> int | None:
+        """Replicas its controller asks for at this moment; None: none does."""
+        return self.held.needs if self.held.said else None
 
 
 def _asked(subject: Subject) -> Objective:
@@ -141,7 +146,7 @@ class Scaler:
 
     async def _share(self, traffic: Traffics) -> None:
         applicants = {
-            m: Applicant(known.tenant, known.held.said, traffic[m], known.standing)
+            m: Applicant(known.tenant, known.held.said, traffic[m], known.standing, known.needs)
             for m, known in self._models.items()
             if known.tenant is not None and m in traffic
         }
@@ -154,7 +159,7 @@ class Scaler:
             known = self._models.get(model)
             if known is None or known.tenant is None or known.standing is not applicant.standing:
                 continue  # gone, or begun anew, meanwhile
-            known.standing = found.get(model) or pool.roomy(applicant.standing)
+            known.standing = found.get(model) or standing.roomy(applicant.standing)
             if known.standing.granted != applicant.standing.granted:
                 self._poke(model)
 

@@ -1,5 +1,6 @@
 """A model with an objective: what its controller is told, what it says, and what stands in the status."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -143,6 +144,24 @@ def test_a_replica_that_does_not_come_is_not_waited_for() -> None:
         gateways.tick()
         gateways.of = replace(gateways.of, ready=1)
     assert gateways.of.replicas == 1
+
+
+def test_a_wish_that_nobody_grants_is_said_once_though_the_need_comes_and_goes() -> None:
+    """A full pool leaves it at one replica; what it needs at the moment is another matter."""
+    gateways = Gateways()
+    gateways.run(60, 4, good=1)
+    one = replace(gateways.of, replicas=1, ready=1)
+    words, needs = [], []
+    for number in range(160):
+        gateways.of = one
+        words.append(gateways.tick(4 if number // 6 % 2 else 0, good=1 if number // 6 % 2 else 0))
+        needs.append(gateways.held.needs)
+    assert sum(a != b for a, b in itertools.pairwise(needs[40:])) >= 10
+    assert len({id(word) for word in words[40:]}) <= 3, "what is learnt meanwhile is news"
+    for _ in range(100):
+        gateways.of = one
+        said = gateways.tick()
+    assert said.replicas == 1, "it ends with the load"
 
 
 def test_held_and_waiting_requests_are_in_the_look() -> None:

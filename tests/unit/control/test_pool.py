@@ -247,10 +247,10 @@ def test_the_sentence_stays_while_the_same_hold_the_room() -> None:
     more = pool.decide(
         {m: replace(a, standing=first[m]) for m, a in rows.items()}, Site([node(cpu="1.9")], [], site.pods), 5.0
     )
-    assert more[LAW].granted is first[LAW].granted, "its share moved, and that is no news"
+    assert more[LAW].granted == first[LAW].granted, "its share moved, and that is no news"
     other = {CRM: applicant(BUSY), LAW: replace(rows[LAW], standing=first[LAW])}
     again = pool.decide(other, Site([node(cpu="1")], [], [(CRM, pod())]), 10.0)
-    assert again[LAW].granted is first[LAW].granted, "said seldom"
+    assert again[LAW].granted == first[LAW].granted, "said seldom"
     again = pool.decide(other, Site([node(cpu="1")], [], [(CRM, pod())]), 70.0)
     assert "crm/bot" in (again[LAW].granted.why if again[LAW].granted else "")
 
