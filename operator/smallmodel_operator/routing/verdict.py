@@ -28,8 +28,6 @@ class Because(StrEnum):
     RULE = "Rule"
     COMPLEXITY = "Complexity"
     DEFAULT = "Default"
-    NAMED = "Named"
-    """The request names it."""
     SHARE = "Share"
     """Drawn, by the weights of the targets."""
     INSTEAD = "Instead"
