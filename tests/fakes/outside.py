@@ -1,7 +1,7 @@
 """Somebody outside: an HTTPS server on loopback that counts every byte that reaches it.
 
 It answers by keys of the body: `fake_stream` (numbers of chunks, `fake_pause` seconds apart), `fake_close` (the
-connection is closed without an answer), `fake_status`.
+connection is closed without an answer), `fake_silent` (seconds before it says anything), `fake_status`.
 """
 
 import asyncio
@@ -111,6 +111,7 @@ class Outside:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        await asyncio.sleep(wanted.get("fake_silent", 0))
         extra = {"Set-Cookie": "a=b", "Location": "https://elsewhere.example/", "X-Ratelimit-Remaining-Tokens": "7"}
         if "fake_stream" not in wanted:
             return web.json_response({"served_by": "outside"}, status=wanted.get("fake_status", 200), headers=extra)

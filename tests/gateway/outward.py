@@ -79,7 +79,7 @@ def state(bot: int, egress: int) -> State:
 def deciding(now: Callable[[], State], record: Record, outages: Outages | None = None) -> Deciding:
     """What a gateway's agent decides with. It signs as by a clock that is ahead, so that a checker that has just begun
     takes what it signs."""
-    policies = Policies(now, lambda _: None, (outages or Outages()).resting)
+    policies = Policies(now, lambda _: None, resting=(outages or Outages()).resting)
     sign = Passes(lambda: MASTER, lambda: milliseconds() + LEAD_MS - 100)
     return Deciding(policies.route, policies.labels, record, away=policies.away, sign=sign)
 

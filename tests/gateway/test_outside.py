@@ -114,12 +114,11 @@ def test_a_stream_passes_as_it_comes(way: Outward) -> None:
     assert answer.body.count(b"data:") == 5
 
 
-def test_bodies_in_pieces_and_up_to_the_largest_leave_whole(way: Outward) -> None:
+def test_bodies_in_pieces_and_large_ones_leave_whole(way: Outward) -> None:
     assert way.send(iter([CLEAN[:40], CLEAN[40:]])).status == 200
-    head, tail = b'{"model":"desk","messages":[{"role":"user","content":"', b'"}]}'
-    largest = head + b"ab " * ((2**20 - len(head + tail)) // 3) + tail
-    assert way.send(largest).status == 200
-    assert [asked.body for asked in way.outside.asked] == [named(CLEAN), named(largest)]
+    large = b'{"model":"desk","messages":[{"role":"user","content":"%b"}]}' % (b"ab " * 20_000)
+    assert way.send(large).status == 200
+    assert [asked.body for asked in way.outside.asked] == [named(CLEAN), named(large)]
 
 
 @pytest.mark.parametrize("said", ["public", " public ", "public,,public"])
@@ -358,6 +357,21 @@ def choosing(way: Outward) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait(10)
+
+
+def test_the_outside_says_nothing_and_then_the_egress_is_killed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with outward(tmp_path_factory.mktemp("s"), silence=1.0) as own:
+        answer = own.ask(name="desk/cloud", fake_silent=60)
+        assert (answer.status, answer.headers["x-slm-cause"]) == (504, "outside-silent")
+        assert answer.error["code"] == "timeout"
+        own.forget()
+        assert own.egress.envoy is not None
+        own.egress.envoy.kill()
+        own.egress.envoy.wait(10)
+        answer = own.ask(name="desk/cloud")
+        assert (answer.status, answer.headers["x-slm-cause"]) == (503, "outside-unreachable")
+        assert own.ask(IBAN).status == 200
+        assert own.outside.bytes == 0
 
 
 def test_under_load_while_who_decides_is_killed_and_stopped(way: Outward) -> None:

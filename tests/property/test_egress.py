@@ -156,6 +156,6 @@ HARMLESS = {
     "buffer_factory_config", "json_format", "status_code_filter", "response_flag_filter", "token_bucket",
     "descriptors", "request_headers", "retry_back_off", "tls_params", "jwt_cache_config", "from_headers",
     "requires", "append", "default_value", "retry_policy", "resource_monitors", "metadata_filter",
-    "runtime_filter", "filter_metadata", "timer_scale_factors", "actions", "status_on_error",
+    "runtime_filter", "filter_metadata", "context_extensions", "timer_scale_factors", "actions", "status_on_error",
 }  # fmt: skip
 """Whose types, or those of what is in them, lead nowhere whatever they say."""

@@ -19,7 +19,7 @@ from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.policies import Policies
 from smallmodel_operator.gateway.decide.service import Call, Deciding
 from smallmodel_operator.gateway.routed import Route
-from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.state import Endpoint, State
 from smallmodel_operator.routing.asked import Request
 
 MASTER: Final = b"m" * 32
@@ -49,14 +49,17 @@ async def _nowhere(_: Any) -> None:
 
 async def measured(number: int, seed: int) -> dict[str, Any]:
     """Recall by kind, and the share of clean requests that stay, by reason."""
-    state = State(routes={"support/support": Route.of(ROUTE)})
+    egress = (Endpoint("192.0.2.1", 1, ready=True),)
+    state = State(routes={"support/support": Route.of(ROUTE)}, egress=egress)
     policies = Policies(lambda: state, lambda _: None)
-    deciding = Deciding(policies.route, policies.labels, _nowhere, sign=Passes(lambda: MASTER, lambda: NOW))
+    deciding = Deciding(
+        policies.route, policies.labels, _nowhere, away=policies.away, sign=Passes(lambda: MASTER, lambda: NOW)
+    )
     public, sent, left, unpassed = Signer(egress_seed(MASTER)).public, Counter[str](), Counter[str](), 0
     for n, one in enumerate(dressed(number, seed)):
         at = one.body.index(b'"support"')
         asked = Request("/v1/chat/completions", one.body)
-        told = await deciding.decide(Call("support/support", "sa:support/app", f"r{n}", asked, (), f"{at},{at + 9}"))
+        told = await deciding.decide(Call("support/support", "sa:support/app", f"r{n}", asked, place=f"{at},{at + 9}"))
         sent[one.kind] += 1
         if told.headers.get("x-slm-target") != "cloud":
             continue

@@ -49,8 +49,7 @@ class Agent:
     """One agent. `held` is set by the activator, `counts` by who reads the access log."""
 
     def __init__(self, settings: GatewaySettings, client: Client, renderer: Renderer) -> None:
-        self.settings = settings
-        self.client = client
+        self.settings, self.client = settings, client
         self.held: Callable[[], Mapping[str, signals.Held]] = dict
         self.counts: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
         """What came of the requests of models with an objective, as `GET /signals` says it."""
@@ -69,8 +68,7 @@ class Agent:
         """The boundary this gateway keeps; None: it is not known yet, or nobody puts it into force."""
         self.forces: deque[InForce] = deque()
         """Each that came into force, and each cut after that, until it is recorded: the next may follow at once."""
-        self.discovery = Discovery(settings.xds_socket)
-        self.admin = Admin(settings.admin_socket)
+        self.discovery, self.admin = Discovery(settings.xds_socket), Admin(settings.admin_socket)
         self.http_port = 0
         """Where the HTTP port is, once it listens."""
         files = Files(settings.gateway_dir)

@@ -104,13 +104,10 @@ class World:
             client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
             namespace=own, selector=service, relist=relist,
         )  # fmt: skip
-        asked = not settings.watch_namespaces or EGRESS in settings.watch_namespaces
-        self._egress = [
-            Informer(
-                client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
-                namespace=EGRESS, selector={"labelSelector": f"{SERVICE_LABEL}={EGRESS}"}, relist=relist,
-            )
-        ] if asked else []  # fmt: skip
+        self._egress: Informer[tuple[Endpoint, ...]] = Informer(
+            client, SLICES, lambda o: endpoints_of([o]), lambda *_: changed(),
+            namespace=EGRESS, selector={"labelSelector": f"{SERVICE_LABEL}={EGRESS}"}, relist=relist,
+        )  # fmt: skip
         self.boundaries = BoundaryWatch(client, changed, boundary, min(relist, RELIST_SECONDS))
         self._secret: Informer[Keys] = Informer(
             client, KINDS["Secret"], self._read_secret, self._keys,
@@ -124,7 +121,7 @@ class World:
             *self.routes.informers,
             *self.slices.informers,
             self._peers,
-            *self._egress,
+            self._egress,
             self._secret,
             self.boundaries,
         )
@@ -145,10 +142,13 @@ class World:
 
     def problems(self) -> list[str]:
         """What is not as it should be, in sentences."""
-        found = [i.problem for i in self.informers if i.problem]
+        # Where nothing leads to the egress nobody may be allowed to look for it.
+        leads = any(route.outside for route in self.routes.objects.values())
+        asked = [i for i in self.informers if leads or i is not self._egress]
+        found = [i.problem for i in asked if i.problem]
         found += [
             f"the API server has said nothing about {i.kind.plural} for {i.age:.0f} s, what was known is kept"
-            for i in self.informers
+            for i in asked
             if not i.problem and i.age > OLD_SECONDS
         ]
         if waiting := self.waiting_for_keys:
@@ -203,8 +203,7 @@ class World:
         )
         routes = () if only else tuple(map(self._enclosed, self.routes.objects.values()))
         found = state_of(models, self._endpoints, self._proofs, self.keys or Keys(), around, routes)
-        egress = (part for watched in self._egress for part in watched.objects.values())
-        return replace(found, egress=usable(sorted({e for part in egress for e in part})))
+        return replace(found, egress=usable(sorted({e for part in self._egress.objects.values() for e in part})))
 
     # -- changes -----------------------------------------------------------------------------------------------
 

@@ -23,11 +23,11 @@ _PLAIN: Final = frozenset({"", "identity"})
 class Because(StrEnum):
     """Why this target, or none."""
 
-    NAMED = "Named"
-    """The request names it."""
     RULE = "Rule"
     COMPLEXITY = "Complexity"
     DEFAULT = "Default"
+    NAMED = "Named"
+    """The request names it."""
     SHARE = "Share"
     """Drawn, by the weights of the targets."""
     INSTEAD = "Instead"

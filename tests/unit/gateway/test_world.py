@@ -206,3 +206,57 @@ async def test_an_address_that_is_no_pod_is_not_used_and_said_once(
         "not used as endpoints of support/bot: 203.0.113.9: no pod that Kubernetes found for its Service has such an "
         "address"
     ]
+
+
+def leading_outside() -> dict[str, Any]:
+    cloud = {"name": "cloud", "external": {"url": "https://api.example.com/v1", "model": "big-1"}}
+    spec = {"targets": [{"name": "small", "smallModelRef": {"name": "bot"}}, cloud], "default": "small"}
+    meta = {"namespace": "support", "name": "desk", "uid": "r", "generation": 1}
+    return {"metadata": meta, "spec": {**spec, "boundary": {"external": "WhenClean"}}}
+
+
+async def test_the_egress_is_found_by_its_pods_that_are_ready(client: Client) -> None:
+    listed = Listed(client, None)
+    listed.list(WHOLE)
+    pod = {"kind": "Pod", "namespace": "smallmodel-egress", "name": "smallmodel-egress-1"}
+    part: dict[str, Any] = {
+        "metadata": {"name": "x", "namespace": "smallmodel-egress", "labels": {MANAGED_BY: CONTROLLER}},
+        "addressType": "IPv4",
+        "ports": [{"port": 10095}],
+        "endpoints": [
+            {"addresses": ["10.0.0.9"], "targetRef": pod, "conditions": {"ready": True}},
+            {"addresses": ["10.0.0.8"], "targetRef": pod, "conditions": {"ready": False}},
+            {"addresses": ["203.0.113.9"], "conditions": {"ready": True}},
+        ],
+    }
+    before = listed.changes
+    listed.world._egress._take(("smallmodel-egress", "x"), part)
+    assert [(e.address, e.port) for e in listed.world.state().egress] == [("10.0.0.9", 10095)]
+    assert listed.changes == before + 1
+
+
+async def test_who_may_not_look_for_an_egress_says_so_only_where_something_leads_there(client: Client) -> None:
+    listed = Listed(client, None)
+    listed.list(WHOLE)
+    listed.world._egress.problem = "it may not list endpointslices in smallmodel-egress"
+    assert listed.world.complete
+    assert not listed.said()
+    listed.world.routes.informers[0]._take(("support", "desk"), leading_outside())
+    assert "may not list endpointslices" in listed.said()
+
+
+async def test_what_an_administrator_denies_no_route_lets_leave(client: Client) -> None:
+    listed = Listed(client, None)
+    listed.list(WHOLE)
+    listed.world.routes.informers[0]._take(("support", "desk"), leading_outside())
+
+    def external() -> str:
+        return listed.world.state().routes["support/desk"].boundary.external.value
+
+    assert external() == "WhenClean"
+    meta = {"name": "cluster", "uid": "u", "generation": 2}
+    for spec in ({"external": "Denied"}, {"namespaces": [{"name": "support", "external": "Denied"}]}):
+        listed.world.boundaries._take(("", "cluster"), {"metadata": meta, "spec": spec})
+        assert external() == "Denied"
+    listed.world.boundaries._take(("", "cluster"), {"metadata": meta, "spec": {}})
+    assert external() == "WhenClean"
