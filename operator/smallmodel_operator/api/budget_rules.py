@@ -14,6 +14,11 @@ def _one(budget: Value) -> bool:
     return (budget.get("requests") is None) != (budget.get("tokens") is None)
 
 
+def _leaves(spec: Value) -> bool:
+    found = spec.get("targets")
+    return any(isinstance(t, dict) and t.get("external") for t in found) if isinstance(found, list) else False
+
+
 def _different(spec: Value) -> bool:
     found = [(str(b.get("per")), str(b.get("period")), b.get("requests") is None) for b in _budgets(spec)]
     return len(set(found)) == len(found)
@@ -28,6 +33,16 @@ ROUTE_BUDGET_RULES: Final[tuple[Rule, ...]] = (
         "Each of `spec.budgets` must have exactly one of `requests` and `tokens`: give the other one an entry of its "
         "own.",
         _one,
+    ),
+    Rule(
+        "ModelRoute",
+        "spec",
+        "!has(self.budgets) || self.budgets.all(b, !has(b.onExceeded) || b.onExceeded != 'LocalOnly') || "
+        "self.targets.exists(t, has(t.external))",
+        "spec.budgets",
+        "`onExceeded` of `spec.budgets` must be `Refuse` where no target has `external`: nothing leaves there anyhow, so "
+        "`LocalOnly` would limit nothing.",
+        lambda s: _leaves(s) or all(b.get("onExceeded") != "LocalOnly" for b in _budgets(s)),
     ),
     Rule(
         "ModelRoute",

@@ -22,13 +22,17 @@ class Per(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit. `most`: requests or tokens; `soft_percent`: of it, from which on it is said; 0: it is not."""
+    """A limit. `most`: requests or tokens; `soft_percent`: of it, from which on it is said; 0: it is not.
+
+    `local`: over it nothing leaves the cluster, and what stays inside goes on; else nothing goes on.
+    """
 
     per: Per
     period: Period
     unit: Unit
     most: int
     soft_percent: int = 0
+    local: bool = False
 
     @property
     def name(self) -> str:
@@ -53,7 +57,8 @@ def limit_of(given: Mapping[str, Any]) -> Limit:
     """
     unit = Unit.REQUESTS if "requests" in given else Unit.TOKENS
     most = given["requests" if unit is Unit.REQUESTS else "tokens"]
-    return Limit(Per(given["per"]), Period(given["period"]), unit, int(most), int(given.get("softPercent") or 0))
+    soft, local = int(given.get("softPercent") or 0), given.get("onExceeded") == "LocalOnly"
+    return Limit(Per(given["per"]), Period(given["period"]), unit, int(most), soft, local)
 
 
 def needs(limits: Iterable[Limit], route: str, caller: str, tokens: int, now: datetime) -> Needs:

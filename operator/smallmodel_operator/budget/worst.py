@@ -18,8 +18,11 @@ _READ_ONLY: Final = {"/v1/embeddings": "input", "/v1/rerank": "documents"}
 """Nothing is generated; what the texts are in."""
 
 
-def tokens(path: str, body: bytes, context: int) -> int | None:
-    """The most tokens; None: nobody can say, for it cannot be read. `path`: without prefix; `context`: the model's."""
+def tokens(path: str, body: bytes, context: int | None) -> int | None:
+    """The most tokens; None: nobody can say, for it cannot be read, or says no bound and its model has none that is known.
+
+    `path`: without prefix; `context`: the model's, if it is known.
+    """
     try:
         value = orjson.loads(body)
     except ValueError:
@@ -34,8 +37,8 @@ def tokens(path: str, body: bytes, context: int) -> int | None:
         return min(prompt * max(1, parts), LARGEST)  # a query is read with each document
     said = [value[key] for key in _MOST if value.get(key) is not None]
     known = bool(said) and all(type(most) is int and most >= 0 for most in said)
-    one = min(context, prompt + max(said)) if known else context
-    return min(one * _times(value), LARGEST)
+    bounds = ([prompt + max(said)] if known else []) + ([] if context is None else [context])
+    return min(min(bounds) * _times(value), LARGEST) if bounds else None
 
 
 def _times(value: dict[str, Any]) -> int:

@@ -18,6 +18,10 @@ def test_an_entry_is_read_as_the_api_server_holds_it() -> None:
     assert (MONTH.name, TODAY.name) == ("Route/Month/Tokens", "Caller/Day/Requests")
 
 
+def test_a_limit_may_be_of_what_leaves_only() -> None:
+    assert limit_of({"per": "Route", "period": "Day", "requests": 5, "onExceeded": "LocalOnly"}).local
+
+
 def test_a_request_needs_room_in_each() -> None:
     assert needs((MONTH, TODAY), "desk/front", "sa:crm/app", 70, NOW) == {
         Counter("desk/front", Unit.TOKENS, Window("2026-11")): Asked(70, 1000),

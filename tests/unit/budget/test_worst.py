@@ -75,6 +75,13 @@ def test_what_cannot_be_read_cannot_be_said(body: bytes) -> None:
     assert tokens(CHAT, body, CONTEXT) is None
 
 
+def test_where_no_context_is_known_the_request_has_to_say() -> None:
+    assert tokens(CHAT, b"{}", None) is None
+    assert tokens(CHAT, b'{"max_tokens":null}', None) is None
+    assert tokens(CHAT, b'{"max_tokens":7}', None) == 16 + TEMPLATE_TOKENS + 7
+    assert tokens(EMBED, b'{"input":"x"}', None) == 13 + TEMPLATE_TOKENS
+
+
 def test_there_is_a_largest_number() -> None:
     assert most(messages=[], n=2**60) == LARGEST
     assert most(messages=[], n=-5) == CONTEXT

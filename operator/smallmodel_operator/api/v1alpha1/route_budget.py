@@ -38,8 +38,12 @@ class RouteBudget(ApiModel):
         le=99,
         description="Percent of the limit from which on condition BudgetAvailable has reason BudgetLow; unset: never.",
     )
-    on_exceeded: Literal["Refuse"] = Field(
-        default="Refuse", description="What becomes of requests over the limit: 429 until the period ends."
+    on_exceeded: Literal["Refuse", "LocalOnly"] = Field(
+        default="Refuse",
+        description=(
+            "What becomes of requests over the limit, until the period ends: 429 (`Refuse`); or none leaves the cluster, "
+            "and what targets inside can answer goes there and counts no more (`LocalOnly`)."
+        ),
     )
 
 

@@ -77,11 +77,13 @@ class Budgeted:
             return Report(kind, None, Reason.BUDGET_UNKNOWN, text)
         for one in self.standings:
             if one.exhausted:
-                text = f"The budget of {one.text} is used up: requests get 429 until it ends. Raise it in spec.budgets."
+                then = "nothing leaves the cluster" if one.limit.local else "requests get 429"
+                text = f"The budget of {one.text} is used up: {then} until it ends. Raise it in spec.budgets."
                 return Report(kind, False, Reason.BUDGET_EXHAUSTED, text)
         for one in self.standings:
             if one.used_up_by:
-                text = f"{one.used_up_by} caller(s) have used up their budget ({one.text}) and get 429 until it ends."
+                then = "nothing of theirs leaves the cluster" if one.limit.local else "they get 429"
+                text = f"{one.used_up_by} caller(s) have used up their budget ({one.text}): {then} until it ends."
                 return Report(kind, True, Reason.CALLERS_EXHAUSTED, text)
         for one in self.standings:
             if one.low:

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from smallmodel_operator.budget.counter import Unit
-from smallmodel_operator.budget.limit import Per, needs
+from smallmodel_operator.budget.limit import Limit, Per, needs
 from smallmodel_operator.budget.need import Needs, Refused, Why
 from smallmodel_operator.budget.worst import tokens
 from smallmodel_operator.core.engine import DEFAULT_CONTEXT_SIZE
 from smallmodel_operator.gateway.budget import metrics
 from smallmodel_operator.gateway.budget.counting import Counting
-from smallmodel_operator.gateway.decide.answer import UNCOUNTED, Answer, Withheld, refusal
+from smallmodel_operator.gateway.decide.answer import UNCOUNTED, Answer, Stays, Withheld, refusal
 from smallmodel_operator.gateway.decide.service import Call
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.routing.verdict import Decision
@@ -22,6 +22,10 @@ WAIT_SECONDS: Final = 0.9
 LONGEST_ID: Final = 128
 """The access log has no more of a request's id."""
 RETRY_SECONDS: Final = 1
+UNBOUNDED: Final = (
+    "This request cannot be counted against the budget of tokens of route {route}: nobody knows how much its target "
+    "outside the cluster may generate. Say how much with max_tokens."
+)
 UNREADABLE: Final = (
     "This request cannot be counted against the budget of tokens of route {route}: its body is larger than 1 MiB, or "
     "no JSON object. Send a smaller one."
@@ -52,22 +56,35 @@ class Asking:
     ) -> None:
         self._state, self._counting, self._now = state, counting, now
 
-    async def __call__(self, call: Call, decision: Decision) -> Withheld | None:
-        """Hold what a request may use at most; None: it may go (its route has no budgets, or they have room)."""
+    async def __call__(self, call: Call, decision: Decision) -> Withheld | Stays | None:
+        """Hold what a request may use at most; None: it may go (its route has no budgets, or they have room, or those
+        that have none keep only from leaving what stays inside anyhow)."""
         state = self._state()
         route = state.routes.get(call.route)
         if route is None or not route.budgets:
             return None
         most: int | None = 0
         if any(limit.unit is Unit.TOKENS for limit in route.budgets):
-            model = state.models.get(decision.target.model) if decision.target else None
-            context = model.context_tokens if model else DEFAULT_CONTEXT_SIZE
-            most = tokens(call.request.path, call.request.body, context) if call.request.whole else None
-        if most is None:
-            return _withheld(call, "Unreadable", "", _answer(400, call, UNREADABLE.format(route=call.route)))
-        asked = needs(route.budgets, call.route, call.caller, most, self._now())
-        refused = await self._reserve(call.id[:LONGEST_ID], asked)
-        return told(call, refused, asked, self._now()) if refused else None
+            whole, context = call.request.whole, _context(state, decision)
+            most = tokens(call.request.path, call.request.body, context) if whole else None
+            if most is None:
+                text = UNBOUNDED if whole and context is None else UNREADABLE
+                return _withheld(call, "Unbounded", "", _answer(400, call, text.format(route=call.route)))
+        return await self._ask(call, route.budgets, most, inside=decision.target is None or decision.target.inside)
+
+    async def _ask(self, call: Call, limits: tuple[Limit, ...], most: int, *, inside: bool) -> Withheld | Stays | None:
+        asked = needs(limits, call.route, call.caller, most, self._now())
+        refused = await self._reserve(call.id[:LONGEST_ID], asked) if asked else None
+        if refused is None:
+            return None
+        strict = tuple(limit for limit in limits if not limit.local)
+        if len(strict) < len(limits) and refused.counter not in needs(
+            strict, call.route, call.caller, most, self._now()
+        ):
+            # No room, or nobody knows: a limit of what leaves is no reason to refuse what does not.
+            why = "BudgetExhausted" if refused.counter else "BudgetUnknown"
+            return await self._ask(call, strict, most, inside=inside) if inside else Stays(why)
+        return told(call, refused, asked, self._now())
 
     async def _reserve(self, request: str, asked: Needs) -> Refused | None:
         counting = self._counting()
@@ -83,6 +100,15 @@ class Asking:
         except asyncio.CancelledError:
             work.add_done_callback(lambda done: _give_back(counting, request, done))
             raise
+
+
+def _context(state: State, decision: Decision) -> int | None:
+    """Tokens of the context of the model it goes to; None: it is outside, where nobody knows."""
+    target = decision.target
+    if target is not None and not target.inside:
+        return None
+    model = state.models.get(target.model) if target else None
+    return model.context_tokens if model else DEFAULT_CONTEXT_SIZE
 
 
 def _give_back(counting: Counting, request: str, done: "asyncio.Task[Refused | None]") -> None:

@@ -57,6 +57,13 @@ class Withheld:
     said: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """A request that may not leave, and may go to a target inside."""
+
+    reason: str
+
+
 def refusal(status: int, cause: str, message: str, code: str, kind: str = "server_error") -> Answer:
     """An OpenAI error."""
     error = {"message": message, "type": kind, "param": None, "code": code}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from smallmodel_operator.gateway.decide import metrics
-from smallmodel_operator.gateway.decide.answer import Answer, Withheld, answer, record, refusal
+from smallmodel_operator.gateway.decide.answer import Answer, Stays, Withheld, answer, record, refusal
 from smallmodel_operator.routing import verdict
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.policy import Ready
@@ -59,11 +59,11 @@ class NotRecorded(Exception):  # noqa: N818 - says what is the matter
 
 Record = Callable[[Mapping[str, Any]], Awaitable[None]]
 """Returns when it is on the disk; raises NotRecorded or OSError."""
-Withhold = Callable[[Call, Decision], Awaitable[Withheld | None]]
-"""Why a request may not go where it was decided to go; None: it may, and is counted."""
+Withhold = Callable[[Call, Decision], Awaitable[Withheld | Stays | None]]
+"""Why a request may not go where it was decided to go; None: it may, and is counted. `Stays` of what leaves only."""
 
 
-async def nothing(call: Call, decision: Decision) -> Withheld | None:
+async def nothing(call: Call, decision: Decision) -> Withheld | Stays | None:
     return None
 
 
@@ -122,9 +122,12 @@ class Deciding:
             return refusal(503, "route-new", "The targets of the route are being changed.", "unavailable")
         decision = self._or_inside(route, call, decision)
         withheld = await self._withhold(call, decision) if decision.target else None
+        if isinstance(withheld, Stays):
+            decision = verdict.kept(route.ready, withheld.reason, route.can, call.request.named)
+            withheld = await self._withhold(call, decision) if decision.target else None
         try:
             async with asyncio.timeout(RECORD_SECONDS):
-                said = withheld.said if withheld else {}
+                said = withheld.said if isinstance(withheld, Withheld) else {}
                 await self._record(record(decision, route.ready, call.id, call.caller) | dict(said))
         except (NotRecorded, OSError) as error:  # TimeoutError is one
             metrics.UNRECORDED.inc()
@@ -133,7 +136,7 @@ class Deciding:
                 return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
             if decision.target is None or not decision.target.inside:
                 decision = verdict.kept(route.ready, "NotRecorded", route.can, call.request.named)
-        if withheld:
+        if isinstance(withheld, Withheld):
             return withheld.answer
         signed = self._sign(call, decision)
         _count(route.ready, decision)

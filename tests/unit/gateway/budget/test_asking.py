@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from smallmodel_operator.budget.window import Period
 from smallmodel_operator.gateway.budget import asking
 from smallmodel_operator.gateway.budget.asking import Asking
 from smallmodel_operator.gateway.budget.counting import Counting
-from smallmodel_operator.gateway.decide.answer import Withheld
+from smallmodel_operator.gateway.decide.answer import Stays, Withheld
 from smallmodel_operator.gateway.decide.service import Call
 from smallmodel_operator.gateway.routed import Lead, Route
 from smallmodel_operator.gateway.state import Access
@@ -60,9 +61,9 @@ def ask(counts: Counts | None, *limits: Limit) -> Asking:
     return Asking(lambda: state, lambda: cast(Counting | None, counts), lambda: NOW)
 
 
-def said(withheld: Withheld | None) -> tuple[int, str, dict[str, str]]:
+def said(withheld: Withheld | Stays | None) -> tuple[int, str, dict[str, str]]:
     """Status, message and headers."""
-    assert withheld is not None
+    assert isinstance(withheld, Withheld)
     return withheld.answer.status, json.loads(withheld.answer.body)["error"]["message"], dict(withheld.answer.headers)
 
 
@@ -100,7 +101,7 @@ async def test_a_refusal_says_what_is_the_matter_and_when_it_will_not_be(
     assert status == 429
     assert words in message
     assert (headers.get("retry-after"), headers.get("x-should-retry")) == (retry, again)
-    assert withheld is not None
+    assert isinstance(withheld, Withheld)
     assert withheld.said == {"slm.decision.budget": why.value, "slm.decision.limit": limit.name}
 
 
@@ -117,6 +118,41 @@ async def test_a_body_that_cannot_be_read_is_refused_where_tokens_count() -> Non
     status, _, _ = said(await ask(counts, MONTH)(torn, TO_BOT))
     assert (status, counts.asked) == (400, [])
     assert await ask(counts, TODAY)(torn, TO_BOT) is None
+
+
+async def test_what_leaves_has_to_say_how_much_it_may_use() -> None:
+    outside = Decision(Target("cloud", "big-1", inside=False), Because.RULE, (), "sha256:p")
+    counts = Counts()
+    status, message, _ = said(await ask(counts, MONTH)(call(), outside))
+    assert (status, counts.asked) == (400, [])
+    assert "Say how much with max_tokens." in message
+    assert await ask(counts, MONTH)(call(max_tokens=9), outside) is None
+    assert await ask(counts, TODAY)(call(), outside) is None
+
+
+@pytest.mark.parametrize("why", [Why.EXHAUSTED, Why.RESERVED, Why.TOO_LARGE, Why.UNREACHABLE])
+async def test_a_limit_of_what_leaves_refuses_nothing_that_stays(why: Why) -> None:
+    local = replace(MONTH, local=True)
+    counter = local.counter("support/desk", "", NOW)
+    found = Refused(why, None if why is Why.UNREACHABLE else counter, local.most)
+    counts = Counts(lambda needs: found if counter in needs else None)
+    outside = Decision(Target("cloud", "big-1", inside=False), Because.RULE, (), "sha256:p")
+    reason = "BudgetUnknown" if why is Why.UNREACHABLE else "BudgetExhausted"
+    assert await ask(counts, local)(call(max_tokens=5), outside) == Stays(reason)
+    assert await ask(counts, local)(call(), TO_BOT) is None
+    counts.asked.clear()
+    if why is not Why.UNREACHABLE:
+        assert await ask(counts, local, TODAY)(call(), TO_BOT) is None
+        assert [{c.unit for c in needs} for _, needs in counts.asked] == [
+            {Unit.TOKENS, Unit.REQUESTS}, {Unit.REQUESTS},
+        ], "the other one counts"  # fmt: skip
+
+
+async def test_a_limit_of_everything_refuses_beside_one_of_what_leaves() -> None:
+    local, counter = replace(MONTH, local=True), TODAY.counter("support/desk", "sa:crm/app", NOW)
+    for found in (Refused(Why.EXHAUSTED, counter, TODAY.most), Refused(Why.UNREACHABLE)):
+        counts = Counts(lambda _, found=found: found)
+        assert said(await ask(counts, local, TODAY)(call(), TO_BOT))[0] == 429
 
 
 async def test_who_waits_too_long_is_refused_and_what_comes_then_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

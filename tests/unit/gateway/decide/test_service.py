@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.deciding import POLICY, ROUTES, labels
 
 from smallmodel_operator.gateway.decide import service
-from smallmodel_operator.gateway.decide.answer import Answer, Withheld
+from smallmodel_operator.gateway.decide.answer import Answer, Stays, Withheld
 from smallmodel_operator.gateway.decide.service import Call, Deciding, NotRecorded, Route
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.policy import compiled
@@ -135,7 +135,7 @@ async def test_what_may_not_go_is_recorded_with_its_reason_and_answered_with_it(
     chain, asked = Chain(), list[tuple[str, str]]()
     over = Withheld(Answer(429, {"x-slm-cause": "budget"}), {"slm.decision.budget": "Exhausted"})
 
-    async def withhold(call: Call, decision: Decision) -> Withheld | None:
+    async def withhold(call: Call, decision: Decision) -> Withheld | Stays | None:
         asked.append((call.id, decision.target.name if decision.target else ""))
         return over
 
@@ -161,3 +161,16 @@ async def test_a_target_that_is_known_already_stays(chosen: str, because: str) -
 async def test_one_that_is_not_there_any_more_or_outside_is_not_gone_to(chosen: str) -> None:
     answer = await Deciding(ROUTES.get, labels, Chain()).decide(replace(call(), chosen=chosen))
     assert (answer.status, answer.headers["x-slm-cause"]) == (503, "route-new")
+
+
+async def test_what_may_not_leave_any_more_goes_inside_and_is_asked_for_again() -> None:
+    chain, asked = Chain(), list[str]()
+
+    async def withhold(call: Call, decision: Decision) -> Withheld | Stays | None:
+        assert decision.target is not None
+        asked.append(decision.target.name)
+        return None if decision.target.inside else Stays("BudgetExhausted")
+
+    assert target(await Deciding(ROUTES.get, labels, chain, withhold=withhold).decide(call())) == "small"
+    assert asked == ["cloud", "small"]
+    assert chain.records[0]["slm.decision.reasons"] == "BudgetExhausted"
