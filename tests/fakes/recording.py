@@ -13,6 +13,7 @@ from smallmodel_operator.gateway.accesslog.counted import Counted
 from smallmodel_operator.gateway.accesslog.metrics import RequestMetrics
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.decide.outages import Outages
 from smallmodel_operator.gateway.record import part
 from smallmodel_operator.gateway.settings import GatewaySettings
 from smallmodel_operator.gateway.view import Keys
@@ -34,6 +35,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
             in_force=None,
             forces=deque(),
             route_policies={},
+            outages=Outages(),
         ),
     )
 

@@ -101,7 +101,8 @@ def test_a_target_outside_gets_nothing_by_lot_and_is_asked_about_by_its_name() -
     assert route.leads[-1] == Lead("cloud", "support/desk/cloud", 0, "vendor/big-1:latest")
     assert route.outside == route.leads[-1:]
     assert route.choice is not None
-    assert (route.choice.default, route.choice.rules, route.asks) == ("large", (), False)
+    assert (route.choice.default, route.choice.rules) == ("large", ())
+    assert (route.asks, route.decides) == (True, False), "who names it waits, nobody else"
     shared = with_cloud()
     for target, weight in zip(shared["spec"]["targets"], (3, 1, None), strict=True):
         target["weight"] = weight
@@ -110,7 +111,7 @@ def test_a_target_outside_gets_nothing_by_lot_and_is_asked_about_by_its_name() -
     assert route.choice is not None
     assert route.choice.default == "small"
     one = with_cloud(rules=[{"name": "all", "match": {}, "target": "cloud"}], default="small")
-    assert Route.of(one).asks
+    assert Route.of(one).decides
     assert route.why_not(route.leads[-1], {}) == "ok"
 
 

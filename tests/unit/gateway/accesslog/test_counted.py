@@ -22,7 +22,7 @@ def seen(made: Fixture) -> int:
     return int(made.metrics.get_sample_value("smallmodel_gateway_requests_total", labels) or 0)
 
 
-def full(*_: object) -> None:
+def full(*_: object, **__: object) -> None:
     """In the place of what writes."""
     raise OSError(errno.ENOSPC, "No space left on device")
 

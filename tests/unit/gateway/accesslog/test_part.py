@@ -17,6 +17,7 @@ from smallmodel_operator.gateway.accesslog.counted import Counted
 from smallmodel_operator.gateway.accesslog.metrics import REQUESTS
 from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
+from smallmodel_operator.gateway.decide.outages import Outages
 
 LINE = {
     "http.response.status_code": 200,
@@ -52,6 +53,7 @@ def agent_of(folder: Path, **fields: Any) -> SimpleNamespace:
         "world": SimpleNamespace(models=SimpleNamespace(objects={})),
         "synced": lambda: True,
         "counts": dict,
+        "outages": Outages(),
     }
     return SimpleNamespace(**{**base, **fields})
 

@@ -157,8 +157,16 @@ async def test_a_target_that_is_known_already_stays(chosen: str, because: str) -
     assert chain.records[0]["slm.decision"] == because
 
 
-@pytest.mark.parametrize("chosen", ["Named/cloud", "Share/gone", "Named/"])
-async def test_one_that_is_not_there_any_more_or_outside_is_not_gone_to(chosen: str) -> None:
+async def test_a_target_outside_is_decided_on_though_it_is_named() -> None:
+    """With a budget the listener says which target it would be; what must stay goes nowhere all the same."""
+    deciding = Deciding(ROUTES.get, labels, Chain())
+    assert target(await deciding.decide(replace(call(), chosen="Named/cloud"))) == "cloud"
+    iban = replace(call("Pay DE89 3704 0044 0532 0130 00"), chosen="Named/cloud")
+    assert (await deciding.decide(iban)).status == 403
+
+
+@pytest.mark.parametrize("chosen", ["Share/gone", "Named/gone", "Named/"])
+async def test_one_that_is_not_there_any_more_is_not_gone_to(chosen: str) -> None:
     answer = await Deciding(ROUTES.get, labels, Chain()).decide(replace(call(), chosen=chosen))
     assert (answer.status, answer.headers["x-slm-cause"]) == (503, "route-new")
 
