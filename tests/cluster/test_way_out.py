@@ -1,0 +1,123 @@
+"""The only way out on the real node: it comes with a target, holds its credential, and a seal cuts what is open."""
+
+import base64
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hack.install.__main__ import main as install
+from tests.cluster.conftest import GATEWAYS, Bed
+from tests.cluster.outside import Outside, ask, known
+
+from smallmodel_operator.api.names import EGRESS, EGRESS_PORT, GATEWAY_KEYS
+from smallmodel_operator.boundary.passes import LEAD_MS
+from smallmodel_operator.core.keys import ENGINE_MASTER, egress_seed
+
+pytestmark = pytest.mark.long
+"""The chart is upgraded twice."""
+
+SYSTEM = "smallmodel-system"
+SEAL_SECONDS = 5.0
+
+
+def upgrade(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    """As a user does it: `make install CLUSTER=testbed VALUES=…`."""
+    monkeypatch.setattr(sys, "argv", ["install", "install", "--cluster", "testbed", *words])
+    assert install() == 0
+
+
+@pytest.fixture
+def outside(bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
+    """A server outside, and the chart with the egress that trusts it."""
+    server = Outside(bed.node.addresses.host, tmp_path)
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps({"egress": {"enabled": True, "authorities": server.certificate}}))
+    try:
+        upgrade(monkeypatch, "--values", str(values))
+        with known(bed.node):
+            yield server
+    finally:
+        bed.kubectl("delete", "clusterboundary", "cluster", check=False)
+        upgrade(monkeypatch)
+        server.close()
+
+
+def hybrid(namespace: str, url: str) -> dict[str, Any]:
+    cloud = {"url": url, "model": "big-1", "apiKeySecretRef": {"name": "cloud", "key": "key"}}
+    trusted = [{"name": "here", "namespace": namespace, "labels": ["public"]}]
+    return {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "ModelRoute",
+        "metadata": {"name": "desk", "namespace": namespace},
+        "spec": {
+            "targets": [{"name": "small", "smallModelRef": {"name": "bot"}}, {"name": "cloud", "external": cloud}],
+            "default": "small",
+            "boundary": {"external": "WhenClean", "trusted": trusted},
+        },
+    }
+
+
+def target(bed: Bed, namespace: str) -> dict[str, Any]:
+    found = bed.get("modelroute", "desk", namespace).get("status", {}).get("targets", [])
+    return next((t for t in found if t["name"] == "cloud"), {})
+
+
+def seed(bed: Bed) -> str:
+    """What gateways sign with."""
+    data = bed.get("secret", GATEWAY_KEYS, SYSTEM)["data"]
+    return egress_seed(base64.b64decode(data[ENGINE_MASTER])).hex()
+
+
+def said(asking: "subprocess.Popen[str]") -> str:
+    assert asking.stdout is not None
+    return asking.stdout.readline().strip()
+
+
+def test_a_seal_cuts_what_is_open_through_it(bed: Bed, namespace: str, outside: Outside) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cloud", "namespace": namespace}}
+    bed.apply({**secret, "stringData": {"key": "sk-of-the-route"}})
+    bed.apply(hybrid(namespace, outside.url))
+    bed.until(lambda: target(bed, namespace).get("ready"), 120, "the way out")
+    [pod] = bed.items("pods", EGRESS)
+    time.sleep(LEAD_MS / 1000 + 1)  # a checker that has just begun takes only what was signed that much later
+    gateway = bed.items("pods", SYSTEM, GATEWAYS)[0]["metadata"]["name"]
+    to = {"address": pod["status"]["podIP"], "port": EGRESS_PORT, "target": f"{namespace}/desk/cloud"}
+
+    refused = ask(bed.node, gateway, id="a", seed="", **to)
+    assert said(refused).startswith("403 ")
+    refused.communicate(timeout=20)
+    assert outside.asked == []
+
+    asking = ask(bed.node, gateway, id="b", seed=seed(bed), **to)
+    assert said(asking) == "200 -"
+    assert said(asking) == "on"
+    [asked] = outside.asked
+    assert asked["path"] == "/v1/chat/completions"
+    assert asked["headers"]["authorization"] == "Bearer sk-of-the-route"
+    assert not {"x-tenant", "x-slm-pass", "x-slm-target", "x-request-id"} & asked["headers"].keys()
+    assert json.loads(asked["body"])["model"] == "big-1"
+
+    boundary = {"apiVersion": "smallmodel.dev/v1alpha1", "kind": "ClusterBoundary", "metadata": {"name": "cluster"}}
+    bed.apply({**boundary, "spec": {"namespaces": [{"name": namespace, "external": "Denied"}]}})
+    sealed = time.monotonic()
+    while said(asking) == "on":
+        pass
+    took = time.monotonic() - sealed
+    asking.communicate(timeout=20)
+    print(f"cut {took:.2f} s after the seal was declared; outside saw it after {outside.cut_at - sealed:.2f} s")
+    assert took <= SEAL_SECONDS
+    bed.until(lambda: outside.cut_at, 5, "outside")
+    assert outside.cut_at - sealed <= SEAL_SECONDS
+    bed.until(lambda: not bed.items("pods", EGRESS) and not bed.items("deployments", EGRESS), 30, "nothing left")
+    bed.until(lambda: target(bed, namespace).get("reason") == "ExternalDenied", 30, "it is said")
+
+    bed.apply({**boundary, "spec": {}})
+    bed.until(lambda: target(bed, namespace).get("ready"), 120, "the way out again")
+    assert len(outside.asked) == 1
+    bed.kubectl("-n", namespace, "delete", "modelroute", "desk")
+    bed.until(lambda: not bed.items("pods", EGRESS), 60, "gone with its route")
