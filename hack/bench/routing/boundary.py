@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hack.bench.routing.dressed import dressed
@@ -43,17 +44,23 @@ ROUTE: Final = {
 }
 
 
-async def _nowhere(_: Any) -> None:
-    """In place of the disk."""
+class Records:
+    """In place of the disk: the last one."""
+
+    reasons = ""
+
+    async def __call__(self, body: Mapping[str, Any]) -> None:
+        self.reasons = body.get("slm.decision.reasons", "")
 
 
 async def measured(number: int, seed: int) -> dict[str, Any]:
-    """Recall by kind, and the share of clean requests that stay, by reason."""
+    """Recall by kind, and the share of the clean requests that are kept for a kind they do not have."""
+    records, wrongly = Records(), Counter[str]()
     egress = (Endpoint("192.0.2.1", 1, ready=True),)
     state = State(routes={"support/support": Route.of(ROUTE)}, egress=egress)
     policies = Policies(lambda: state, lambda _: None)
     deciding = Deciding(
-        policies.route, policies.labels, _nowhere, away=policies.away, sign=Passes(lambda: MASTER, lambda: NOW)
+        policies.route, policies.labels, records, away=policies.away, sign=Passes(lambda: MASTER, lambda: NOW)
     )
     public, sent, left, unpassed = Signer(egress_seed(MASTER)).public, Counter[str](), Counter[str](), 0
     for n, one in enumerate(dressed(number, seed)):
@@ -62,6 +69,7 @@ async def measured(number: int, seed: int) -> dict[str, Any]:
         told = await deciding.decide(Call("support/support", "sa:support/app", f"r{n}", asked, place=f"{at},{at + 9}"))
         sent[one.kind] += 1
         if told.headers.get("x-slm-target") != "cloud":
+            wrongly.update(() if one.kind else (said.rpartition("/")[2] for said in records.reasons.split(",")))
             continue
         left[one.kind] += 1
         body = one.body.replace(b'"support"', b'"%b"' % MODEL.encode(), 1)
@@ -76,6 +84,7 @@ async def measured(number: int, seed: int) -> dict[str, Any]:
         "clean": clean,
         "clean_that_left_unchanged": round((may - unpassed) / clean, 5),
         "recall": {kind: round(1 - left[kind] / sent[kind], 5) for kind in sorted(sent)},
+        "false_positives": {kind: round(number / clean, 5) for kind, number in sorted(wrongly.items())},
     }
 
 
@@ -86,8 +95,10 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=8)
     wanted = options.parse_args()
     found = asyncio.run(measured(wanted.requests, wanted.seed))
-    for kind, share in found["recall"].items():
-        print(f"{kind:20} {100 * share:8.3f} %")
+    print(f"{'':20} {'found':>9} {'wrongly found':>15}")
+    for kind in sorted(found["recall"].keys() | found["false_positives"].keys()):
+        recall, wrongly = found["recall"].get(kind), found["false_positives"].get(kind, 0.0)
+        print(f"{kind:20} {'-' if recall is None else f'{100 * recall:.3f} %':>9} {100 * wrongly:13.3f} %")
     print(json.dumps(found))
     return int(found["sensitive_that_left"] > 0 or found["clean_that_left_unchanged"] < WANTED)
 
