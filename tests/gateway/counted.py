@@ -1,7 +1,7 @@
 """A real Envoy whose requests are counted: the agent's own parts around it, and registers on a fake API server."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from smallmodel_operator.gateway.budget.asking import Asking
 from smallmodel_operator.gateway.budget.part import Budgets
 from smallmodel_operator.gateway.decide.policies import Policies
 from smallmodel_operator.gateway.decide.server import serve
-from smallmodel_operator.gateway.decide.service import Deciding
+from smallmodel_operator.gateway.decide.service import Deciding, Record, Withhold
 from smallmodel_operator.gateway.settings import GatewaySettings
 
 CHAT = "/v1/chat/completions"
@@ -29,10 +29,13 @@ SYSTEM = "smallmodel-system"
 
 
 class Counted:
-    """A gateway, and who counts its requests; that can be ended and begun again."""
+    """A gateway, and who counts its requests; that can be ended and begun again. `decides`: makes who decides; None:
+    one of routes that lead nowhere outside."""
 
-    def __init__(self, gateway: Gateway, data: Path) -> None:
-        self.gateway, self.data = gateway, data
+    def __init__(
+        self, gateway: Gateway, data: Path, decides: Callable[[Record, Withhold], Deciding] | None = None
+    ) -> None:
+        self.gateway, self.data, self._decides = gateway, data, decides
         self.records: list[Mapping[str, Any]] = []
         self._stack = AsyncExitStack()
         self.budgets: Budgets
@@ -65,9 +68,12 @@ class Counted:
         async def record(body: Mapping[str, Any]) -> None:
             self.records.append(body)
 
-        policies = Policies(lambda: self.gateway.state, lambda _: None)
         asking = Asking(lambda: self.gateway.state, lambda: self.budgets.counting)
-        deciding = Deciding(policies.route, lambda _: (), record, withhold=asking)
+        if self._decides is None:
+            policies = Policies(lambda: self.gateway.state, lambda _: None)
+            deciding = Deciding(policies.route, lambda _: (), record, withhold=asking)
+        else:
+            deciding = self._decides(record, asking)
         self._deciding = await self._stack.enter_async_context(AsyncExitStack())
         await self._deciding.enter_async_context(serve(deciding, Path(self.gateway.site.decide_socket)))
         self._deciding.callback(deciding.close)

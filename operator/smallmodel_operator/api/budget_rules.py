@@ -40,8 +40,8 @@ ROUTE_BUDGET_RULES: Final[tuple[Rule, ...]] = (
         "!has(self.budgets) || self.budgets.all(b, !has(b.onExceeded) || b.onExceeded != 'LocalOnly') || "
         "self.targets.exists(t, has(t.external))",
         "spec.budgets",
-        "`onExceeded` of `spec.budgets` must be `Refuse` where no target has `external`: nothing leaves there anyhow, so "
-        "`LocalOnly` would limit nothing.",
+        "`onExceeded` of `spec.budgets` must be `Refuse` where no target has `external`: nothing leaves there anyhow, "
+        "so `LocalOnly` would limit nothing.",
         lambda s: _leaves(s) or all(b.get("onExceeded") != "LocalOnly" for b in _budgets(s)),
     ),
     Rule(

@@ -19,7 +19,7 @@ _READ_ONLY: Final = {"/v1/embeddings": "input", "/v1/rerank": "documents"}
 
 
 def tokens(path: str, body: bytes, context: int | None) -> int | None:
-    """The most tokens; None: nobody can say, for it cannot be read, or says no bound and its model has none that is known.
+    """The most tokens; None: nobody can say, for it cannot be read, or says no bound where its model has none.
 
     `path`: without prefix; `context`: the model's, if it is known.
     """

@@ -41,8 +41,8 @@ class RouteBudget(ApiModel):
     on_exceeded: Literal["Refuse", "LocalOnly"] = Field(
         default="Refuse",
         description=(
-            "What becomes of requests over the limit, until the period ends: 429 (`Refuse`); or none leaves the cluster, "
-            "and what targets inside can answer goes there and counts no more (`LocalOnly`)."
+            "What becomes of requests over the limit, until the period ends: 429 (`Refuse`); or none leaves the "
+            "cluster, and what targets inside can answer goes there and counts no more (`LocalOnly`)."
         ),
     )
 

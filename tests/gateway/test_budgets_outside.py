@@ -1,0 +1,62 @@
+"""A budget of what leaves, through both Envoys: over it nothing leaves any more, and what stays inside is answered."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.gateway.counted import Counted
+from tests.gateway.outward import MASTER, Outward, outward, route
+
+from smallmodel_operator.boundary.passes import LEAD_MS
+from smallmodel_operator.budget.counter import Unit
+from smallmodel_operator.budget.limit import Limit, Per
+from smallmodel_operator.budget.window import Period
+from smallmodel_operator.gateway.decide.passes import Passes
+from smallmodel_operator.gateway.decide.policies import Policies
+from smallmodel_operator.gateway.decide.service import Deciding, Record, Withhold
+from smallmodel_operator.gateway.egress.server import milliseconds
+
+TWO = Limit(Per.ROUTE, Period.MONTH, Unit.REQUESTS, 2, local=True)
+TOKENS = Limit(Per.CALLER, Period.MONTH, Unit.TOKENS, 100_000)
+
+
+def counting(way: Outward, data: Path) -> Counted:
+    """In place of who decides there: the same, with budgets."""
+
+    def decides(record: Record, withhold: Withhold) -> Deciding:
+        policies = Policies(lambda: way.gateway.state, lambda _: None)
+        sign = Passes(lambda: MASTER, lambda: milliseconds() + LEAD_MS - 100)
+        return Deciding(policies.route, policies.labels, record, sign=sign, withhold=withhold)
+
+    way.end()
+    found = Counted(way.gateway, data, decides)
+    found.begin()
+    return found
+
+
+def test_over_a_budget_of_what_leaves_requests_stay(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with outward(tmp_path_factory.mktemp("o")) as way:
+        state = way.gateway.state
+        desk = replace(route("desk"), budgets=(TWO, TOKENS))
+        way.gateway.apply(replace(state, routes={**state.routes, desk.path: desk}))
+        counted = counting(way, way.gateway.site.data)
+        try:
+            way.gateway._eventually(lambda: counted.budgets.counting is not None, "it counts")
+            assert way.ask().error["code"] == "not_countable", "nobody knows how much would be generated outside"
+            assert [way.ask(max_tokens=9).status for _ in range(2)] == [200, 200]
+            assert len(way.outside.asked) == 2
+            way.forget()
+            counted.records.clear()
+
+            answer = way.ask(max_tokens=9)
+            assert (answer.status, answer.headers["x-slm-model-digest"]) == (200, "sha256:bot")
+            assert (way.outside.bytes, way.went()) == (0, "inside")
+            (record,) = counted.records
+            assert (record["slm.decision.target"], record["slm.decision.reasons"]) == ("small", "BudgetExhausted")
+            assert way.ask(name="desk/cloud", max_tokens=9).error["code"] == "kept_inside"
+            assert way.ask(name="desk/small", max_tokens=9).status == 200
+            assert way.outside.bytes == 0
+            assert counted.part(TWO, "desk").used == 2, "what stays counts no more"
+            assert counted.part(TOKENS, "desk").used > 2 * 10, "but for the others"
+        finally:
+            counted.end()
