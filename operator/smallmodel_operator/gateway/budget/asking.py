@@ -63,13 +63,14 @@ class Asking:
         route = state.routes.get(call.route)
         if route is None or not route.budgets:
             return None
-        most: int | None = 0
+        most = 0
         if any(limit.unit is Unit.TOKENS for limit in route.budgets):
             whole, context = call.request.whole, _context(state, decision)
-            most = tokens(call.request.path, call.request.body, context) if whole else None
-            if most is None:
+            found = tokens(call.request.path, call.request.body, context) if whole else None
+            if found is None:
                 text = UNBOUNDED if whole and context is None else UNREADABLE
                 return _withheld(call, "Unbounded", "", _answer(400, call, text.format(route=call.route)))
+            most = found
         return await self._ask(call, route.budgets, most, inside=decision.target is None or decision.target.inside)
 
     async def _ask(self, call: Call, limits: tuple[Limit, ...], most: int, *, inside: bool) -> Withheld | Stays | None:
