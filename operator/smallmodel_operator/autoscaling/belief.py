@@ -2,17 +2,21 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import repeat
+from operator import add, mul, sub
 from typing import Final
 
 from smallmodel_operator.autoscaling.observation import Counters
 from smallmodel_operator.autoscaling.profile import EngineProfile
-from smallmodel_operator.autoscaling.prompts import NOTHING, quantiles
+from smallmodel_operator.autoscaling.prompts import NOTHING, mean, quantiles
 from smallmodel_operator.autoscaling.queueing import Work
 
 FORGET_SPEED: Final = 600.0
 FORGET_WORK: Final = 3600.0
 PRIOR_ANSWERS: Final = 6.0
 """Answers after which what was measured weighs as much as what was believed."""
+MOVED: Final = 0.1
+"""Requests that are longer or shorter than this, as a logarithm, are others."""
 SPEED_STEP: Final = 0.05
 SLOWEST, FASTEST = 0.2, 4.0
 FIRST_ANSWER: Final = 200.0
@@ -56,13 +60,14 @@ def learn(
         prompts=_lengths(belief.prompts, before.prompts, now.prompts, keep_work),
         written=_lengths(belief.written, before.written, now.written, keep_work),
     )
-    return _new_work(replace(belief, speed=_speed(belief, profile)))
+    speed = _speed(belief, profile)
+    return _new_work(belief if speed == belief.speed else replace(belief, speed=speed))
 
 
 def _lengths(
     old: tuple[float, ...], before: tuple[float, ...], now: tuple[float, ...], keep: float
 ) -> tuple[float, ...]:
-    return tuple(o * keep + n - b for o, n, b in zip(old, now, before, strict=True))
+    return tuple(map(add, map(mul, old, repeat(keep)), map(sub, now, before)))
 
 
 def _speed(belief: Belief, profile: EngineProfile) -> float:
@@ -87,10 +92,15 @@ def _new_work(belief: Belief) -> Belief:
     if belief.answers < 3:
         early = belief.work is not FIRST_WORK
         return belief if early else replace(belief, work=Work(quantiles(belief.prompts), FIRST_ANSWER))
-    work = Work(quantiles(belief.prompts), round(belief.generated / belief.answers, 1), quantiles(belief.written))
+    # Most looks learn nothing new: what requests are is reckoned from their lengths only where it is another.
+    generated = belief.generated / belief.answers
     grown = belief.known < 2000 and belief.answers >= 2 * belief.known
-    moved = max(
-        abs(math.log(max(1.0, work.mean_prompt) / max(1.0, belief.work.mean_prompt))),
-        abs(math.log(max(1.0, work.generated) / max(1.0, belief.work.generated))),
-    )
-    return replace(belief, work=work, known=belief.answers) if grown or moved > 0.1 else belief
+    longer, wordier = _apart(mean(belief.prompts), belief.work.mean_prompt), _apart(generated, belief.work.generated)
+    if not grown and max(longer, wordier) <= MOVED:
+        return belief
+    work = Work(quantiles(belief.prompts), round(generated, 1), quantiles(belief.written))
+    return replace(belief, work=work, known=belief.answers)
+
+
+def _apart(one: float, other: float) -> float:
+    return abs(math.log(max(1.0, one) / max(1.0, other)))

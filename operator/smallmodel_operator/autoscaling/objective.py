@@ -82,8 +82,9 @@ class Decision:
 def decide(state: State, look: Observation, objective: Objective, profile: EngineProfile) -> tuple[State, Decision]:
     """One tick."""
     current = look.ready + look.starting
-    state = replace(state, began=look.at if state.began is None else state.began)
-    state = replace(state, start_seconds=look.start_seconds or state.start_seconds)
+    start = look.start_seconds or state.start_seconds
+    if state.began is None or start != state.start_seconds:
+        state = replace(state, began=look.at if state.began is None else state.began, start_seconds=start)
     if look.counters is None or (state.counters and look.at == state.counters_at):
         return _unknown(state, current, objective)
     if state.counters and not 0 < look.at - state.counters_at <= LONGEST_GAP:
@@ -92,8 +93,7 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
         state = replace(state, asked=look.at)
     state = _learnt(_judged_by(state, objective), look, look.counters, profile, objective)
     engines = _engines(state, objective, profile)
-    floors = tuple(replace(b, floor=e.alone) for b, e in zip(state.budgets, engines, strict=True))
-    state = _tightest(replace(state, budgets=floors), engines, objective, profile)
+    state = _tightest(_floored(state, engines), engines, objective, profile)
     engine = engines[state.tightest]
     paid = _price(state, engine, objective)
     plan = table(engine, paid, objective.most)
@@ -113,6 +113,14 @@ def gains(state: State, objective: Objective, profile: EngineProfile) -> tuple[f
     for before, after in itertools.pairwise(late):
         found.append(min(max(0.0, before - after), found[-1] if found else math.inf))
     return tuple(found)
+
+
+def _floored(state: State, engines: tuple[Engine, ...]) -> State:
+    """With what misses each bound with any number of replicas."""
+    floors = [e.alone for e in engines]
+    if floors == [b.floor for b in state.budgets]:
+        return state
+    return replace(state, budgets=tuple(replace(b, floor=f) for b, f in zip(state.budgets, floors, strict=True)))
 
 
 def _judged_by(state: State, objective: Objective) -> State:

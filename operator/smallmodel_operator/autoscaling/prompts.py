@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from operator import mul
 from typing import Final
 
 LOWEST: Final = 8.0
@@ -15,15 +16,24 @@ def bin_of(tokens: int) -> int:
     return min(BINS - 1, max(0, int(4 * math.log2(tokens / LOWEST)))) if tokens > LOWEST else 0
 
 
+_LENGTHS: Final = tuple(LOWEST * 2 ** ((number + 0.5) / 4) for number in range(BINS))
+"""What a request of each bin is taken for."""
+
+
+def mean(counts: Sequence[float]) -> float:
+    """Of the lengths; 0 of none."""
+    total = sum(counts)
+    return sum(map(mul, counts, _LENGTHS)) / total if total else 0.0
+
+
 def quantiles(counts: Sequence[float]) -> tuple[tuple[float, float], ...]:
     """(tokens, share) points that stand for the counts, each for an equal part of requests or of tokens, whichever is
     less: the few long prompts decide who is late."""
-    lengths = [LOWEST * 2 ** ((number + 0.5) / 4) for number in range(BINS)]
     total = sum(counts)
-    all_tokens = sum(c * t for c, t in zip(counts, lengths, strict=True))
+    all_tokens = sum(map(mul, counts, _LENGTHS))
     points: list[tuple[float, float]] = []
     tokens = share = 0.0
-    for counted, length in zip(counts, lengths, strict=True):
+    for counted, length in zip(counts, _LENGTHS, strict=True):
         tokens += counted * length
         share += counted
         if share and (share >= total / POINTS or tokens >= all_tokens / POINTS):

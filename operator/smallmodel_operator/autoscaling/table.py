@@ -19,6 +19,8 @@ from smallmodel_operator.core.scaling import Latency
 FULL: Final = 0.97
 """Of what replicas can carry at most: beyond it no price makes sense, the backlog would grow."""
 STEPS: Final = 16
+HALVINGS: Final = 24
+"""To a millionth of a load, where prices are told apart by tenths."""
 EASY: Final = 0.1
 """Load at which nobody waits for anybody."""
 EASIEST_BEYOND: Final = 0.02
@@ -120,7 +122,7 @@ def price(engine: Engine, arrivals: float, allowed: float, easiest: float = EASY
     # What misses with any number of replicas is no reason for more of them.
     target = max(allowed, engine.alone + LEAST_PART * allowed)
     low, high = arrivals / (FULL * capacity), arrivals / (min(engine.easiest(easiest), 0.9) * capacity)
-    for _ in range(40):
+    for _ in range(HALVINGS):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if missed(arrivals, middle) > target else (low, middle)
     gain = missed(arrivals, high) - missed(arrivals, high + 1)

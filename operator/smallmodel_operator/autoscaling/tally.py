@@ -6,6 +6,8 @@ span that was looked at. One that is gone is dropped. One that is there and sile
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import add as add_up
+from operator import sub
 
 from smallmodel_operator.autoscaling.observation import Counters
 from smallmodel_operator.autoscaling.prompts import NOTHING
@@ -83,7 +85,7 @@ def _with(total: Counters, before: Counts, now: Counts, came: int) -> Counters:
 
 
 def _bins(total: tuple[float, ...], before: tuple[int, ...], now: tuple[int, ...]) -> tuple[float, ...]:
-    return tuple(t + n - b for t, n, b in zip(total, now or NOTHING, before or NOTHING, strict=True))
+    return tuple(map(add_up, total, map(sub, now or NOTHING, before or NOTHING)))
 
 
 def _judged(total: tuple[int, int], before: Judged, now: Judged) -> tuple[int, int]:

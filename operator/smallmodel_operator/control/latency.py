@@ -24,14 +24,14 @@ _WAY_OUT: Final = {
 }
 
 
-def standings(asked: Objective, budgets: tuple[Budget, ...], nearest: Bounds) -> tuple[Standing, ...]:
-    """Of each bound that is asked. `budgets`: of the misses each allows, in the same order."""
-    possible = dict(zip(Latency, nearest, strict=True))
+def standings(asked: Objective, budgets: tuple[Budget, ...]) -> tuple[Standing, ...]:
+    """Of each bound that is asked, less how near it could be had. `budgets`: of the misses each allows, in the same
+    order."""
     found = []
     for (kind, _), budget in zip(asked.bounds.asked, budgets, strict=True):
         attained = budget.attainment_percent
         met = None if attained is None or budget.answered < FEW else attained >= asked.percentile
-        found.append(Standing(kind, attained, met, possible[kind]))
+        found.append(Standing(kind, attained, met))
     return tuple(found)
 
 

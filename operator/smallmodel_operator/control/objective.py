@@ -15,7 +15,7 @@ from smallmodel_operator.calibration import decide as calibration
 from smallmodel_operator.control import external, latency
 from smallmodel_operator.core.facts import Snapshot
 from smallmodel_operator.core.plan import Note, Part
-from smallmodel_operator.core.scaling import Bounds, Objective, Scaled
+from smallmodel_operator.core.scaling import Bounds, Latency, Objective, Scaled
 from smallmodel_operator.core.traffic import Traffic
 from smallmodel_operator.quantization.roofline import token_bytes, token_seconds
 from smallmodel_operator.resolve import Resolved
@@ -127,24 +127,24 @@ def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
     at = now if traffic.at is None or counters is None else traffic.at
     seen = look(of, traffic, counters, at, stuck=late and of.ready < of.replicas and counters is not None)
     state, decided = objective.decide(held.state, seen, of.objective, of.profile)
-    said = replace(_scaled(of, state, decided), source=traffic.source)
-    said = said if said.known else replace(said, missing=traffic.problem)
-    held = replace(held, state=state, tally=sums, at=held.at if counters is None else traffic.at, needs=said.replicas)
-    old = held.said
-    if old is not None and old.known and said.known and stands(held.wish, said.replicas, of.replicas, now):
+    said, wish, old = _scaled(of, state, decided, traffic), held.wish, held.said
+    needs = said.replicas
+    if old is not None and old.known and said.known and stands(wish, needs, of.replicas, now):
         said = replace(said, replicas=old.replicas, exhausted=old.exhausted)
     else:
-        held = replace(held, wish=Wish(said.replicas, of.replicas, now))
+        wish = Wish(needs, of.replicas, now)
+    at = held.at if counters is None else traffic.at
+    held = replace(held, state=state, tally=sums, at=at, needs=needs, wish=wish)
     if old is not None and said.replicas == old.replicas:
         moved = (said.known, said.missing, said.exhausted, said.met) != (old.known, old.missing, old.exhausted, old.met)
         heard = said.known and not old.known
         due = heard or (moved and now - held.said_at >= SAY_SECONDS)
-        return replace(held, said=said, said_at=now) if due else held
+        return replace(held, said=_nearest(said, of, state), said_at=now) if due else held
     change = said.replicas - of.replicas
     direction = (change > 0) - (change < 0)
     if direction and direction != held.direction:
         said = replace(said, turn=said.why)
-    return replace(held, said=said, said_at=now, direction=direction or held.direction)
+    return replace(held, said=_nearest(said, of, state), said_at=now, direction=direction or held.direction)
 
 
 def gains(held: Held, of: Subject) -> tuple[float, ...]:
@@ -152,15 +152,24 @@ def gains(held: Held, of: Subject) -> tuple[float, ...]:
     return objective.gains(held.state, of.objective, of.profile) if held.said else ()
 
 
-def _scaled(of: Subject, state: objective.State, decided: objective.Decision) -> Scaled:
-    nearest = measured.nearest(of.profile, state.belief, of.objective.percentile, of.alone)
+def _scaled(of: Subject, state: objective.State, decided: objective.Decision, traffic: Traffic) -> Scaled:
     return Scaled(
         replicas=decided.replicas,
         why=decided.why[:512],
         known=decided.known,
         exhausted=decided.exhausted,
-        standings=latency.standings(of.objective, state.budgets, nearest),
+        standings=latency.standings(of.objective, state.budgets),
+        source=traffic.source,
+        missing="" if decided.known else traffic.problem,
     )
+
+
+def _nearest(said: Scaled, of: Subject, state: objective.State) -> Scaled:
+    """With the tightest bounds that can be held: most looks say nothing new, and need not know them."""
+    found = dict(
+        zip(Latency, measured.nearest(of.profile, state.belief, of.objective.percentile, of.alone), strict=True)
+    )
+    return replace(said, standings=tuple(replace(s, nearest=found[s.latency]) for s in said.standings))
 
 
 # -- how it stands ---------------------------------------------------------------------------------------------

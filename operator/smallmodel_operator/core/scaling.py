@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 
@@ -27,7 +28,12 @@ class Bounds(NamedTuple):
     @property
     def asked(self) -> tuple[tuple[Latency, float], ...]:
         """Those that are, in this order."""
-        return tuple((kind, seconds) for kind, seconds in zip(Latency, self, strict=True) if seconds)
+        return _asked(self)
+
+
+@lru_cache(maxsize=4096)
+def _asked(bounds: Bounds) -> tuple[tuple[Latency, float], ...]:
+    return tuple((kind, seconds) for kind, seconds in zip(Latency, bounds, strict=True) if seconds)
 
 
 UNBOUNDED: Final = Bounds()
