@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
@@ -54,6 +55,15 @@ def slept(status: Mapping[str, Any]) -> str:
     known = status.get("scaling") or {}
     why = str(known.get("why") or "")
     return why if not known.get("desired") and why.startswith(YIELDED) else ""
+
+
+def waited(snapshot: Snapshot) -> float:
+    """Seconds since it was said that a model waits for room, also by an operator that is gone; 0: it was not."""
+    known = find(snapshot.previous_status, Condition.SCALING_ACTIVE)
+    if not _said(snapshot.previous_status) or not known.get("lastTransitionTime"):
+        return 0.0
+    since = datetime.fromisoformat(str(known["lastTransitionTime"]).replace("Z", "+00:00"))
+    return max(0.0, (snapshot.now - since).total_seconds())
 
 
 def waits(snapshot: Snapshot) -> bool:

@@ -14,7 +14,7 @@ from smallmodel_operator.autoscaling.room import Claim, Priority, Room, share
 from smallmodel_operator.autoscaling.spare import settle
 from smallmodel_operator.autoscaling.worth import Worth, learn
 from smallmodel_operator.boundary import nodes as tainted
-from smallmodel_operator.control import granted
+from smallmodel_operator.control import granted, scale
 from smallmodel_operator.control.standing import PoolStanding as PoolStanding
 from smallmodel_operator.control.standing import told
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -47,6 +47,8 @@ class Tenant:
     ready: int
     awake: int
     floor: int
+    lasted: float = field(default=0.0, compare=False)
+    """Seconds for which it has answered, or has waited for room, by its own conditions; 0: neither, or not known."""
 
     def wants(self, said: Scaled | None) -> int:
         """Replicas it would have with room for all."""
@@ -114,6 +116,7 @@ def tenant(resolved: Resolved, snapshot: Snapshot) -> Tenant | None:
         ready=min(replicas, int(live.get("status", {}).get("availableReplicas") or 0)),
         awake=replicas if follows else resolved.replicas,
         floor=0 if resolved.may_sleep else least,
+        lasted=granted.waited(snapshot) if not replicas else scale.up_seconds(snapshot),
     )
 
 

@@ -74,9 +74,12 @@ class Scaler:
         """
         known = self._models.setdefault(model, _Model())
         self._heed(model, known, subject)
-        if tenant is None or (known.tenant and known.tenant.uid != tenant.uid):
+        before = known.tenant
+        if tenant is None or (before and before.uid != tenant.uid):
             known.standing = PoolStanding()
-        elif tenant.replicas > tenant.ready and tenant != known.tenant:
+        elif before is None:
+            known.standing = standing.recalled(bool(tenant.replicas), tenant.lasted, self._clock())
+        if tenant is not None and tenant.replicas > tenant.ready and tenant != before:
             self._starts.set()
         known.tenant = tenant
         if subject is None and tenant is None:

@@ -28,6 +28,12 @@ class PoolStanding:
     said_at: float = 0.0
 
 
+def recalled(has: bool, lasted: float, now: float) -> PoolStanding:
+    """How a model stands that is seen for the first time, as after a restart: who waited does not begin anew, nor who
+    has had its turn. `lasted`: seconds, 0 where nobody knows."""
+    return PoolStanding(has, now - lasted) if lasted else PoolStanding()
+
+
 def roomy(standing: PoolStanding) -> PoolStanding:
     """The pool holds everything: nothing is said."""
     return replace(standing, granted=None, holders=()) if standing.granted else standing

@@ -308,3 +308,24 @@ def test_with_room_for_all_nobody_sleeps_before_its_time() -> None:
             city.ask(city.all[second])
         city.second()
     assert city.writes == 0
+
+
+# -- after a restart -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "since", "found"),
+    [
+        ("False", "PoolFull", 400, 400.0),
+        ("False", "PoolFull", None, 0.0),
+        ("False", "PoolFull", -5, 0.0),
+        ("True", "PoolFull", 400, 0.0),
+        ("False", "SignalsMissing", 400, 0.0),
+    ],
+)
+def test_since_when_a_model_waits_for_room_stands_in_its_status(
+    status: str, reason: str, since: float | None, found: float
+) -> None:
+    condition = {"type": "ScalingActive", "status": status, "reason": reason}
+    condition |= {} if since is None else {"lastTransitionTime": objects.ago(since)}
+    assert granted.waited(snapshot(previous_status={"conditions": [condition]})) == found

@@ -10,6 +10,7 @@ from tests.unit.control.test_objective import live, resolved, snapshot
 
 from smallmodel_operator.autoscaling.room import Priority, Room
 from smallmodel_operator.control import pool
+from smallmodel_operator.control.granted import YIELDED
 from smallmodel_operator.control.pool import Applicant, PoolStanding, Site, Tenant
 from smallmodel_operator.core.scaling import Granted, Scaled, Stranger
 from smallmodel_operator.core.traffic import GatewayReport, Traffic
@@ -81,6 +82,18 @@ def test_what_may_sleep_or_follows_an_objective_shares_the_pool() -> None:
     assert follows is not None
     assert (follows.floor, follows.priority, follows.wants(None)) == (2, Priority.STANDARD, 3)
     assert pool.tenant(resolved(minReplicas=0), snapshot(children=_live(3, 3))) == replace(follows, floor=0)
+
+
+def test_for_how_long_it_has_answered_or_waited_stands_in_its_conditions() -> None:
+    def said(kind: str, status: str, reason: str, since: float) -> dict[str, Any]:
+        return {"type": kind, "status": status, "reason": reason, "lastTransitionTime": objects.ago(since)}
+
+    up = {"conditions": [said("Ready", "True", "Serving", 900), said("Available", "True", "Available", 700)]}
+    runs = pool.tenant(manual(minReplicas=0), snapshot(children=_live(1, 1), previous_status=up))
+    slept = {"scaling": {"desired": 0, "why": f"{YIELDED}0 of 1: the pool is full"}}
+    short = {**slept, "conditions": [said("ScalingActive", "False", "PoolFull", 400)]}
+    waits = pool.tenant(manual(minReplicas=0), snapshot(children=_live(0, 0), previous_status=short))
+    assert [t.lasted if t else None for t in (runs, waits)] == [700.0, 400.0]
 
 
 @pytest.mark.parametrize(

@@ -196,3 +196,20 @@ async def test_a_model_that_starts_is_looked_at_before_the_next_tick() -> None:
     await until(lambda: world.scaler.granted(LAW), 4)
     running.cancel()
     assert world.seen == [], "controllers have their own time"
+
+
+@pytest.mark.parametrize(
+    ("runs", "waited", "turn"), [(900.0, 400.0, True), (900.0, 200.0, False), (60.0, 400.0, False), (0.0, 0.0, False)]
+)
+async def test_an_operator_that_restarts_knows_who_waited_and_who_has_had_a_turn(
+    runs: float, waited: float, turn: bool
+) -> None:
+    world = Pool(Clock())
+    world.says = {LAW: replace(HELD), CRM: HELD}
+    world.scaler.follow(LAW, None, tenant(lasted=runs))
+    world.scaler.follow(CRM, None, tenant(0, 0, lasted=waited))
+    world.scaler.follow(CRM, None, tenant(0, 0))  # the first pass has written another condition by now
+    await world.look()
+    told = {model: world.scaler.granted(model) for model in (LAW, CRM)}
+    assert (told[LAW] is not None and told[LAW].replicas == 0) is turn
+    assert (told[CRM] is not None and told[CRM].replicas == 0) is not turn
