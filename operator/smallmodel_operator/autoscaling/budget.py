@@ -22,6 +22,9 @@ PATIENCE: Final = 1000.0
 LEAST_LEAN, FIRST_LEAN, MOST_LEAN = -1.6, 0.5, 1.0
 """The model of the queue errs on the safe side, so it begins above 0. It ends not far above: nothing late on replicas
 that were kept though nobody needed them says little of how many are enough."""
+LEANER, LEANER_START = 1.25, 60.0
+"""It may end so much further above where a start takes no time, none where it takes a minute: what was too lean is soon
+made good."""
 TRUST: Final = 0.08
 EASIEST: Final = 0.6
 
@@ -60,7 +63,7 @@ def spend(
     lean = budget.lean
     if settled:  # what is late while replicas start says nothing of how many are enough
         error = want(budget, percentile, arrivals) * answered - late
-        lean = min(max(lean + error / (max(FEWEST, share * arrivals * PATIENCE)), LEAST_LEAN), MOST_LEAN)
+        lean = min(max(lean + error / (max(FEWEST, share * arrivals * PATIENCE)), LEAST_LEAN), _most_lean(start))
     answered_all, good_all = budget.answered * keep + answered, budget.good * keep + good
     left = share * answered_all - (answered_all - good_all)
     return replace(budget, answered=answered_all, good=good_all, left=left, lean=lean)
@@ -68,6 +71,10 @@ def spend(
 
 def _reserve(answered: float, start: float) -> float:
     return RESERVE + min(MOST_RESERVE, start / RESERVE_STARTS) + EARLY * math.exp(-answered / EARLY_ANSWERS)
+
+
+def _most_lean(start: float) -> float:
+    return MOST_LEAN + LEANER * max(0.0, 1 - start / LEANER_START)
 
 
 def want(budget: Budget, percentile: float, arrivals: float) -> float:

@@ -7,9 +7,12 @@ noise leaves certain, and the highest of them counts: a step is seen as soon as 
 import math
 from typing import Final
 
-WINDOWS: Final = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
-DOUBT: Final = 1.3
-"""Standard deviations by which a window's rate is taken for lower than it looks."""
+WINDOWS: Final = (10.0, 20.0, 40.0, 80.0, 160.0, 240.0)
+DOUBT, LEAST_DOUBT = 1.3, 0.3
+"""Standard deviations by which a window's rate is taken for lower than it looks: so many where a start is quick."""
+SURE_FROM, SURE_AT = 30.0, 150.0
+"""Seconds of a start from which less is doubted, and at which nothing would be: who waits for long cannot wait until he
+is sure, for meanwhile every request is late."""
 MOST_GROWTH: Final = 1.25
 """A step looks like steep growth, and does not go on."""
 KEPT_SECONDS: Final = 400.0
@@ -45,12 +48,16 @@ def rate(seen: Seen, window: float) -> tuple[float, float]:
 
 def certain(seen: Seen, ahead: float) -> float:
     """The rate to plan for when what is decided now works `ahead` seconds later."""
-    best = 0.0
+    best, doubt = 0.0, _doubt(ahead)
     for window in WINDOWS:
         found, seconds = rate(seen, window)
         if seconds > 0:
-            best = max(best, found - DOUBT * math.sqrt(found / seconds))
+            best = max(best, found - doubt * math.sqrt(found / seconds))
     return max(best, min(MOST_GROWTH * best, best + growth(seen) * min(ahead, 300.0)))
+
+
+def _doubt(ahead: float) -> float:
+    return max(LEAST_DOUBT, DOUBT * min(1.0, (SURE_AT - ahead) / (SURE_AT - SURE_FROM)))
 
 
 def growth(seen: Seen) -> float:

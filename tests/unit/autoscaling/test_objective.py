@@ -6,7 +6,17 @@ import pytest
 
 from smallmodel_operator.autoscaling import demand
 from smallmodel_operator.autoscaling.belief import Belief, learn
-from smallmodel_operator.autoscaling.budget import LEAST_WANT, Budget, aim, allowed, spend, trust, want
+from smallmodel_operator.autoscaling.budget import (
+    LEANER,
+    LEAST_WANT,
+    MOST_LEAN,
+    Budget,
+    aim,
+    allowed,
+    spend,
+    trust,
+    want,
+)
 from smallmodel_operator.autoscaling.objective import Decision, Objective, State, decide
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
@@ -174,6 +184,27 @@ def test_a_step_counts_as_soon_as_it_is_more_than_chance() -> None:
     for i in range(1, 5):
         seen = demand.add(seen, 300 + 5.0 * i, 300 + 25 * i)
     assert demand.certain(seen, 12) > 3.5
+
+
+def test_a_slow_start_is_not_waited_with_until_all_is_sure() -> None:
+    seen: demand.Seen = ()
+    for i in range(61):
+        seen = demand.add(seen, 5.0 * i, 5 * i)
+    for i in range(1, 5):
+        seen = demand.add(seen, 300 + 5.0 * i, 300 + 8 * i)
+    quick, slow, slowest = (demand.certain(seen, start) for start in (12, 120, 3600))
+    assert quick < 1.25 < 1.35 < slow <= slowest
+    assert slowest < 1.6, "some of a window's noise is always doubted"
+
+
+def test_much_leaner_than_the_model_only_where_a_start_is_quick() -> None:
+    ends = []
+    for start in (0.0, 12.0, 60.0, 600.0):
+        budget = Budget()
+        for _ in range(2000):
+            budget = spend(budget, 50, 50, 95, 10, 5, start=start)
+        ends.append(budget.lean)
+    assert ends == pytest.approx([MOST_LEAN + LEANER, MOST_LEAN + 0.8 * LEANER, MOST_LEAN, MOST_LEAN])
 
 
 def test_counters_that_went_back_begin_anew() -> None:
