@@ -1,0 +1,1 @@
+"""The simulator beside a real engine: `make bench-calibration`."""
