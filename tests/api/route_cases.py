@@ -155,6 +155,15 @@ BAD_ROUTES = (
     Case("budget-soft-beyond", limited({**MONTH, "softPercent": 100}), "softPercent", "softPercent"),
     Case("budgets-of-the-same", limited(MONTH, {**MONTH, "requests": 7}), "must differ from the others",
          "must differ from"),
+    Case("tools-of-nothing", route(SMALL, tools={}), "must give `allow`", "must give `allow`"),
+    Case("tools-name", route(SMALL, tools={"allow": ["rm -rf"]}), "spec.tools.allow", "allow"),
+    Case("tools-name-empty", route(SMALL, tools={"allow": [""]}), "spec.tools.allow", "allow"),
+    Case("tools-twice", route(SMALL, tools={"allow": ["find", "find"]}), "Duplicate value", "allow"),
+    Case("tools-no-calls", route(SMALL, tools={"maxCallsPerConversation": 0}), "maxCallsPerConversation", "maxCalls"),
+    Case("tools-no-tokens", route(SMALL, tools={"maxTokensPerConversation": 0}), "maxTokensPerConversation",
+         "maxTokens"),
+    Case("tools-denied", route(SMALL, tools={"allow": ["find"], "deny": ["drop"]}), 'unknown field "spec.tools.deny"',
+         "deny"),
 )  # fmt: skip
 
 GOOD_ROUTES = (
@@ -181,6 +190,14 @@ GOOD_ROUTES = (
         ),
     ),
     Case("rule-by-length", choosing({"contextTokensOver": 2000}, target="small")),
+    Case("tools-of-none", route(SMALL, tools={"allow": []})),
+    Case(
+        "tools-bounded",
+        choosing(
+            {"requires": ["Tools"]},
+            tools={"allow": ["find-order", "Get_1"], "maxCallsPerConversation": 8, "maxTokensPerConversation": 4000},
+        ),
+    ),
     Case("rule-for-embeddings", choosing({"requires": ["Embeddings"]})),
     Case("target-outside", outside("https://api.example.com")),
     Case("target-outside-of-a-port", outside("https://api.example.com:8443/v1/")),

@@ -42,6 +42,7 @@ REMOVALS: Final = {
         'local found = KEYS[sha256(token)] or { "support", "key:support/bot" }',
     ),
     "allowed-callers": Removal("gateway/xds/lua/model.lua", "if not open then", "if false then"),
+    "allowed-tools": Removal("routing/tools/check.py", "if one.name not in bounds.allow:", "if False:"),
     "own-headers": Removal("gateway/xds/listener.py", '("x-slm-", "x-envoy-")', '("x-envoy-",)'),
     "every-request": Removal("gateway/xds/listener.py", '"access_log": [access_log(site)],', ""),
     "no-texts": Removal("gateway/accesslog/format.py", "%PATH(NQ:PATH):128%", "%PATH(WQ:PATH):128%"),

@@ -27,6 +27,7 @@ from smallmodel_operator.api.route_rules import ROUTE_RULES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
 from smallmodel_operator.api.source_rules import ALLOWS, OR_ALLOW, SOURCE_RULES, allows
+from smallmodel_operator.api.tools_rules import TOOLS_RULES
 from smallmodel_operator.api.weights_rules import WEIGHTS_RULES
 
 # For RE2 and Python alike: without backslashes, which CEL reads itself; `[!-~]` is printable ASCII. Python's `$`
@@ -250,6 +251,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *OUTSIDE_RULES,
     *CHOICE_RULES,
     *ROUTE_BUDGET_RULES,
+    *TOOLS_RULES,
     *QUANTITY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""

@@ -231,14 +231,17 @@ def _resolved(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
     return node
 
 
+_NO_DEFAULT: Final = ("status", "endpoint", "weights", "memory", "latency", "tools")
+
+
 def _default_objects(properties: dict[str, Schema]) -> None:
     """An optional object whose fields have defaults gets the default {}: without it theirs would not apply.
 
-    Not `latency`: there has to be a bound in it, and none is the default.
+    Not `latency` and `tools`: there has to be a bound in each, and none is the default.
     """
     for name, node in properties.items():
         inner = node.get("properties")
-        if inner and not node.get("required") and name not in ("status", "endpoint", "weights", "memory", "latency"):
+        if inner and not node.get("required") and name not in _NO_DEFAULT:
             node["default"] = {}
 
 

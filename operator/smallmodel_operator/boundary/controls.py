@@ -81,6 +81,11 @@ CONTROLS: Final = (
         "tests/gateway/test_answers.py::test_a_partners_key_opens_its_model_only",
     ),
     Control(
+        "allowed-tools", "A tool that spec.tools of a route does not allow reaches no model by it.", _ACCESS,
+        "tests/unit/gateway/decide/test_tools.py::"
+        "test_a_tool_that_is_not_allowed_is_refused_and_the_refusal_recorded_without_its_name",
+    ),
+    Control(
         "own-headers", "Headers that steer the gateway are dropped when a caller sends them.", _ACCESS,
         "tests/gateway/test_answers.py::test_a_callers_own_headers_of_the_gateway_count_for_nothing",
     ),

@@ -10,6 +10,7 @@ from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
 from smallmodel_operator.routing import declared
 from smallmodel_operator.routing.policy import Boundary, Match, Need, Rule
+from smallmodel_operator.routing.tools.check import Bounds
 
 MODEL: Final = re.compile(r"[-A-Za-z0-9._:/@+]{1,128}")
 """Names the outside may have for a model, as the API server lets them in: each is the same inside quotes of JSON."""
@@ -63,12 +64,17 @@ class Route:
     budgets: tuple[Limit, ...] = ()
     boundary: Boundary = field(default_factory=Boundary)
     """What must stay inside, where a target is outside."""
+    tools: Bounds | None = None
 
     @property
     def asks(self) -> bool:
-        """Are its requests asked for at the agent? Those that name a target are where they are counted, or it is
-        outside."""
-        return self.choice is not None or bool(self.budgets)
+        """Are its requests asked for at the agent? Those that name a target are where it is outside."""
+        return self.choice is not None or self.asks_always
+
+    @property
+    def asks_always(self) -> bool:
+        """Those that name a target are, whichever: they are counted, or their tools are looked at."""
+        return bool(self.budgets) or self.tools is not None
 
     @property
     def decides(self) -> bool:
@@ -99,6 +105,7 @@ class Route:
             choice=_choice(meta["namespace"], spec, body.get("status", {}), leads),
             budgets=tuple(map(limit_of, spec.get("budgets", ()))),
             boundary=declared.boundary(meta["namespace"], meta["name"], spec),
+            tools=_tools(spec.get("tools")),
         )
 
     def why_not(self, lead: Lead, models: Mapping[str, Model]) -> str:
@@ -141,6 +148,15 @@ def _choice(namespace: str, spec: Object, status: Object, leads: tuple[Lead, ...
         found = Reference(namespace, ref["name"], ref.get("key", "tasks.json"), str(read))
     threshold = (given or {}).get("threshold")
     return Choice(tuple(map(_rule, rules)), default, found, float(threshold) if threshold else None)
+
+
+def _tools(given: Object | None) -> Bounds | None:
+    """An empty list of `allow` allows none; none allows all."""
+    if given is None:
+        return None
+    allow = given.get("allow")
+    most_calls, most_tokens = given.get("maxCallsPerConversation"), given.get("maxTokensPerConversation")
+    return Bounds(None if allow is None else frozenset(allow), most_calls, most_tokens)
 
 
 def _rule(rule: Object) -> Rule:

@@ -12,6 +12,7 @@ from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.gateway.routed import Lead, Reference, Route, named
 from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
 from smallmodel_operator.routing.policy import External, Match, Need, Rule, Trusted
+from smallmodel_operator.routing.tools.check import Bounds
 
 EARLY, LATE = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
 
@@ -43,6 +44,15 @@ def test_another_namespace_consents(allow: tuple[str, ...], why: str) -> None:
     small, large = route.leads
     assert (route.why_not(small, models), route.why_not(large, models)) == ("ok", why)
     assert route.why_not(small, {}) == "missing"
+
+
+def test_bounds_of_tools() -> None:
+    tools = {"allow": ["find"], "maxCallsPerConversation": 8}
+    bounded, free = Route.of(body(default="small", tools=tools)), Route.of(body(default="small"))
+    assert (bounded.tools, bounded.asks) == (Bounds(frozenset({"find"}), 8, None), True)
+    assert (free.tools, free.asks) == (None, False)
+    assert Route.of(body(default="small", tools={"allow": []})).tools == Bounds(frozenset())
+    assert Route.of(body(default="small", tools={"maxTokensPerConversation": 9})).tools == Bounds(None, None, 9)
 
 
 @pytest.mark.parametrize(("created", "route_has_it"), [(EARLY, True), (LATE, False)])

@@ -7,6 +7,7 @@ from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, DnsLabel, 
 from smallmodel_operator.api.v1alpha1.route_boundary import ExternalTarget, RouteBoundary
 from smallmodel_operator.api.v1alpha1.route_budget import BudgetStatus, RouteBudget
 from smallmodel_operator.api.v1alpha1.route_choice import ClassifierStatus, RouteClassifier, RouteRule
+from smallmodel_operator.api.v1alpha1.route_tools import RouteTools
 from smallmodel_operator.api.v1alpha1.smallmodel_status import AccessStatus, Endpoint
 
 
@@ -97,6 +98,12 @@ class ModelRouteSpec(ApiModel):
         description=(
             "What may be used in a day or a month, counted before a request goes, by all gateways together. A request "
             "needs room in each of them."
+        ),
+    )
+    tools: RouteTools | None = Field(
+        default=None,
+        description=(
+            "What conversations may have of tools. Each request is checked then, those that name a target, too."
         ),
     )
     access: RouteAccess = Field(

@@ -64,9 +64,11 @@ class Stays:
     reason: str
 
 
-def refusal(status: int, cause: str, message: str, code: str, kind: str = "server_error") -> Answer:
+def refusal(
+    status: int, cause: str, message: str, code: str, kind: str = "server_error", param: str | None = None
+) -> Answer:
     """An OpenAI error."""
-    error = {"message": message, "type": kind, "param": None, "code": code}
+    error = {"message": message, "type": kind, "param": param, "code": code}
     headers = {CAUSE: cause, "content-type": "application/json"}
     return Answer(status, headers, json.dumps({"error": error}).encode())
 

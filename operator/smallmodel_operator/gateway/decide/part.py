@@ -51,7 +51,9 @@ async def decide(
         return keys.engine_master if keys is not None else b""
 
     strict = agent.settings.audit_on_failure == "Refuse"
-    deciding = Deciding(routes, labels, record, away=away, sign=Passes(master), withhold=withhold, strict=strict)
+    deciding = Deciding(
+        routes, labels, record, away=away, sign=Passes(master), withhold=withhold, master=master, strict=strict
+    )
     try:
         async with serve(deciding, agent.settings.decide_socket):
             await asyncio.Event().wait()

@@ -7,6 +7,7 @@ from typing import Any, Final
 from smallmodel_operator.gateway import paths
 from smallmodel_operator.gateway.decide.service import Call
 from smallmodel_operator.gateway.decide.service import Route as InForce
+from smallmodel_operator.gateway.decide.tools import Guarded
 from smallmodel_operator.gateway.routed import Choice, Reference, Route
 from smallmodel_operator.gateway.state import Model, State
 from smallmodel_operator.routing.choice.given import Given
@@ -72,7 +73,7 @@ class Policies:
         same = made and made.given is given and _decides(made.route) == _decides(route)
         ready = made.found.ready if made and same else self._made_now(_ready(route, choice, given))
         can = {lead.name: capable(state.models.get(lead.target)) for lead in route.leads}
-        self._made[path] = _Made(state, route, given, InForce(ready, can))
+        self._made[path] = _Made(state, route, given, InForce(ready, can, _guarded(route, state)))
         return self._made[path].found
 
     def _made_now(self, ready: Ready) -> Ready:
@@ -98,6 +99,13 @@ class Policies:
 def _decides(route: Route) -> tuple[object, ...]:
     """What of a route a policy is made of."""
     return route.leads, route.choice, route.boundary
+
+
+def _guarded(route: Route, state: State) -> Guarded | None:
+    if route.tools is None:
+        return None
+    models = {lead.name: model for lead in route.leads if (model := state.models.get(lead.target))}
+    return Guarded(route.tools, {name: model.request_key or 1 for name, model in models.items()})
 
 
 def _ready(route: Route, choice: Choice, given: Given | None) -> Ready:

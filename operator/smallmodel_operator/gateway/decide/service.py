@@ -6,13 +6,16 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from smallmodel_operator.gateway.decide import metrics
+from smallmodel_operator.gateway.decide import tools as bounded
 from smallmodel_operator.gateway.decide.answer import Answer, Stays, Withheld, answer, record, refusal
 from smallmodel_operator.routing import verdict
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.policy import Ready
+from smallmodel_operator.routing.tools.check import Refusal, check
+from smallmodel_operator.routing.tools.conversation import Conversation
 from smallmodel_operator.routing.verdict import Can, Decision
 
 SMALL_BYTES: Final = 4 * 1024
@@ -33,6 +36,7 @@ class Route:
 
     ready: Ready
     can: Mapping[str, Can]
+    tools: bounded.Guarded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class NotRecorded(Exception):  # noqa: N818 - says what is the matter
     """A decision is not on the disk."""
 
 
+class Unseen(Exception):  # noqa: N818 - says what is the matter
+    """Nobody has looked at a request; `args[0]` is the reason, a word in CamelCase."""
+
+
+T = TypeVar("T")
 Record = Callable[[Mapping[str, Any]], Awaitable[None]]
 """Returns when it is on the disk; raises NotRecorded or OSError."""
 Withhold = Callable[[Call, Decision], Awaitable[Withheld | Stays | None]]
@@ -76,6 +85,7 @@ class Deciding:
         away: why nothing is sent now to a target outside (`<namespace>/<route>/<target>`) that is not named.
         sign: the pass of a request and its decision; empty where it needs none.
         withhold: asked of each request before its decision is recorded.
+        master: what the HMACs of calls of tools are made of.
         strict: without a record there is no answer; else what must leave no trace outside stays inside.
     """
 
@@ -88,11 +98,12 @@ class Deciding:
         away: Callable[[str], str] = lambda target: "",
         sign: Callable[[Call, Decision], str] = lambda call, decision: "",
         withhold: Withhold = nothing,
+        master: Callable[[], bytes] = bytes,
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
-        self._withhold, self._away = withhold, away
+        self._withhold, self._away, self._master = withhold, away, master
         self._strict, self._clock = strict, clock
         self._threads = ThreadPoolExecutor(THREADS, "decide")
         self._waiting = 0
@@ -116,6 +127,9 @@ class Deciding:
         route = self._routes(call.route)
         if route is None:
             return refusal(503, "route-new", "The route is being added or removed.", "unavailable")
+        checked = await self._seen(call, check, route.tools.bounds, call.request) if route.tools else Conversation()
+        if isinstance(checked, Refusal):
+            return await self._refuse(route, call, checked)
         call = _naming(route, call)
         decision = await self._look(route, call)
         if decision is None:
@@ -127,8 +141,9 @@ class Deciding:
             withheld = await self._withhold(call, decision) if decision.target else None
         try:
             async with asyncio.timeout(RECORD_SECONDS):
-                said = withheld.said if isinstance(withheld, Withheld) else {}
-                await self._record(record(decision, route.ready, call.id, call.caller) | dict(said))
+                said = dict(withheld.said) if isinstance(withheld, Withheld) else {}
+                said |= bounded.calls(checked, decision, call.route, route.tools, self._master()) if route.tools else {}
+                await self._record(record(decision, route.ready, call.id, call.caller) | said)
         except (NotRecorded, OSError) as error:  # TimeoutError is one
             metrics.UNRECORDED.inc()
             logger.error("a decision on a request to %s is not recorded: %r", call.route, error)
@@ -149,24 +164,47 @@ class Deciding:
             return decision
         return verdict.degraded(route.ready, call.request, decision, route.can, why)
 
+    async def _refuse(self, route: Route, call: Call, why: Refusal) -> Answer:
+        """For its tools. What is refused stays inside, so it waits for no record but where that is asked for."""
+        try:
+            async with asyncio.timeout(RECORD_SECONDS):
+                await self._record(bounded.refused(why, route.ready, call.id, call.caller))
+        except (NotRecorded, OSError) as error:
+            metrics.UNRECORDED.inc()
+            logger.error("a refusal of a request to %s is not recorded: %r", call.route, error)
+            if self._strict:
+                return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
+        policy = route.ready.policy
+        metrics.DECISIONS.labels(policy.namespace, policy.name, "", "", bounded.REFUSED).inc()
+        return bounded.answer(why)
+
     async def _look(self, route: Route, call: Call) -> Decision | None:
         """The decision; None: the target it was to have is not there any more."""
         if call.chosen:
             return verdict.chosen(route.ready, call.chosen)
         labels = self._labels(call)
+        try:
+            return await self._seen(call, verdict.decide, route.ready, call.request, labels, route.can, self._clock)
+        except Unseen as error:
+            return verdict.kept(route.ready, error.args[0], route.can, call.request.named)
+
+    async def _seen(self, call: Call, look: Callable[..., T], *args: Any) -> T:
+        """What a look at a request finds.
+
+        Raises:
+            Unseen: too many wait, or it takes too long.
+        """
         if len(call.request.body) <= SMALL_BYTES:
-            return verdict.decide(route.ready, call.request, labels, route.can, self._clock)
+            return look(*args)
         if self._waiting >= MOST_WAITING:
-            return verdict.kept(route.ready, "Busy", route.can, call.request.named)
+            raise Unseen("Busy")
         self._waiting += 1
-        work = asyncio.get_running_loop().run_in_executor(
-            self._threads, verdict.decide, route.ready, call.request, labels, route.can, self._clock
-        )
+        work = asyncio.get_running_loop().run_in_executor(self._threads, look, *args)
         work.add_done_callback(self._done)
         try:
             return await asyncio.wait_for(asyncio.shield(work), LOOK_SECONDS)
         except TimeoutError:
-            return verdict.kept(route.ready, "TimedOut", route.can, call.request.named)
+            raise Unseen("TimedOut") from None
 
     def _done(self, _: Any) -> None:
         """Only when its thread is free again: one that is given up still works."""

@@ -88,8 +88,8 @@ def _on_match(name: str, route: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asking(state: State) -> list[Route]:
-    """Those whose requests are decided on or counted, by their path: only the filter `target` makes a header that finds
-    one, of callers who may use the route. No model has the same path."""
+    """Those whose requests are asked for, by their path: only the filter `target` makes a header that finds one, of
+    callers who may use the route. No model has the same path."""
     return [route for _, route in sorted(state.routes.items()) if route.asks]
 
 

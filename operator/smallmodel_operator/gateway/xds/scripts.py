@@ -81,7 +81,7 @@ def decided(route: Route, state: State) -> str:
 def _facts(state: State, keys: bool) -> Iterator[str]:
     """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`, and
     of models with adapters ` +<name>=<number>,…`; `h <target> <key's name> <key> <bytes>` of a model whose requests
-    get an HMAC; `r <route> <bytes> <closed> <1: decided on, 2: counted, 3: both> <identities>
+    get an HMAC; `r <route> <bytes> <closed> <1: decided on, 2: always asked for, 3: both> <identities>
     <name>=<share>=<target>=<why not, or ok>,…`, and of each of its targets outside `o <route> <name> <model>`."""
     if keys:
         for sha, who in sorted(state.keys.items()):
@@ -107,7 +107,7 @@ def stamp(state: State, model: Model) -> dict[str, Any]:
 def _route(route: Route, state: State) -> str:
     allow = ",".join(sorted(route.access.allow)) or "-"
     leads = ",".join(f"{e.name}={e.share}={e.target}={route.why_not(e, state.models)}" for e in route.leads)
-    asks = int(route.decides) + 2 * bool(route.budgets)
+    asks = int(route.decides) + 2 * route.asks_always
     return f"r {route.path} {route.access.max_body_bytes} {2 * route.stopped} {asks} {allow} {leads}"
 
 

@@ -148,6 +148,23 @@ def texts(body: bytes, most_bytes: int) -> list[Text]:
     Raises:
         Unread: with the reason, a word in CamelCase.
     """
+    value = read(body, most_bytes)
+    _shaped(value)
+    found = []
+    for text in _walk(value, "", 0):
+        found.append(text)
+        if len(found) > MOST_TEXTS:
+            raise Unread("TooManyTexts")
+    return found
+
+
+def read(body: bytes, most_bytes: int) -> dict[str, Any]:
+    """A body as JSON, read strictly: what one reader takes for this and another one for that is not read. Numbers are
+    texts for which `is_text` is false.
+
+    Raises:
+        Unread: with the reason, a word in CamelCase.
+    """
     if len(body) > most_bytes:
         raise Unread("TooLarge")
     try:
@@ -160,13 +177,7 @@ def texts(body: bytes, most_bytes: int) -> list[Text]:
         raise Unread("NotJson") from None
     if not isinstance(value, dict):
         raise Unread("NotAnObject")
-    _shaped(value)
-    found = []
-    for text in _walk(value, "", 0):
-        found.append(text)
-        if len(found) > MOST_TEXTS:
-            raise Unread("TooManyTexts")
-    return found
+    return value
 
 
 def _shaped(value: dict[str, Any]) -> None:
@@ -193,7 +204,7 @@ def _messages(said: Any) -> None:
     if not isinstance(said, list) or not said:
         raise Unread("UnknownShape")
     for message in said:
-        if not isinstance(message, dict) or not _is_text(message.get("role")):
+        if not isinstance(message, dict) or not is_text(message.get("role")):
             raise Unread("UnknownShape")
         _outside(message)
         _content(message.get("content"))
@@ -208,7 +219,7 @@ def _items(said: list[Any]) -> None:
 
 
 def _content(content: Any) -> None:
-    if content is None or _is_text(content):
+    if content is None or is_text(content):
         return
     if not isinstance(content, list):
         raise Unread("UnknownShape")
@@ -220,11 +231,11 @@ def _content(content: Any) -> None:
 
 def _plain(said: Any) -> None:
     """A text, or a list of them; not tokens, whose text is not known here."""
-    if _is_text(said):
+    if is_text(said):
         return
     if not isinstance(said, list) or not said:
         raise Unread("UnknownShape")
-    if not all(_is_text(one) for one in said):
+    if not all(is_text(one) for one in said):
         raise Unread("NotText")
 
 
@@ -233,7 +244,8 @@ def _outside(value: dict[str, Any]) -> None:
         raise Unread("NotText")
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """A text, and no number."""
     return isinstance(value, str) and not isinstance(value, _Number)
 
 
@@ -262,5 +274,5 @@ def _walk(value: Any, place: str, depth: int) -> Iterator[Text]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _walk(inner, f"{place}[{number}]", depth + 1)
-        if len(value) > 1 and all(isinstance(inner, dict) and _is_text(inner.get("text")) for inner in value):
+        if len(value) > 1 and all(isinstance(inner, dict) and is_text(inner.get("text")) for inner in value):
             yield Text(f"{place}[*].text", "".join(inner["text"] for inner in value))  # what is split over parts

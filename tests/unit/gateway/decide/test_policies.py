@@ -10,12 +10,14 @@ from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
 from smallmodel_operator.budget.window import Period
 from smallmodel_operator.gateway.decide.policies import Policies, capable
+from smallmodel_operator.gateway.decide.tools import Guarded
 from smallmodel_operator.gateway.paths import EMBEDDINGS
 from smallmodel_operator.gateway.routed import Choice, Lead, Reference, Route
 from smallmodel_operator.gateway.state import Access, State
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.choice import given
 from smallmodel_operator.routing.policy import Match, Need, Rule
+from smallmodel_operator.routing.tools.check import Bounds
 from smallmodel_operator.routing.verdict import Because, Can, decide
 
 TASKS = Reference("support", "departments", "tasks.json")
@@ -49,6 +51,18 @@ class Agent:
         assert route is not None
         found = decide(route.ready, Request("/v1/chat/completions", body), (), route.can, lambda: 0.0)
         return (found.target.name if found.target else ""), found.because, found.rule
+
+
+def test_a_route_with_bounds_of_tools_is_asked_for_and_knows_its_models_keys() -> None:
+    agent = Agent(choice=None, tools=Bounds(frozenset({"find"})))
+    found = agent.policies.route("support/desk")
+    assert found is not None
+    assert found.tools == Guarded(Bounds(frozenset({"find"})), {"small": 1, "large": 1})
+    models = (model("support/bot", request_key=4),)
+    agent.state = state_of(models, {}, routes={"support/desk": replace(ROUTE, tools=Bounds(most_calls=1))})
+    found = agent.policies.route("support/desk")
+    assert found is not None
+    assert found.tools == Guarded(Bounds(most_calls=1), {"small": 4})
 
 
 def test_a_route_with_rules_is_decided_on_and_no_other() -> None:
