@@ -133,8 +133,8 @@ def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
         said = replace(said, replicas=old.replicas, exhausted=old.exhausted)
     else:
         wish = Wish(needs, of.replicas, now)
-    at = held.at if counters is None else traffic.at
-    held = replace(held, state=state, tally=sums, at=at, needs=needs, wish=wish)
+    looked = held.at if counters is None else traffic.at
+    held = replace(held, state=state, tally=sums, at=looked, needs=needs, wish=wish)
     if old is not None and said.replicas == old.replicas:
         moved = (said.known, said.missing, said.exhausted, said.met) != (old.known, old.missing, old.exhausted, old.met)
         heard = said.known and not old.known
