@@ -114,7 +114,7 @@ def went_to(name: str) -> Any:
 class Either(str):
     """Equal to each of two."""
 
-    __slots__ = ("_both",)
+    _both: tuple[str, ...]
 
     def __new__(cls, *both: str) -> "Either":
         found = super().__new__(cls, "|".join(both))
