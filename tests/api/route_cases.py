@@ -58,6 +58,13 @@ def limited(*budgets: dict[str, Any]) -> dict[str, Any]:
 
 
 _EITHER = "must have exactly one of `requests` and `tokens`"
+
+
+def escalating(*order: str, default: str = "small", **escalation: Any) -> dict[str, Any]:
+    return route(SMALL, LARGE, default=default, escalation={"order": list(order), **escalation})
+
+
+HARD = {"classifierRef": {"name": "hardness"}}
 _ONLY_ONE = "must be unset where a target has a `weight`"
 _WHO = "must name the target of requests that name none"
 
@@ -75,12 +82,6 @@ BAD_ROUTES = (
     Case("route-weight-beyond", route(weighing(SMALL, 1001)), "weight", "weight"),
     Case("route-target-name", route({**SMALL, "name": "a/b"}), "name", "name"),
     Case("route-without-a-model", route({"name": "small"}), "exactly one of `smallModelRef`", "exactly one of"),
-    *(
-        Case(f"route-with-{field}", route(SMALL, **{field: value}), f'unknown field "spec.{field}"', field)
-        for field, value in (
-            ("escalation", {"order": ["large"]}),
-        )
-    ),
     Case("rule-to-nowhere", choosing({"requires": ["Tools"]}, "larger"), "must be the name of one of", "must be the"),
     Case("rules-without-a-default", choosing({"requires": ["Tools"]}, default=""), "must name the target", "must name"),
     Case("rules-and-weights", route(weighing(SMALL, 1), LARGE, rules=[{"name": "r", "match": {"requires": ["Tools"]},
@@ -164,6 +165,20 @@ BAD_ROUTES = (
          "maxTokens"),
     Case("tools-denied", route(SMALL, tools={"allow": ["find"], "deny": ["drop"]}), 'unknown field "spec.tools.deny"',
          "deny"),
+    Case("escalation-to-nowhere", escalating("larger", complexity=HARD), "must name targets of", "must name targets"),
+    Case("escalation-to-nobody", escalating(complexity=HARD), "order", "order"),
+    Case("escalation-twice-to-one", escalating("large", "large", complexity=HARD), "Duplicate value", "order"),
+    Case("escalation-without-a-default", escalating("large", default="", complexity=HARD), "that are not escalated",
+         "that are not escalated"),
+    Case("escalation-to-the-default", escalating("large", "small", complexity=HARD), "must not name `spec.default`",
+         "must not name `spec.default`"),
+    Case("escalation-that-never-is", escalating("large", onUnavailable=False), "must say when", "must say when"),
+    Case("escalation-threshold", escalating("large", complexity={**HARD, "threshold": "1.5"}), "threshold",
+         "threshold"),
+    Case("escalation-of-nothing", escalating("large", complexity=HARD, maxPercent=0), "maxPercent", "maxPercent"),
+    Case("escalation-window", escalating("large", complexity=HARD, windowSeconds=5), "windowSeconds", "windowSeconds"),
+    Case("escalation-by-confidence", escalating("large", confidence={"mode": "Buffered"}), "unknown field",
+         "confidence"),
 )  # fmt: skip
 
 GOOD_ROUTES = (
@@ -198,6 +213,8 @@ GOOD_ROUTES = (
             tools={"allow": ["find-order", "Get_1"], "maxCallsPerConversation": 8, "maxTokensPerConversation": 4000},
         ),
     ),
+    Case("escalation", escalating("large", complexity={**HARD, "threshold": "0.62"}, maxPercent=10, windowSeconds=60)),
+    Case("escalation-when-unavailable", escalating("large", onUnavailable=True)),
     Case("rule-for-embeddings", choosing({"requires": ["Embeddings"]})),
     Case("target-outside", outside("https://api.example.com")),
     Case("target-outside-of-a-port", outside("https://api.example.com:8443/v1/")),

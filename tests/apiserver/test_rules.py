@@ -20,7 +20,7 @@ from tests.apiserver.test_routes import delete, route
 from tests.fakes.recording import counted_of
 from tests.gateway.running import here
 from tests.unit.routing import departments
-from tests.unit.routing.test_given import text
+from tests.unit.routing.test_given import hard, text
 
 from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.cluster.client import Client
@@ -43,9 +43,19 @@ def ruled(namespace: str, task: str = "legal") -> dict[str, Any]:
     return route(namespace, ("bot", None), ("legal", None), default="bot", rules=rules, classifier=classifier)
 
 
-def config_map(namespace: str, content: str) -> dict[str, Any]:
-    meta = {"name": "departments", "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"tasks.json": content}}
+def config_map(namespace: str, content: str, name: str = "departments", key: str = "tasks.json") -> dict[str, Any]:
+    meta = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {key: content}}
+
+
+def escalating(namespace: str) -> dict[str, Any]:
+    complexity = {"classifierRef": {"name": "hardness"}, "threshold": "0.5"}
+    escalation = {"order": ["legal"], "complexity": complexity, "maxPercent": 100}
+    return route(namespace, ("bot", None), ("legal", None), default="bot", escalation=escalation)
+
+
+def hardness(namespace: str, content: str) -> dict[str, Any]:
+    return config_map(namespace, content, "hardness", "escalation.json")
 
 
 async def test_a_classifier_missing_read_broken_and_mended(api: Client, namespace: str, operator: Operator) -> None:
@@ -67,6 +77,29 @@ async def test_a_classifier_missing_read_broken_and_mended(api: Client, namespac
         await apply(api, config_map(namespace, "broken"), ruled(namespace, "payroll"))
         seen = await eventually(lambda: standing("ClassifierInvalid", "it is not JSON"), timeout=40)
         assert "classifier" not in seen["status"]
+
+
+async def test_what_says_when_to_escalate_missing_of_another_kind_and_read(
+    api: Client, namespace: str, operator: Operator
+) -> None:
+    async with operator():
+        await apply(api, model(namespace), model(namespace, "legal"), escalating(namespace))
+
+        async def standing(reason: str, says: str, **wanted: str) -> dict[str, Any]:
+            seen = stands(await api.get("ModelRoute", "desk", namespace), Ready="Serving", ClassifierReady=reason)
+            stands(seen, **wanted)
+            assert says in condition(seen, "ClassifierReady")["message"]
+            return seen
+
+        missing = "`spec.escalation.complexity.classifierRef` names"
+        await eventually(lambda: standing("ClassifierNotFound", missing, Stalled="ClassifierNotFound"))
+        await apply(api, hardness(namespace, text()))
+        other = "does not say when to escalate"
+        seen = await eventually(lambda: standing("ClassifierInvalid", other, Stalled="ClassifierInvalid"), timeout=40)
+        assert "escalation" not in seen["status"]
+        await apply(api, hardness(namespace, hard()))
+        seen = await eventually(lambda: standing("ClassifierRead", "when to escalate", Stalled="Settled"), timeout=40)
+        assert seen["status"]["escalation"] == {"digest": json.loads(hard())["digest"]}
 
 
 class Desk:
@@ -125,6 +158,21 @@ async def desk(plane: ControlPlane, api: Client, namespace: str, tmp_path: Path)
         envoy(tmp_path / "run"),
     ):
         yield made
+
+
+async def test_a_gateway_reads_how_hard_requests_are(api: Client, namespace: str, desk: Desk, tmp_path: Path) -> None:
+    """Both models are off, so what is hard is to be escalated and cannot be."""
+    await apply(api, escalating(namespace), hardness(namespace, hard()))
+
+    async def recorded() -> None:
+        await desk.chose("prove the lemma for case b", "bot")
+        await desk.chose("greet for case b", "bot")
+        assert (tmp_path / "audit").exists(), "the key that signs is not known yet"
+        (chain,) = await asyncio.to_thread(chains, [str(tmp_path / "audit")])
+        said = {r.body.get("slm.decision.escalation") for r, _ in chain.records() if r is not None}
+        assert {"Degraded", "BelowThreshold"} <= said, said
+
+    await eventually(recorded, timeout=40)
 
 
 async def test_envoy_goes_by_the_rules(api: Client, namespace: str, desk: Desk, tmp_path: Path) -> None:

@@ -74,12 +74,10 @@ def state(ports: Mapping[str, int]) -> State:
 class Desk:
     """A gateway, and who decides on its requests; that can be ended and begun again."""
 
-    def __init__(self, gateway: Gateway, classifier: given.Given) -> None:
+    def __init__(self, gateway: Gateway, read: Callable[[Reference | None], given.Given | None]) -> None:
         self.gateway, self.records = gateway, list[Mapping[str, Any]]()
         self.failing = False
-        self._policies = Policies(
-            lambda: gateway.state, lambda ref: classifier if ref and ref.name == "departments" else None
-        )
+        self._policies = Policies(lambda: gateway.state, read)
         self._stack = AsyncExitStack()
 
     async def _record(self, body: Mapping[str, Any]) -> None:
@@ -125,7 +123,7 @@ def desk(folder: Path, bot: Engine, notes: Engine, classifier: given.Given) -> I
     names = ("bot", "legal", "tax", "tuned", "vectors")
     ports = {**{f"support/{name}": bot.port for name in names}, "crm/notes": notes.port}
     with Gateway(folder, state(ports)) as gateway:
-        found = Desk(gateway, classifier)
+        found = Desk(gateway, lambda ref: classifier if ref and ref.name == "departments" else None)
         found.begin()
         yield found
         found.end()

@@ -201,8 +201,8 @@ MEANINGS: Final = {
     Condition.BOUNDARY_ENFORCED: "This cluster's network keeps what NetworkPolicies forbid from happening: the canary "
     "tried it. On a ClusterBoundary. On a ModelRoute with a target outside: what `spec.boundary` declares is held to; "
     "where it is False something of it cannot be, or its target not be reached, and the message says what.",
-    Condition.CLASSIFIER_READY: "The route's classifier was read and knows the classes of its rules; where it is False "
-    "`spec.default` gets requests of the classes that are not known. On a ModelRoute with one.",
+    Condition.CLASSIFIER_READY: "The route's classifiers were read and know the classes of its rules; where it is "
+    "False `spec.default` gets what would have gone elsewhere by them. On a ModelRoute with one.",
     Condition.BUDGET_AVAILABLE: "No budget for the whole route is used up. On a ModelRoute with `spec.budgets`.",
 }
 

@@ -15,6 +15,7 @@ from smallmodel_operator.api.budget_rules import ROUTE_BUDGET_RULES
 from smallmodel_operator.api.choice_rules import CHOICE_RULES
 from smallmodel_operator.api.cost_rules import COST_RULES
 from smallmodel_operator.api.engine_rules import ENGINE_RULES
+from smallmodel_operator.api.escalation_rules import ESCALATION_RULES
 from smallmodel_operator.api.flags import OPENING, OPENING_PATTERN, OWNED, OWNED_ENVIRONMENT
 from smallmodel_operator.api.latency_rules import LATENCY_RULES
 from smallmodel_operator.api.name_rules import NAME_RULES
@@ -252,6 +253,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *CHOICE_RULES,
     *ROUTE_BUDGET_RULES,
     *TOOLS_RULES,
+    *ESCALATION_RULES,
     *QUANTITY_RULES,
 )  # fmt: skip
 """All rules in the order the API server evaluates them."""

@@ -40,8 +40,8 @@ SCALING_REASONS: Final[dict[str, tuple[str, str]]] = {
     "BudgetLow": (_USER, "A budget's `softPercent` is reached; the message names it."),
     "CallersExhausted": (_USER, "Some callers have used up theirs and get 429; the others are served."),
     "BudgetUnknown": (_PLATFORM, "What gateways have counted cannot be read; what they hold they may use up."),
-    "ClassifierRead": (_NOBODY, "The route's classifier was read; the message says how many classes it knows."),
-    "ClassifierNotFound": (_USER, "The ConfigMap with the route's classifier, or its entry, does not exist."),
-    "ClassifierInvalid": (_USER, "The route's classifier cannot be read; the message says why."),
+    "ClassifierRead": (_NOBODY, "The route's classifiers were read; the message says which."),
+    "ClassifierNotFound": (_USER, "The ConfigMap with a classifier of the route, or its entry, does not exist."),
+    "ClassifierInvalid": (_USER, "A classifier of the route cannot be read; the message says why."),
     "TaskClassUnknown": (_USER, "A rule names a class that the route's classifier does not know."),
 }

@@ -9,6 +9,7 @@ from smallmodel_operator.budget.limit import Limit, limit_of
 from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
 from smallmodel_operator.routing import declared
+from smallmodel_operator.routing.choice import given
 from smallmodel_operator.routing.policy import Boundary, Match, Need, Rule
 from smallmodel_operator.routing.tools.check import Bounds
 
@@ -37,6 +38,20 @@ class Reference:
     name: str
     key: str
     digest: str = ""
+    field: str = given.TASKS
+    """That names it: which kind of classifier it has to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """`spec.escalation`. `threshold`: least probability; None: what `most_percent` leaves."""
+
+    order: tuple[str, ...]
+    classifier: Reference | None = None
+    threshold: float | None = None
+    on_unavailable: bool = False
+    most_percent: float = 20.0
+    window_seconds: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,12 @@ class Choice:
     default: str
     classifier: Reference | None = None
     least: float | None = None
+    escalation: Escalation | None = None
+
+    @property
+    def classifiers(self) -> tuple[Reference, ...]:
+        """All it names."""
+        return tuple(one for one in (self.classifier, self.escalation and self.escalation.classifier) if one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,7 @@ class Route:
     @property
     def decides(self) -> bool:
         """Do requests that name no target wait for a decision?"""
-        return self.choice is not None and bool(self.choice.rules)
+        return self.choice is not None and bool(self.choice.rules or self.choice.escalation)
 
     @property
     def outside(self) -> tuple[Lead, ...]:
@@ -136,18 +157,46 @@ def _leads(namespace: str, name: str, spec: Object) -> tuple[Lead, ...]:
 
 
 def _choice(namespace: str, spec: Object, status: Object, leads: tuple[Lead, ...]) -> Choice | None:
-    """The classifier is of the route's own namespace, always. Without rules it is for those who name a target outside:
-    a default there has to be, and gets nothing."""
-    rules = spec.get("rules") or ()
-    if not rules and not any(lead.outside for lead in leads):
+    """Classifiers are of the route's own namespace, always. Without rules and escalation it is for those who name a
+    target outside: a default there has to be, and gets nothing."""
+    rules, escalation = spec.get("rules") or (), spec.get("escalation")
+    if not rules and not escalation and not any(lead.outside for lead in leads):
         return None
     default = spec.get("default") or next((lead.name for lead in leads if not lead.outside), "")
-    found, given = None, spec.get("classifier")
-    if given:
-        ref, read = given["configMapRef"], (status.get("classifier") or {}).get("digest", "")
-        found = Reference(namespace, ref["name"], ref.get("key", "tasks.json"), str(read))
-    threshold = (given or {}).get("threshold")
-    return Choice(tuple(map(_rule, rules)), default, found, float(threshold) if threshold else None)
+    found, classifier = None, spec.get("classifier")
+    if classifier:
+        found = _reference(namespace, classifier["configMapRef"], "tasks.json", status.get("classifier"), given.TASKS)
+    return Choice(
+        tuple(map(_rule, rules)),
+        default,
+        found,
+        _probability(classifier or {}),
+        _escalation(namespace, escalation, status) if escalation else None,
+    )
+
+
+def _escalation(namespace: str, spec: Object, status: Object) -> Escalation:
+    complexity, found = spec.get("complexity") or {}, None
+    if complexity:
+        read = status.get("escalation")
+        found = _reference(namespace, complexity["classifierRef"], "escalation.json", read, given.HARD)
+    return Escalation(
+        tuple(spec["order"]),
+        found,
+        _probability(complexity),
+        bool(spec.get("onUnavailable", False)),
+        float(spec.get("maxPercent", 20)),
+        float(spec.get("windowSeconds", 3600)),
+    )
+
+
+def _reference(namespace: str, ref: Object, key: str, read: Object | None, field: str) -> Reference:
+    return Reference(namespace, ref["name"], ref.get("key", key), str((read or {}).get("digest", "")), field)
+
+
+def _probability(spec: Object) -> float | None:
+    threshold = spec.get("threshold")
+    return float(threshold) if threshold else None
 
 
 def _tools(given: Object | None) -> Bounds | None:

@@ -64,12 +64,19 @@ class Rule:
 class Escalate:
     """Where hard requests go: to the first of `order` that may and can, from a probability of `threshold` on.
 
-    `classifier`: digest of the file that says how hard one is.
+    Args:
+        classifier: digest of the file that says how hard one is; empty: none does.
+        on_unavailable: requests whose target cannot answer go there, too.
+        most_percent: how many of the scored requests are escalated at most, in each `window_seconds`. Who keeps to it
+            is the caller's `turn`, see `verdict.decide`.
     """
 
     order: tuple[str, ...]
     threshold: float
     classifier: str
+    on_unavailable: bool = False
+    most_percent: float = 100.0
+    window_seconds: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Where a request goes: one target of its route, or none. Pure: clock, labels and what targets can do are handed in.
 
 In this order: labels that the gateway trusts, patterns over all texts, policy; then, among what these leave, rules by
-capability and class of task, and how hard the request is. Where nothing may leave anyhow, nothing is looked for. What
-goes wrong on the way is a reason to stay inside; no request makes it raise.
+capability and class of task, how hard the request is, and whether who is chosen can answer at all. Where nothing may
+leave anyhow, nothing is looked for. What goes wrong on the way is a reason to stay inside; no request makes it raise.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from smallmodel_operator.routing.asked import Asked, Request, asked
+from smallmodel_operator.routing.choice.share import Turn
 from smallmodel_operator.routing.detect import decide as detect
 from smallmodel_operator.routing.detect.decide import MOST_BYTES, Reason
 from smallmodel_operator.routing.policy import Match, Need, Ready, Target
@@ -32,6 +33,8 @@ class Because(StrEnum):
     """Drawn, by the weights of the targets."""
     INSTEAD = "Instead"
     """The default may or can not; this is the first that does."""
+    UNAVAILABLE = "Unavailable"
+    """Who was chosen cannot answer; this is the next of the order that can."""
     KEPT_INSIDE = "KeptInside"
     """None: it must stay, and no target that could answer is inside."""
     NOT_CAPABLE = "NotCapable"
@@ -40,11 +43,12 @@ class Because(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Can:
-    """What a target can do; `context_tokens`: None, not known."""
+    """What a target can do; `context_tokens`: None, not known. `answers`: as far as is known, or it is woken."""
 
     needs: frozenset[Need] = frozenset()
     adapters: frozenset[str] = frozenset()
     context_tokens: int | None = None
+    answers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Decision:
     """One decision. `target` None: it is answered with an error.
 
     `reasons` say why it must stay inside, in kinds and places, never in what was found; none: it may leave.
+    `complexity`, `turn`: how hard it is and what came of that, where anybody asked.
     """
 
     target: Target | None
@@ -61,8 +66,17 @@ class Decision:
     rule: str = ""
     task_class: str = ""
     complexity: float | None = None
+    turn: Turn | None = None
     degraded: str = ""
-    """Why a target inside answers in place of the one outside; empty: none does."""
+    """Why a target answers in place of the one it was to go to; empty: none does."""
+
+    @property
+    def scored(self) -> str:
+        """What came of asking how hard it is: `Escalated`, `Degraded`, or what kept it; empty: nobody asked."""
+        if self.turn is None:
+            return ""
+        degraded = self.degraded and self.because is not Because.COMPLEXITY
+        return "Degraded" if degraded else self.turn.why or "Escalated"
 
     @property
     def inside(self) -> bool:
@@ -75,10 +89,12 @@ def decide(
     labels: Collection[str],
     can: Mapping[str, Can],
     clock: Callable[[], float],
+    turn: Callable[[float], Turn] | None = None,
 ) -> Decision:
     """The decision. `can`: targets that are there and what each can do, by name; of no other one is ever chosen.
 
-    `clock`: seconds that never go back.
+    `clock`: seconds that never go back. `turn`: of how hard a request is, whether to escalate it; None: the policy's
+    threshold alone says.
     """
     try:
         until = clock() + MOST_SECONDS
@@ -86,7 +102,8 @@ def decide(
         if clock() > until:
             reasons.append(Reason("TimedOut"))
         wants = asked(request, MOST_BYTES)
-        return _named(ready, wants, tuple(reasons), can, request.named) or _choose(ready, wants, tuple(reasons), can)
+        found = _named(ready, wants, tuple(reasons), can, request.named)
+        return found or _choose(ready, wants, tuple(reasons), can, turn)
     except Exception:
         return kept(ready, "DecisionFailed", can, request.named)
 
@@ -95,14 +112,17 @@ def kept(ready: Ready, reason: str, can: Mapping[str, Can], named: str = "") -> 
     """The decision where none could be made: inside, by default, whatever the request asks for, or the target it names
     where that is inside."""
     found = _named(ready, Asked(), (Reason(reason),), can, named)
-    return found or _choose(ready, Asked(), (Reason(reason),), can, plain=True)
+    return found or _choose(ready, Asked(), (Reason(reason),), can, None, plain=True)
 
 
 def degraded(ready: Ready, request: Request, found: Decision, can: Mapping[str, Can], why: str) -> Decision:
     """The decision while the target outside does not answer: one inside in its place, as if there were no other;
     unchanged where none inside can."""
     inside = {name: one for name, one in can.items() if name in ready.targets and ready.targets[name].inside}
-    instead = _choose(ready, asked(request, MOST_BYTES), (), inside)
+    # How hard it is was asked for at most once, and counts once.
+    made = found.turn
+    known, turn = (ready, lambda _: made) if made else (replace(ready, hard=None), None)
+    instead = _choose(known, asked(request, MOST_BYTES), (), inside, turn)
     return replace(instead, degraded=why) if instead.target else found
 
 
@@ -151,7 +171,13 @@ def _named(
 
 
 def _choose(
-    ready: Ready, wants: Asked, reasons: tuple[Reason, ...], can: Mapping[str, Can], *, plain: bool = False
+    ready: Ready,
+    wants: Asked,
+    reasons: tuple[Reason, ...],
+    can: Mapping[str, Can],
+    turn: Callable[[float], Turn] | None,
+    *,
+    plain: bool = False,
 ) -> Decision:
     """`plain`: by default alone."""
     policy = ready.policy
@@ -162,24 +188,49 @@ def _choose(
     task = "" if plain else _task(ready, wants)
     for rule in () if plain else policy.rules:
         if rule.target in usable and _matches(rule.match, wants, task):
-            return Decision(usable[rule.target], Because.RULE, reasons, ready.hash, rule.name, task)
-    harder, score = (None, None) if plain else _harder(ready, wants, usable)
-    if harder is not None:
-        return Decision(harder, Because.COMPLEXITY, reasons, ready.hash, "", task, score)
+            ruled = Decision(usable[rule.target], Because.RULE, reasons, ready.hash, rule.name, task)
+            return _answered(ready, ruled, usable, can)
     if policy.default in usable:
-        return Decision(usable[policy.default], Because.DEFAULT, reasons, ready.hash, "", task, score)
-    nearest = min(usable.values(), key=lambda target: not target.inside)
-    return Decision(nearest, Because.INSTEAD, reasons, ready.hash, "", task, score)
+        chosen = Decision(usable[policy.default], Because.DEFAULT, reasons, ready.hash, "", task)
+    else:
+        nearest = min(usable.values(), key=lambda target: not target.inside)
+        chosen = Decision(nearest, Because.INSTEAD, reasons, ready.hash, "", task)
+    return _answered(ready, chosen if plain else _escalated(ready, wants, chosen, usable, can, turn), usable, can)
 
 
-def _harder(ready: Ready, wants: Asked, usable: Mapping[str, Target]) -> tuple[Target | None, float | None]:
-    """The target of a request that is hard, and how hard it is; it is not asked where no such target may and can."""
+def _escalated(
+    ready: Ready,
+    wants: Asked,
+    chosen: Decision,
+    usable: Mapping[str, Target],
+    can: Mapping[str, Can],
+    turn: Callable[[float], Turn] | None,
+) -> Decision:
+    """With the target of a request that is hard; how hard it is is not asked where no such target may and can."""
     given = ready.policy.escalation
-    target = next((usable[name] for name in given.order if name in usable), None) if given else None
-    if given is None or target is None or ready.hard is None:
-        return None, None
+    order = [usable[name] for name in given.order if name in usable] if given else []
+    if given is None or not order or ready.hard is None:
+        return chosen
     score = ready.hard.probability(wants.prompt)
-    return (target if score >= given.threshold else None), score
+    made = turn(score) if turn else plainly(score, given.threshold)
+    harder = next((target for target in order if can[target.name].answers), None)
+    if made.escalate and harder is not None:
+        return replace(chosen, target=harder, because=Because.COMPLEXITY, complexity=score, turn=made)
+    return replace(chosen, complexity=score, turn=made, degraded="unavailable" if made.escalate else "")
+
+
+def plainly(score: float, threshold: float) -> Turn:
+    """By a threshold alone."""
+    return Turn(True, threshold) if score >= threshold else Turn(False, threshold, "BelowThreshold")
+
+
+def _answered(ready: Ready, chosen: Decision, usable: Mapping[str, Target], can: Mapping[str, Can]) -> Decision:
+    """With the next of the order where the policy wants that, and who was chosen cannot answer."""
+    given, target = ready.policy.escalation, chosen.target
+    if given is None or not given.on_unavailable or target is None or can[target.name].answers:
+        return chosen
+    instead = next((usable[name] for name in given.order if name in usable and can[name].answers), None)
+    return replace(chosen, target=instead, because=Because.UNAVAILABLE) if instead else chosen
 
 
 def _usable(may: list[Target], wants: Asked, can: Mapping[str, Can]) -> dict[str, Target]:

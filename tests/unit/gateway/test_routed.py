@@ -9,8 +9,9 @@ from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
 from smallmodel_operator.budget.window import Period
 from smallmodel_operator.core.keys import Identity
-from smallmodel_operator.gateway.routed import Lead, Reference, Route, named
+from smallmodel_operator.gateway.routed import Escalation, Lead, Reference, Route, named
 from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
+from smallmodel_operator.routing.choice import given
 from smallmodel_operator.routing.policy import External, Match, Need, Rule, Trusted
 from smallmodel_operator.routing.tools.check import Bounds
 
@@ -142,6 +143,20 @@ def test_a_name_that_no_request_can_carry_is_no_route() -> None:
     bad["spec"]["targets"][-1] = {**CLOUD, "external": {**CLOUD["external"], "model": 'x"]\n'}}  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="'cloud'"):
         Route.of(bad)
+
+
+def test_escalation_is_read_with_its_classifier() -> None:
+    escalation = {"order": ["large"], "complexity": {"classifierRef": {"name": "hardness"}, "threshold": "0.62"}}
+    obj = body(default="small", escalation={**escalation, "maxPercent": 10, "windowSeconds": 60})
+    hardness = Reference("support", "hardness", "escalation.json", field=given.HARD)
+    choice = Route.of(obj).choice
+    assert choice is not None
+    assert choice.escalation == Escalation(("large",), hardness, 0.62, False, 10.0, 60.0)
+    assert choice.classifiers == (hardness,)
+    assert Route.of({**obj, "status": {"escalation": {"digest": "sha256:x"}}}).choice != choice
+    choice = Route.of(body(default="small", escalation={"order": ["large"], "onUnavailable": True})).choice
+    assert choice is not None
+    assert choice.escalation == Escalation(("large",), on_unavailable=True)
 
 
 def test_without_rules_there_is_no_choice() -> None:

@@ -10,7 +10,8 @@ from tests.unit.routing import departments
 from tests.unit.routing.test_choice import some
 
 from smallmodel_operator.routing.choice import file, given
-from smallmodel_operator.routing.choice.examples import classed
+from smallmodel_operator.routing.choice.classifier import Escalation, TaskClass
+from smallmodel_operator.routing.choice.examples import answered, classed
 from smallmodel_operator.routing.choice.training import learn_escalation, learn_tasks
 
 
@@ -24,7 +25,22 @@ def text(names: int = 3) -> str:
 def test_it_is_read_with_its_digest() -> None:
     found = given.read(text())
     assert found.digest == json.loads(text())["digest"]
-    assert set(found.tasks.planes) == {"legal", "payroll", "recruiting"}
+    assert (found.classes, found.planes) == (("legal", "payroll", "recruiting"), 3)
+
+
+@cache
+def hard() -> str:
+    return file.write(learn_escalation(some(400, 1)), 400).decode()
+
+
+def test_what_says_when_to_escalate_is_read_by_its_own_field_only() -> None:
+    found = given.read(hard(), given.HARD)
+    assert isinstance(found.learned, Escalation)
+    assert (found.digest, found.classes, found.planes) == (json.loads(hard())["digest"], (), 1)
+    with pytest.raises(file.Unusable, match="does not say when to escalate"):
+        given.read(text(), given.HARD)
+    with pytest.raises(given.NotFound, match=r"`spec\.escalation\.complexity\.classifierRef\.key`"):
+        given.entry({}, "hardness", "escalation.json", given.HARD)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +121,22 @@ def test_the_example_is_what_its_prompts_teach() -> None:
     config_map = yaml.safe_load((folder / "classifier.yaml").read_text())
     taught = given.entry(config_map, "departments", "tasks.json")
     assert taught == file.write(learn_tasks(rows), len(rows)).decode(), "slm route train, see the example's README"
-    tasks = given.read(taught).tasks
+    tasks = given.read(taught).learned
+    assert isinstance(tasks, TaskClass)
     held_out = [(prompt, name) for prompt, name in departments.held_out(20, 5) if name in tasks.planes]
     assert sum(tasks.choose(prompt)[0] == name for prompt, name in held_out) >= 0.95 * len(held_out)
     assert not {tasks.choose(prompt)[0] for prompt in departments.ELSEWHERE} & {"legal", "payroll"}, "those with a rule"
+
+
+def test_the_example_of_escalation_is_what_its_answers_teach() -> None:
+    folder = REPOSITORY / "examples/18-hard-ones-to-the-larger"
+    rows = [
+        answered(json.loads(line), "large", "small") for line in (folder / "answered.jsonl").read_text().splitlines()
+    ]
+    config_map = yaml.safe_load((folder / "classifier.yaml").read_text())
+    taught = given.entry(config_map, "hardness", "escalation.json", given.HARD)
+    assert taught == file.write(learn_escalation(rows), len(rows)).decode(), "slm route train, see the example's README"
+    learned = given.read(taught, given.HARD).learned
+    assert isinstance(learned, Escalation)
+    hardest = learned.probability("Plan the summer party so that no two teams need the same bus.")
+    assert learned.probability("When does the canteen close today?") < 0.2 < 0.4 < hardest

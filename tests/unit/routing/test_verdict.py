@@ -12,6 +12,7 @@ from tests.unit.routing.test_choice import some
 from smallmodel_operator.routing import verdict
 from smallmodel_operator.routing.asked import Request, asked
 from smallmodel_operator.routing.choice.classifier import Classifier
+from smallmodel_operator.routing.choice.share import Turn
 from smallmodel_operator.routing.choice.training import learn_escalation, learn_tasks
 from smallmodel_operator.routing.detect.decide import MOST_BYTES
 from smallmodel_operator.routing.policy import (
@@ -288,6 +289,74 @@ def test_nothing_is_scored_where_nothing_can_be_escalated() -> None:
 def test_a_rule_is_the_last_word() -> None:
     policy = ready(escalation=replace(HARD, order=("large",)), rules=rule("small"))
     assert said(chat("prove the lemma for case b"), policy).because is Because.RULE
+
+
+def test_a_turn_has_the_last_word_and_is_asked_once_for_each_that_may_go() -> None:
+    policy, asked_for = ready(escalation=replace(HARD, order=("large",))), []
+
+    def turn(score: float) -> Turn:
+        asked_for.append(score)
+        return Turn(False, 0.3, "ShareSpent")
+
+    found = decide(policy, Request("/", chat("prove the lemma for case b")), (), CAN, lambda: 0.0, turn)
+    assert (name(found), found.because, found.scored) == ("small", Because.DEFAULT, "ShareSpent")
+    assert asked_for == [found.complexity]
+    decide(policy, Request("/", chat("prove the lemma")), (), {"small": Can()}, lambda: 0.0, turn)
+    decide(ready(escalation=policy.policy.escalation, rules=rule("small")), Request("/", chat()), (), CAN, float, turn)
+    assert len(asked_for) == 1
+
+
+def away(*names: str) -> dict[str, Can]:
+    return {own: replace(one, answers=own not in names) for own, one in CAN.items()}
+
+
+def test_what_is_hard_goes_to_the_next_of_the_order_that_answers_or_says_that_none_does() -> None:
+    prompt, policy = chat("prove the lemma for case b"), ready(boundary=CLEAN, escalation=HARD)
+    assert name(said(prompt, policy, can=away("cloud"))) == "large"
+    found = said(prompt, policy, can=away("cloud", "large"))
+    assert (name(found), found.because, found.degraded, found.scored) == (
+        "small",
+        Because.DEFAULT,
+        "unavailable",
+        "Degraded",
+    )
+    assert not said(chat("greet for case b"), policy, can=away("cloud", "large")).degraded
+
+
+def test_what_was_escalated_to_the_outside_goes_to_the_next_inside_where_that_does_not_answer() -> None:
+    request, policy = Request("/", chat("prove the lemma for case b")), ready(boundary=CLEAN, escalation=HARD)
+    found = decide(policy, request, ("public",), CAN, lambda: 0.0, lambda _: Turn(True, 0.3))
+    assert name(found) == "cloud"
+    instead = degraded(policy, request, found, CAN, "outside-failing")
+    assert (name(instead), instead.because, instead.degraded) == ("large", Because.COMPLEXITY, "outside-failing")
+    assert (instead.turn, instead.scored) == (found.turn, "Escalated"), "asked for once"
+    ruled = ready(boundary=CLEAN, escalation=replace(HARD, threshold=0.0), rules=rule("cloud"))
+    found = decide(ruled, request, ("public",), CAN, lambda: 0.0)
+    instead = degraded(ruled, request, found, CAN, "outside-failing")
+    assert (name(instead), instead.turn) == ("small", None), "what a rule sent out is not scored for that"
+
+
+INSTEAD = Escalate(("cloud", "large"), 0.5, "", on_unavailable=True)
+
+
+def test_who_cannot_answer_is_stood_in_for_where_the_policy_wants_it() -> None:
+    def found(decision: Decision) -> tuple[str, Because]:
+        return name(decision), decision.because
+
+    policy = ready(boundary=CLEAN, escalation=INSTEAD)
+    assert found(said(chat(), policy, can=away("small"))) == ("cloud", Because.UNAVAILABLE)
+    assert found(said(chat(IBAN), policy, can=away("small"))) == ("large", Because.UNAVAILABLE)
+    assert found(said(chat(), policy, can=away("small", "large", "cloud"))) == ("small", Because.DEFAULT)
+    assert found(said(chat(), policy)) == ("small", Because.DEFAULT)
+    plain = ready(boundary=CLEAN, escalation=replace(INSTEAD, on_unavailable=False))
+    assert found(said(chat(), plain, can=away("small"))) == ("small", Because.DEFAULT)
+
+
+def test_a_rules_target_is_stood_in_for_too_and_keeps_its_rule() -> None:
+    policy = ready(escalation=INSTEAD, rules=rule("small"), default="large")
+    found = said(chat(), policy, can=away("small"))
+    assert (name(found), found.because, found.rule) == ("large", Because.UNAVAILABLE, "r")
+    assert name(kept(policy, "Busy", away("large"))) == "large", "nobody else of the order is inside"
 
 
 # -- the policy --------------------------------------------------------------------------------------------------

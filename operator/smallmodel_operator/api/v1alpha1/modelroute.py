@@ -7,6 +7,7 @@ from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, DnsLabel, 
 from smallmodel_operator.api.v1alpha1.route_boundary import ExternalTarget, RouteBoundary
 from smallmodel_operator.api.v1alpha1.route_budget import BudgetStatus, RouteBudget
 from smallmodel_operator.api.v1alpha1.route_choice import ClassifierStatus, RouteClassifier, RouteRule
+from smallmodel_operator.api.v1alpha1.route_escalation import Escalation, EscalationStatus
 from smallmodel_operator.api.v1alpha1.route_tools import RouteTools
 from smallmodel_operator.api.v1alpha1.smallmodel_status import AccessStatus, Endpoint
 
@@ -106,6 +107,9 @@ class ModelRouteSpec(ApiModel):
             "What conversations may have of tools. Each request is checked then, those that name a target, too."
         ),
     )
+    escalation: Escalation | None = Field(
+        default=None, description="Which requests a larger target answers in place of `default`, and how many at most."
+    )
     access: RouteAccess = Field(
         default_factory=RouteAccess,
         description="Who may call the route through the gateway. Who may needs no access to the SmallModels behind it.",
@@ -134,6 +138,9 @@ class ModelRouteStatus(Standing):
     classifier: ClassifierStatus | None = Field(default=None, description="The classifier that is in use.")
     budgets: list[BudgetStatus] = Field(
         default_factory=list, max_length=8, json_schema_extra=ATOMIC, description="How each budget stands."
+    )
+    escalation: EscalationStatus | None = Field(
+        default=None, description="The classifier of `spec.escalation.complexity` that is in use."
     )
     targets: list[TargetStatus] = Field(
         default_factory=list, max_length=32, json_schema_extra=list_map("name"), description="How each target stands."

@@ -127,7 +127,7 @@ def judge(
     reconciling = _reconciling(ready, stalled, hold, outage, _waits(route, models))
     previous = snapshot.previous_status
     # In an outage nobody has looked for classifier, way out and budgets, and what was said of them stands.
-    remembered = ("endpoint", "access", "targets", *(("classifier", "budgets") if outage else ()))
+    remembered = ("endpoint", "access", "targets", *(("classifier", "escalation", "budgets") if outage else ()))
     kept = {key: previous[key] for key in remembered if key in previous}
     summary, generation = (ready, reconciling, stalled), body["metadata"].get("generation", 0)
     found: dict[str, Any] = {
@@ -169,6 +169,13 @@ def _trouble(route: Route, target: Target, model: Served | None) -> tuple[Reason
     return Reason.TARGET_NOT_READY, f"Target {target.name!r} ({target.path}) does not answer. {why}"
 
 
+def _closed(reason: Reason, model: Served | None) -> bool:
+    """Does a gateway know at once that a target does not answer, rather than wait for it?"""
+    if reason is not Reason.TARGET_NOT_READY or model is None:
+        return True
+    return model.reason in (*_AS_DECLARED, Reason.BUDGET_EXHAUSTED)
+
+
 def _ready(route: Route | None, models: Models, routable: Report, hold: Hold, stopped: str) -> Report:
     """Ready means that a request that names no target is answered, whichever gets it."""
     ready = Condition.READY
@@ -178,8 +185,9 @@ def _ready(route: Route | None, models: Models, routable: Report, hold: Hold, st
     if stopped:
         return Report(ready, False, Reason.INFERENCE_STOPPED, status.sentence(stopped))
     troubles = [(t, why) for t in route.targets if (why := _trouble(route, t, models.get(t.key)))]
+    answering = {target.name for target in route.targets} - {target.name for target, _ in troubles}
     for target, (reason, text) in troubles:
-        if target.asked:
+        if target.asked and not (_closed(reason, models.get(target.key)) and answering.intersection(route.instead)):
             return Report(ready, False, reason, text)
     if routable.status is False:
         return Report(ready, False, routable.reason, routable.message)

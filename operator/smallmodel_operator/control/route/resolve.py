@@ -7,6 +7,7 @@ from smallmodel_operator.api.conditions import Reason
 from smallmodel_operator.api.v1alpha1.access import SecretKeyReference
 from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute, ModelRouteSpec, RouteAccess
 from smallmodel_operator.api.v1alpha1.route_choice import ClassifierKeyReference
+from smallmodel_operator.api.v1alpha1.route_escalation import EscalationKeyReference
 from smallmodel_operator.boundary.declared import Declared, parse
 from smallmodel_operator.budget.limit import Limit, limit_of
 from smallmodel_operator.core.facts import Object
@@ -75,6 +76,10 @@ class Route:
     classifier: ClassifierKeyReference | None = None
     classes: frozenset[str] = frozenset()
     """Of tasks, that its rules ask for."""
+    hardness: EscalationKeyReference | None = None
+    """What says when to escalate."""
+    instead: tuple[str, ...] = ()
+    """Targets, in order, that answer for one that cannot."""
     outside: tuple[Outside, ...] = ()
     boundary: Boundary = INSIDE
     """What may go there."""
@@ -98,6 +103,8 @@ def resolve(body: Object, site: Site) -> Route:
         Refused: this release's schema and rules would not let it in.
     """
     spec, meta = parsed(ModelRoute, body).spec, body["metadata"]
+    escalation = spec.escalation
+    complexity = escalation.complexity if escalation else None
     share, ruled = shares({t.name: t.weight for t in spec.targets}, spec.default), {r.target for r in spec.rules}
     return Route(
         name=meta["name"],
@@ -117,6 +124,8 @@ def resolve(body: Object, site: Site) -> Route:
         outside=_outside(f"{meta['namespace']}/{meta['name']}", spec),
         boundary=declared.boundary(meta["namespace"], meta["name"], body.get("spec") or {}),
         budgets=tuple(limit_of(b.model_dump(by_alias=True, exclude_none=True)) for b in spec.budgets),
+        hardness=complexity.classifier_ref if complexity else None,
+        instead=tuple(escalation.order) if escalation and escalation.on_unavailable else (),
     )
 
 

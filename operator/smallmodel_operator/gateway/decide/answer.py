@@ -14,13 +14,15 @@ TARGET: Final = "x-slm-target"
 CAUSE: Final = "x-slm-cause"
 CHOSEN: Final = "x-slm-chosen"
 """`Named/<target>` or `Share/<target>`, of requests that are asked for although their target is known."""
+ESCALATED: Final = "x-slm-escalated"
+DEGRADED: Final = "x-slm-degraded"
+"""These two are the caller's to read: why another target answers than by rule or default, or in place of the one that
+was to."""
 PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
 """Of what leaves: the egress lets nothing out without one."""
 INSIDE: Final = "Inside"
 UNCOUNTED: Final = "budget-unknown"
 """Cause of a refusal that is nobody's fault: Envoy makes a 503 of it."""
-DEGRADED: Final = "x-slm-degraded"
-"""Told to the caller: why a target inside answers in place of the one outside."""
 MOST_REASONS: Final = 16
 """Told of one decision."""
 
@@ -38,8 +40,7 @@ def answer(decision: Decision, signed: str = "") -> Answer:
     """What Envoy is told. `signed`: the pass of a request that leaves."""
     if decision.target is not None:
         told = {DECISION: decision.because.value, TARGET: decision.target.name}
-        told |= {DEGRADED: decision.degraded} if decision.degraded else {}
-        return Answer(200, told | ({PASS: signed} if signed else {}))
+        return Answer(200, told | escalation(decision) | ({PASS: signed} if signed else {}))
     if decision.because is Because.KEPT_INSIDE:
         why = ", ".join(dict.fromkeys(reason.reason for reason in decision.reasons))
         message = f"This request must stay inside ({why}): no target that it may go to can answer it."
@@ -62,6 +63,19 @@ class Stays:
     """A request that may not leave, and may go to a target inside."""
 
     reason: str
+
+
+def escalation(decision: Decision) -> dict[str, str]:
+    """What the caller is told of it."""
+    scored = ""
+    if decision.turn is not None and decision.complexity is not None:
+        scored = f";score={decision.complexity:.4f};threshold={decision.turn.threshold:.4f}"
+    told = {DEGRADED: f"{decision.degraded}{scored}"} if decision.degraded else {}
+    if decision.because is Because.COMPLEXITY:
+        told[ESCALATED] = f"complexity{scored}"
+    if decision.because is Because.UNAVAILABLE:
+        told[ESCALATED] = "unavailable"
+    return told
 
 
 def refusal(
@@ -96,6 +110,9 @@ def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> di
         said["slm.decision.degraded"] = decision.degraded
     if decision.complexity is not None:
         said["slm.decision.complexity"] = f"{decision.complexity:.4f}"
+    if decision.turn is not None:
+        said["slm.decision.threshold"] = f"{decision.turn.threshold:.4f}"
+        said["slm.decision.escalation"] = decision.scored
     return said
 
 

@@ -27,8 +27,8 @@ MOST_CLASSES: Final = 256
 _UNREACHABLE: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 logger = logging.getLogger(__name__)
-Place = tuple[str, str, str]
-"""Namespace, name of the ConfigMap, entry."""
+Place = tuple[str, str, str, str]
+"""Namespace, name of the ConfigMap, entry, and the field that names it."""
 
 
 @dataclass(slots=True)
@@ -74,10 +74,10 @@ class Classifiers:
                 await self._read(place, held)
 
     async def _read(self, place: Place, held: _Held) -> None:
-        namespace, name, key = place
+        namespace, name, key, field = place
         try:
             config_map = await self._client.get("ConfigMap", name, namespace)
-            text = given.entry(config_map, name, key)
+            text = given.entry(config_map, name, key, field)
         except given.NotFound as error:
             held.given, held.mark, held.digest = None, "", ""
             self._say(place, held, str(error))
@@ -94,29 +94,29 @@ class Classifiers:
     async def _take(self, place: Place, held: _Held, text: str) -> None:
         """Read a text that is new."""
         try:
-            found = await asyncio.to_thread(given.read, text)
+            found = await asyncio.to_thread(given.read, text, place[-1])
         except file.Unusable as error:
             held.given = None
             self._say(place, held, str(error))
             return
         held.digest = found.digest
-        if self._room(place) < len(found.tasks.planes):
+        if self._room(place) < found.planes:
             held.given, held.mark = None, ""  # asked for again: there may be room by then
             self._say(place, held, f"with those of other routes it has more than {MOST_CLASSES} classes, the most")
             return
         held.given, held.problem = found, ""
-        logger.info("classifier %s/%s, entry %s: %s is in use", *place, found.digest)
+        logger.info("classifier %s/%s, entry %s: %s is in use", *place[:3], found.digest)
 
     def _room(self, place: Place) -> int:
         others = (held.given for other, held in self._held.items() if other != place)
-        return MOST_CLASSES - sum(len(one.tasks.planes) for one in others if one)
+        return MOST_CLASSES - sum(one.planes for one in others if one)
 
     @staticmethod
     def _say(place: Place, held: _Held, problem: str) -> None:
         if held.problem != problem:
             held.problem = problem
-            logger.warning("classifier %s/%s, entry %s: %s", *place, problem)
+            logger.warning("classifier %s/%s, entry %s: %s", *place[:3], problem)
 
 
 def _place(reference: Reference) -> Place:
-    return reference.namespace, reference.name, reference.key
+    return reference.namespace, reference.name, reference.key, reference.field

@@ -1,6 +1,6 @@
 """Metrics of decisions."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 DECISIONS = Counter(
     "smallmodel_gateway_decisions",
@@ -11,6 +11,17 @@ KEPT = Counter(
     "smallmodel_gateway_decisions_kept",
     "Decisions by which a request had to stay inside, by the first reason for it.",
     ["namespace", "route", "reason"],
+)
+SCORED = Counter(
+    "smallmodel_gateway_escalation_scored",
+    "Requests whose difficulty was asked for, by what came of it: Escalated, BelowThreshold, ShareSpent, Degraded (it "
+    "was to be escalated, and nobody it could go to answers).",
+    ["namespace", "route", "outcome"],
+)
+THRESHOLD = Gauge(
+    "smallmodel_gateway_escalation_threshold",
+    "Probability from which requests of a route are escalated, as it was for the latest.",
+    ["namespace", "route"],
 )
 SECONDS = Histogram(
     "smallmodel_gateway_decision_seconds", "From a whole request in the agent to its answer, record included.",

@@ -1,18 +1,19 @@
 """From the routes of the newest configuration to what decides on their requests, made anew only where it differs."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from smallmodel_operator.gateway import paths
 from smallmodel_operator.gateway.decide.service import Call
 from smallmodel_operator.gateway.decide.service import Route as InForce
 from smallmodel_operator.gateway.decide.tools import Guarded
-from smallmodel_operator.gateway.routed import Choice, Reference, Route
+from smallmodel_operator.gateway.decide.turns import Turns
+from smallmodel_operator.gateway.routed import Choice, Lead, Reference, Route
 from smallmodel_operator.gateway.state import Model, State
 from smallmodel_operator.routing.choice.given import Given
 from smallmodel_operator.routing.declared import labels
-from smallmodel_operator.routing.policy import Boundary, Need, Ready, RoutePolicy, Target, compiled
+from smallmodel_operator.routing.policy import Boundary, Escalate, Need, Ready, RoutePolicy, Target, compiled
 from smallmodel_operator.routing.verdict import Can
 
 _ALL: Final = frozenset(Need)
@@ -30,7 +31,7 @@ FAILING: Final = "outside-failing"
 class _Made:
     state: State
     route: Route
-    given: Given | None
+    given: tuple[Given | None, ...]
     found: InForce
 
 
@@ -53,7 +54,7 @@ class Policies:
     def wanted(self) -> list[Reference]:
         """The classifiers that routes name."""
         choices = (route.choice for route in self._state().routes.values())
-        return [choice.classifier for choice in choices if choice and choice.classifier]
+        return [reference for choice in choices if choice for reference in choice.classifiers]
 
     def route(self, path: str) -> InForce | None:
         """The route of a name; None: there is none whose requests are asked for.
@@ -66,14 +67,17 @@ class Policies:
         if route is None or not route.asks or not route.leads:
             self._made.pop(path, None)
             return None
-        choice = route.choice or Choice((), route.leads[0].name)
-        given, made = self._classifier(choice.classifier), self._made.get(path)
-        if made and made.state is state and made.given is given:
+        choice, made = route.choice or Choice((), route.leads[0].name), self._made.get(path)
+        given = tuple(self._classifier(reference) for reference in choice.classifiers)
+        # By identity: to compare equal ones takes long.
+        known = made is not None and list(map(id, made.given)) == list(map(id, given))
+        if made and known and made.state is state:
             return made.found
-        same = made and made.given is given and _decides(made.route) == _decides(route)
+        same = made and known and _decides(made.route) == _decides(route)
         ready = made.found.ready if made and same else self._made_now(_ready(route, choice, given))
-        can = {lead.name: capable(state.models.get(lead.target)) for lead in route.leads}
-        self._made[path] = _Made(state, route, given, InForce(ready, can, _guarded(route, state)))
+        can = {lead.name: able(route, lead, state.models) for lead in route.leads}
+        turns = Turns.of(ready, made.found.turns if made else None)
+        self._made[path] = _Made(state, route, given, InForce(ready, can, _guarded(route, state), turns))
         return self._made[path].found
 
     def _made_now(self, ready: Ready) -> Ready:
@@ -108,18 +112,46 @@ def _guarded(route: Route, state: State) -> Guarded | None:
     return Guarded(route.tools, {name: model.request_key or 1 for name, model in models.items()})
 
 
-def _ready(route: Route, choice: Choice, given: Given | None) -> Ready:
+def _ready(route: Route, choice: Choice, given: tuple[Given | None, ...]) -> Ready:
+    read = {place: one for place, one in zip(choice.classifiers, given, strict=True) if one}
     policy = RoutePolicy(
         route.namespace,
         route.name,
         tuple(Target(lead.name, lead.outside or lead.target, not lead.outside) for lead in route.leads),
         choice.default,
         choice.rules,
+        escalation=_escalate(choice, read),
         boundary=route.boundary if route.outside else _INSIDE,
-        classifier=given.digest if given else "",
+        classifier=read[choice.classifier].digest if choice.classifier and choice.classifier in read else "",
         least=choice.least,
     )
-    return compiled(policy, {given.digest: given.tasks} if given else {})
+    return compiled(policy, {one.digest: one.learned for one in read.values()})
+
+
+def _escalate(choice: Choice, read: Mapping[Reference, Given]) -> Escalate | None:
+    given = choice.escalation
+    if given is None:
+        return None
+    return Escalate(
+        given.order,
+        given.threshold or 0.0,
+        read[given.classifier].digest if given.classifier and given.classifier in read else "",
+        given.on_unavailable,
+        given.most_percent,
+        given.window_seconds,
+    )
+
+
+def able(route: Route, lead: Lead, models: Mapping[str, Model]) -> Can:
+    """What a target can do, and whether it answers: asleep does, and of one outside nothing else is known."""
+    model = models.get(lead.target)
+    answers = route.why_not(lead, models) == "ok" and not (model and closed(model))
+    return replace(capable(model), answers=answers)
+
+
+def closed(model: Model) -> bool:
+    """Switched off, stopped, its budget used up, or not to be started without a person: whoever asks gets an error."""
+    return model.off or model.stopped or model.spent or bool(model.stalled)
 
 
 def capable(model: Model | None) -> Can:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from smallmodel_operator.gateway.decide import metrics
 from smallmodel_operator.gateway.decide import tools as bounded
 from smallmodel_operator.gateway.decide.answer import Answer, Stays, Withheld, answer, record, refusal
+from smallmodel_operator.gateway.decide.turns import Turns
 from smallmodel_operator.routing import verdict
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.policy import Ready
@@ -37,6 +38,8 @@ class Route:
     ready: Ready
     can: Mapping[str, Can]
     tools: bounded.Guarded | None = None
+    turns: Turns | None = None
+    """Of requests that may be escalated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,8 @@ class Deciding:
             return verdict.chosen(route.ready, call.chosen)
         labels = self._labels(call)
         try:
-            return await self._seen(call, verdict.decide, route.ready, call.request, labels, route.can, self._clock)
+            given = route.ready, call.request, labels, route.can, self._clock, route.turns
+            return await self._seen(call, verdict.decide, *given)
         except Unseen as error:
             return verdict.kept(route.ready, error.args[0], route.can, call.request.named)
 
@@ -226,3 +230,6 @@ def _count(ready: Ready, decision: Decision) -> None:
     metrics.DECISIONS.labels(policy.namespace, policy.name, target, decision.task_class, decision.because.value).inc()
     if decision.reasons:
         metrics.KEPT.labels(policy.namespace, policy.name, decision.reasons[0].reason).inc()
+    if decision.turn is not None:
+        metrics.SCORED.labels(policy.namespace, policy.name, decision.scored).inc()
+        metrics.THRESHOLD.labels(policy.namespace, policy.name).set(decision.turn.threshold)

@@ -7,7 +7,16 @@ target it names. A route without an answer leads to no target: there is no way o
 from collections.abc import Mapping
 from typing import Any, Final
 
-from smallmodel_operator.gateway.decide.answer import CAUSE, CHOSEN, DECISION, DEGRADED, PASS, TARGET, UNCOUNTED
+from smallmodel_operator.gateway.decide.answer import (
+    CAUSE,
+    CHOSEN,
+    DECISION,
+    DEGRADED,
+    ESCALATED,
+    PASS,
+    TARGET,
+    UNCOUNTED,
+)
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES
 from smallmodel_operator.gateway.xds.replies import Reply, details, expression, mapper
 from smallmodel_operator.gateway.xds.site import Site
@@ -57,7 +66,7 @@ def decides(site: Site) -> dict[str, Any]:
                 "server_uri": {"uri": f"http://{CLUSTER}", "cluster": CLUSTER, "timeout": WAIT},
                 "authorization_response": {
                     "allowed_upstream_headers": _exactly(DECISION, TARGET, PASS),
-                    "allowed_client_headers_on_success": _exactly(DEGRADED),
+                    "allowed_client_headers_on_success": _exactly(ESCALATED, DEGRADED),
                 },
             },
             stat_prefix=CLUSTER,

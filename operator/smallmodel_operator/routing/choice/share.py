@@ -25,7 +25,8 @@ FEWEST: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Whether to escalate this request, by which threshold, and what kept it (empty: nothing)."""
+    """Whether to escalate this request, by which threshold, and what kept it (empty: nothing):
+    `BelowThreshold` or `ShareSpent`."""
 
     escalate: bool
     threshold: float
@@ -64,9 +65,9 @@ class Share:
         self._seen += 1
         self._credit = min(self._credit + self._share, max(BURST, self._share))
         if not score >= max(threshold, self._least):
-            return Turn(False, threshold, "below the threshold")
+            return Turn(False, threshold, "BelowThreshold")
         if self._credit < 1.0 - 1e-9 or self._escalated + 1 > self._share * self._seen + 1e-9:
-            return Turn(False, threshold, "the share is spent")
+            return Turn(False, threshold, "ShareSpent")
         self._credit -= 1.0
         self._escalated += 1
         return Turn(True, threshold)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from tests.fakes.gateways import ROUTED
-from tests.unit.routing.test_given import text
+from tests.unit.routing.test_given import hard, text
 
 from smallmodel_operator.api.conditions import Reason
-from smallmodel_operator.control.route.classified import LOOK_SECONDS, WAIT_SECONDS
+from smallmodel_operator.control.route.classified import LOOK_SECONDS, WAIT_SECONDS, Classified, wanted
 from smallmodel_operator.control.route.classified import judge as judged
 from smallmodel_operator.control.route.decide import NOTHING, Models, decide, judge
 from smallmodel_operator.control.route.outside import Found
@@ -56,7 +56,7 @@ class Stands:
         self,
         models: Models = BOTH,
         obj: dict[str, Any] | None = None,
-        found: given.Given | str | None = None,
+        *found: given.Given | str,
         outside: Found = NOTHING,
         outage: str = "",
         **seen: Any,
@@ -64,7 +64,8 @@ class Stands:
         obj = obj or body()
         route = resolve(obj, Site())
         snapshot = Snapshot(now=NOW, masters=Masters(b"c" * 32, b"e" * 32), **{"traffic": ROUTED, **seen})
-        self.decision = decide(route, snapshot, models, judged(route, found) if found else None, outside)
+        read = Classified(tuple(map(judged, wanted(route), found))) if found else None
+        self.decision = decide(route, snapshot, models, read, outside)
         self.verdict = judge(
             obj, route, snapshot, models, self.decision.plan, self.decision.hold, outage, outside=outside
         )
@@ -208,7 +209,7 @@ def ruled(task: str = "legal", **spec: Any) -> dict[str, Any]:
 
 
 def test_a_classifier_that_was_read() -> None:
-    stands = Stands(obj=ruled(), found=given.read(text()))
+    stands = Stands(BOTH, ruled(), given.read(text()))
     assert stands.conditions["ClassifierReady"] == ("True", "ClassifierRead")
     assert stands.conditions["Stalled"] == ("False", "Settled")
     assert stands.status["classifier"] == {"digest": given.read(text()).digest, "classes": 3}
@@ -216,7 +217,7 @@ def test_a_classifier_that_was_read() -> None:
 
 
 def test_a_classifier_that_cannot_be_read_stalls_and_the_default_answers() -> None:
-    stands = Stands(obj=ruled(), found="it is not JSON: give a file that `slm route train` wrote.")
+    stands = Stands(BOTH, ruled(), "it is not JSON: give a file that `slm route train` wrote.")
     assert stands.conditions["ClassifierReady"] == ("False", "ClassifierInvalid")
     assert stands.conditions["Stalled"] == ("True", "ClassifierInvalid")
     assert stands.conditions["Ready"] == ("True", "Serving")
@@ -227,7 +228,7 @@ def test_a_classifier_that_cannot_be_read_stalls_and_the_default_answers() -> No
 
 
 def test_a_rule_for_a_class_that_is_not_known() -> None:
-    stands = Stands(obj=ruled("hr"), found=given.read(text()))
+    stands = Stands(BOTH, ruled("hr"), given.read(text()))
     assert stands.conditions["Stalled"] == ("True", "TaskClassUnknown")
     assert "class 'hr' is none of its classes: it knows 'legal', 'payroll', 'recruiting'" in stands.messages["Stalled"]
     assert stands.status["classifier"]["classes"] == 3
@@ -240,7 +241,7 @@ def test_a_rules_target_counts_for_ready() -> None:
 
 
 def test_in_an_outage_what_was_said_of_the_classifier_stands() -> None:
-    obj, before = ruled(), Stands(obj=ruled(), found=given.read(text())).status
+    obj, before = ruled(), Stands(BOTH, ruled(), given.read(text())).status
     snapshot = Snapshot(now=NOW, traffic=ROUTED, previous_status=before)
     seen = judge(obj, resolve(obj, Site()), snapshot, BOTH, Plan.of((), prune=False), None, "The API is away.")
     found = {c["type"]: c["status"] for c in seen.status["conditions"]}
@@ -249,3 +250,41 @@ def test_in_an_outage_what_was_said_of_the_classifier_stands() -> None:
     after = Stands(obj=body(), previous_status=before)
     assert "ClassifierReady" not in after.conditions
     assert "classifier" not in after.status
+
+
+UP = {"order": ["large"], "complexity": {"classifierRef": {"name": "hardness"}}}
+
+
+def test_what_says_when_to_escalate_was_read_beside_the_classes() -> None:
+    both = given.read(text()), given.read(hard(), given.HARD)
+    stands = Stands(BOTH, ruled(escalation=UP), *both)
+    assert stands.conditions["ClassifierReady"] == ("True", "ClassifierRead")
+    assert all(one.digest in stands.messages["ClassifierReady"] for one in both)
+    assert stands.status["escalation"] == {"digest": both[1].digest}
+    assert stands.status["classifier"] == {"digest": both[0].digest, "classes": 3}
+
+
+def test_what_says_when_to_escalate_cannot_be_read() -> None:
+    stands = Stands(BOTH, body(escalation=UP), "it is not JSON: train it.")
+    assert stands.conditions["ClassifierReady"] == ("False", "ClassifierInvalid")
+    assert stands.conditions["Stalled"] == ("True", "ClassifierInvalid")
+    assert stands.conditions["Ready"] == ("True", "Serving")
+    assert "ConfigMap 'hardness', entry 'escalation.json', cannot be used" in stands.messages["Stalled"]
+    assert "nothing is escalated for being hard, and target 'small' answers" in stands.messages["Stalled"]
+    assert "escalation" not in stands.status
+
+
+@pytest.mark.parametrize(
+    ("reason", "ready"),
+    [("Suspended", "Serving"), ("BudgetExhausted", "Serving"), ("Starting", "TargetNotReady"), (None, "Serving")],
+)
+def test_a_target_that_is_stood_in_for_keeps_no_route_from_being_ready(reason: str | None, ready: str) -> None:
+    away = dict(BOTH)
+    del away["support", "bot"]
+    if reason:
+        away["support", "bot"] = Served(EARLY, reason=reason)
+    obj = body(escalation={"order": ["large"], "onUnavailable": True})
+    assert Stands(away, obj).conditions["Ready"][1] == ready
+    assert Stands(away).conditions["Ready"][0] == "False"
+    del away["shared", "llm"]
+    assert Stands(away, obj).conditions["Ready"][0] == "False"

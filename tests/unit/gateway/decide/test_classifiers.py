@@ -42,7 +42,7 @@ class Reading:
         self.clock.forward(seconds)
         await self.classifiers.look()
         found = self.classifiers.of(self.wanted[0]) if self.wanted else None
-        return len(found.tasks.planes) if found else 0
+        return len(found.classes) if found else 0
 
 
 async def test_it_is_read_once_a_minute_and_taken_over_when_it_differs() -> None:

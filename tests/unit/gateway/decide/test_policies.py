@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.gateway.states import model, state_of
-from tests.unit.routing.test_given import text
+from tests.unit.routing.test_given import hard, text
 
 from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
@@ -12,7 +12,7 @@ from smallmodel_operator.budget.window import Period
 from smallmodel_operator.gateway.decide.policies import Policies, capable
 from smallmodel_operator.gateway.decide.tools import Guarded
 from smallmodel_operator.gateway.paths import EMBEDDINGS
-from smallmodel_operator.gateway.routed import Choice, Lead, Reference, Route
+from smallmodel_operator.gateway.routed import Choice, Escalation, Lead, Reference, Route
 from smallmodel_operator.gateway.state import Access, State
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.choice import given
@@ -21,6 +21,8 @@ from smallmodel_operator.routing.tools.check import Bounds
 from smallmodel_operator.routing.verdict import Because, Can, decide
 
 TASKS = Reference("support", "departments", "tasks.json")
+HARD = Reference("support", "hardness", "escalation.json", field=given.HARD)
+UP = Escalation(("large",), HARD, most_percent=50.0)
 CHOICE = Choice((Rule("legal", Match("legal"), "large"),), "small", TASKS)
 ROUTE = Route(
     "support",
@@ -39,8 +41,12 @@ class Agent:
     def __init__(self, **route: Any) -> None:
         self.state = State()
         self.given: given.Given | None = given.read(text())
-        self.policies = Policies(lambda: self.state, lambda _: self.given)
+        self.hard: given.Given | None = given.read(hard(), given.HARD)
+        self.policies = Policies(lambda: self.state, self.read)
         self.configure(**route)
+
+    def read(self, reference: Reference | None) -> given.Given | None:
+        return self.hard if reference == HARD else self.given
 
     def configure(self, **route: Any) -> None:
         models = (model("support/bot", lacks=(EMBEDDINGS,), context_tokens=2048), model("support/llm"))
@@ -49,7 +55,8 @@ class Agent:
     def decided(self, body: bytes = LEGAL) -> tuple[str, Because, str]:
         route = self.policies.route("support/desk")
         assert route is not None
-        found = decide(route.ready, Request("/v1/chat/completions", body), (), route.can, lambda: 0.0)
+        request = Request("/v1/chat/completions", body)
+        found = decide(route.ready, request, (), route.can, lambda: 0.0, route.turns)
         return (found.target.name if found.target else ""), found.because, found.rule
 
 
@@ -109,6 +116,53 @@ def test_a_new_configuration_keeps_what_is_the_same() -> None:
 
 def test_the_threshold_of_the_route_counts() -> None:
     assert Agent(choice=replace(CHOICE, least=1.0)).decided() == ("small", Because.DEFAULT, "")
+
+
+LEMMA = b'{"messages":[{"role":"user","content":"prove the lemma for case b"}]}'
+TEN = range(10)
+
+
+def test_hard_requests_are_escalated_and_no_more_than_the_share() -> None:
+    agent = Agent(choice=replace(CHOICE, escalation=UP))
+    assert agent.policies.wanted() == [TASKS, HARD]
+    assert [agent.decided(LEMMA)[0] for _ in TEN] == ["small", "large"] * 5
+    assert agent.decided(LEGAL)[1] is Because.RULE
+
+
+def test_a_new_configuration_does_not_begin_the_share_anew() -> None:
+    agent = Agent(choice=replace(CHOICE, escalation=UP))
+    found = []
+    for turn in TEN:
+        agent.configure(choice=replace(CHOICE, escalation=UP, rules=CHOICE.rules if turn % 2 else ()))
+        found.append(agent.decided(LEMMA)[0])
+    assert found == ["small", "large"] * 5
+    agent.configure(choice=replace(CHOICE, escalation=replace(UP, most_percent=100.0)))
+    assert {agent.decided(LEMMA)[0] for _ in TEN} == {"large"}
+
+
+def test_without_what_says_how_hard_a_request_is_nothing_is_escalated() -> None:
+    agent = Agent(choice=replace(CHOICE, escalation=UP))
+    agent.hard = None
+    assert agent.decided(LEMMA) == ("small", Because.DEFAULT, "")
+    route = agent.policies.route("support/desk")
+    assert route is not None
+    assert route.turns is None
+
+
+def test_a_threshold_keeps_what_is_below_it() -> None:
+    agent = Agent(choice=replace(CHOICE, escalation=replace(UP, threshold=1.0, most_percent=100.0)))
+    assert agent.decided(LEMMA) == ("small", Because.DEFAULT, "")
+
+
+def test_who_cannot_answer_is_stood_in_for() -> None:
+    agent = Agent(choice=replace(CHOICE, escalation=Escalation(("large",), on_unavailable=True)))
+    assert agent.decided(LEMMA) == ("small", Because.DEFAULT, "")
+    for field, value in (("off", True), ("stopped", True), ("spent", True), ("stalled", "WeightsNotFound")):
+        models = {**agent.state.models, "support/bot": model("support/bot", **{field: value})}
+        agent.state = replace(agent.state, models=models)
+        assert agent.decided(LEMMA) == ("large", Because.UNAVAILABLE, ""), field
+    agent.state = replace(agent.state, models={"support/llm": agent.state.models["support/llm"]})
+    assert agent.decided(LEMMA) == ("large", Because.UNAVAILABLE, "")
 
 
 def test_what_models_can_do() -> None:
