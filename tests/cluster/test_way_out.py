@@ -1,10 +1,13 @@
-"""The only way out on the real node: it comes with a target, holds its credential, and a seal cuts what is open."""
+"""The only way out on the real node: it comes with a target and its credential, what is clean leaves by its route and
+what is not stays, and a seal cuts what is open."""
 
 import base64
 import json
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +76,25 @@ def seed(bed: Bed) -> str:
     return egress_seed(base64.b64decode(data[ENGINE_MASTER])).hex()
 
 
+def request(text: str) -> dict[str, Any]:
+    return {"model": "desk/cloud", "stream": True, "max_tokens": 4, "messages": [{"role": "user", "content": text}]}
+
+
+def through(bed: Bed, namespace: str, text: str) -> tuple[int, str]:
+    """Ask the target outside by the route, as an app does: the status, and the first words or the error's code."""
+    asked = urllib.request.Request(
+        f"http://{bed.gateway()}/{namespace}/v1/chat/completions",
+        data=json.dumps(request(text)).encode(),
+        headers={"Authorization": f"Bearer {bed.key('desk', namespace)}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            piece = json.loads(answer.readline().removeprefix(b"data: "))
+            return answer.status, piece["choices"][0]["delta"]["content"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["error"]["code"]
+
+
 def said(asking: "subprocess.Popen[str]") -> str:
     assert asking.stdout is not None
     return asking.stdout.readline().strip()
@@ -119,5 +141,11 @@ def test_a_seal_cuts_what_is_open_through_it(bed: Bed, namespace: str, outside: 
     bed.apply({**boundary, "spec": {}})
     bed.until(lambda: target(bed, namespace).get("ready"), 120, "the way out again")
     assert len(outside.asked) == 1
+    clean, iban = "Write a haiku about rain.", "Pay DE89 3704 0044 0532 0130 00 today."
+    bed.until(lambda: through(bed, namespace, clean) == (200, "on"), 60, "what is clean leaves by its route")
+    assert [json.loads(asked["body"]) for asked in outside.asked[1:]] == [{**request(clean), "model": "big-1"}]
+    assert outside.asked[1]["headers"]["authorization"] == "Bearer sk-of-the-route"
+    assert through(bed, namespace, iban) == (403, "kept_inside")
+    assert len(outside.asked) == 2
     bed.kubectl("-n", namespace, "delete", "modelroute", "desk")
     bed.until(lambda: not bed.items("pods", EGRESS), 60, "gone with its route")
