@@ -12,7 +12,7 @@ from tests.unit.routing.test_choice import some
 
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.decide.part import decide
-from smallmodel_operator.gateway.decide.service import Route
+from smallmodel_operator.gateway.decide.service import Call, Route
 from smallmodel_operator.gateway.record import part
 from smallmodel_operator.routing.choice.training import learn_escalation
 from smallmodel_operator.routing.policy import Boundary, Escalate, External, RoutePolicy, Target, compiled
@@ -28,8 +28,8 @@ POLICY = RoutePolicy(
 )
 
 
-def labels(caller: str) -> Collection[str]:
-    return ("public",) if caller == "labelled" else ()
+def labels(call: Call) -> Collection[str]:
+    return ("public",) if call.caller == "labelled" else ()
 
 
 async def main(folder: Path) -> None:
