@@ -131,7 +131,10 @@ def namespace(plane: ControlPlane, request: pytest.FixtureRequest) -> str:
     name = f"{words}-{os.urandom(2).hex()}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    objects = {"apiVersion": "v1", "kind": "List", "items": [space, *chart_rights(name)]}
+    # Kubernetes makes this one by itself, when it comes to it; until then a Deployment's pods are refused, with longer
+    # and longer waits between attempts.
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
+    objects = {"apiVersion": "v1", "kind": "List", "items": [space, account, *chart_rights(name)]}
     plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(objects))
     return name
 

@@ -147,17 +147,31 @@ def _failed(pod: Object) -> Trouble | None:
     )
 
 
+_REFUSED: tuple[tuple[str, Reason, bool, str], ...] = (  # what Kubernetes says; why; whether it stays so; the way out
+    (
+        "exceeded quota",
+        Reason.QUOTA_EXCEEDED,
+        True,
+        "Ask for a larger ResourceQuota or lower `spec.compute.resources`.",
+    ),
+    (
+        "error looking up service account",
+        Reason.FORBIDDEN,
+        False,
+        "A new namespace has it after some seconds, and pods are tried again by themselves; "
+        "if it was deleted, create it in the model's namespace: `kubectl create serviceaccount default`.",
+    ),
+    ("", Reason.FORBIDDEN, True, "Ask the owner of the policy that refuses it."),
+)
+
+
 def _of_deployment(deployment: Object) -> Trouble | None:
     conditions = {c["type"]: c for c in deployment.get("status", {}).get("conditions", [])}
     failure = conditions.get("ReplicaFailure", {})
     if failure.get("status") == "True":
         message = failure.get("message", "")
-        quota = "exceeded quota" in message
-        way = "Ask for a larger ResourceQuota or lower `spec.compute.resources`." if quota else (
-            "Ask the owner of the policy that refuses it."
-        )  # fmt: skip
-        reason = Reason.QUOTA_EXCEEDED if quota else Reason.FORBIDDEN
-        return Trouble(reason, f"Pods may not be created: {_short(message, 400)}. {way}", True)
+        reason, stuck, way = next(row[1:] for row in _REFUSED if row[0] in message)
+        return Trouble(reason, f"Pods may not be created: {_short(message, 400)}. {way}", stuck)
     progressing = conditions.get("Progressing", {})
     if progressing.get("status") == "False" and progressing.get("reason") == "ProgressDeadlineExceeded":
         return Trouble(

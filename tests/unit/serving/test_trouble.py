@@ -156,6 +156,14 @@ def test_pods_that_may_not_be_created(message: str, reason: Reason, way: str) ->
     assert way in said.message
 
 
+def test_a_new_namespace_has_no_service_account_for_some_seconds() -> None:
+    message = 'pods "x" is forbidden: error looking up service account crm/default: serviceaccount "default" not found'
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    said = found(deployment=objects.deployment(conditions=[condition]))
+    assert (said.reason, said.stuck) == (Reason.FORBIDDEN, False)
+    assert "tried again by themselves" in said.message
+
+
 def test_a_passed_deadline() -> None:
     condition = {
         "type": "Progressing",
