@@ -16,7 +16,7 @@ bench-scaling: setup ## Compare scaling policies on traces, SLM_BENCH_DATA=folde
 	@$(BIN)/python -m hack.bench.scaling $(if $(QUICK),--quick) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot $(PLOT))
 
 bench-decide: setup ## Measure what a decision on a request of a route costs, recorded before its answer (JSON is the last line)
-	@$(BIN)/python -m hack.bench.decide $(if $(N),--rounds $(N))
+	@$(BIN)/python -m hack.bench.decide --litellm $(if $(N),--rounds $(N))
 
 bench-boundary: setup ## Count who leaves, of N=100000 requests with something planted and clean ones (JSON is the last line)
 	@$(BIN)/python -m hack.bench.routing.boundary $(if $(N),--requests $(N))

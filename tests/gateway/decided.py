@@ -87,6 +87,7 @@ class Asking:
     def __init__(self, folder: Path, module: str) -> None:
         self.folder, self._module = folder, module
         self.port = 0
+        self.envoy_pid = 0
         self.agent: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
@@ -141,6 +142,7 @@ def asking(
     words += ["--concurrency", str(concurrency)]
     found = Asking(folder, module)
     with log.open("wb") as out, subprocess.Popen(words, stdout=out, stderr=out) as envoy:
+        found.envoy_pid = envoy.pid
         try:
             until_ready(lambda: _port(folder, found), log.read_text)
             found.begin()
