@@ -102,7 +102,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         )
         return (
             *real,
-            Tier("argocd", chart, marker, 1, 40 * MINUTE, nice=10, each_path=False, needs=(*go, *root)),
+            Tier("argocd", chart, marker, 2, 40 * MINUTE, nice=10, each_path=False, needs=(*go, *root)),
             Tier("weights", WEIGHTS, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=OWN_NODE),
             Tier("scaling", SCALING, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=SCALING_NODE),
             Tier("calico", BOUNDARY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=CALICO),

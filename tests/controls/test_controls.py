@@ -51,6 +51,7 @@ def test_every_control_has_a_test_and_a_removal() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)  # all of them, one after the other
 def test_with_everything_in_place_they_are_green(copy: Path) -> None:
     done = run(copy, *sorted({control.test for control in CONTROLS}))
     assert done.returncode == 0, done.stdout[-4000:]

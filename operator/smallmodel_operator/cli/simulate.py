@@ -65,7 +65,7 @@ def run(given: Given, as_json: bool) -> int:
     """Print the outcome; 2 when something given makes no sense."""
     try:
         value = outcome(given)
-    except (BadInput, BadTrace, OSError, UnicodeDecodeError) as error:
+    except (BadInput, BadTrace, OSError) as error:
         print(f"slm simulate: {error}", file=sys.stderr)
         return 2
     if as_json:
@@ -98,7 +98,10 @@ def outcome(given: Given) -> dict[str, Any]:
     bar = Progress(console=console.stderr(), transient=True, disable=not sys.stderr.isatty())
     with bar:
         with bar.open(given.trace, "r", encoding="utf-8", newline="", description="reading") as lines:
-            trace = read(lines, given.trace)
+            try:
+                trace = read(lines, given.trace)
+            except UnicodeDecodeError:
+                raise BadInput(f"{given.trace} is not UTF-8: a trace is a CSV file of text.") from None
         task = bar.add_task("simulating", total=trace.seconds)
         found = simulate(
             trace, engine, policy, limits, profile.hourly, first, budget, lambda at: bar.update(task, completed=at)
@@ -189,6 +192,8 @@ def read_profile(name: str) -> Profile:
     """
     try:
         value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise BadInput(f"{name} is no YAML: it is not UTF-8.") from None
     except yaml.YAMLError as error:
         raise BadInput(f"{name} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):

@@ -166,6 +166,15 @@ def test_a_profile_that_is_none(folder: Path, old: str, new: str, told: str) -> 
     assert told in err
 
 
+@pytest.mark.parametrize("name", ["profile.yaml", "trace.csv"])
+def test_a_file_that_is_no_text_is_named(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\xff\xfe\0\1")
+    code, out, err = slm(folder, "objective", "--json")
+    assert (code, out) == (2, "")
+    assert name in err
+    assert "not UTF-8" in err
+
+
 def test_a_broken_row_is_named(folder: Path) -> None:
     with (folder / "trace.csv").open("a") as file:
         file.write("\nnever,1,1\n")
