@@ -15,7 +15,7 @@ ANSWER: Final = Kind.ANSWER.value
 
 def stamp(at: datetime) -> str:
     """As the access log writes times."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def answer(found: Any) -> Any:

@@ -1,8 +1,10 @@
 """What Envoy counted beside what was recorded, for one gateway."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +25,14 @@ def life_of(admin_socket: Path) -> str:
     moment tells the lines of the two apart.
     """
     try:
-        made = admin_socket.stat().st_mtime
+        return _stamped(os.stat(admin_socket).st_mtime)
     except OSError:
         return ""
+
+
+@lru_cache(maxsize=4)
+def _stamped(made: float) -> str:
+    """Asked twice for each commit, and seldom another one."""
     return stamp(datetime.fromtimestamp(made, UTC))
 
 

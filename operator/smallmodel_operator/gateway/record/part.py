@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from smallmodel_operator.audit.sign import Signer
@@ -66,14 +67,13 @@ class Recording:
         self._door = door
         self.trouble = ""
         """Why answers cannot be recorded now; empty: they are."""
-        self._agent = agent
+        self._agent, settings = agent, agent.settings
         self._master = self._engine_master()
-        settings = agent.settings
         self._recorder = Recorder(
             settings.audit_dir,
             settings.identity,
             self._signer(self._master),
-            life=lambda: life_of(settings.admin_socket),
+            life=partial(life_of, settings.admin_socket),
             sync=lambda: self._reader.sync(),
         )
         self._reader = Reading(settings.gateway_data_dir / LOG, self._recorder, counted, BATCH_BYTES)
