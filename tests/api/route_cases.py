@@ -57,7 +57,18 @@ def limited(*budgets: dict[str, Any]) -> dict[str, Any]:
     return route(SMALL, budgets=list(budgets))
 
 
-_EITHER = "must have exactly one of `requests` and `tokens`"
+def paid(*budgets: dict[str, Any], **price: str | None) -> dict[str, Any]:
+    """A route with a target outside that asks for money; a value of None is left out."""
+    given = {k: v for k, v in {**PRICE, **price}.items() if v is not None}
+    cloud = {**CLOUD, "external": {**CLOUD["external"], "price": given}}
+    return route(SMALL, cloud, default="small", budgets=list(budgets))
+
+
+PRICE = {"promptPerMillionTokens": "0.15", "generatedPerMillionTokens": "0.60", "currency": "EUR"}
+EUROS = {"per": "Route", "period": "Month", "money": "400", "currency": "EUR"}
+_EITHER = "must have exactly one of `requests`, `tokens` and `money`"
+_NEEDS_PRICES = "each of them must have a `price` in the budget's currency"
+_CURRENCY = "must have `currency` with `money`, and none without it"
 
 
 def escalating(*order: str, default: str = "small", **escalation: Any) -> dict[str, Any]:
@@ -145,7 +156,26 @@ BAD_ROUTES = (
     Case("boundary-recognizer", bounded(recognizerRef={"name": "ner"}), "unknown field", "recognizerRef"),
     Case("budget-of-nothing", limited({"per": "Route", "period": "Day"}), _EITHER, _EITHER),
     Case("budget-of-both", limited({**MONTH, "tokens": 5}), _EITHER, _EITHER),
-    Case("budget-of-money", limited({**MONTH, "money": "400"}), "unknown field", "money"),
+    Case("budget-of-money-too", paid({**MONTH, "money": "400", "currency": "EUR"}), _EITHER, _EITHER),
+    Case("budget-of-money-inside", limited(EUROS), _NEEDS_PRICES, _NEEDS_PRICES),
+    Case("budget-of-money-without-a-price", route(SMALL, CLOUD, default="small", budgets=[EUROS]), _NEEDS_PRICES,
+         _NEEDS_PRICES),
+    Case("budget-of-money-with-one-price", route(SMALL, *paid()["spec"]["targets"][1:], {**CLOUD, "name": "other"},
+         default="small", budgets=[EUROS]), _NEEDS_PRICES, _NEEDS_PRICES),
+    Case("budget-of-other-money", paid({**EUROS, "currency": "USD"}), _NEEDS_PRICES, _NEEDS_PRICES),
+    Case("budgets-of-two-currencies", paid(EUROS, {**EUROS, "per": "Caller", "currency": "USD"}), _NEEDS_PRICES,
+         _NEEDS_PRICES),
+    Case("budget-of-money-of-no-currency", paid({"per": "Route", "period": "Day", "money": "5"}), _CURRENCY, _CURRENCY),
+    Case("budget-of-requests-in-euros", paid({**MONTH, "currency": "EUR"}), _CURRENCY, _CURRENCY),
+    Case("budget-of-no-money", paid({**EUROS, "money": "0.00"}), "must be above 0", "must be above 0"),
+    Case("budget-of-less-than-a-millionth", paid({**EUROS, "money": "0.0000001"}), "money", "money"),
+    Case("budget-of-a-float", paid({**EUROS, "money": 400.5}), "money", "money"),
+    Case("budgets-of-the-same-money", paid(EUROS, {**EUROS, "money": "7"}), "must differ from the others",
+         "must differ from"),
+    Case("price-of-one-kind", paid(generatedPerMillionTokens=None), "generatedPerMillionTokens", "generatedPerMillion"),
+    Case("price-of-no-currency", paid(currency=None), "currency", "currency"),
+    Case("price-below", paid(promptPerMillionTokens="-1"), "promptPerMillionTokens", "promptPerMillionTokens"),
+    Case("price-of-a-request", paid(perRequest="1"), "unknown field", "perRequest"),
     Case("budget-of-none", limited({**MONTH, "requests": 0}), "requests", "requests"),
     Case("budget-for-nobody", limited({"period": "Day", "requests": 5}), "per", "per"),
     Case("budget-per-team", limited({**MONTH, "per": "Team"}), "Unsupported value", "per"),
@@ -196,6 +226,11 @@ GOOD_ROUTES = (
             {**MONTH, "period": "Day"},
         ),
     ),
+    Case("price", paid()),
+    Case("price-of-nothing", paid(promptPerMillionTokens="0", generatedPerMillionTokens="0.000001")),
+    Case("budgets-of-money", paid(EUROS, {**EUROS, "period": "Day", "money": "20.50", "onExceeded": "LocalOnly"},
+         {**EUROS, "per": "Caller", "money": "0.000001", "softPercent": 80}, MONTH,
+         {"per": "Route", "period": "Month", "tokens": 9})),
     Case("budget-of-what-leaves", route(SMALL, CLOUD, default="small", budgets=[{**MONTH, "onExceeded": "LocalOnly"}])),
     Case("rule-by-class", choosing({"taskClass": "human resources", "requires": ["Tools", "JsonSchema"]}, ref=TASKS)),
     Case(

@@ -3,8 +3,10 @@ server: no request goes beyond the budget, and what counts is what went."""
 
 import asyncio
 import base64
+import fcntl
 import json
 import random
+import re
 import shutil
 import signal
 import sys
@@ -13,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import pytest
@@ -31,20 +33,35 @@ from tests.fakes.upstream import USAGE, Engine
 from smallmodel_operator.budget.counter import Counter, Unit
 from smallmodel_operator.budget.journal import replay
 from smallmodel_operator.budget.places import REGISTERS, place
+from smallmodel_operator.budget.price import plain, price_of
 from smallmodel_operator.budget.window import Period, window
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.core.keys import Identity, dump, hashed
 from smallmodel_operator.gateway.admin import Admin, Unreachable
-from smallmodel_operator.gateway.budget.journal import NAME
+from smallmodel_operator.gateway.budget.journal import LOCK, NAME
 from smallmodel_operator.gateway.budget.part import FOLDER
 from smallmodel_operator.gateway.config import prepare
 from smallmodel_operator.gateway.files import Files
 
 CLIENTS, GATEWAYS, LIMIT = 50, 3, 240
 KEY = "slm-key"
-BODY = {"model": "desk", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 20}
+BODY: Final[dict[str, Any]] = {"model": "desk/cloud", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 20}
 MOST = 600
 """Tokens one request reserves, at most."""
+CLOUD: Final[dict[str, Any]] = {
+    "name": "cloud",
+    "external": {
+        "url": "https://api.example.com/v1",
+        "model": "big-1",
+        "price": {"promptPerMillionTokens": "0.01", "generatedPerMillionTokens": "2", "currency": "EUR"},
+    },
+}
+PRICE = price_of(CLOUD["external"]["price"])
+EACH = PRICE.of(USAGE["prompt_tokens"], USAGE["completion_tokens"])
+"""Trillionths that one request costs; and that it reserves, at most."""
+DEAREST = PRICE.of(MOST, BODY["max_tokens"])
+PAID = 200
+"""Requests for which there is money where that is what runs out."""
 
 
 class Gateway:
@@ -84,6 +101,11 @@ class Gateway:
     def output(self) -> str:
         return (self.folder / "output.log").read_text()[-2000:]
 
+    def written_off(self) -> int:
+        """Requests whose lines went with their Envoy, as agents said."""
+        said = (self.folder / "output.log").read_text()
+        return sum(map(int, re.findall(r"(\d+) requests ended with their Envoy", said)))
+
     async def kill_agent(self) -> None:
         await _end(self._agent, signal.SIGKILL)
         await self.start_agent()
@@ -96,6 +118,9 @@ class Gateway:
         path = self.folder / FOLDER / NAME
         waiting = replay(path.read_bytes()).purse.reservations if path.exists() else {}
         assert not waiting, (self.name, len(waiting), self.output())
+        with (path.parent / LOCK).open("rb") as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            raise AssertionError(f"{self.name}: the agent that was started last is not there yet. {self.output()}")
 
     async def stop(self) -> None:
         """As a pod ends: what is free is given back."""
@@ -139,7 +164,7 @@ class Load:
         port = self._gateways[self._drawn.randrange(GATEWAYS)].port
         try:
             async with session.post(
-                f"http://127.0.0.1:{port}{self._path}", json={**BODY, "fake_delay": self._drawn.random() / 3},
+                f"http://127.0.0.1:{port}{self._path}", json={**BODY, "fake_delay": round(self._drawn.random() / 3, 2)},
                 headers={"Authorization": f"Bearer {KEY}"},
             ) as answer:  # fmt: skip
                 said = await answer.json()
@@ -158,7 +183,7 @@ def engine() -> Any:
 
 @pytest.fixture
 async def gateways(
-    plane: ControlPlane, api: Client, namespace: str, tmp_path: Path, engine: Engine
+    plane: ControlPlane, api: Client, namespace: str, tmp_path: Path, engine: Engine, envoys: bool
 ) -> AsyncIterator[list[Gateway]]:
     maps = [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}}
@@ -172,8 +197,13 @@ async def gateways(
     budgets = [
         {"per": "Route", "period": "Month", "requests": LIMIT},
         {"per": "Caller", "period": "Month", "tokens": 10**9},
+        {"per": "Route", "period": "Month", "money": plain(PAID * EACH) if envoys else "1", "currency": "EUR"},
     ]
-    await apply(api, secret, model(namespace), route(namespace, ("bot", None), budgets=budgets))
+    desk = route(namespace, ("bot", None), budgets=budgets, default="bot", boundary={
+        "external": "WhenClean", "trusted": [{"name": "all", "namespace": namespace, "labels": ["public"]}],
+    })  # fmt: skip
+    desk["spec"]["targets"].append(CLOUD)
+    await apply(api, secret, model(namespace), desk)
     await put_slice(api, endpoint_slice(namespace, a=UP))
     kubeconfig = as_operator(plane, namespace, tmp_path / "kubeconfig", GATEWAY)
     short = Path(tempfile.mkdtemp(prefix="slm-"))  # the path of a socket has to be
@@ -196,6 +226,7 @@ async def test_three_gateways_count_as_one(
     month = window(Period.MONTH, datetime.now(UTC))
     requests = Counter(name, Unit.REQUESTS, month)
     tokens = Counter(name, Unit.TOKENS, month, f"key:{namespace}/desk")
+    money = Counter(name, Unit.MONEY, month, currency="EUR")
     load = Load(gateways, namespace)
     connector = aiohttp.TCPConnector(force_close=True, limit=CLIENTS)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
@@ -217,16 +248,22 @@ async def test_three_gateways_count_as_one(
         await one.stop()
     found, went = await register(api, namespace, place(name)), len(engine.asked)
     print(f"{went} went, {load.answered} answered, {load.cut} cut, {load.later} told to try later, {load.codes}")
+    paid = found.used(money)
     assert went <= LIMIT, "never beyond the budget"
-    assert found.used(requests) == LIMIT, "all of it could be used"
-    assert found.taken(requests) == LIMIT, "and nothing more is held"
+    for counter in (requests, tokens, money):
+        assert found.taken(counter) == found.used(counter), "nothing more is held"
     assert went <= found.used(requests) <= went + load.cut, (
         "nothing is lost, and only what was cut may count unanswered"
     )
-    each = USAGE["total_tokens"]
-    assert each * load.answered <= found.used(tokens) <= each * load.answered + MOST * (LIMIT - load.answered) * envoys
+    # All that was held counts for who was cut, and where the line went with its Envoy, be it answered before.
+    each, whole = USAGE["total_tokens"], load.cut + sum(one.written_off() for one in gateways)
+    assert each * load.answered <= found.used(tokens) <= each * load.answered + MOST * whole
+    assert EACH * load.answered <= paid <= EACH * load.answered + DEAREST * whole
     assert load.later, "the kills were felt"
     if not envoys:
-        assert (load.cut, went, load.answered) == (0, LIMIT, LIMIT)
+        assert (load.cut, went, load.answered) == (0, LIMIT, LIMIT), "all of it could be used"
     else:
         assert load.cut, "those of Envoys, too"
+        assert PAID * EACH - DEAREST < paid <= PAID * EACH, (
+            "less than the next one may cost is left, and nothing is owed"
+        )

@@ -1,7 +1,7 @@
 """The agent of one gateway as a process that a test can kill: `python -m … KUBECONFIG NAMESPACE NAME FOLDER PORT`.
 
 All that the product has, but for the addresses of pods: whatever an EndpointSlice says, they are on a port of
-loopback, for the API server takes no loopback address.
+loopback, for the API server takes no loopback address. The egress is there, too: what would leave is answered there.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.decide.part import choose
 from smallmodel_operator.gateway.record.part import record
 from smallmodel_operator.gateway.settings import GatewaySettings
-from smallmodel_operator.gateway.state import State
+from smallmodel_operator.gateway.state import Endpoint, State
 from smallmodel_operator.gateway.xds import EnvoyRenderer
 
 
@@ -38,7 +38,8 @@ class Renderer(EnvoyRenderer):
 
     def endpoints(self, state: State, target: str) -> tuple[str, Any]:
         moved = tuple(replace(e, address="127.0.0.1", port=self._port) for e in state.endpoints.get(target, ()))
-        return super().endpoints(replace(state, endpoints={**state.endpoints, target: moved}), target)
+        egress = (Endpoint("127.0.0.1", self._port),)
+        return super().endpoints(replace(state, endpoints={**state.endpoints, target: moved}, egress=egress), target)
 
     def leaks(self, state: State, files: Mapping[str, Any], target: str = "") -> list[str]:
         return []

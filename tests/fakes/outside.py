@@ -1,7 +1,8 @@
 """Somebody outside: an HTTPS server on loopback that counts every byte that reaches it.
 
 It answers by keys of the body: `fake_stream` (numbers of chunks, `fake_pause` seconds apart), `fake_close` (the
-connection is closed without an answer), `fake_silent` (seconds before it says anything), `fake_status`.
+connection is closed without an answer), `fake_silent` (seconds before it says anything), `fake_status`,
+`fake_usage` (what it says that it used).
 """
 
 import asyncio
@@ -114,7 +115,10 @@ class Outside:
         await asyncio.sleep(wanted.get("fake_silent", 0))
         extra = {"Set-Cookie": "a=b", "Location": "https://elsewhere.example/", "X-Ratelimit-Remaining-Tokens": "7"}
         if "fake_stream" not in wanted:
-            return web.json_response({"served_by": "outside"}, status=wanted.get("fake_status", 200), headers=extra)
+            usage = {"usage": wanted["fake_usage"]} if "fake_usage" in wanted else {}
+            return web.json_response(
+                {"served_by": "outside", **usage}, status=wanted.get("fake_status", 200), headers=extra
+            )
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:

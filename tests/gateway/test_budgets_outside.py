@@ -1,16 +1,21 @@
 """A budget of what leaves, through both Envoys: over it nothing leaves any more, and what stays inside is answered."""
 
-from dataclasses import replace
+import json
+from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Any, Final, cast
 
 import pytest
+from tests.fakes.upstream import USAGE
 from tests.gateway.counted import Counted
-from tests.gateway.outward import MASTER, Outward, outward, route
+from tests.gateway.outward import CHAT, MASTER, Outward, outward, route
 
 from smallmodel_operator.boundary.passes import LEAD_MS
 from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
+from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.window import Period
+from smallmodel_operator.budget.worst import Bound, bound
 from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.policies import Policies
 from smallmodel_operator.gateway.decide.service import Deciding, Record, Withhold
@@ -18,6 +23,9 @@ from smallmodel_operator.gateway.egress.server import milliseconds
 
 TWO = Limit(Per.ROUTE, Period.MONTH, Unit.REQUESTS, 2, local=True)
 TOKENS = Limit(Per.CALLER, Period.MONTH, Unit.TOKENS, 100_000)
+ASKED: Final[dict[str, Any]] = {
+    "model": "desk", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9, "fake_usage": USAGE,
+}  # fmt: skip
 
 
 def counting(way: Outward, data: Path) -> Counted:
@@ -58,5 +66,35 @@ def test_over_a_budget_of_what_leaves_requests_stay(tmp_path_factory: pytest.Tem
             assert way.outside.bytes == 0
             assert counted.part(TWO, "desk").used == 2, "what stays counts no more"
             assert counted.part(TOKENS, "desk").used > 2 * 10, "but for the others"
+        finally:
+            counted.end()
+
+
+def test_money_is_spent_on_what_leaves_alone_and_never_beyond_the_budget(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    price = Price(1_000_000, 3_000_000, "EUR")
+    most = price.of(*astuple(cast(Bound, bound(CHAT, json.dumps(ASKED).encode()))))
+    each = price.of(USAGE["prompt_tokens"], USAGE["completion_tokens"])
+    euros = Limit(Per.ROUTE, Period.MONTH, Unit.MONEY, most + 2 * each + each // 2, local=True, currency="EUR")
+    with outward(tmp_path_factory.mktemp("o")) as way:
+        state, desk = way.gateway.state, route("desk")
+        leads = tuple(replace(lead, price=price) if lead.outside else lead for lead in desk.leads)
+        desk = replace(desk, leads=leads, budgets=(euros,))
+        way.gateway.apply(replace(state, routes={**state.routes, desk.path: desk}))
+        counted = counting(way, way.gateway.site.data)
+        try:
+            way.gateway._eventually(lambda: counted.budgets.counting is not None, "it counts")
+            for spent in range(1, 4):
+                assert way.send(ASKED).status == 200
+                assert counted.part(euros, "desk").used == spent * each, "to the trillionth"
+            assert len(way.outside.asked) == 3
+            answer = way.send(ASKED)
+            assert (answer.status, answer.headers["x-slm-model-digest"]) == (200, "sha256:bot")
+            assert way.ask(name="desk/small", max_tokens=9).status == 200
+            assert len(way.outside.asked) == 3
+            part = counted.part(euros, "desk")
+            assert (part.used, part.reserved) == (3 * each, 0)
+            assert part.used <= euros.most < part.used + most, "less is left than the next one may cost"
         finally:
             counted.end()

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from smallmodel_operator.budget import journal, register, text
 from smallmodel_operator.budget.counter import Counter, Unit, counter_of
 from smallmodel_operator.budget.journal import Granted, Kept, Reserved, Settled
+from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.purse import Part, Reservation
 from smallmodel_operator.budget.register import Register, Share, Superseded, Wish
 from smallmodel_operator.budget.window import Period, Window, window, window_of
@@ -33,6 +34,8 @@ class Request:
 
     id: str
     amounts: dict[Counter, int]
+    prompt: int
+    generated: int
 
 
 @dataclass
@@ -52,9 +55,10 @@ class Gateway:
 
 
 class Budgets(RuleBasedStateMachine):
-    @initialize(requests=st.integers(1, 40), tokens=st.integers(1, 3000))
-    def begin(self, requests: int, tokens: int) -> None:
-        self.limits = {Unit.REQUESTS: requests, Unit.TOKENS: tokens}
+    @initialize(requests=st.integers(1, 40), tokens=st.integers(1, 3000), money=st.integers(1, 10**9))
+    def begin(self, requests: int, tokens: int, money: int) -> None:
+        self.limits = {Unit.REQUESTS: requests, Unit.TOKENS: tokens, Unit.MONEY: money * 10**6}
+        self.price = Price(150_000, 600_000, "EUR")
         self.now, self.version, self.register = START, 1, Register()
         self.gateways: dict[str, Gateway] = {}
         self.later: list[tuple[int, Register]] = []
@@ -73,8 +77,9 @@ class Budgets(RuleBasedStateMachine):
         self.gateways[name] = Gateway(journal.whole(kept), kept)
 
     def counter(self, unit: Unit) -> Counter:
-        period = Period.MONTH if unit is Unit.TOKENS else Period.DAY
-        return Counter(ROUTE, unit, window(period, self.now), "sa:crm/app" if unit is Unit.TOKENS else "")
+        period = Period.DAY if unit is Unit.REQUESTS else Period.MONTH
+        caller, currency = "sa:crm/app" if unit is Unit.TOKENS else "", "EUR" if unit is Unit.MONEY else ""
+        return Counter(ROUTE, unit, window(period, self.now), caller, currency)
 
     # -- the network -------------------------------------------------------------------------------------------
 
@@ -130,8 +135,13 @@ class Budgets(RuleBasedStateMachine):
 
     @rule(name=names, unit=st.sampled_from(Unit), least=st.integers(1, 300), more=st.integers(0, 300), fate=fates)
     def ask(self, name: str, unit: Unit, least: int, more: int, fate: str) -> None:
-        counter = self.counter(unit)
-        self.exchange(name, {counter: self.wish(name, counter, least=least, most=least + more)}, fate)
+        counter, each = self.counter(unit), self.price.generated if unit is Unit.MONEY else 1
+        self.exchange(name, {counter: self.wish(name, counter, least=each * least, most=each * (least + more))}, fate)
+
+    @rule(prompt=st.integers(0, 10**6), generated=st.integers(0, 10**6))
+    def another_price(self, prompt: int, generated: int) -> None:
+        """What is under way costs what it cost when it went."""
+        self.price = Price(prompt, generated, "EUR")
 
     @rule(name=names, fate=fates)
     def give_back(self, name: str, fate: str) -> None:
@@ -141,18 +151,23 @@ class Budgets(RuleBasedStateMachine):
         self.gateways[name].write(Granted(purse.spare(counters)))
         self.exchange(name, {counter: self.wish(name, counter) for counter in counters}, fate)
 
-    @rule(name=names, tokens=st.integers(0, 400), killed=st.booleans())
-    def request(self, name: str, tokens: int, killed: bool) -> None:
+    @rule(
+        name=names, prompt=st.integers(0, 200), generated=st.integers(0, 200), killed=st.booleans(), out=st.booleans()
+    )
+    def request(self, name: str, prompt: int, generated: int, killed: bool, out: bool) -> None:
+        """`out`: it leaves, so it costs money."""
         gateway, self.last = self.gateways[name], self.last + 1
-        need = {self.counter(Unit.REQUESTS): 1, self.counter(Unit.TOKENS): tokens}
+        need = {self.counter(Unit.REQUESTS): 1, self.counter(Unit.TOKENS): prompt + generated}
+        need |= {self.counter(Unit.MONEY): self.price.of(prompt, generated)} if out else {}
         if gateway.kept.purse.missing(need):
             return
-        gateway.write(Reserved(f"r{self.last}", Reservation(self.now.timestamp(), need)))
+        price = self.price if out else None
+        gateway.write(Reserved(f"r{self.last}", Reservation(self.now.timestamp(), need, price)))
         if killed:  # Envoy has no answer, refuses, and says so in its log
             gateway.log.append((f"r{self.last}", {}))
             self.crash(name, 0)
         else:
-            gateway.running.append(Request(f"r{self.last}", need))
+            gateway.running.append(Request(f"r{self.last}", need, prompt, generated))
 
     @rule(name=names, data=st.data(), known=st.booleans())
     def ends(self, name: str, data: st.DataObject, known: bool) -> None:
@@ -161,8 +176,13 @@ class Budgets(RuleBasedStateMachine):
             return
         request = gateway.running.pop(data.draw(st.integers(0, len(gateway.running) - 1)))
         used: dict[Unit, int | None] = {}
+        read, written = (data.draw(st.integers(0, most)) for most in (request.prompt, request.generated))
+        # By the price that the gateway kept, whatever was crashed and changed since.
+        price = gateway.kept.purse.price(request.id)
+        said = {Unit.REQUESTS: 1, Unit.TOKENS: read + written, Unit.MONEY: price.of(read, written) if price else 0}
         for counter, amount in request.amounts.items():
-            real = amount if counter.unit is Unit.REQUESTS or not known else data.draw(st.integers(0, amount))
+            real = said[counter.unit] if known else amount
+            assert real <= amount, "what was reserved is a bound"
             self.used[counter] = self.used.get(counter, 0) + real
             used[counter.unit] = real if known else None
         gateway.log.append((request.id, used))
@@ -252,7 +272,7 @@ class Budgets(RuleBasedStateMachine):
                 gateway.running.remove(request)
                 for counter, amount in request.amounts.items():
                     self.used[counter] = self.used.get(counter, 0) + amount
-                gateway.log.append((request.id, {Unit.REQUESTS: 1, Unit.TOKENS: None}))
+                gateway.log.append((request.id, {Unit.REQUESTS: 1, Unit.TOKENS: None, Unit.MONEY: None}))
             self.settle(name, False)
             for _ in range(2):
                 self.look(name, "heard")
@@ -319,7 +339,9 @@ WORDS: Any = st.text(st.characters(exclude_characters=" ", exclude_categories=["
 
 @given(caller=WORDS, unit=st.sampled_from(Unit), now=CLOCKS, period=st.sampled_from(Period))
 def test_a_counter_is_read_as_it_was_written(caller: str, unit: Unit, now: datetime, period: Period) -> None:
-    for one in (Counter(ROUTE, unit, window(period, now), caller), Counter(ROUTE, unit, window(period, now))):
+    currency = "EUR" if unit is Unit.MONEY else ""
+    for who in (caller, ""):
+        one = Counter(ROUTE, unit, window(period, now), who, currency)
         assert counter_of(str(one)) == one
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smallmodel_operator.budget.counter import Amounts, Counter, Unit, counter_of
+from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.purse import Part, Purse, Reservation
 
 
@@ -142,12 +143,19 @@ def _used(value: Mapping[str, Any]) -> dict[Unit, int | None]:
 
 
 def _reservation(request: str, reservation: Reservation) -> list[Any]:
-    return [request, reservation.at, _amounts(reservation.amounts)]
+    price = reservation.price
+    said = [[price.prompt, price.generated, price.currency]] if price else []
+    return [request, reservation.at, _amounts(reservation.amounts), *said]
 
 
 def _reserved(value: Any) -> tuple[str, Reservation]:
-    request, at, amounts = value
-    return str(request), Reservation(float(at), _read(amounts))
+    request, at, amounts, *said = value
+    return str(request), Reservation(float(at), _read(amounts), _price(*said) if said else None)
+
+
+def _price(said: Any) -> Price:
+    prompt, generated, currency = said
+    return Price(_number(prompt), _number(generated), str(currency))
 
 
 def _amounts(amounts: Amounts) -> list[list[Any]]:

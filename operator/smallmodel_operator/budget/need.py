@@ -19,6 +19,8 @@ class Why(StrEnum):
     """This request alone may need more than the limit."""
     UNREACHABLE = "Unreachable"
     """What this gateway was granted is used up, and it cannot ask for more."""
+    UNPRICED = "Unpriced"
+    """Nobody knows what its target asks for, in the currency of the budget."""
     NOT_KEPT = "NotKept"
     """The reservation cannot be kept on the disk."""
 

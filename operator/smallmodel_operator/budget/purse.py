@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from smallmodel_operator.budget.counter import Amounts, Counter, Unit
+from smallmodel_operator.budget.price import Price
 
 
 @dataclass(slots=True)
@@ -27,10 +28,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Of one request. `at`: when, in seconds since 1970."""
+    """Of one request. `at`: when, in seconds since 1970; `price`: of the target it goes to, where money is counted:
+    what it used costs that, whatever the route says by then."""
 
     at: float
     amounts: Amounts
+    price: Price | None = None
 
 
 @dataclass(slots=True)
@@ -83,6 +86,11 @@ class Purse:
         if not waiting:
             del self.reservations[request]
         return True
+
+    def price(self, request: str, settled: int = 0) -> Price | None:
+        """Of the reservation of a request that is settled after so many others of the same id."""
+        waiting = self.reservations.get(request, ())
+        return waiting[settled].price if settled < len(waiting) else None
 
     @property
     def oldest(self) -> float | None:

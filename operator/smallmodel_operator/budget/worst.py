@@ -4,6 +4,7 @@ A token is at least a byte of text, so a prompt has no more of them than its bod
 together are no more than the model's context, of each text that is asked for.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -18,27 +19,64 @@ _READ_ONLY: Final = {"/v1/embeddings": "input", "/v1/rerank": "documents"}
 """Nothing is generated; what the texts are in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most tokens of prompts, and of texts that are generated; they are priced apart."""
+
+    prompt: int
+    generated: int
+
+
+def bound(path: str, body: bytes) -> Bound | None:
+    """The most a request says that it may use; None: nobody can say, for it cannot be read or says no bound."""
+    value = _read(body)
+    if value is None:
+        return None
+    path = path.partition("?")[0]
+    prompt = _prompt(path, value, body)
+    if path in _READ_ONLY:
+        return Bound(min(prompt, LARGEST), 0)
+    generated, times = _generated(value), _times(value)
+    return None if generated is None else Bound(min(prompt * times, LARGEST), min(generated * times, LARGEST))
+
+
 def tokens(path: str, body: bytes, context: int | None) -> int | None:
     """The most tokens; None: nobody can say, for it cannot be read, or says no bound where its model has none.
 
     `path`: without prefix; `context`: the model's, if it is known.
     """
+    value = _read(body)
+    if value is None:
+        return None
+    path = path.partition("?")[0]
+    prompt = _prompt(path, value, body)
+    if path in _READ_ONLY:
+        return min(prompt, LARGEST)
+    generated = _generated(value)
+    bounds = ([] if generated is None else [prompt + generated]) + ([] if context is None else [context])
+    return min(min(bounds) * _times(value), LARGEST) if bounds else None
+
+
+def _read(body: bytes) -> dict[str, Any] | None:
     try:
         value = orjson.loads(body)
     except ValueError:
         return None
-    if not isinstance(value, dict):
-        return None
+    return value if isinstance(value, dict) else None
+
+
+def _prompt(path: str, value: dict[str, Any], body: bytes) -> int:
+    """Of one text; of what is only read, of all."""
     prompt = len(body) + TEMPLATE_TOKENS
-    path = path.partition("?")[0]
-    if path in _READ_ONLY:
-        texts = value.get(_READ_ONLY[path])
-        parts = len(texts) if isinstance(texts, list) and path.endswith("rerank") else 1
-        return min(prompt * max(1, parts), LARGEST)  # a query is read with each document
+    texts = value.get(_READ_ONLY[path]) if path.endswith("rerank") and path in _READ_ONLY else None
+    return prompt * max(1, len(texts)) if isinstance(texts, list) else prompt  # a query is read with each document
+
+
+def _generated(value: dict[str, Any]) -> int | None:
+    """The most of one text; None: it says none."""
     said = [value[key] for key in _MOST if value.get(key) is not None]
     known = bool(said) and all(type(most) is int and most >= 0 for most in said)
-    bounds = ([prompt + max(said)] if known else []) + ([] if context is None else [context])
-    return min(min(bounds) * _times(value), LARGEST) if bounds else None
+    return max(said) if known else None
 
 
 def _times(value: dict[str, Any]) -> int:

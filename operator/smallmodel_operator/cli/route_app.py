@@ -98,3 +98,17 @@ def route_budget(
     from smallmodel_operator.cli.route_budget import budget
 
     raise typer.Exit(asyncio.run(budget(name, namespace, said)))
+
+
+@route.command(name="cost")
+def route_cost(
+    name: Annotated[str, typer.Argument(help="ModelRoute.")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Namespace.")] = "default",
+    system: Annotated[str, typer.Option("--system-namespace", help="Namespace of the operator.")] = "smallmodel-system",
+    said: Form = "table",
+) -> None:
+    """Show what a route with a budget in money spent outside in this window, and what this month's tokens of its
+    SmallModels would have cost there. Exit code 1: nothing can be said."""
+    from smallmodel_operator.cli.route_cost import cost
+
+    raise typer.Exit(asyncio.run(cost(name, namespace, system, said)))

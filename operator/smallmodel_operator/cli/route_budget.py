@@ -6,6 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
+from smallmodel_operator.budget.counter import Unit
+from smallmodel_operator.budget.price import MICRO, shown
 from smallmodel_operator.cli.connected import Unanswered, connected
 from smallmodel_operator.cli.console import failed, stderr, stdout
 
@@ -42,6 +44,11 @@ def stands(route: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def amount(budget: Mapping[str, Any], number: int) -> str:
+    """A number of a budget's unit; the status has money in millionths."""
+    return shown(number * MICRO, budget["currency"]) if budget["unit"] == Unit.MONEY else str(number)
+
+
 def _show(said: Mapping[str, Any]) -> None:
     if said["budgets"]:
         table = Table(box=None, pad_edge=False)
@@ -49,6 +56,7 @@ def _show(said: Mapping[str, Any]) -> None:
             table.add_column(column)
         for one in said["budgets"]:
             by = f"{one['usedUpBy']} caller(s)" if one.get("usedUpBy") else ""
-            table.add_row(one["per"], one["window"], one["unit"], str(one["used"]), str(one["limit"]), by)
+            used, limit = (amount(one, one[field]) for field in ("used", "limit"))
+            table.add_row(one["per"], one["window"], one["unit"], used, limit, by)
         stdout().print(table)
     stderr().print(said["message"], markup=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from smallmodel_operator.budget.limit import Limit, limit_of
+from smallmodel_operator.budget.price import Price, price_of
 from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
 from smallmodel_operator.routing import declared
@@ -22,12 +23,14 @@ class Lead:
     """A target: its name, the SmallModel as `<namespace>/<name>`, and its share of requests that name none.
 
     `outside`: what the outside calls its model; `target` is then `<namespace>/<route>/<target>`, which no model is.
+    `price`: what it asks for, if that is known.
     """
 
     name: str
     target: str
     share: int
     outside: str = ""
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,9 @@ def _leads(namespace: str, name: str, spec: Object) -> tuple[Lead, ...]:
         if external and not MODEL.fullmatch(external["model"]):
             raise ValueError(f"targets: {own!r} has a name for its model that no request can carry")
         where = f"{namespace}/{name}/{own}" if external else _target(namespace, target["smallModelRef"])
-        found.append(Lead(own, where, share.get(own, 0), external["model"] if external else ""))
+        price = external.get("price") if external else None
+        outside = external["model"] if external else ""
+        found.append(Lead(own, where, share.get(own, 0), outside, price_of(price) if price else None))
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
+from smallmodel_operator.budget.price import WHOLE
 from smallmodel_operator.control.route.budgeted import Standing
 from smallmodel_operator.core.plan import Note
 from smallmodel_operator.core.scaling import Scaled
@@ -59,8 +60,14 @@ ROUTE_BUDGETS = Gauge(
     "Used of a route's budget, as the gateways last said; of one per caller, by the one who used most.",
     ["namespace", "route", "limit"],
 )
-_LIMITS: dict[str, frozenset[str]] = {}
-"""What ROUTE_BUDGETS shows, by route."""
+ROUTE_SPENT = Gauge(
+    "smallmodel_operator_route_budget_spent",
+    "What targets outside asked for, of a route's budget in money, as the gateways last said, in its currency; of one "
+    "per caller, by the one who used most.",
+    ["namespace", "route", "limit", "currency"],
+)
+_LIMITS: dict[str, dict[str, str]] = {}
+"""What ROUTE_BUDGETS shows, by route: limits, with the currency of those in money."""
 COST_MODELS = Gauge(
     "smallmodel_operator_cost_month_to_date", "What a model has cost this month (UTC), in its currency.",
     ["namespace", "model", "currency"],
@@ -124,14 +131,20 @@ def reconciled(result: str, seconds: float) -> None:
 def route_budgets(route: str, standings: Sequence[Standing]) -> None:
     """Show how a route's budgets stand; none: it has none any more."""
     of = dict(zip(("namespace", "route"), route.split("/"), strict=True))
-    now = {one.limit.name for one in standings}
-    for name in _LIMITS.get(route, frozenset()) - now:
-        ROUTE_BUDGETS.remove_by_labels({**of, "limit": name})
+    now = {one.limit.name: one.limit.currency for one in standings}
+    for name, currency in _LIMITS.get(route, {}).items():
+        if name not in now:
+            ROUTE_BUDGETS.remove_by_labels({**of, "limit": name})
+        if currency and now.get(name) != currency:
+            ROUTE_SPENT.remove_by_labels({**of, "limit": name, "currency": currency})
     for one in standings:
         ROUTE_BUDGETS.labels(**of, limit=one.limit.name).set(one.used / one.limit.most)
+        if one.limit.currency:
+            spent = ROUTE_SPENT.labels(**of, limit=one.limit.name, currency=one.limit.currency)
+            spent.set(one.used / WHOLE)
     _LIMITS.pop(route, None)
     if now:
-        _LIMITS[route] = frozenset(now)
+        _LIMITS[route] = now
 
 
 def scaled(model: tuple[str, str], said: Scaled | None, attained: float | None) -> None:

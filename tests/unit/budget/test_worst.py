@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from smallmodel_operator.budget.worst import LARGEST, TEMPLATE_TOKENS, tokens
+from smallmodel_operator.budget.worst import LARGEST, TEMPLATE_TOKENS, Bound, bound, tokens
 
 CHAT, TEXT, EMBED, RERANK = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"
 CONTEXT = 4096
@@ -85,3 +85,15 @@ def test_where_no_context_is_known_the_request_has_to_say() -> None:
 def test_there_is_a_largest_number() -> None:
     assert most(messages=[], n=2**60) == LARGEST
     assert most(messages=[], n=-5) == CONTEXT
+
+
+def test_prompts_and_answers_are_bounded_apart() -> None:
+    def said(path: str = CHAT, **body: Any) -> Bound | None:
+        return bound(path, json.dumps(body).encode())
+
+    assert said(messages=[], max_tokens=50, n=3) == Bound(3 * length(messages=[], max_tokens=50, n=3), 150)
+    assert said(messages=[]) is None, "nobody says how much"
+    assert said(EMBED, input="x") == Bound(length(input="x"), 0)
+    assert said(max_tokens=10**15) == Bound(length(max_tokens=10**15), LARGEST)
+    assert bound(CHAT, b"[]") is None
+    assert bound(CHAT, b'{"max_tokens":') is None

@@ -18,6 +18,16 @@ TODAY = {
     "usedUpBy": 2,
 }
 
+MONEY = {
+    "per": "Route",
+    "period": "Month",
+    "unit": "Money",
+    "currency": "EUR",
+    "window": "2026-11",
+    "limit": 400_000_000,
+    "used": 20_500_000,
+}
+
 
 def put(api: FakeApiServer, status: str = "True", budgets: bool = True) -> None:
     condition = {"type": "BudgetAvailable", "status": status, "reason": "BudgetLow", "message": "At least 80 %."}
@@ -28,7 +38,7 @@ def put(api: FakeApiServer, status: str = "True", budgets: bool = True) -> None:
             "kind": "ModelRoute",
             "metadata": {"name": "desk", "namespace": "support"},
             "spec": spec,
-            "status": {"budgets": [MONTH, TODAY], "conditions": [condition]},
+            "status": {"budgets": [MONTH, TODAY, MONEY], "conditions": [condition]},
         }
     )
 
@@ -41,6 +51,7 @@ async def test_each_budget_and_what_is_the_matter(connected: FakeApiServer, caps
     assert rows[1:] == [
         ["Route", "2026-11", "Tokens", "800", "1000"],
         ["Caller", "2026-11-22", "Requests", "5", "5", "2", "caller(s)"],
+        ["Route", "2026-11", "Money", "20.50", "EUR", "400.00", "EUR"],
     ]
     assert "At least 80 %." in said.err
 
@@ -49,7 +60,7 @@ async def test_as_json_and_its_exit_code(connected: FakeApiServer, capsys: pytes
     put(connected, "False")
     assert await budget("desk", "support", "json") == 1
     found = json.loads(capsys.readouterr().out)
-    assert (found["available"], found["reason"], found["budgets"]) == ("False", "BudgetLow", [MONTH, TODAY])
+    assert (found["available"], found["reason"], found["budgets"]) == ("False", "BudgetLow", [MONTH, TODAY, MONEY])
 
 
 async def test_a_route_that_is_not_there_or_has_none(

@@ -7,6 +7,7 @@ from tests.gateway.states import model
 
 from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
+from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.window import Period
 from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.gateway.routed import Escalation, Lead, Reference, Route, named
@@ -162,3 +163,16 @@ def test_escalation_is_read_with_its_classifier() -> None:
 def test_without_rules_there_is_no_choice() -> None:
     assert Route.of(body(default="small")).choice is None
     assert Route.of(body(default="small", rules=[])).choice is None
+
+
+def test_what_a_target_outside_asks_for_is_read_with_it() -> None:
+    price = {"promptPerMillionTokens": "0.15", "generatedPerMillionTokens": "0.6", "currency": "EUR"}
+    cloud = {"url": "https://api.example.com/v1", "model": "big-1"}
+    obj = body(default="small", budgets=[{"per": "Route", "period": "Day", "money": "2.5", "currency": "EUR"}])
+    obj["spec"]["targets"] += [
+        {"name": "cloud", "external": {**cloud, "price": price}},
+        {"name": "b", "external": cloud},
+    ]
+    found = Route.of(obj)
+    assert [lead.price for lead in found.outside] == [Price(150_000, 600_000, "EUR"), None]
+    assert found.budgets == (Limit(Per.ROUTE, Period.DAY, Unit.MONEY, 2_500_000_000_000, currency="EUR"),)

@@ -4,6 +4,7 @@ from prometheus_client import REGISTRY
 
 from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
+from smallmodel_operator.budget.price import trillionths
 from smallmodel_operator.budget.window import Period
 from smallmodel_operator.control.route.budgeted import Standing
 from smallmodel_operator.runtime.metrics import route_budgets
@@ -25,3 +26,17 @@ def test_a_budget_is_shown_while_its_route_has_it() -> None:
     for _ in range(2):
         route_budgets("support/desk", ())
         assert (shown(MONTH), shown(TODAY)) == (None, None)
+
+
+def spent(currency: str) -> float | None:
+    labels = {"namespace": "support", "route": "desk", "limit": "Route/Month/Money", "currency": currency}
+    return REGISTRY.get_sample_value("smallmodel_operator_route_budget_spent", labels)
+
+
+def test_money_is_shown_in_its_currency() -> None:
+    for currency, other in (("EUR", "USD"), ("USD", "EUR")):
+        limit = Limit(Per.ROUTE, Period.MONTH, Unit.MONEY, trillionths("400"), currency=currency)
+        route_budgets("support/desk", (Standing(limit, "2026-11", trillionths("100.5")),))
+        assert (shown(limit), spent(currency), spent(other)) == (0.25125, 100.5, None)
+    route_budgets("support/desk", ())
+    assert spent("USD") is None

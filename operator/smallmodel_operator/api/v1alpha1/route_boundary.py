@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints
 
 from smallmodel_operator.api.v1alpha1.access import SecretKeyReference, ServiceAccountReference
 from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, DnsLabel, list_map
+from smallmodel_operator.api.v1alpha1.price import Currency, Money
 
 Detector = Literal["Pii", "Phi", "Pci", "Secrets"]
 DataLabel = Annotated[
@@ -15,6 +16,14 @@ OutsideName = Annotated[str, StringConstraints(min_length=1, max_length=128, pat
 DenyTerm = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"[^\s]")]
 _SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 _RUN_HERE: tuple[Detector, ...] = ("Pii", "Pci", "Secrets")
+
+
+class ExternalPrice(ApiModel):
+    """What a target outside asks for."""
+
+    prompt_per_million_tokens: Money = Field(description="Price of a million tokens of prompts.")
+    generated_per_million_tokens: Money = Field(description="Price of a million tokens that are generated.")
+    currency: Currency = Field(description="Code of the currency of both, like EUR.")
 
 
 class ExternalTarget(ApiModel):
@@ -35,6 +44,9 @@ class ExternalTarget(ApiModel):
             "Its key, an entry of a Secret in the route's namespace, sent as `authorization: Bearer`. Callers "
             "and gateways never see it. Unset: requests there carry none."
         ),
+    )
+    price: ExternalPrice | None = Field(
+        default=None, description="What it asks for; `spec.budgets` with `money` need it."
     )
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from smallmodel_operator.api.v1alpha1.common import ApiModel
+from smallmodel_operator.api.v1alpha1.price import Currency, Money
 
 MOST_USED = 1_000_000_000_000
 """Of a budget: what a register holds is exact far beyond it."""
@@ -32,6 +33,18 @@ class RouteBudget(ApiModel):
             "for each byte of its body and `max_tokens`, or its model's whole context."
         ),
     )
+    money: Money | None = Field(
+        default=None,
+        description=(
+            "What targets with `external` may ask for, all in all, by their `price`; SmallModels ask for nothing. "
+            "While a request is under way the most it may cost is held: a prompt token for each byte of its body, and "
+            "`max_tokens`."
+        ),
+    )
+    currency: Currency | None = Field(
+        default=None,
+        description="Code of the currency of `money`, like EUR; the `price` of each target has to be in it.",
+    )
     soft_percent: int | None = Field(
         default=None,
         ge=1,
@@ -52,7 +65,8 @@ class BudgetStatus(ApiModel):
 
     per: str = Field(max_length=16, description="As in spec.budgets.")
     period: str = Field(max_length=16, description="As in spec.budgets.")
-    unit: str = Field(max_length=16, description="`Requests` or `Tokens`.")
+    unit: str = Field(max_length=16, description="`Requests`, `Tokens` or `Money`.")
+    currency: str = Field(default="", max_length=3, description="Of `Money`; its amounts are in millionths of it.")
     window: str = Field(max_length=16, description="The day (`2026-11-22`) or the month (`2026-11`) that counts now.")
     limit: int = Field(ge=0, description="The limit.")
     used: int = Field(

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from smallmodel_operator.api.conditions import Condition, Reason, Report
+from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
 from smallmodel_operator.budget.places import place
+from smallmodel_operator.budget.price import MICRO
 from smallmodel_operator.budget.register import Register
 from smallmodel_operator.cluster.budgets import Away, Registers
 from smallmodel_operator.cluster.client import Client
@@ -47,14 +49,22 @@ class Standing:
     def status(self) -> dict[str, Any]:
         limit, said = self.limit, self.limit.most * self.percent // 100
         found: dict[str, Any] = {"per": limit.per.value, "period": limit.period.value, "unit": limit.unit.value}
-        found |= {"window": self.window, "limit": limit.most, "used": said}
+        # The status says millionths: what is counted goes beyond the integers of JSON.
+        each = MICRO if limit.unit is Unit.MONEY else 1
+        found |= {"window": self.window, "limit": limit.most // each, "used": said // each}
+        found |= {"currency": limit.currency} if limit.currency else {}
         return found | ({"usedUpBy": self.used_up_by} if self.used_up_by else {})
+
+    @property
+    def refused(self) -> str:
+        """What becomes of requests when it is used up."""
+        return "requests that would leave get 429" if self.limit.unit is Unit.MONEY else "requests get 429"
 
     @property
     def text(self) -> str:
         limit = self.limit
         whose = "of the route" if limit.per is Per.ROUTE else "of each caller"
-        return f"{limit.most} {limit.unit.lower()} {whose} for {self.window}"
+        return f"{limit.text} {whose} for {self.window}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +87,12 @@ class Budgeted:
             return Report(kind, None, Reason.BUDGET_UNKNOWN, text)
         for one in self.standings:
             if one.exhausted:
-                then = "nothing leaves the cluster" if one.limit.local else "requests get 429"
+                then = "nothing leaves the cluster" if one.limit.local else one.refused
                 text = f"The budget of {one.text} is used up: {then} until it ends. Raise it in spec.budgets."
                 return Report(kind, False, Reason.BUDGET_EXHAUSTED, text)
         for one in self.standings:
             if one.used_up_by:
-                then = "nothing of theirs leaves the cluster" if one.limit.local else "they get 429"
+                then = "nothing of theirs leaves the cluster" if one.limit.local else f"of theirs, {one.refused}"
                 text = f"{one.used_up_by} caller(s) have used up their budget ({one.text}): {then} until it ends."
                 return Report(kind, True, Reason.CALLERS_EXHAUSTED, text)
         for one in self.standings:

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from smallmodel_operator.budget.counter import Unit
-from smallmodel_operator.budget.limit import Limit, Per, needs
+from smallmodel_operator.budget.limit import Limit, Most, Per, amount_of, needs
 from smallmodel_operator.budget.need import Needs, Refused, Why
-from smallmodel_operator.budget.worst import tokens
+from smallmodel_operator.budget.price import Price
+from smallmodel_operator.budget.worst import bound, tokens
 from smallmodel_operator.core.engine import DEFAULT_CONTEXT_SIZE
 from smallmodel_operator.gateway.budget import metrics
 from smallmodel_operator.gateway.budget.counting import Counting
 from smallmodel_operator.gateway.decide.answer import UNCOUNTED, Answer, Stays, Withheld, refusal
 from smallmodel_operator.gateway.decide.service import Call
+from smallmodel_operator.gateway.routed import Route
 from smallmodel_operator.gateway.state import State
 from smallmodel_operator.routing.verdict import Decision
 
@@ -23,20 +26,20 @@ LONGEST_ID: Final = 128
 """The access log has no more of a request's id."""
 RETRY_SECONDS: Final = 1
 UNBOUNDED: Final = (
-    "This request cannot be counted against the budget of tokens of route {route}: nobody knows how much its target "
+    "This request cannot be counted against the budget of {what} of route {route}: nobody knows how much its target "
     "outside the cluster may generate. Say how much with max_tokens."
 )
 UNREADABLE: Final = (
-    "This request cannot be counted against the budget of tokens of route {route}: its body is larger than 1 MiB, or "
+    "This request cannot be counted against the budget of {what} of route {route}: its body is larger than 1 MiB, or "
     "no JSON object. Send a smaller one."
 )
 _SENTENCES: Final[Mapping[Why, str]] = {
-    Why.EXHAUSTED: "{whose} budget of {most} {unit} of route {route} for {window} is used up, or has too little left "
+    Why.EXHAUSTED: "{whose} budget of {most} of route {route} for {window} is used up, or has too little left "
     "for this request (it may need {asked}). It begins anew at {until}.",
-    Why.RESERVED: "What is left of {whose} budget of {most} {unit} of route {route} for {window} is held for requests "
+    Why.RESERVED: "What is left of {whose} budget of {most} of route {route} for {window} is held for requests "
     "that are under way. Try again.",
-    Why.TOO_LARGE: "This request may need {asked} {unit}, and {whose} budget of route {route} for {window} is {most}. "
-    "Ask for fewer with max_tokens.",
+    Why.TOO_LARGE: "This request may need {asked}, and {whose} budget of route {route} for {window} is {most}. "
+    "Ask for fewer tokens with max_tokens.",
 }
 
 
@@ -63,19 +66,15 @@ class Asking:
         route = state.routes.get(call.route)
         if route is None or not route.budgets:
             return None
-        most = 0
-        if any(limit.unit is Unit.TOKENS for limit in route.budgets):
-            whole, context = call.request.whole, _context(state, decision)
-            found = tokens(call.request.path, call.request.body, context) if whole else None
-            if found is None:
-                text = UNBOUNDED if whole and context is None else UNREADABLE
-                return _withheld(call, "Unbounded", "", _answer(400, call, text.format(route=call.route)))
-            most = found
-        return await self._ask(call, route.budgets, most, inside=decision.target is None or decision.target.inside)
+        going = _going(state, route, decision)
+        most = _most(call, route.budgets, going)
+        if not isinstance(most, Most):
+            return most
+        return await self._ask(call, route.budgets, most, going)
 
-    async def _ask(self, call: Call, limits: tuple[Limit, ...], most: int, *, inside: bool) -> Withheld | Stays | None:
+    async def _ask(self, call: Call, limits: tuple[Limit, ...], most: Most, going: "Going") -> Withheld | Stays | None:
         asked = needs(limits, call.route, call.caller, most, self._now())
-        refused = await self._reserve(call.id[:LONGEST_ID], asked) if asked else None
+        refused = await self._reserve(call.id[:LONGEST_ID], asked, going, limits) if asked else None
         if refused is None:
             return None
         strict = tuple(limit for limit in limits if not limit.local)
@@ -84,14 +83,16 @@ class Asking:
         ):
             # No room, or nobody knows: a limit of what leaves is no reason to refuse what does not.
             why = "BudgetExhausted" if refused.counter else "BudgetUnknown"
-            return await self._ask(call, strict, most, inside=inside) if inside else Stays(why)
+            return await self._ask(call, strict, most, going) if going.inside else Stays(why)
         return told(call, refused, asked, self._now())
 
-    async def _reserve(self, request: str, asked: Needs) -> Refused | None:
+    async def _reserve(self, request: str, asked: Needs, going: "Going", limits: tuple[Limit, ...]) -> Refused | None:
+        if not going.priced(limits):
+            return Refused(Why.UNPRICED)
         counting = self._counting()
         if counting is None:
             return Refused(Why.UNREACHABLE)
-        work = asyncio.create_task(counting.reserve(request, asked))
+        work = asyncio.create_task(counting.reserve(request, asked, going.price))
         try:
             return await asyncio.wait_for(asyncio.shield(work), WAIT_SECONDS)
         except TimeoutError:
@@ -103,13 +104,51 @@ class Asking:
             raise
 
 
-def _context(state: State, decision: Decision) -> int | None:
-    """Tokens of the context of the model it goes to; None: it is outside, where nobody knows."""
+@dataclass(frozen=True, slots=True)
+class Going:
+    """Where a request goes. `context`: of the model, in tokens; None: nobody knows, it is outside. `price`: there."""
+
+    inside: bool
+    context: int | None = None
+    price: Price | None = None
+
+    def priced(self, limits: tuple[Limit, ...]) -> bool:
+        """Is it known what it asks for, in the currency of each limit in money? Nothing inside asks for any."""
+        currency = self.price.currency if self.price else ""
+        return self.inside or all(limit.currency == currency for limit in limits if limit.unit is Unit.MONEY)
+
+
+def _going(state: State, route: Route, decision: Decision) -> Going:
     target = decision.target
     if target is not None and not target.inside:
-        return None
+        return Going(False, price=next((lead.price for lead in route.leads if lead.name == target.name), None))
     model = state.models.get(target.model) if target else None
-    return model.context_tokens if model else DEFAULT_CONTEXT_SIZE
+    return Going(True, model.context_tokens if model else DEFAULT_CONTEXT_SIZE)
+
+
+def _most(call: Call, limits: tuple[Limit, ...], going: Going) -> Most | Withheld | Stays:
+    """What a request may use at most; else what becomes of it where nobody can say."""
+    units, request = {limit.unit for limit in limits}, call.request
+    most = Most()
+    if Unit.TOKENS in units:
+        found = tokens(request.path, request.body, going.context) if request.whole else None
+        if found is None:
+            return _unbounded(call, Unit.TOKENS, limits, going)
+        most = replace(most, tokens=found)
+    if Unit.MONEY in units and not going.inside:
+        said = bound(request.path, request.body) if request.whole else None
+        if said is None:
+            return _unbounded(call, Unit.MONEY, limits, going)
+        most = replace(most, money=going.price.of(said.prompt, said.generated) if going.price else 0)
+    return most
+
+
+def _unbounded(call: Call, unit: Unit, limits: tuple[Limit, ...], going: Going) -> Withheld | Stays:
+    if not going.inside and all(limit.local for limit in limits if limit.unit is unit):
+        return Stays("BudgetUnknown")
+    what = unit.lower()
+    text = UNBOUNDED if call.request.whole and going.context is None else UNREADABLE
+    return _withheld(call, "Unbounded", "", _answer(400, call, text.format(route=call.route, what=what)))
 
 
 def _give_back(counting: Counting, request: str, done: "asyncio.Task[Refused | None]") -> None:
@@ -123,6 +162,11 @@ def told(call: Call, refused: Refused, asked: Needs, now: datetime) -> Withheld:
     counter = refused.counter
     if counter is None:
         text = f"Requests to route {call.route} cannot be counted against its budgets now, so none goes."
+        if refused.why is Why.UNPRICED:
+            text = (
+                f"Nobody knows what the target outside asks for, in the currency of the budget of route {call.route}, "
+                "so nothing goes there. Its owner has to give `external.price`."
+            )
         # Envoy takes a 5xx for no answer; local replies make a 503 of this one.
         answer = refusal(429, UNCOUNTED, text, "unavailable")
         answer = Answer(answer.status, {**answer.headers, "retry-after": str(RETRY_SECONDS)}, answer.body)
@@ -131,11 +175,10 @@ def told(call: Call, refused: Refused, asked: Needs, now: datetime) -> Withheld:
     until = counter.window.end
     text = _SENTENCES[refused.why].format(
         whose=whose,
-        most=refused.limit,
-        unit=counter.unit.lower(),
+        most=amount_of(refused.limit, counter.unit, counter.currency),
         route=call.route,
         window=counter.window,
-        asked=asked[counter].amount,
+        asked=amount_of(asked[counter].amount, counter.unit, counter.currency),
         until=until.strftime("%Y-%m-%dT%H:%MZ"),
     )
     later: dict[str, str] = {"x-should-retry": "false"}

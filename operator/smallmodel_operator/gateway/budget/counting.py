@@ -13,6 +13,7 @@ from smallmodel_operator.budget.counter import Amounts, Counter, Unit
 from smallmodel_operator.budget.journal import Forgotten, Granted, Reserved, Settled
 from smallmodel_operator.budget.need import Asked, Needs, Refused, Why
 from smallmodel_operator.budget.places import REGISTERS, place
+from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.purse import Part, Purse, Reservation
 from smallmodel_operator.budget.register import Register, Superseded, Wish
 from smallmodel_operator.cluster.budgets import Away
@@ -65,9 +66,9 @@ class Counting:
 
     # -- a request ---------------------------------------------------------------------------------------------
 
-    async def reserve(self, request: str, needs: Needs) -> Refused | None:
+    async def reserve(self, request: str, needs: Needs, price: Price | None = None) -> Refused | None:
         """Reserve the worst case of a request in all its counters, or in none; None: it may go, and the reservation is
-        on the disk. All counters are of one route."""
+        on the disk. All counters are of one route. `price`: of its target, where money is counted."""
         if self._superseded:
             return Refused(Why.UNREACHABLE)
         for counter, asked in needs.items():
@@ -75,7 +76,7 @@ class Counting:
                 return Refused(Why.TOO_LARGE, counter, asked.limit)
         amounts = {counter: asked.amount for counter, asked in needs.items()}
         if not self.purse.missing(amounts):
-            return await self._kept(request, self._take(request, amounts))
+            return await self._kept(request, self._take(request, amounts, price))
         if refused := self._refused_lately(amounts):
             return refused
         self._waiting.append(needs)
@@ -85,15 +86,15 @@ class Counting:
                 refused = await self._obtain(needs, amounts) if self.purse.missing(amounts) else None
                 if refused:
                     return refused
-                taken = self._take(request, amounts)
+                taken = self._take(request, amounts, price)
         finally:
             self._waiting.remove(needs)
         return await self._kept(request, taken)
 
-    def _take(self, request: str, amounts: Amounts) -> asyncio.Future[None]:
+    def _take(self, request: str, amounts: Amounts, price: Price | None) -> asyncio.Future[None]:
         """Nothing may come between the look at what is free and this."""
         self._touched.update(dict.fromkeys(amounts, self._clock()))
-        return self._journal.soon(Reserved(request, Reservation(self._now().timestamp(), amounts)))
+        return self._journal.soon(Reserved(request, Reservation(self._now().timestamp(), amounts, price)))
 
     async def _kept(self, request: str, taken: asyncio.Future[None]) -> Refused | None:
         try:

@@ -8,26 +8,51 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from smallmodel_operator.audit.ending import split
 from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.journal import Settled
+from smallmodel_operator.budget.price import Price
 from smallmodel_operator.gateway.accesslog.line import parse
-from smallmodel_operator.gateway.accesslog.observe import observe
+from smallmodel_operator.gateway.accesslog.observe import Observation, observe
 from smallmodel_operator.gateway.accesslog.position import Position, position_of
 from smallmodel_operator.gateway.accesslog.read import POLL_SECONDS, LogReader
 from smallmodel_operator.gateway.budget.journal import NAME, Journal
 
+UNANSWERED: Final = frozenset({"engine-unreachable", "engine-silent", "outside-broken", "outside-silent", "cut"})
+"""Causes of errors that came in place of an answer: what was asked for may be paid all the same."""
+BROKEN: Final = frozenset({"UC", "LR", "UR", "UPE", "UT", "SI"})
+"""Envoy's flags for a request on whose way to the egress something broke off."""
+NEVER_SENT: Final = frozenset({"UF", "UH", "UO", "NC"})
+"""Those for one that did not even get there."""
 
-def used(line: Any) -> dict[Unit, int | None]:
-    """What the request of a `Line` used; None: nobody knows. What the gateway itself refused used nothing."""
+
+def used(line: Any, price: Price | None = None) -> dict[Unit, int | None]:
+    """What the request of a `Line` used; None: nobody knows. What the gateway itself refused used nothing.
+
+    `price`: of the target it went to; None: that asks for nothing.
+    """
     seen = observe(line)
+    left = price is not None and line.slm_attempts and line.slm_left  # what stayed after all costs nothing
+    money = {Unit.MONEY: cost(seen, line.slm_response_flags or "", price)} if price and left else {}
     if not line.slm_attempts or seen.cause:
-        return {}
+        return money
     tokens: int | None = (seen.input_tokens or 0) + (seen.output_tokens or 0)
     if seen.status < 400 and (seen.output_tokens if seen.generates else seen.input_tokens) is None:
         tokens = None  # an answer that broke off, or an engine that does not say
-    return {Unit.REQUESTS: 1, Unit.TOKENS: tokens}
+    return {Unit.REQUESTS: 1, Unit.TOKENS: tokens, **money}
+
+
+def cost(seen: Observation, flags: str, price: Price) -> int | None:
+    """What a request that was sent to a target outside costs, in trillionths; None: nobody knows."""
+    if seen.cause:
+        said = split(flags)
+        return None if (seen.cause in UNANSWERED or said & BROKEN) and not said & NEVER_SENT else 0
+    read, written = seen.input_tokens, seen.output_tokens
+    if seen.status < 400 and (read is None or (seen.generates and written is None)):
+        return None  # it broke off, its caller left, or the target does not say
+    return price.of(read or 0, written or 0)
 
 
 class Settling:
@@ -66,8 +91,9 @@ class Settling:
             return
         line = parse(text)
         request = line.request_id or ""
-        if request in self._journal.kept.purse.reservations:
-            self._found.append((request, used(line)))
+        if request in (purse := self._journal.kept.purse).reservations:
+            before = sum(found == request for found, _ in self._found)
+            self._found.append((request, used(line, purse.price(request, before))))
 
     # -- where the reader keeps its position -------------------------------------------------------------------
 

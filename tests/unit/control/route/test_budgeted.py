@@ -1,5 +1,6 @@
 """What is said of a route's budgets, from what gateways wrote."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from smallmodel_operator.budget import text
 from smallmodel_operator.budget.counter import Counter, Unit
 from smallmodel_operator.budget.limit import Limit, Per
 from smallmodel_operator.budget.places import place
+from smallmodel_operator.budget.price import trillionths
 from smallmodel_operator.budget.register import Register, Share
 from smallmodel_operator.budget.window import Period, Window
 from smallmodel_operator.cluster.budgets import ENTRY
@@ -87,3 +89,16 @@ async def test_a_register_is_read_once_for_a_while_and_a_missing_one_is_said(api
     assert found.report.reason is Reason.BUDGET_EXHAUSTED
     budgets.forget(ROUTE)
     assert shown == [(ROUTE, 1000), (ROUTE, 0)]
+
+
+def test_a_budget_of_money_is_said_in_its_currency() -> None:
+    euros = Limit(Per.ROUTE, Period.MONTH, Unit.MONEY, trillionths("0.000123"), 80, currency="EUR")
+    found = judge(ROUTE, (euros,), counted(euros, euros.most - 1), NOW)
+    of_it = {"per": "Route", "period": "Month", "unit": "Money", "window": "2026-11", "limit": 123, "used": 116}
+    assert found.status == {"budgets": [{**of_it, "currency": "EUR"}]}
+    assert found.report.message == "At least 80 % of a budget (0.000123 EUR of the route for 2026-11) is used."
+    found = judge(ROUTE, (euros,), counted(euros, euros.most), NOW)
+    assert found.report.reason is Reason.BUDGET_EXHAUSTED
+    assert "is used up: requests that would leave get 429 until it ends" in found.report.message
+    dollars = replace(euros, currency="USD")
+    assert judge(ROUTE, (dollars,), counted(euros, euros.most), NOW).report.reason is Reason.BUDGET_LEFT

@@ -13,7 +13,9 @@ from tests.gateway.states import model, state_of
 from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
 from smallmodel_operator.budget.need import Needs, Refused, Why
+from smallmodel_operator.budget.price import Price, shown
 from smallmodel_operator.budget.window import Period
+from smallmodel_operator.budget.worst import TEMPLATE_TOKENS
 from smallmodel_operator.gateway.budget import asking
 from smallmodel_operator.gateway.budget.asking import Asking
 from smallmodel_operator.gateway.budget.counting import Counting
@@ -28,6 +30,9 @@ from smallmodel_operator.routing.verdict import Because, Decision
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MONTH = Limit(Per.ROUTE, Period.MONTH, Unit.TOKENS, 9000)
 TODAY = Limit(Per.CALLER, Period.DAY, Unit.REQUESTS, 5)
+EUROS = Limit(Per.ROUTE, Period.MONTH, Unit.MONEY, 4 * 10**14, currency="EUR")
+PRICE = Price(150_000, 600_000, "EUR")
+TO_CLOUD = Decision(Target("cloud", "big-1", inside=False), Because.RULE, (), "sha256:p")
 TO_BOT = Decision(Target("small", "support/bot"), Because.NAMED, (), "sha256:p")
 
 
@@ -36,14 +41,16 @@ class Counts:
 
     def __init__(self, answer: Callable[[Needs], Refused | None] = lambda _: None) -> None:
         self.asked: list[tuple[str, Needs]] = []
+        self.prices: list[Price | None] = []
         self.given_back: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self._answer = answer
 
-    async def reserve(self, request: str, needs: Needs) -> Refused | None:
+    async def reserve(self, request: str, needs: Needs, price: Price | None = None) -> Refused | None:
         await self.gate.wait()
         self.asked.append((request, needs))
+        self.prices.append(price)
         return self._answer(needs)
 
     def give_back(self, request: str) -> None:
@@ -55,8 +62,9 @@ def call(request: str = "id-1", **body: Any) -> Call:
     return Call("support/desk", "sa:crm/app", request, Request("/v1/chat/completions", text))
 
 
-def ask(counts: Counts | None, *limits: Limit) -> Asking:
-    route = Route("support", "desk", "", Access(frozenset()), (Lead("small", "support/bot", 1),), budgets=limits)
+def ask(counts: Counts | None, *limits: Limit, price: Price | None = PRICE) -> Asking:
+    leads = (Lead("small", "support/bot", 1), Lead("cloud", "support/desk/cloud", 0, "big-1", price))
+    route = Route("support", "desk", "", Access(frozenset()), leads, budgets=limits)
     state = state_of((model("support/bot", context_tokens=2048),), {}, routes={route.path: route})
     return Asking(lambda: state, lambda: cast(Counting | None, counts), lambda: NOW)
 
@@ -170,3 +178,62 @@ async def test_who_waits_too_long_is_refused_and_what_comes_then_is_given_back(m
     while len(counts.given_back) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert counts.given_back == ["id-1", "id-2"]
+
+
+async def test_money_is_held_for_what_leaves_by_the_price_of_its_target() -> None:
+    counts, body = Counts(), call(max_tokens=50)
+    assert await ask(counts, EUROS)(body, TO_CLOUD) is None
+    (((_, needs),), prices) = counts.asked, counts.prices
+    prompt = len(body.request.body) + TEMPLATE_TOKENS
+    assert [(c.unit, c.currency, a.amount) for c, a in needs.items()] == [
+        (Unit.MONEY, "EUR", prompt * 150_000 + 50 * 600_000)
+    ]
+    assert prices == [PRICE]
+
+
+async def test_what_stays_costs_nothing() -> None:
+    counts = Counts(lambda _: Refused(Why.EXHAUSTED))
+    assert await ask(counts, EUROS)(call(), TO_BOT) is None
+    assert not counts.asked, "nobody is asked"
+    counts = Counts()
+    assert await ask(counts, EUROS, TODAY)(call(), TO_BOT) is None
+    assert [
+        ({c.unit for c in needs}, price) for (_, needs), price in zip(counts.asked, counts.prices, strict=True)
+    ] == [({Unit.REQUESTS}, None)]
+
+
+async def test_money_needs_a_bound_and_a_price() -> None:
+    counts = Counts()
+    status, message, _ = said(await ask(counts, EUROS)(call(), TO_CLOUD))
+    assert (status, counts.asked) == (400, [])
+    assert "budget of money" in message
+    assert "max_tokens" in message
+    for limit in (EUROS, MONTH):
+        assert await ask(counts, replace(limit, local=True))(call(), TO_CLOUD) == Stays("BudgetUnknown")
+    for price in (None, Price(150_000, 600_000, "USD")):
+        withheld = await ask(counts, EUROS, price=price)(call(max_tokens=5), TO_CLOUD)
+        assert said(withheld)[0] == 429
+        assert isinstance(withheld, Withheld)
+        assert withheld.said == {"slm.decision.budget": "Unpriced"}
+        local = ask(counts, replace(EUROS, local=True), price=price)
+        assert await local(call(max_tokens=5), TO_CLOUD) == Stays("BudgetUnknown")
+    assert not counts.asked, "nothing is held for what does not go"
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (Why.EXHAUSTED, "The budget of 400.00 EUR of route support/desk for 2026-11 is used up"),
+        (
+            Why.TOO_LARGE,
+            "This request may need {most}, and the budget of route support/desk for 2026-11 is 400.00 EUR.",
+        ),
+    ],
+)
+async def test_money_is_said_with_its_currency(why: Why, words: str) -> None:
+    body = call(max_tokens=5)
+    most = shown(PRICE.of(len(body.request.body) + TEMPLATE_TOKENS, 5), "EUR")
+    refused = Refused(why, EUROS.counter("support/desk", "", NOW), EUROS.most)
+    assert words.format(most=most) in said(await ask(Counts(lambda _: refused), EUROS)(body, TO_CLOUD))[1]
+    local = ask(Counts(lambda _: refused), replace(EUROS, local=True))
+    assert await local(body, TO_CLOUD) == Stays("BudgetExhausted")

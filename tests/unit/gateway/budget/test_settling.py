@@ -8,6 +8,7 @@ import pytest
 
 from smallmodel_operator.budget.counter import Counter, Unit
 from smallmodel_operator.budget.journal import Granted, Reserved
+from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.purse import Reservation
 from smallmodel_operator.budget.window import Window
 from smallmodel_operator.gateway.accesslog.line import parse
@@ -16,6 +17,10 @@ from smallmodel_operator.gateway.budget.settling import Settling, used
 
 REQUESTS = Counter("desk/front", Unit.REQUESTS, Window("2026-11-22"))
 TOKENS = Counter("desk/front", Unit.TOKENS, Window("2026-11"))
+MONEY = Counter("desk/front", Unit.MONEY, Window("2026-11"), currency="EUR")
+PRICE = Price(150_000, 600_000, "EUR")
+EACH = 20 * 150_000 + 5 * 600_000
+LEFT = {"route": ">desk/front/cloud"}
 CHAT = {"http.response.status_code": 200, "slm.attempts": 1, "gen_ai.operation.name": "chat"}
 SAID = {"gen_ai.usage.input_tokens": 20, "gen_ai.usage.output_tokens": 5}
 
@@ -111,4 +116,53 @@ async def test_one_id_may_have_two_requests(tmp_path: Path) -> None:
     assert await gateway.read() == (1, 25, 100)
     gateway.log(line("r", **SAID))
     assert await gateway.read() == (2, 50, 0)
+    gateway.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "money"),
+    [
+        (SAID, EACH),
+        ({}, None),
+        ({"gen_ai.usage.output_tokens": 5}, None),
+        ({"gen_ai.usage.input_tokens": 20}, None),
+        ({"gen_ai.operation.name": "embeddings", "gen_ai.usage.input_tokens": 20}, 20 * 150_000),
+        ({"http.response.status_code": 0, "slm.response.flags": "DC"}, None),
+        ({"http.response.status_code": 400, "slm.cause": "engine"}, 0),
+        ({"http.response.status_code": 500, "slm.cause": "engine"}, 0),
+        ({"http.response.status_code": 503, "slm.cause": "outside-unreachable"}, 0),
+        ({"http.response.status_code": 503, "slm.cause": "outside-unreachable", "slm.response.flags": "UF"}, 0),
+        ({"http.response.status_code": 503, "slm.cause": "outside-unreachable", "slm.response.flags": "UC"}, None),
+        ({"http.response.status_code": 503, "slm.cause": "outside-broken"}, None),
+        ({"http.response.status_code": 504, "slm.cause": "outside-silent"}, None),
+        ({"http.response.status_code": 504, "slm.cause": "engine-silent", "slm.response.flags": "UT"}, None),
+        ({"http.response.status_code": 503, "slm.cause": "engine-unreachable", "slm.response.flags": "UC"}, None),
+        ({"http.response.status_code": 503, "slm.cause": "engine-unreachable", "slm.response.flags": "UF,URX"}, 0),
+        ({"http.response.status_code": 403, "slm.cause": "not-allowed"}, 0),
+        ({**SAID, "slm.attempts": 0}, 0),
+        ({**SAID, "route": "|||"}, 0),
+    ],
+)
+def test_what_a_request_outside_cost(fields: dict[str, Any], money: int | None) -> None:
+    found = used(parse(json.dumps({**CHAT, **LEFT, **fields}).encode()), PRICE)
+    assert found.get(Unit.MONEY, 0) == money
+    assert Unit.MONEY not in used(parse(json.dumps({**CHAT, **LEFT, **fields}).encode()))
+
+
+async def test_each_request_costs_what_its_target_asked_for_when_it_went(tmp_path: Path) -> None:
+    """Prices change while requests are under way, agents restart, and callers give two requests one id."""
+    gateway = Gateway(tmp_path)
+    for price in (PRICE, Price(1, 2, "EUR"), Price(5, 5, "EUR")):
+        await gateway.journal.keep(Reserved("r", Reservation(0.0, {MONEY: 10**12}, price)))
+    gateway.log(line("r", **SAID, **LEFT), line("r", **SAID, **LEFT))
+    gateway.journal.close()
+    gateway.start()
+    while gateway.settling.step():
+        pass
+    await gateway.journal.keep(Granted({}))
+    part = gateway.journal.kept.purse.parts[MONEY]
+    assert (part.used, part.reserved) == (EACH + 20 * 1 + 5 * 2, 10**12)
+    gateway.journal.close()
+    gateway.start()
+    assert gateway.journal.kept.purse.price("r") == Price(5, 5, "EUR")
     gateway.journal.close()
