@@ -5,6 +5,7 @@ ready = compiled(policy, classifiers={})   # once, for many requests; BadPolicy 
 verdict.decide(ready, …)
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -107,7 +108,8 @@ class Boundary:
 class RoutePolicy:
     """One route. `classifier`: digest of the file that tells classes of tasks apart; empty: no rule asks for one.
 
-    `least`: probability a class needs; None: what the classifier says.
+    `least`: probability a class needs; None: what the classifier says. `withheld`: what requests are refused for beside
+    that, by whoever asks; nothing here reads it.
     """
 
     namespace: str
@@ -119,6 +121,7 @@ class RoutePolicy:
     boundary: Boundary = Boundary()
     classifier: str = ""
     least: float | None = None
+    withheld: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
     def route(self) -> str:
@@ -127,6 +130,8 @@ class RoutePolicy:
     def said(self) -> dict[str, Any]:
         """All of it as JSON without fractions, which are texts: what a record says of it."""
         plain: dict[str, Any] = _texts(asdict(self))
+        if not self.withheld:
+            del plain["withheld"]
         return plain
 
     def hash(self) -> str:

@@ -9,6 +9,7 @@ from smallmodel_operator.gateway.decide.service import Call
 from smallmodel_operator.gateway.decide.service import Route as InForce
 from smallmodel_operator.gateway.decide.tools import Guarded
 from smallmodel_operator.gateway.decide.turns import Turns
+from smallmodel_operator.gateway.decide.withheld import withheld
 from smallmodel_operator.gateway.routed import Choice, Lead, Reference, Route
 from smallmodel_operator.gateway.state import Model, State
 from smallmodel_operator.routing.choice.given import Given
@@ -102,7 +103,7 @@ class Policies:
 
 def _decides(route: Route) -> tuple[object, ...]:
     """What of a route a policy is made of."""
-    return route.leads, route.choice, route.boundary
+    return route.leads, route.choice, route.boundary, route.tools, route.budgets
 
 
 def _guarded(route: Route, state: State) -> Guarded | None:
@@ -124,6 +125,7 @@ def _ready(route: Route, choice: Choice, given: tuple[Given | None, ...]) -> Rea
         boundary=route.boundary if route.outside else _INSIDE,
         classifier=read[choice.classifier].digest if choice.classifier and choice.classifier in read else "",
         least=choice.least,
+        withheld=withheld(route),
     )
     return compiled(policy, {one.digest: one.learned for one in read.values()})
 

@@ -8,6 +8,7 @@ from tests.unit.routing.test_given import hard, text
 
 from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
+from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.window import Period
 from smallmodel_operator.gateway.decide.policies import Policies, capable
 from smallmodel_operator.gateway.decide.tools import Guarded
@@ -170,3 +171,45 @@ def test_what_models_can_do() -> None:
     assert capable(None) == Can(every)
     assert capable(model("support/bot", lacks=(EMBEDDINGS,))) == Can(every - {Need.EMBEDDINGS}, context_tokens=4096)
     assert capable(model("support/bot", context_tokens=512)) == Can(every, context_tokens=512)
+
+
+def test_one_hash_is_of_all_that_a_route_withholds() -> None:
+    """And what is said of it names each bound."""
+    agent, hashes = Agent(), []
+    leads = (*ROUTE.leads, Lead("cloud", "support/desk/cloud", 0, "big-1", Price(150_000, 600_000, "EUR")))
+    euros = Limit(Per.ROUTE, Period.MONTH, Unit.MONEY, 4 * 10**14, local=True, currency="EUR")
+    dearer = (*ROUTE.leads, replace(leads[-1], price=Price(150_000, 600_001, "EUR")))
+    for changes in (
+        {},
+        {"tools": Bounds(frozenset({"find", "add"}), 8)},
+        {"tools": Bounds(frozenset({"find"}), 8)},
+        {"leads": leads, "budgets": (euros,)},
+        {"leads": leads, "budgets": (replace(euros, most=euros.most + 1),)},
+        {"leads": leads, "budgets": (replace(euros, local=False),)},
+        {"leads": dearer, "budgets": (euros,)},
+        {"leads": leads, "budgets": (replace(euros, soft_percent=80),)},
+    ):
+        agent.configure(**changes)
+        found = agent.policies.route("support/desk")
+        assert found is not None
+        hashes.append(found.ready.hash)
+        said = found.ready.policy.said()
+        assert found.ready.policy.hash() == found.ready.hash
+        assert ("withheld" in said) == bool(changes)
+    assert len(set(hashes)) == 7
+    assert hashes[3] == hashes[-1], "when it is said that little is left withholds nothing"
+    assert said["withheld"] == {
+        "budgets": [
+            {
+                "limit": "Route/Month/Money",
+                "most": "400.00 EUR",
+                "onExceeded": "LocalOnly",
+                "perToken": {"cloud": {"prompt": "0.00000015 EUR", "generated": "0.0000006 EUR"}},
+            }
+        ]
+    }
+    agent.configure(tools=Bounds(frozenset({"find", "add"}), 8))
+    again = agent.policies.route("support/desk")
+    assert again is not None
+    assert again.ready.policy.said()["withheld"] == {"tools": {"allow": ["add", "find"], "maxCallsPerConversation": 8}}
+    assert again.ready.hash == hashes[1]
