@@ -1,4 +1,4 @@
-.PHONY: bench-boundary bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling bench-calibration
+.PHONY: bench-boundary bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling bench-tick bench-calibration
 
 bench-reconcile: setup ## Measure the operator beside a bare kopf daemon on N=1000 models (JSON is the last line)
 	@$(BIN)/python -m hack.bench.reconcile --models $(or $(N),1000)
@@ -14,6 +14,9 @@ bench-engine: setup ## Real llama.cpp on models of true size: through the gatewa
 
 bench-scaling: setup ## Compare scaling policies on traces, SLM_BENCH_DATA=folder, QUICK=1, SEEDS=1,2, PLOT=file.svg (JSON is the last line)
 	@$(BIN)/python -m hack.bench.scaling $(if $(QUICK),--quick) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLOT),--plot $(PLOT))
+
+bench-tick: setup ## Measure what one look at N=1000 models in mode Objective costs: room for all, a full pool, budgets, at rest (JSON is the last line)
+	@$(BIN)/python -m hack.bench.scaling.tick $(if $(N),--models $(N))
 
 bench-decide: setup ## Measure what a decision on a request of a route costs, recorded before its answer (JSON is the last line)
 	@$(BIN)/python -m hack.bench.decide --litellm $(if $(N),--rounds $(N))

@@ -50,6 +50,19 @@ def test_a_dearer_replica_is_never_a_reason_for_more_of_them(paid: float, times:
 
 
 @FEW
+@given(st.floats(1e-3, 60), st.floats(1e-4, 1), st.floats(0.05, 3), st.floats(1.1, 40))
+def test_the_fewest_replicas_for_a_target_are_those_that_asking_one_by_one_finds(
+    arrivals: float, target: float, low: float, times: float
+) -> None:
+    curves, high = ENGINE.curves, low * times
+    found = curves.fewest(arrivals, target, low, high, 24)
+    for _ in range(24):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if curves.missed(arrivals, middle) > target else (low, middle)
+    assert found == high
+
+
+@FEW
 @given(profiles, st.floats(0.02, 30), st.integers(1, 8))
 def test_misses_are_a_share_and_grow_with_load(profile: EngineProfile, objective: float, replicas: int) -> None:
     most = capacity(profile, WORK)

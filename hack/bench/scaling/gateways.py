@@ -4,6 +4,7 @@ Every model is asked for prompts and answers of lengths of its own, so that no t
 """
 
 import json
+import math
 from typing import Any, Final
 
 from smallmodel_operator.autoscaling.prompts import bin_of
@@ -28,6 +29,8 @@ class Gateways:
     def __init__(self, rates: dict[ModelKey, float], bound: float, jitter: float = 0.0) -> None:
         self.rates, self.bound, self.jitter = rates, bound, jitter
         self.now = 0.0
+        self.until = math.inf
+        """Nobody asks after this."""
         self._signals = self._usage = b""
 
     def signals(self) -> Signals:
@@ -51,7 +54,9 @@ class Gateways:
     def _told(self, number: int, model: ModelKey) -> dict[str, Any]:
         rate = self.rates[model] / len(GATEWAYS)
         late = (number * 7919 + int(self.now) * 10_469) % 1000 / 1000 * self.jitter
-        n, prompt, answer = int(rate * (self.now - late)), 40 + number * 37 % 400, 20 + number * 13 % 100
+        quiet = max(0.0, self.now - self.until)
+        asked = self.now - late if not quiet else self.until  # what was late has come
+        n, prompt, answer = int(rate * asked), 40 + number * 37 % 400, 20 + number * 13 % 100
         objective = {
             "epoch": "a",
             "firstTokenSeconds": self.bound,
@@ -65,8 +70,8 @@ class Gateways:
             "prompts": _bins(prompt, n),
             "written": _bins(answer, n),
         }
-        at_once = int(rate * answer * 0.05)
-        words = {"inFlight": at_once, "held": 0, "idleSeconds": 0.1, "coldStarts": [COLD_START] * 5}
+        at_once = 0 if quiet else int(rate * answer * 0.05)
+        words = {"inFlight": at_once, "held": 0, "idleSeconds": quiet or 0.1, "coldStarts": [COLD_START] * 5}
         return {**words, "objective": objective, "endpoints": 2, "requests": n}
 
 

@@ -41,13 +41,13 @@ class Memory(Nodes):
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self.now, self.passed, self.problem = BEGIN, 0.0, ""
-        self.kept = ""
+        self.kept, self.saved = "", 0
 
     async def load(self) -> str | None:
         return None
 
     async def save(self, text: str) -> bool:
-        self.kept = text
+        self.kept, self.saved = text, self.saved + 1
         return True
 
     async def prices(self) -> None:

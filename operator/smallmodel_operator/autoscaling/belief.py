@@ -48,8 +48,7 @@ def learn(
 ) -> Belief:
     """With what happened in the last `seconds`."""
     keep, keep_work = math.exp(-seconds / FORGET_SPEED), math.exp(-seconds / FORGET_WORK)
-    belief = replace(
-        belief,
+    belief = Belief(
         decode_seconds=belief.decode_seconds * keep + now.decode_seconds - before.decode_seconds,
         decode_tokens=belief.decode_tokens * keep + now.decode_tokens - before.decode_tokens,
         prompt_tokens=belief.prompt_tokens * keep + now.prompt_tokens - before.prompt_tokens,
@@ -59,6 +58,9 @@ def learn(
         answers=belief.answers * keep_work + now.ended - before.ended,
         prompts=_lengths(belief.prompts, before.prompts, now.prompts, keep_work),
         written=_lengths(belief.written, before.written, now.written, keep_work),
+        speed=belief.speed,
+        work=belief.work,
+        known=belief.known,
     )
     speed = _speed(belief, profile)
     return _new_work(belief if speed == belief.speed else replace(belief, speed=speed))
@@ -67,6 +69,8 @@ def learn(
 def _lengths(
     old: tuple[float, ...], before: tuple[float, ...], now: tuple[float, ...], keep: float
 ) -> tuple[float, ...]:
+    if now == before:
+        return tuple(map(mul, old, repeat(keep)))
     return tuple(map(add, map(mul, old, repeat(keep)), map(sub, now, before)))
 
 

@@ -1,7 +1,7 @@
 """The misses an objective allows, as a budget: what is left of it says how lean the pool may be. Pure; seconds."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 WINDOW: Final = 86400.0
@@ -58,7 +58,9 @@ def spend(
 ) -> Budget:
     """After `answered` more answers, of which `good` were in time; `settled`: no replica starts, no backlog."""
     keep = math.exp(-seconds / WINDOW)
-    budget = replace(budget, reserve=_reserve(budget.answered, start))
+    budget = Budget(
+        budget.answered, budget.good, budget.left, _reserve(budget.answered, start), budget.floor, budget.lean
+    )
     share, late = aim(budget, percentile), answered - good
     lean = budget.lean
     if settled:  # what is late while replicas start says nothing of how many are enough
@@ -66,7 +68,7 @@ def spend(
         lean = min(max(lean + error / (max(FEWEST, share * arrivals * PATIENCE)), LEAST_LEAN), _most_lean(start))
     answered_all, good_all = budget.answered * keep + answered, budget.good * keep + good
     left = share * answered_all - (answered_all - good_all)
-    return replace(budget, answered=answered_all, good=good_all, left=left, lean=lean)
+    return Budget(answered_all, good_all, left, budget.reserve, budget.floor, lean)
 
 
 def _reserve(answered: float, start: float) -> float:

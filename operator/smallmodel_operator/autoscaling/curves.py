@@ -42,6 +42,26 @@ class Curves:
         x0, x1, y0, y1 = self.loads[above - 1], self.loads[above], logs[above - 1], logs[above]
         return math.exp(y0 + (y1 - y0) * (rate - x0) / (x1 - x0))
 
+    def fewest(self, arrivals: float, target: float, low: float, high: float, halvings: int) -> float:
+        """Of `low` to `high` replicas, the fewest that miss no more than the target, by so many halvings. As `missed`
+        says it, in one piece: each model asks so at each look."""
+        loads, capacity, exp, sqrt = self.loads, self.capacity, math.exp, math.sqrt
+        for _ in range(halvings):
+            middle = sqrt(low * high)
+            rate = arrivals / middle
+            if rate >= capacity:
+                late = 1 + OVERLOAD_SLOPE * (rate / capacity - 1)
+            else:
+                logs = self._of(middle)
+                above = bisect_left(loads, rate) or 1
+                x0, y0 = loads[above - 1], logs[above - 1]
+                late = exp(y0 + (logs[above] - y0) * (rate - x0) / (loads[above] - x0)) if rate > x0 else exp(y0)
+            if late > target:
+                low = middle
+            else:
+                high = middle
+        return high
+
     def _of(self, replicas: float) -> tuple[float, ...]:
         size = 8 if replicas >= 8 else 4 if replicas >= 4 else 2 if replicas >= 2 else 1
         if size not in self._logs:

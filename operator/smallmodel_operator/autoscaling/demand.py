@@ -5,6 +5,8 @@ noise leaves certain, and the highest of them counts: a step is seen as soon as 
 """
 
 import math
+from bisect import bisect_right
+from operator import itemgetter
 from typing import Final
 
 WINDOWS: Final = (10.0, 20.0, 40.0, 80.0, 160.0, 240.0)
@@ -17,6 +19,7 @@ MOST_GROWTH: Final = 1.25
 """A step looks like steep growth, and does not go on."""
 KEPT_SECONDS: Final = 400.0
 
+_AT: Final = itemgetter(0)
 Seen = tuple[tuple[float, int], ...]
 """(when, arrivals up to then), oldest first."""
 
@@ -38,11 +41,8 @@ def rate(seen: Seen, window: float) -> tuple[float, float]:
     if len(seen) < 2:
         return 0.0, 0.0
     now, last = seen[-1]
-    since, before = seen[-2]
-    for at, arrivals in reversed(seen[:-1]):
-        since, before = at, arrivals
-        if at <= now - window:
-            break
+    first = bisect_right(seen, now - window, hi=len(seen) - 1, key=_AT) - 1
+    since, before = seen[max(0, first)]
     return (last - before) / (now - since), now - since
 
 
@@ -53,6 +53,8 @@ def certain(seen: Seen, ahead: float) -> float:
         found, seconds = rate(seen, window)
         if seconds > 0:
             best = max(best, found - doubt * math.sqrt(found / seconds))
+    if ahead <= 0 or not best:
+        return best
     return max(best, min(MOST_GROWTH * best, best + growth(seen) * min(ahead, 300.0)))
 
 

@@ -7,7 +7,9 @@ Unknown never scales down.
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from smallmodel_operator.autoscaling import budget as budgets
@@ -17,7 +19,7 @@ from smallmodel_operator.autoscaling.budget import Budget
 from smallmodel_operator.autoscaling.hold import Hold
 from smallmodel_operator.autoscaling.observation import Counters, Observation
 from smallmodel_operator.autoscaling.profile import EngineProfile
-from smallmodel_operator.autoscaling.table import Engine, Table, price, table
+from smallmodel_operator.autoscaling.table import Engine, Table, engine_of, price, table
 from smallmodel_operator.core.scaling import Latency
 from smallmodel_operator.core.scaling import Objective as Objective
 
@@ -70,13 +72,17 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The replicas to have, and why in one sentence. `known`: the gateways said what comes; `exhausted`: more are
-    needed than are allowed."""
+    """The replicas to have, and `words` that say why in one sentence: most looks say nothing new, and need none.
+    `known`: the gateways said what comes; `exhausted`: more are needed than are allowed."""
 
     replicas: int
-    why: str
+    words: Callable[[], str]
     known: bool = True
     exhausted: bool = False
+
+    @property
+    def why(self) -> str:
+        return self.words()
 
 
 def decide(state: State, look: Observation, objective: Objective, profile: EngineProfile) -> tuple[State, Decision]:
@@ -89,8 +95,6 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
         return _unknown(state, current, objective)
     if state.counters and not 0 < look.at - state.counters_at <= LONGEST_GAP:
         state = _resumed(state, look.at)
-    if look.in_flight or state.counters is None or look.counters.arrivals != state.counters.arrivals:
-        state = replace(state, asked=look.at)
     state = _learnt(_judged_by(state, objective), look, look.counters, profile, objective)
     engines = _engines(state, objective, profile)
     state = _tightest(_floored(state, engines), engines, objective, profile)
@@ -100,8 +104,8 @@ def decide(state: State, look: Observation, objective: Objective, profile: Engin
     state, need, low, rate = _needs(state, look, engine, plan, profile)
     wanted, bound = _moved(state, look, objective, profile, need, low)
     state = _turn(state, look.at, wanted - current)
-    why = _why(state, objective, engine, wanted, current, rate, bound)
-    return state, Decision(wanted, why, exhausted=rate * budgets.trust(state.budget) > plan.carries[-1])
+    words = partial(_why, state, objective, engine, wanted, current, rate, bound)
+    return state, Decision(wanted, words, exhausted=rate * budgets.trust(state.budget) > plan.carries[-1])
 
 
 def gains(state: State, objective: Objective, profile: EngineProfile) -> tuple[float, ...]:
@@ -131,7 +135,7 @@ def _judged_by(state: State, objective: Objective) -> State:
 
 def _engines(state: State, objective: Objective, profile: EngineProfile) -> tuple[Engine, ...]:
     real = profile.faster(state.belief.speed)
-    return tuple(Engine(real, state.belief.work, seconds, kind) for kind, seconds in objective.bounds.asked)
+    return tuple(engine_of(real, state.belief.work, seconds, kind) for kind, seconds in objective.bounds.asked)
 
 
 def _tightest(state: State, engines: tuple[Engine, ...], objective: Objective, profile: EngineProfile) -> State:
@@ -157,18 +161,20 @@ def _resumed(state: State, at: float) -> State:
 
 def _unknown(state: State, current: int, objective: Objective) -> tuple[State, Decision]:
     kept = min(max(current, objective.least), objective.most)
-    return state, Decision(kept, f"{kept} kept: no gateway says what comes, and unknown never scales down", known=False)
+    words = f"{kept} kept: no gateway says what comes, and unknown never scales down".__str__
+    return state, Decision(kept, words, known=False)
 
 
 def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfile, objective: Objective) -> State:
     before = state.counters
+    asked = look.at if look.in_flight or before is None or now.arrivals != before.arrivals else state.asked
     if before is None or now.arrivals < before.arrivals or now.ended < before.ended:
         # The first look, or gateways that began anew: what they counted until now belongs to no span of time.
-        return replace(state, counters=now, counters_at=look.at, seen=demand.add((), look.at, now.arrivals))
+        seen = demand.add((), look.at, now.arrivals)
+        return replace(state, counters=now, counters_at=look.at, seen=seen, asked=asked)
     seconds = look.at - state.counters_at
     arrived = now.arrivals - before.arrivals
     keep = math.exp(-seconds / FORGET_TYPICAL)
-    rate = arrived / seconds
     judged = [
         (counted - b_counted, good - b_good)
         for (counted, good), (b_counted, b_good) in zip(
@@ -184,7 +190,7 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
         counters=now,
         counters_at=look.at,
         seen=demand.add(state.seen, look.at, now.arrivals),
-        short=state.short + (1 - math.exp(-seconds / SHORT)) * (rate - state.short),
+        short=state.short + (1 - math.exp(-seconds / SHORT)) * (arrived / seconds - state.short),
         belief=learn(state.belief, profile, before, now, look.ready, seconds),
         budgets=tuple(
             budgets.spend(b, *seen, objective.percentile, typical / weight, seconds, settled, start)
@@ -192,6 +198,7 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
         ),
         typical=typical,
         typical_weight=weight,
+        asked=asked,
     )
 
 

@@ -9,7 +9,7 @@ prompts, not on their mean.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Final
 
 from smallmodel_operator.autoscaling.curves import KEPT, Curves
@@ -27,7 +27,7 @@ TOGETHER: Final = 1 / 3
 1 / replicas of draws would gain nothing there. Fitted to the simulator with 1 to 8 replicas, two profiles."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Work:
     """What requests are: prompts as (tokens, share of requests), tokens generated in the mean, and `written`, their
     lengths as prompts have them; empty: all are as long as the mean."""
@@ -36,7 +36,15 @@ class Work:
     generated: float
     written: tuple[tuple[float, float], ...] = ()
 
-    @property
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Tables are found by it at each look: of two dozen lengths it takes long."""
+        return hash((self.prompts, self.generated, self.written))
+
+    @cached_property
     def mean_prompt(self) -> float:
         return sum(t * p for t, p in self.prompts)
 

@@ -57,7 +57,9 @@ class Room:
         """Is there room for the other? What it does not ask for may be overdrawn."""
         if (other.cpu and self.cpu < other.cpu - 1e-9) or (other.memory and self.memory < other.memory - 1e-9):
             return False
-        return all(self.devices.get(name, 0.0) >= amount - 1e-9 for name, amount in other.devices.items() if amount)
+        return not other.devices or all(
+            self.devices.get(name, 0.0) >= amount - 1e-9 for name, amount in other.devices.items() if amount
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,11 @@ class _Pool:
         """What nobody runs on either: a new replica goes there first, as the scheduler would put it."""
         self.waits: set[str] = set()
         """Who got room that somebody has still to leave."""
+        self._parts = {c.name: c.replica.share_of(self.whole) for c in claims}
+        self._open: dict[object, list[str]] = {}
+        """Nodes with room for one more replica of a kind. Room only gets less: one that is out stays out."""
         self._holders: dict[frozenset[str] | None, list[tuple[float, Claim]]] = {}
+        self._yielding: dict[frozenset[str] | None, tuple[str, ...]] = {}
         self._runs: dict[str, list[Claim]] = {node: [] for node in nodes}
         """Whose replicas are on a node; who yields first comes first."""
         for claim in reversed(claims):
@@ -187,8 +193,11 @@ class _Pool:
         return True
 
     def _find(self, claim: Claim) -> str | None:
-        may = self._left if claim.may_use is None else [n for n in claim.may_use if n in self._left]
-        fits = [n for n in may if self._left[n].holds(claim.replica)]
+        replica = claim.replica
+        kind = (replica.cpu, replica.memory, tuple(replica.devices.items()), claim.may_use)
+        if (may := self._open.get(kind)) is None:
+            may = list(self._left) if claim.may_use is None else [n for n in claim.may_use if n in self._left]
+        fits = self._open[kind] = [n for n in may if self._left[n].holds(claim.replica)]
         spare = [n for n in fits if self._spare[n].holds(claim.replica)]
         if spare:  # the fullest that does: what is large finds room on the others
             return min(spare, key=lambda n: (self._left[n].cpu, self._left[n].memory, n))
@@ -217,18 +226,21 @@ class _Pool:
     def holders(self, nodes: frozenset[str] | None) -> list[tuple[float, Claim]]:
         """Who got room on such nodes, and which part of the pool, the largest first."""
         if nodes not in self._holders:
-            parts = [(c.replica.share_of(self.whole) * self.got[c.name], c) for c in self.claims if self.got[c.name]]
+            parts = [(self._parts[c.name] * self.got[c.name], c) for c in self.claims if self.got[c.name]]
             found = [(part, c) for part, c in parts if _reaches(c, nodes)]
             self._holders[nodes] = sorted(found, key=lambda pair: (-pair[0], pair[1].name))
         return self._holders[nodes]
 
     def yielding(self, nodes: frozenset[str] | None) -> tuple[str, ...]:
         """Who runs on such nodes and is to have fewer replicas."""
-        return tuple(c.name for c in self.claims if self.got[c.name] < c.current and _reaches(c, nodes))
+        if nodes not in self._yielding:
+            fewer = (c for c in self.claims if self.got[c.name] < c.current)
+            self._yielding[nodes] = tuple(c.name for c in fewer if _reaches(c, nodes))
+        return self._yielding[nodes]
 
     def worth(self, claim: Claim, number: int) -> float:
         kept = KEEP if number <= claim.current else 1.0
-        return claim.gain(number) * kept / max(claim.replica.share_of(self.whole), 1e-9)
+        return claim.gain(number) * kept / max(self._parts[claim.name], 1e-9)
 
 
 def _turns(pool: _Pool, claims: Sequence[Claim]) -> None:
@@ -256,14 +268,16 @@ def _grant(pool: _Pool, claim: Claim) -> Grant:
     short = f"{count} of {claim.wanted}"
     if claim.may_use is not None and not claim.may_use:
         return Grant(count, f"{short}: no node is open to it", full=True)
-    held = [(part, c) for part, c in pool.holders(claim.may_use) if c.name != claim.name]
-    names = tuple(c.name for _, c in held[:NAMED])
+    hold = pool.holders(claim.may_use)
+    held = [(part, c) for part, c in hold[: NAMED + 1] if c.name != claim.name][:NAMED]
+    unnamed = len(hold) - bool(count) - len(held)  # whoever has some holds it on nodes it may use
+    names = tuple(c.name for _, c in held)
     if claim.idle and count < claim.current:
         return Grant(count, f"{short}: idle, it yields", full=True, holders=names)
     if not held:
         return Grant(count, f"{short}: no node has room for one more", full=True)
-    named = ", ".join(f"{c.name} ({c.priority.name.capitalize()}) {100 * part:.0f} %" for part, c in held[:NAMED])
-    more = f" and {len(held) - NAMED} others" if len(held) > NAMED else ""
+    named = ", ".join(f"{c.name} ({c.priority.name.capitalize()}) {100 * part:.0f} %" for part, c in held)
+    more = f" and {unnamed} others" if unnamed else ""
     return Grant(count, f"{short}: the pool is full; it is held by {named}{more}", full=True, holders=names)
 
 

@@ -7,7 +7,7 @@ misses a second, so replicas stand where they buy most; the price follows from h
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from smallmodel_operator.autoscaling import answers
@@ -29,18 +29,27 @@ LEAST_PART: Final = 0.25
 """Of the allowed misses, to be spent on waiting even where reading the prompts alone takes them all."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Engine:
-    """What the model of the queue needs: `objective_seconds` bound what `latency` says."""
+    """What the model of the queue needs: `objective_seconds` bound what `latency` says.
+
+    What follows from it is reckoned once: each look asks several times, and finding it by its value takes longer.
+    """
 
     profile: EngineProfile
     work: Work
     objective_seconds: float
     latency: Latency = Latency.FIRST_TOKEN
 
-    @property
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.profile, self.work, self.objective_seconds, self.latency))
+
+    @cached_property
     def curves(self) -> Curves:
-        """Who asks more than once keeps them: finding them takes longer than asking."""
         if self._first:
             return curves(self.profile, self.work, self.objective_seconds)
         return answers.curves(self.profile, self.work, self.latency, self.objective_seconds)
@@ -48,7 +57,7 @@ class Engine:
     def missed(self, arrivals: float, replicas: float) -> float:
         return self.curves.missed(arrivals, replicas)
 
-    @property
+    @cached_property
     def alone(self) -> float:
         """Missed share where nobody waits for anybody."""
         if self._first:
@@ -61,7 +70,7 @@ class Engine:
         """Requests a second that one replica carries at most, within the bound."""
         return self.curves.capacity
 
-    @property
+    @cached_property
     def slots(self) -> int:
         """Requests a replica may hold at a time."""
         if self._first:
@@ -85,6 +94,12 @@ class Engine:
     @property
     def _first(self) -> bool:
         return self.latency is Latency.FIRST_TOKEN
+
+
+@lru_cache(maxsize=KEPT)
+def engine_of(profile: EngineProfile, work: Work, objective_seconds: float, latency: Latency) -> Engine:
+    """The same one for the same values."""
+    return Engine(profile, work, objective_seconds, latency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +137,6 @@ def price(engine: Engine, arrivals: float, allowed: float, easiest: float = EASY
     # What misses with any number of replicas is no reason for more of them.
     target = max(allowed, engine.alone + LEAST_PART * allowed)
     low, high = arrivals / (FULL * capacity), arrivals / (min(engine.easiest(easiest), 0.9) * capacity)
-    for _ in range(HALVINGS):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if missed(arrivals, middle) > target else (low, middle)
+    high = engine.curves.fewest(arrivals, target, low, high, HALVINGS)
     gain = missed(arrivals, high) - missed(arrivals, high + 1)
     return max(arrivals * gain, 1e-9)

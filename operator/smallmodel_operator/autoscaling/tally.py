@@ -5,7 +5,7 @@ span that was looked at. One that is gone is dropped. One that is there and sile
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import add as add_up
 from operator import sub
 
@@ -67,8 +67,7 @@ def _goes_on(before: Counts, now: Counts) -> bool:
 
 
 def _with(total: Counters, before: Counts, now: Counts, came: int) -> Counters:
-    return replace(
-        total,
+    return Counters(  # not `replace`, which takes twice as long, for each model at each look
         arrivals=total.arrivals + came,
         prompt_tokens=total.prompt_tokens + now.prompt_tokens - before.prompt_tokens,
         answered=total.answered + now.counted - before.counted,
@@ -77,6 +76,7 @@ def _with(total: Counters, before: Counts, now: Counts, came: int) -> Counters:
         generated_tokens=total.generated_tokens + now.generated_tokens - before.generated_tokens,
         decode_seconds=total.decode_seconds + max(0.0, now.decode_seconds - before.decode_seconds),
         decode_tokens=total.decode_tokens + now.decode_tokens - before.decode_tokens,
+        request_seconds=total.request_seconds,
         prompts=_bins(total.prompts, before.prompts, now.prompts),
         written=_bins(total.written, before.written, now.written),
         inter_token=_judged(total.inter_token, before.inter_token, now.inter_token),
@@ -85,6 +85,8 @@ def _with(total: Counters, before: Counts, now: Counts, came: int) -> Counters:
 
 
 def _bins(total: tuple[float, ...], before: tuple[int, ...], now: tuple[int, ...]) -> tuple[float, ...]:
+    if now == before:
+        return total
     return tuple(map(add_up, total, map(sub, now or NOTHING, before or NOTHING)))
 
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import aiohttp
@@ -232,14 +233,19 @@ def words_of(said: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         LookupError, ValueError, TypeError, AttributeError: it is not what a gateway says.
     """
-    starts = [[max(0.0, float(start[stage])) for stage in STAGES] for start in said.get("coldStarts", ())]
     return {
         "in_flight": int(said["inFlight"]),
         "held": int(said["held"]),
         "idle": max(0.0, float(said["idleSeconds"])),
-        "cold_starts": tuple(ColdStart(*stages) for stages in starts),
+        "cold_starts": tuple(_start(*map(start.__getitem__, STAGES)) for start in said.get("coldStarts", ())),
         "counts": _counts(said["objective"]) if said.get("objective") else None,
     }
+
+
+@lru_cache(maxsize=4096)
+def _start(*stages: float) -> ColdStart:
+    """The last ones of each model are said again at each look."""
+    return ColdStart(*(max(0.0, float(seconds)) for seconds in stages))
 
 
 def _counts(said: Mapping[str, Any]) -> Counts:

@@ -139,12 +139,13 @@ def tick(held: Held, of: Subject, traffic: Traffic, now: float) -> Held:
         moved = (said.known, said.missing, said.exhausted, said.met) != (old.known, old.missing, old.exhausted, old.met)
         heard = said.known and not old.known
         due = heard or (moved and now - held.said_at >= SAY_SECONDS)
-        return replace(held, said=_nearest(said, of, state), said_at=now) if due else held
+        return replace(held, said=_worded(said, decided, of, state), said_at=now) if due else held
     change = said.replicas - of.replicas
     direction = (change > 0) - (change < 0)
+    said = _worded(said, decided, of, state)
     if direction and direction != held.direction:
         said = replace(said, turn=said.why)
-    return replace(held, said=_nearest(said, of, state), said_at=now, direction=direction or held.direction)
+    return replace(held, said=said, said_at=now, direction=direction or held.direction)
 
 
 def gains(held: Held, of: Subject) -> tuple[float, ...]:
@@ -155,7 +156,7 @@ def gains(held: Held, of: Subject) -> tuple[float, ...]:
 def _scaled(of: Subject, state: objective.State, decided: objective.Decision, traffic: Traffic) -> Scaled:
     return Scaled(
         replicas=decided.replicas,
-        why=decided.why[:512],
+        why="",
         known=decided.known,
         exhausted=decided.exhausted,
         standings=latency.standings(of.objective, state.budgets),
@@ -164,12 +165,13 @@ def _scaled(of: Subject, state: objective.State, decided: objective.Decision, tr
     )
 
 
-def _nearest(said: Scaled, of: Subject, state: objective.State) -> Scaled:
-    """With the tightest bounds that can be held: most looks say nothing new, and need not know them."""
+def _worded(said: Scaled, decided: objective.Decision, of: Subject, state: objective.State) -> Scaled:
+    """With its sentence and the tightest bounds that can be held: most looks say nothing new, and need neither."""
     found = dict(
         zip(Latency, measured.nearest(of.profile, state.belief, of.objective.percentile, of.alone), strict=True)
     )
-    return replace(said, standings=tuple(replace(s, nearest=found[s.latency]) for s in said.standings))
+    standings = tuple(replace(s, nearest=found[s.latency]) for s in said.standings)
+    return replace(said, why=decided.why[:512], standings=standings)
 
 
 # -- how it stands ---------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ for want of room claims it as soon as somebody asks: no gateway wakes it before 
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from smallmodel_operator.api.names import LABEL_ROLE, ROLE_SERVER
@@ -205,7 +207,14 @@ def _take(free: dict[str, Room], pod: Object) -> None:
 
 
 def _room(amounts: Amounts) -> Room:
-    devices = {name: float(a) for name, a in amounts.items() if name not in ("cpu", "memory") and a}
+    return _room_of(tuple(amounts.items()))
+
+
+@lru_cache(maxsize=1024)
+def _room_of(listed: tuple[tuple[str, Decimal], ...]) -> Room:
+    """Thousands of pods request the same few amounts."""
+    amounts = dict(listed)
+    devices = {name: float(a) for name, a in listed if name not in ("cpu", "memory") and a}
     return Room(float(amounts.get("cpu", 0)), float(amounts.get("memory", 0)), devices)
 
 

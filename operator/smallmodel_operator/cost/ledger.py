@@ -237,5 +237,7 @@ class _Book:
         self.pools[key] = self.pools[key].plus(of_all) if key in self.pools else of_all
 
 
-def _sum(one: Mapping[_K, int], other: Mapping[_K, int]) -> dict[_K, int]:
+def _sum(one: Mapping[_K, int], other: Mapping[_K, int]) -> Mapping[_K, int]:
+    if not one or not other:
+        return one or other
     return {key: one.get(key, 0) + other.get(key, 0) for key in (*one, *(k for k in other if k not in one))}

@@ -3,8 +3,10 @@
 Parts of a million, rounded down: what is added up is whole numbers, so that it is the same in any order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from smallmodel_operator.core.facts import Object
@@ -40,17 +42,20 @@ def has_devices(requests: Amounts) -> bool:
     return any(amount > 0 for name, amount in requests.items() if "/" in name)
 
 
-def requests_of(pod: Object) -> dict[str, Decimal]:
+def requests_of(pod: Object) -> Amounts:
     """What a pod requests: its containers and sidecars together, or its largest init container, and its overhead.
 
     Raises:
         ValueError: it is not as Kubernetes writes it.
     """
     spec = pod.get("spec") or {}
-    inits = spec.get("initContainers") or ()
+    containers: Sequence[Object] = spec.get("containers") or ()
+    inits: Sequence[Object] = spec.get("initContainers") or ()
+    if len(containers) == 1 and not inits and not spec.get("overhead"):
+        return _requests(containers[0])
     stay = [c for c in inits if c.get("restartPolicy") == "Always"]
     found: dict[str, Decimal] = {}
-    for container in (*(spec.get("containers") or ()), *stay):
+    for container in (*containers, *stay):
         for name, amount in _requests(container).items():
             found[name] = found.get(name, Decimal(0)) + amount
     for container in inits:
@@ -72,9 +77,14 @@ def parts(requests: Amounts, room: Amounts) -> int:
     return min(most, WHOLE)
 
 
-def _requests(container: Object) -> dict[str, Decimal]:
-    given = (container.get("resources") or {}).get("requests") or {}
-    return {name: quantity(amount) for name, amount in given.items() if _counts(name)}
+def _requests(container: Object) -> Amounts:
+    return _amounts(tuple(((container.get("resources") or {}).get("requests") or {}).items()))
+
+
+@lru_cache(maxsize=1024)
+def _amounts(given: tuple[tuple[str, str], ...]) -> Amounts:
+    """Thousands of pods request the same few amounts."""
+    return MappingProxyType({name: quantity(amount) for name, amount in given if _counts(name)})
 
 
 def _counts(name: str) -> bool:

@@ -1,7 +1,6 @@
 """The operator process: stand by, lead, run kopf, stop. Losing the lease ends the process: a fresh one is safe."""
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -42,7 +41,7 @@ from smallmodel_operator.control.scaler import Scaler
 from smallmodel_operator.core.facts import Capabilities, Object
 from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.handlers import Routes, register
-from smallmodel_operator.runtime import cost_metrics, http, metrics, outside, scraping
+from smallmodel_operator.runtime import cost_metrics, frugal, http, metrics, outside, scraping
 from smallmodel_operator.runtime.boundary import BoundaryWatch
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
@@ -200,8 +199,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     table, boundary, spending, *others = (
         asyncio.create_task(work) for work in (keys.run(), watch.run(), ledger.run(), scaler.run(), *looks)
     )
-    gc.collect()
-    gc.freeze()  # modules stay: a full collection looks at models alone, and comes sooner and costs less
+    frugal.settle()  # modules stay: a full collection looks at models alone, and costs less
     try:
         await _kopf(registry, settings, stop)
     finally:

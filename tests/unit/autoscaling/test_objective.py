@@ -32,7 +32,7 @@ class Clock:
     def __init__(self, replicas: int = 1) -> None:
         self.state, self.count, self.at = State(), replicas, 0.0
         self.counters = Counters()
-        self.decision = Decision(replicas, "")
+        self.decision = Decision(replicas, str)
 
     def tick(self, rate: float, good: float = 1.0, silent: bool = False, in_flight: int = 1) -> int:
         self.at += 5

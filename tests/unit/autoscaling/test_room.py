@@ -38,6 +38,21 @@ def test_why_names_who_holds_the_room() -> None:
     assert found["law/bot"].why == "0 of 2: the pool is full; it is held by crm/bot (Critical) 100 %"
 
 
+def test_why_counts_those_it_does_not_name_and_never_the_model_itself() -> None:
+    holders = [claim(f"crm/{n}", Priority.CRITICAL, 1) for n in range(5)]
+    found = share(
+        {"node": Room(6)}, [*holders, claim("law/bot", Priority.BATCH, 2), claim("law/tip", Priority.BATCH, 1)]
+    )
+    most = "crm/0 (Critical) 17 %, crm/1 (Critical) 17 %, crm/2 (Critical) 17 %"
+    assert found["law/bot"].why == f"1 of 2: the pool is full; it is held by {most} and 2 others"
+    assert found["law/tip"].why == f"0 of 1: the pool is full; it is held by {most} and 3 others"
+
+
+def test_room_that_is_too_small_for_one_is_still_there_for_who_takes_less() -> None:
+    large = claim("large", Priority.CRITICAL, 3, replica=Room(2.0))
+    assert counts(Room(5), large, claim("small", Priority.BATCH, 3)) == {"large": 2, "small": 1}
+
+
 def test_floors_are_kept_before_others_grow() -> None:
     assert counts(Room(4), claim("a", Priority.CRITICAL, 4), claim("b", Priority.BATCH, 1, floor=1)) == {"a": 3, "b": 1}
 
