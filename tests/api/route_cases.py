@@ -44,6 +44,13 @@ def bounded(access: dict[str, Any] | None = None, **boundary: Any) -> dict[str, 
     return route(SMALL, CLOUD, default="small", boundary=boundary, **({"access": access} if access else {}))
 
 
+def recognizing(**recognizer: Any) -> dict[str, Any]:
+    """With one recognizer; a field of None is left out."""
+    given = {"name": "ner", "detectors": ["Names"], "service": {"name": "ner"}, **recognizer}
+    entry = {name: value for name, value in given.items() if value is not None}
+    return bounded(external="WhenClean", detectors=["Pii", "Names"], recognizers=[entry])
+
+
 CLOUD = {"name": "cloud", "external": {"url": "https://api.example.com/v1", "model": "big-1"}}
 CRM = {"apiKeys": [{"name": "crm", "secretRef": {"name": "crm-key", "key": "key"}}]}
 _URL = "`external.url` must be like https://api.example.com/v1"
@@ -154,6 +161,24 @@ BAD_ROUTES = (
     Case("boundary-blank-term", bounded(denyTerms=["  "]), "denyTerms", "denyTerms"),
     Case("boundary-pattern-without-a-name", bounded(patterns=[{"regex": "a"}]), "name", "name"),
     Case("boundary-recognizer", bounded(recognizerRef={"name": "ner"}), "unknown field", "recognizerRef"),
+    *(Case(f"recognizer-{name}", recognizing(**more), words, words) for name, more, words in (
+        ("by-nobody", {"service": None}, "must have exactly one of `service`"),
+        ("by-both", {"smallModelRef": {"name": "nurse"}}, "must have exactly one of `service`"),
+        ("of-what-is-not-looked-for", {"detectors": ["Phi"]}, "must be among `spec.boundary.detectors`"),
+        ("of-nothing", {"detectors": []}, "detectors"),
+        ("twice-of-one", {"detectors": ["Names", "Names"]}, "detectors"),
+        ("of-patterns", {"detectors": ["Pii"]}, "detectors"),
+        ("hasty", {"timeoutMilliseconds": 10}, "timeoutMilliseconds"),
+        ("patient", {"timeoutMilliseconds": 60000}, "timeoutMilliseconds"),
+        ("too-sure", {"service": {"name": "ner", "minScore": "1.5"}}, "minScore"),
+        ("of-odd-entities", {"service": {"name": "ner", "entities": ["a person"]}}, "entities"),
+        ("of-odd-language", {"service": {"name": "ner", "language": "English"}}, "language"),
+        ("outside", {"service": {"name": "ner.example.com"}}, "name"),
+        ("of-another-namespace", {"service": {"name": "ner", "namespace": "shared"}}, "namespace"),
+        ("model-of-another-namespace", {"service": None, "smallModelRef": {"name": "n", "namespace": "b"}},
+         "namespace"),
+        ("by-url", {"service": None, "url": "https://ner.example.com"}, "url"),
+    )),
     Case("budget-of-nothing", limited({"per": "Route", "period": "Day"}), _EITHER, _EITHER),
     Case("budget-of-both", limited({**MONTH, "tokens": 5}), _EITHER, _EITHER),
     Case("budget-of-money-too", paid({**MONTH, "money": "400", "currency": "EUR"}), _EITHER, _EITHER),
@@ -258,9 +283,13 @@ GOOD_ROUTES = (
     Case("target-outside-and-weights", route(weighing(SMALL, 9), weighing(LARGE, 1), CLOUD)),
     Case("rule-to-the-outside", route(SMALL, CLOUD, default="small", rules=[{"name": "long", "target": "cloud",
          "match": {"contextTokensOver": 2000}}])),
+    Case("recognizer", recognizing()),
+    Case("recognizer-of-all", recognizing(timeoutMilliseconds=3000, service={"name": "ner", "language": "de",
+         "entities": ["PERSON", "US_SSN"], "minScore": "0.35"})),
+    Case("recognizer-by-a-model", recognizing(service=None, smallModelRef={"name": "nurse"})),
     Case("boundary-of-nothing-outside", route(SMALL, boundary={})),
     Case("boundary-of-all", bounded(
-        CRM, external="WhenClean", unlabelled="Inside", detectors=["Pii", "Phi", "Pci", "Secrets"],
+        CRM, external="WhenClean", unlabelled="Inside", detectors=["Pii", "Phi", "Names", "Pci", "Secrets"],
         labels=["internal"], patterns=[{"name": "case", "regex": "K-[0-9]{6}"}], denyTerms=["Project Heron"],
         trusted=[
             {"name": "desk", "namespace": "support", "labels": ["public"]},

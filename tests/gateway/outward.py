@@ -25,11 +25,13 @@ from smallmodel_operator.core.keys import egress_seed
 from smallmodel_operator.gateway.decide.outages import Outages
 from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.policies import Policies
+from smallmodel_operator.gateway.decide.recognizers import Place, Recognizers
 from smallmodel_operator.gateway.decide.server import serve
-from smallmodel_operator.gateway.decide.service import Deciding, Record
+from smallmodel_operator.gateway.decide.service import Deciding, Recognize, Record, nobody
 from smallmodel_operator.gateway.egress.server import milliseconds
 from smallmodel_operator.gateway.routed import Choice, Lead, Route
 from smallmodel_operator.gateway.state import Access, Endpoint, State
+from smallmodel_operator.routing.detect.recognizer import Recognizer
 from smallmodel_operator.routing.policy import Boundary, External, Match, Need, Rule, Trusted
 
 CHAT = "/v1/chat/completions"
@@ -48,6 +50,7 @@ BOUNDARY = Boundary(
     deny_terms=("project nightingale",),
     trusted=TRUSTED,
 )
+NER = Recognizer("ner", ("Names",), service="presidio", timeout_milliseconds=3000)
 ALL = Choice((Rule("vectors", Match(requires=(Need.EMBEDDINGS,)), "small"), Rule("all", Match(), "cloud")), "small")
 
 
@@ -65,6 +68,7 @@ ROUTES = (
     route("named", Choice((), "small")),
     route("shut", boundary=Boundary(External.DENIED, trusted=TRUSTED)),
     route("health", boundary=Boundary(External.WHEN_CLEAN, ("Phi",), trusted=TRUSTED)),
+    route("clinic", boundary=Boundary(External.WHEN_CLEAN, ("Pii", "Names"), trusted=TRUSTED, recognizers=(NER,))),
 )
 
 
@@ -76,12 +80,14 @@ def state(bot: int, egress: int) -> State:
     return state_of(models, {"support/bot": bot, "support/other": bot}, routes=found, egress=there)
 
 
-def deciding(now: Callable[[], State], record: Record, outages: Outages | None = None) -> Deciding:
+def deciding(
+    now: Callable[[], State], record: Record, outages: Outages | None = None, recognize: Recognize = nobody
+) -> Deciding:
     """What a gateway's agent decides with. It signs as by a clock that is ahead, so that a checker that has just begun
     takes what it signs."""
     policies = Policies(now, lambda _: None, resting=(outages or Outages()).resting)
     sign = Passes(lambda: MASTER, lambda: milliseconds() + LEAD_MS - 100)
-    return Deciding(policies.route, policies.labels, record, away=policies.away, sign=sign)
+    return Deciding(policies.route, policies.labels, record, away=policies.away, sign=sign, recognize=recognize)
 
 
 @dataclass(slots=True)
@@ -94,13 +100,15 @@ class Outward:
     bot: Engine
     records: list[Mapping[str, Any]] = field(default_factory=list)
     outages: Outages = field(default_factory=Outages)
+    recognizers: Callable[[str, Recognizer], Place | None] = lambda *_: None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def begin(self) -> None:
         """Who decides, as a gateway's agent does."""
 
         async def begun() -> None:
-            service = deciding(lambda: self.gateway.state, self._record, self.outages)
+            asking = await self._stack.enter_async_context(Recognizers(lambda *asked: self.recognizers(*asked)))
+            service = deciding(lambda: self.gateway.state, self._record, self.outages, asking.ask)
             await self._stack.enter_async_context(serve(service, self.socket))
             self._stack.callback(service.close)
 

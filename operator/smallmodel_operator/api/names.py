@@ -36,6 +36,11 @@ ROLE_QUANTIZE: Final = "quantize"
 ROLE_CANDIDATE: Final = "candidate"
 """A new version that answers golden prompts and takes no traffic: no Service selects it."""
 
+ROLE_RECOGNIZER: Final = "recognizer"
+"""Not ours: pods of a user's program that routes ask, on RECOGNIZER_PORT."""
+RECOGNIZER_PORT: Final = 3000
+"""Where Presidio's analyzer listens."""
+
 BOUNDARY: Final = "cluster"
 """Name of the one ClusterBoundary."""
 

@@ -8,7 +8,7 @@ OUTSIDE_REASONS: Final[dict[str, tuple[str, str]]] = {
     "Enforced": (_NOBODY, "Requests leave as `spec.boundary` has it, each after it was decided on."),
     "ExternalDenied": (_NOBODY, "Nothing leaves, as the route or the ClusterBoundary has it; the message says which."),
     "NobodyTrusted": (_USER, "`spec.boundary.trusted` is empty: no request has a label, so none leaves."),
-    "RecognizerMissing": (_USER, "A detector needs a recognizer, and none runs: everything stays inside."),
+    "RecognizerMissing": (_USER, "A detector needs a recognizer, and none answers: everything stays inside."),
     "PatternInvalid": (_USER, "A pattern of `spec.boundary` does not run: everything stays inside."),
     "EgressNotInstalled": (_PLATFORM, "The chart's `egress.enabled` is not set: there is no way out of the cluster."),
     "EgressStarting": (_OPERATOR, "The egress starts anew with this target; the route's models answer meanwhile."),

@@ -24,6 +24,7 @@ from smallmodel_operator.api.outside_rules import OUTSIDE_RULES
 from smallmodel_operator.api.price_rules import PRICE_RULES
 from smallmodel_operator.api.quantity_rules import QUANTITY_RULES
 from smallmodel_operator.api.quantization_rules import QUANTIZATION_RULES
+from smallmodel_operator.api.recognizer_rules import RECOGNIZER_RULES
 from smallmodel_operator.api.route_rules import ROUTE_RULES
 from smallmodel_operator.api.rule import Rule, Value, Violation
 from smallmodel_operator.api.scaling_rules import SCALING_RULES
@@ -250,6 +251,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *BOUNDARY_RULES,
     *ROUTE_RULES,
     *OUTSIDE_RULES,
+    *RECOGNIZER_RULES,
     *CHOICE_RULES,
     *ROUTE_BUDGET_RULES,
     *TOOLS_RULES,

@@ -17,11 +17,13 @@ from smallmodel_operator.api.names import (
     LABEL_ROLE,
     OPERATOR,
     PROGRESS_PORT,
+    RECOGNIZER_PORT,
     ROLE_CANDIDATE,
     ROLE_DOWNLOAD,
     ROLE_EVICT,
     ROLE_INSPECT,
     ROLE_QUANTIZE,
+    ROLE_RECOGNIZER,
     ROLE_SERVER,
 )
 from smallmodel_operator.boundary.canary import KUBELET_PORT, METADATA
@@ -94,6 +96,8 @@ CANARIES: Final = Party("the canary's pods", Place.SYSTEM, marked=LABEL_CANARY)
 NODES: Final = Party("nodes", Place.BEYOND)
 LEAVING: Final = Party("egress", Place.EGRESS, {_NAME: EGRESS, _COMPONENT: "egress"})
 HOSTS: Final = Party("declared hosts", Place.BEYOND)
+RECOGNIZERS: Final = Party("recognizers", Place.MODELS, {LABEL_ROLE: ROLE_RECOGNIZER})
+"""Users' own pods, so their policies are theirs: what the row counts for is the gateways' side."""
 CREDENTIALS: Final = Party("the cloud's metadata", Place.BEYOND, cidr=f"{METADATA[0]}/32")
 
 PARTIES: Final = (
@@ -107,6 +111,7 @@ HTTPS: Final = Port(443)
 _SCRAPED: Final = "prometheus.url"
 _CANARY: Final = "boundary.canary.enabled"
 _EGRESS: Final = "egress.enabled"
+_RECOGNIZERS: Final = "boundary.recognizers.enabled"
 _TRIED: Final = "the same attempt as a model's pod makes, by one who may"
 
 EGRESS_ROWS: Final = (
@@ -119,6 +124,13 @@ ROWS: Final = (
     Row(ANYBODY, GATEWAYS, (Port(10080),), "requests to models; each shows a credential"),
     Row(ANYBODY, GATEWAYS, (Port(10443),), "the same over TLS", when="gateway.tls.secretName"),
     Row(GATEWAYS, MODELS, (Port(ENGINE_PORT),), "requests, with the engine's key"),
+    Row(
+        GATEWAYS,
+        RECOGNIZERS,
+        (Port(RECOGNIZER_PORT),),
+        "texts of requests that may leave, if no names or health data are in them",
+        when=_RECOGNIZERS,
+    ),
     Row(OPERATORS, MODELS, (Port(ENGINE_PORT),), "golden prompts and how fast it is, with the engine's key"),
     Row(OPERATORS, CANDIDATES, (Port(ENGINE_PORT),), "golden prompts before they take traffic, the same way"),
     Row(GATEWAYS, GATEWAYS, (Port(10090),), "requests that wait for a model, when the own agent is gone"),

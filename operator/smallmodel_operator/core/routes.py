@@ -57,3 +57,6 @@ def referred(body: Object) -> Iterable[tuple[str, str]]:
         ref = target.get("smallModelRef") or {}
         if ref.get("name"):
             yield str(ref.get("namespace") or body["metadata"]["namespace"]), str(ref["name"])
+    for recognizer in (spec.get("boundary") or {}).get("recognizers") or ():
+        if name := (recognizer.get("smallModelRef") or {}).get("name"):
+            yield str(body["metadata"]["namespace"]), str(name)

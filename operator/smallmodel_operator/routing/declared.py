@@ -7,6 +7,7 @@ plainly said is no label, and a request without a label stays inside.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from smallmodel_operator.routing.detect.recognizer import Recognizer
 from smallmodel_operator.routing.policy import Boundary, External, Trusted
 
 LABEL_HEADER: Final = "x-data-label"
@@ -28,6 +29,21 @@ def boundary(namespace: str, route: str, spec: Mapping[str, Any]) -> Boundary:
         tuple((one["name"], one["regex"]) for one in given.get("patterns", ())),
         tuple(given.get("denyTerms", ())),
         tuple(_trusted(namespace, route, one) for one in given.get("trusted", ())),
+        tuple(map(_recognizer, given.get("recognizers", ()))),
+    )
+
+
+def _recognizer(entry: Mapping[str, Any]) -> Recognizer:
+    service = entry.get("service") or {}
+    return Recognizer(
+        entry["name"],
+        tuple(entry["detectors"]),
+        service.get("name", ""),
+        (entry.get("smallModelRef") or {}).get("name", ""),
+        service.get("language", "en"),
+        tuple(service.get("entities", ())),
+        float(service.get("minScore", "0.5")),
+        int(entry.get("timeoutMilliseconds", 500)),
     )
 
 

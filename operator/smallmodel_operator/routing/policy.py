@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from smallmodel_operator.routing.choice.classifier import Classifier, Escalation, TaskClass
 from smallmodel_operator.routing.detect import decide as detect
+from smallmodel_operator.routing.detect.recognizer import Recognizer
 from smallmodel_operator.routing.detect.scanner import DETECTORS, BadPattern
 
 
@@ -102,6 +103,13 @@ class Boundary:
     patterns: tuple[tuple[str, str], ...] = ()
     deny_terms: tuple[str, ...] = ()
     trusted: tuple[Trusted, ...] = ()
+    recognizers: tuple[Recognizer, ...] = ()
+    """Asked about what all else would let out."""
+
+    @property
+    def recognized(self) -> tuple[str, ...]:
+        """Detectors that a recognizer answers for."""
+        return tuple(dict.fromkeys(detector for one in self.recognizers for detector in one.detectors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +189,10 @@ def compiled(policy: RoutePolicy, classifiers: Mapping[str, Classifier]) -> Read
         raise BadPolicy(problem)
     given = policy.boundary
     try:
-        rules = detect.compiled(detect.Policy(given.detectors, given.labels, given.patterns, given.deny_terms))
+        wanted = detect.Policy(
+            given.detectors, given.labels, given.patterns, given.deny_terms, recognized=given.recognized
+        )
+        rules = detect.compiled(wanted)
     except BadPattern as error:
         raise BadPolicy(f"boundary: {error}") from None
     tasks = classifiers.get(policy.classifier)

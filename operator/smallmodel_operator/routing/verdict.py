@@ -119,11 +119,31 @@ def degraded(ready: Ready, request: Request, found: Decision, can: Mapping[str, 
     """The decision while the target outside does not answer: one inside in its place, as if there were no other;
     unchanged where none inside can."""
     inside = {name: one for name, one in can.items() if name in ready.targets and ready.targets[name].inside}
-    # How hard it is was asked for at most once, and counts once.
+    instead = _choose(*_again(ready, request, found, (), inside))
+    return replace(instead, degraded=why) if instead.target else found
+
+
+def recognized(
+    ready: Ready, request: Request, found: Decision, can: Mapping[str, Can], reasons: tuple[Reason, ...]
+) -> Decision:
+    """The decision after recognizers were asked; `reasons`: what they found, or why they could not say; none: as it
+    was."""
+    if not reasons:
+        return found
+    wants = asked(request, MOST_BYTES)
+    return _named(ready, wants, reasons, can, request.named) or _choose(*_again(ready, request, found, reasons, can))
+
+
+_Given = tuple[Ready, Asked, tuple[Reason, ...], Mapping[str, Can], Callable[[float], Turn] | None]
+
+
+def _again(
+    ready: Ready, request: Request, found: Decision, reasons: tuple[Reason, ...], can: Mapping[str, Can]
+) -> _Given:
+    """For a second choice: how hard a request is was asked for at most once, and counts once."""
     made = found.turn
     known, turn = (ready, lambda _: made) if made else (replace(ready, hard=None), None)
-    instead = _choose(known, asked(request, MOST_BYTES), (), inside, turn)
-    return replace(instead, degraded=why) if instead.target else found
+    return known, asked(request, MOST_BYTES), reasons, can, turn
 
 
 def chosen(ready: Ready, said: str) -> Decision | None:

@@ -185,6 +185,7 @@ async def _watch(settings: Settings, client: Client, start: _Start, keys: KeyTab
     poke = _poker(observer, loop, routes.loop)
     signals.turned = lambda: poke(lambda _: True)
     watch = _boundary(settings, client, observer, events, poke)
+    following.reaches_recognizers = settings.recognizers
     following.egress = away = outside.egress_of(settings, client, start.masters, lambda: poke(lambda _: True))
     bounded = outside.both(away.heard, watch.heard)
     register(registry, loop, observer, client, routes, len(settings.watch_namespaces), bounded)

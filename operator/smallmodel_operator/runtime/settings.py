@@ -94,6 +94,8 @@ class Settings(BaseSettings):
         "", description="ConfigMap in the egress's namespace whose `ca.crt` says who declared hosts are."
     )
 
+    recognizers: bool = Field(False, description="Gateways have a way to recognizers that are Services.")
+
     claim_size: QuantityText = Field("50Gi", description="Size of the claim for downloads, one in each namespace.")
     claim_storage_class: str = Field("", description="Its storage class; empty is the cluster's default.")
     claim_access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(

@@ -7,8 +7,9 @@ from pydantic import Field, StringConstraints
 from smallmodel_operator.api.v1alpha1.access import SecretKeyReference, ServiceAccountReference
 from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, DnsLabel, list_map
 from smallmodel_operator.api.v1alpha1.price import Currency, Money
+from smallmodel_operator.api.v1alpha1.route_recognizer import Recognizer
 
-Detector = Literal["Pii", "Phi", "Pci", "Secrets"]
+Detector = Literal["Pii", "Phi", "Names", "Pci", "Secrets"]
 DataLabel = Annotated[
     str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
 ]
@@ -99,11 +100,20 @@ class RouteBoundary(ApiModel):
     )
     detectors: list[Detector] = Field(
         default_factory=lambda: list(_RUN_HERE),
-        max_length=4,
+        max_length=5,
         json_schema_extra=_SET,
         description=(
-            "What is looked for in every text of a request. Phi needs a recognizer, and none runs in this release: "
-            "with it everything stays inside."
+            "What is looked for in every text of a request. Phi (health) and Names need one of `recognizers`: without "
+            "it everything stays inside."
+        ),
+    )
+    recognizers: list[Recognizer] = Field(
+        default_factory=list,
+        max_length=4,
+        json_schema_extra=list_map("name"),
+        description=(
+            "Asked, all of them, about each request that everything else would let out. What one finds something in, "
+            "or does not answer for, stays inside."
         ),
     )
     labels: list[DataLabel] = Field(

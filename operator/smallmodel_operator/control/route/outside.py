@@ -6,7 +6,7 @@ so that there is no way to where it would have gone.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -41,15 +41,24 @@ class Found:
     look_again_seconds: float | None = None
 
 
-def decide(route: Route, secrets: Mapping[str, Object | None], around: facts.Boundary, way: Way) -> Found:
-    """What a route offers, and what is said of it. `around`: of its namespace; `way`: as it is known now."""
+def decide(
+    route: Route,
+    secrets: Mapping[str, Object | None],
+    around: facts.Boundary,
+    way: Way,
+    unrecognized: Sequence[str] = (),
+) -> Found:
+    """What a route offers, and what is said of it. `around`: of its namespace; `way`: as it is known now.
+
+    `unrecognized`: what is the matter with its recognizers. Offers stay meanwhile, for each request asks them anew.
+    """
     if not route.outside:
         return Found()
     held = unfit(route.boundary) or _closed(route, around, way)
     if held is not None:
         stalled = () if held.status else (Refused(held.reason, held.message, recheck_seconds=WAIT_SECONDS),)
         return Found((), tuple(_said(t, held.reason) for t in route.outside), stalled, held, LOOK_SECONDS)
-    offers, targets, problems = [], [], []
+    offers, targets, problems = [], [], [_unrecognized(text) for text in unrecognized[:1]]
     for target in route.outside:
         try:
             offers.append(Offer(target.host, credential(target, secrets)))
@@ -59,7 +68,7 @@ def decide(route: Route, secrets: Mapping[str, Object | None], around: facts.Bou
         except Refused as refused:
             problems.append(refused)
             reason = refused.reason
-        targets.append(_said(target, reason))
+        targets.append(_said(target, Reason.RECOGNIZER_MISSING if unrecognized else reason))
     report = _report(route, problems)
     again = WAIT_SECONDS if problems else LOOK_SECONDS
     return Found(tuple(offers), tuple(targets), tuple(problems), report, again)
@@ -73,20 +82,23 @@ def _report(route: Route, problems: list[Refused]) -> Report:
         text = "`spec.boundary.trusted` is empty, so no request has a label, and without one none leaves."
         return Report(condition, True, Reason.NOBODY_TRUSTED, text)
     names = ", ".join(target.name for target in route.outside)
+    asked = ", ".join(one.name for one in route.boundary.recognizers)
+    also = f" Recognizers are asked before: {asked}." if asked else ""
     text = (
         f"Only requests with a trusted label, in which nothing that must stay is found, may go to {names}; each is "
-        "decided on before it goes."
+        f"decided on before it goes.{also}"
     )
     return Report(condition, True, Reason.ENFORCED, text)
 
 
 def unfit(boundary: Boundary) -> Report | None:
     """What of a boundary cannot be held to."""
-    missing = [detector for detector in boundary.detectors if detector in detect.NEED_RECOGNIZER]
+    missing = detect.missing(boundary.detectors, boundary.recognized)
     if missing:
         text = (
-            f"`spec.boundary.detectors` has {missing[0]}, which needs a recognizer, and none runs in this release: so "
-            "everything stays inside. Remove it if requests may leave without being looked through for it."
+            f"`spec.boundary.detectors` has {missing[0]}, which needs a recognizer, and none of "
+            "`spec.boundary.recognizers` answers for it: so everything stays inside. Add one, or remove it if requests "
+            "may leave without being looked through for it."
         )
         return Report(Condition.BOUNDARY_ENFORCED, False, Reason.RECOGNIZER_MISSING, text)
     if wrong := _wrong(boundary.detectors, boundary.patterns, boundary.deny_terms):
@@ -161,6 +173,11 @@ def _reached(target: Outside, way: Way) -> Reason:
     if target.host.name in way.serving:
         return Reason.SERVING
     return Reason.TOO_MANY_TARGETS if target.host.name in way.beyond else Reason.EGRESS_STARTING
+
+
+def _unrecognized(what: str) -> Refused:
+    text = f"{what}. Until it answers everything stays inside, and the route's models answer."
+    return Refused(Reason.RECOGNIZER_MISSING, text, recheck_seconds=WAIT_SECONDS)
 
 
 def _too_many(target: Outside) -> Refused:

@@ -21,6 +21,7 @@ from smallmodel_operator.control.report import Reporter
 from smallmodel_operator.control.route import decide, outside
 from smallmodel_operator.control.route.budgeted import Budgets
 from smallmodel_operator.control.route.classified import Classifiers
+from smallmodel_operator.control.route.recognized import Recognizers
 from smallmodel_operator.control.route.resolve import Route, resolve
 from smallmodel_operator.control.verdict import Verdict
 from smallmodel_operator.core.facts import Object, Snapshot
@@ -63,6 +64,9 @@ class RouteReconciler:
         self.egress: Offers = NoEgress()
         self.busy: Callable[[], bool] = lambda: False
         """Are routes waiting for their turn? The loop knows and sets it."""
+        self.reaches_recognizers = False
+        """Have gateways a way to Services of routes' namespaces? The chart says."""
+        self._recognizers = Recognizers(client, lambda: self.reaches_recognizers)
         self._observer = observer
         self._signals = signals
         self._events = events
@@ -87,7 +91,8 @@ class RouteReconciler:
         snapshot, models = await self._look(body, route)
         decision, found = decide.Decision(Plan.of((), prune=False), hold), decide.NOTHING
         if route is not None:
-            found = outside.decide(route, snapshot.secrets, snapshot.boundary, self.egress.way)
+            unrecognized = await self._recognizers.look(route, models)
+            found = outside.decide(route, snapshot.secrets, snapshot.boundary, self.egress.way, unrecognized)
             classified = await self._classifiers.look(key, route)
             budgeted = await self.budgets.look(route.path, route.budgets, snapshot.now)
             decision = decide.decide(route, snapshot, models, classified, found, budgeted)
@@ -160,6 +165,8 @@ class RouteReconciler:
             boundary=self._observer.boundary(meta["namespace"]),
         )
         wanted = {key, *(target.key for target in route.targets)} if route else {key}
+        if route:
+            wanted |= {(route.namespace, one.model) for one in route.boundary.recognizers if one.model}
         return snapshot, {one: self._observer.named.model(one) for one in wanted}
 
 

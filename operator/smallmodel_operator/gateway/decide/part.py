@@ -11,8 +11,19 @@ from smallmodel_operator.gateway.decide.answer import may_leave
 from smallmodel_operator.gateway.decide.classifiers import Classifiers
 from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.policies import Policies
+from smallmodel_operator.gateway.decide.recognizers import Recognizers
 from smallmodel_operator.gateway.decide.server import serve
-from smallmodel_operator.gateway.decide.service import Call, Deciding, NotRecorded, Route, Withhold, nothing
+from smallmodel_operator.gateway.decide.service import (
+    Call,
+    Deciding,
+    NotRecorded,
+    Recognize,
+    Route,
+    Withhold,
+    nobody,
+    nothing,
+)
+from smallmodel_operator.gateway.decide.services import Services, place
 
 
 async def choose(agent: Agent) -> None:
@@ -26,10 +37,13 @@ async def choose(agent: Agent) -> None:
     classifiers = Classifiers(agent.client, policies.wanted)
     budgets = Budgets(agent)
     asking = Asking(lambda: agent.writer.state, lambda: budgets.counting)
-    async with asyncio.TaskGroup() as tasks:
+    services = Services(agent.client, policies.services)
+    recognizers = Recognizers(lambda namespace, one: place(namespace, one, services.of, agent.writer.state))
+    async with recognizers, asyncio.TaskGroup() as tasks:
         tasks.create_task(classifiers.run())
+        tasks.create_task(services.run())
         tasks.create_task(budgets.run())
-        tasks.create_task(decide(agent, policies.route, policies.labels, asking, policies.away))
+        tasks.create_task(decide(agent, policies.route, policies.labels, asking, policies.away, recognizers.ask))
 
 
 async def decide(
@@ -38,6 +52,7 @@ async def decide(
     labels: Callable[[Call], Collection[str]],
     withhold: Withhold = nothing,
     away: Callable[[str], str] = lambda target: "",
+    recognize: Recognize = nobody,
 ) -> None:
     """Answer the own Envoy until cancelled."""
 
@@ -52,7 +67,15 @@ async def decide(
 
     strict = agent.settings.audit_on_failure == "Refuse"
     deciding = Deciding(
-        routes, labels, record, away=away, sign=Passes(master), withhold=withhold, master=master, strict=strict
+        routes,
+        labels,
+        record,
+        away=away,
+        sign=Passes(master),
+        withhold=withhold,
+        recognize=recognize,
+        master=master,
+        strict=strict,
     )
     try:
         async with serve(deciding, agent.settings.decide_socket):

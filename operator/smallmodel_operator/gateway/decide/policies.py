@@ -14,7 +14,7 @@ from smallmodel_operator.gateway.routed import Choice, Lead, Reference, Route
 from smallmodel_operator.gateway.state import Model, State
 from smallmodel_operator.routing.choice.given import Given
 from smallmodel_operator.routing.declared import labels
-from smallmodel_operator.routing.policy import Boundary, Escalate, Need, Ready, RoutePolicy, Target, compiled
+from smallmodel_operator.routing.policy import Boundary, Escalate, External, Need, Ready, RoutePolicy, Target, compiled
 from smallmodel_operator.routing.verdict import Can
 
 _ALL: Final = frozenset(Need)
@@ -56,6 +56,12 @@ class Policies:
         """The classifiers that routes name."""
         choices = (route.choice for route in self._state().routes.values())
         return [reference for choice in choices if choice for reference in choice.classifiers]
+
+    def services(self) -> set[tuple[str, str]]:
+        """Namespace and name of the Services that routes have as recognizers, where something may leave."""
+        routes = self._state().routes.values()
+        open_ = (r for r in routes if r.outside and r.boundary.external is not External.DENIED)
+        return {(r.namespace, one.service) for r in open_ for one in r.boundary.recognizers if one.service}
 
     def route(self, path: str) -> InForce | None:
         """The route of a name; None: there is none whose requests are asked for.

@@ -14,6 +14,9 @@ from smallmodel_operator.gateway.decide.answer import Answer, Stays, Withheld, a
 from smallmodel_operator.gateway.decide.turns import Turns
 from smallmodel_operator.routing import verdict
 from smallmodel_operator.routing.asked import Request
+from smallmodel_operator.routing.detect import decide as detect
+from smallmodel_operator.routing.detect.decide import Reason
+from smallmodel_operator.routing.detect.recognizer import Recognizer
 from smallmodel_operator.routing.policy import Ready
 from smallmodel_operator.routing.tools.check import Refusal, check
 from smallmodel_operator.routing.tools.conversation import Conversation
@@ -26,7 +29,7 @@ MOST_WAITING: Final = 64
 """Large bodies that are looked at or wait for it; more are kept inside unseen."""
 LOOK_SECONDS: Final = verdict.MOST_SECONDS
 RECORD_SECONDS: Final = 1.0
-"""How long a record may take. Both together are less than Envoy waits."""
+"""How long a record may take. Both, and the time recognizers may take, are together less than Envoy waits."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +78,15 @@ Withhold = Callable[[Call, Decision], Awaitable[Withheld | Stays | None]]
 """Why a request may not go where it was decided to go; None: it may, and is counted. `Stays` of what leaves only."""
 
 
+Recognize = Callable[[str, Sequence[Recognizer], str], Awaitable[tuple[Reason, ...]]]
+"""Why a text may not leave, of the recognizers a route of this namespace names; none: it may."""
+
+
+async def nobody(namespace: str, wanted: Sequence[Recognizer], text: str) -> tuple[Reason, ...]:
+    """There are no recognizers, so nothing that has to be asked about leaves."""
+    return tuple(Reason("RecognizerMissing", kind=one.name) for one in wanted)
+
+
 async def nothing(call: Call, decision: Decision) -> Withheld | Stays | None:
     return None
 
@@ -88,6 +100,7 @@ class Deciding:
         away: why nothing is sent now to a target outside (`<namespace>/<route>/<target>`) that is not named.
         sign: the pass of a request and its decision; empty where it needs none.
         withhold: asked of each request before its decision is recorded.
+        recognize: asked about each request that would leave, where its route names recognizers.
         master: what the HMACs of calls of tools are made of.
         strict: without a record there is no answer; else what must leave no trace outside stays inside.
     """
@@ -101,12 +114,13 @@ class Deciding:
         away: Callable[[str], str] = lambda target: "",
         sign: Callable[[Call, Decision], str] = lambda call, decision: "",
         withhold: Withhold = nothing,
+        recognize: Recognize = nobody,
         master: Callable[[], bytes] = bytes,
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
-        self._withhold, self._away, self._master = withhold, away, master
+        self._withhold, self._away, self._master, self._recognize = withhold, away, master, recognize
         self._strict, self._clock = strict, clock
         self._threads = ThreadPoolExecutor(THREADS, "decide")
         self._waiting = 0
@@ -137,7 +151,7 @@ class Deciding:
         decision = await self._look(route, call)
         if decision is None:
             return refusal(503, "route-new", "The targets of the route are being changed.", "unavailable")
-        decision = self._or_inside(route, call, decision)
+        decision = await self._recognized(route, call, self._or_inside(route, call, decision))
         withheld = await self._withhold(call, decision) if decision.target else None
         if isinstance(withheld, Stays):
             decision = verdict.kept(route.ready, withheld.reason, route.can, call.request.named)
@@ -166,6 +180,23 @@ class Deciding:
         if to is None or to.inside or call.request.named or not (why := self._away(f"{call.route}/{to.name}")):
             return decision
         return verdict.degraded(route.ready, call.request, decision, route.can, why)
+
+    async def _recognized(self, route: Route, call: Call, decision: Decision) -> Decision:
+        """Inside instead, where a recognizer finds something in what would leave, or does not say."""
+        to, policy = decision.target, route.ready.policy
+        if to is None or to.inside or not policy.boundary.recognizers:
+            return decision
+        try:
+            text = await self._seen(call, detect.to_recognize, call.request.body, route.ready.rules)
+            reasons = await self._recognize(policy.namespace, policy.boundary.recognizers, text)
+        except Unseen as error:
+            reasons = (Reason(error.args[0]),)
+        except Exception as error:  # it may quote the request: its kind alone is told
+            logger.error(
+                "request %s to %s stays inside: its texts cannot be asked about: %s", call.id, call.route, type(error)
+            )
+            reasons = (Reason("RecognizerFailed"),)
+        return verdict.recognized(route.ready, call.request, decision, route.can, reasons)
 
     async def _refuse(self, route: Route, call: Call, why: Refusal) -> Answer:
         """For its tools. What is refused stays inside, so it waits for no record but where that is asked for."""

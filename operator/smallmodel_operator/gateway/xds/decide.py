@@ -30,8 +30,8 @@ CALLER: Final = "x-slm-caller"
 MOST_BODY: Final = MOST_BYTES + 1
 """Bytes of a body that are sent to the agent: a longer one is cut, and is inside for being so long."""
 NOWHERE: Final = "x-slm-undecided"
-WAIT: Final = "3s"
-"""More than a decision may take in the agent, its record included."""
+WAIT: Final = "6s"
+"""More than a decision may take in the agent, recognizers and its record included."""
 NO_ANSWER: Final = Reply(
     503,
     "undecided",

@@ -33,11 +33,12 @@ class Policy:
     """What stays inside.
 
     Args:
-        detectors: Pii, Pci, Secrets; Phi keeps everything inside as long as there is no recognizer behind it.
+        detectors: Pii, Pci, Secrets; Phi and Names keep everything inside without a recognizer behind them.
         labels: requests with one of these stay.
         patterns: name and RE2 expression.
         deny_terms: words and phrases.
         most_bytes: larger requests stay.
+        recognized: detectors that a recognizer answers for. It is asked by who decides, after this.
     """
 
     detectors: tuple[str, ...] = DETECTORS
@@ -45,6 +46,7 @@ class Policy:
     patterns: tuple[tuple[str, str], ...] = ()
     deny_terms: tuple[str, ...] = ()
     most_bytes: int = MOST_BYTES
+    recognized: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,14 @@ def compiled(policy: Policy) -> Compiled:
     """
     unknown = [d for d in policy.detectors if d not in DETECTORS and d not in NEED_RECOGNIZER]
     if unknown:
-        raise BadPattern(f"unknown detector {unknown[0]!r}: there are {', '.join((*DETECTORS, 'Phi'))}.")
+        raise BadPattern(f"unknown detector {unknown[0]!r}: there are {', '.join((*DETECTORS, 'Phi', 'Names'))}.")
     scanner = _scanner(tuple(policy.detectors), tuple(policy.patterns), tuple(policy.deny_terms))
-    return Compiled(policy, scanner, tuple(d for d in policy.detectors if d in NEED_RECOGNIZER))
+    return Compiled(policy, scanner, missing(policy.detectors, policy.recognized))
+
+
+def missing(detectors: Collection[str], recognized: Collection[str]) -> tuple[str, ...]:
+    """Detectors that need a recognizer and have none."""
+    return tuple(d for d in detectors if d in NEED_RECOGNIZER and d not in recognized)
 
 
 @lru_cache(maxsize=16)
@@ -111,6 +118,16 @@ def told(rules: Compiled, labels: Collection[str]) -> list[Reason]:
     if not labels:
         reasons.append(Reason("Unlabelled"))
     return reasons + [Reason("Label", kind=label) for label in sorted(set(labels) & set(rules.policy.labels))]
+
+
+def to_recognize(body: bytes, rules: Compiled) -> str:
+    """What a recognizer is asked about: all texts of a request, as the patterns saw them, in one.
+
+    Raises:
+        Unread, Undecided: it cannot be read or looked through; `decide` keeps such a request inside.
+    """
+    parts = texts(body, rules.policy.most_bytes)
+    return _APART.join(rules.scanner.forms(_APART.join(part.text for part in parts)))
 
 
 def _found(parts: list[Text], scanner: Scanner) -> list[Reason]:

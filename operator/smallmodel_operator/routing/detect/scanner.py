@@ -93,8 +93,22 @@ class Scanner:
             Undecided: it could not be looked through to its end.
         """
         found: set[Found] = set()
+        self._through(text, found)
+        return found
+
+    def forms(self, text: str) -> list[str]:
+        """A text and all that is encoded in it, each as the patterns see it last: in plain characters.
+
+        Raises:
+            Undecided: it could not be looked through to its end.
+        """
+        seen = (normal.encoded(normal.plain(one)).decode() for one in self._through(text, set()))
+        return list(dict.fromkeys(seen))
+
+    def _through(self, text: str, found: set[Found]) -> list[str]:
+        """Everything a text holds, itself first; what is found in it is added to `found`."""
         left = len(text) * MOST_DECODED + 65536
-        level, seen = [text], {text}
+        level, seen = [text], {text: None}
         for depth in range(MOST_LEVELS + 1):
             below: list[str] = []
             for one in level:
@@ -103,14 +117,14 @@ class Scanner:
                     if left < 0:
                         raise Undecided("TooMuchEncoded")
                     if coded not in seen:
-                        seen.add(coded)
+                        seen[coded] = None
                         below.append(coded)
             if not below:
-                return found
+                break
             if depth == MOST_LEVELS:
                 raise Undecided("EncodedTooDeeply")
             level = below
-        return found
+        return list(seen)
 
     def _one(self, text: str, found: set[Found]) -> Iterator[str]:
         """Look at one text as it stands and in plain characters; yields what it holds in another form."""
