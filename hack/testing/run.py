@@ -12,8 +12,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,9 @@ from hack.testing.tiers import Tier, tiers
 
 REPORTS = Path("build/test-reports")
 PROGRESS_SECONDS = 20
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 * 2**30
+"""So much of it must be free: files of the fast tests take a twentieth of that."""
 GRACE_SECONDS = 30
 """For a tier that is ended to take down what it started."""
 
@@ -67,10 +72,13 @@ def run(tier: Tier) -> Count:
         *(f"--ignore={path}" for path in tier.left_out),
         *tier.paths,
     ]
-    with log.open("w") as out:
+    with log.open("w") as out, _folder(tier) as folder:
+        # Where a test's folder is: as short as on the disk, for the names of sockets in it have 107 bytes.
+        place, there = ([f"--basetemp={folder}/t"], {"TMPDIR": folder}) if folder else ([], {})
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=_environment(tier)
-        )
+            [*command, *place], stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**_environment(tier), **there},
+        )  # fmt: skip
         _give_way(process.pid, tier.nice)
         _running[tier.name] = process
         code = _wait(tier, process, log, started)
@@ -82,6 +90,18 @@ def _give_way(pid: int, nice: int) -> None:
     """Where Linux schedules by session, `nice` counts only against programs of the same one, and a tier is its own."""
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+
+
+@contextlib.contextmanager
+def _folder(tier: Tier) -> Iterator[str]:
+    """Where a tier's temporary files are: in memory, if it says so and there is enough; a disk is waited for at each
+    fsync, and what these tests prove by them is in what is called, not in what survives a power cut."""
+    enough = tier.in_memory and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+    if not enough or not os.access(MEMORY, os.W_OK):
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="slm", dir=MEMORY, ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 def _environment(tier: Tier) -> dict[str, str]:

@@ -12,7 +12,7 @@ class Tier:
     `nice`: the cluster tier takes longest and waits for real pods, so it goes first where processors are short.
     After `limit_seconds` it is taken to hang and ended. `each_path` says that the markers select tests in every one of
     the paths; otherwise one test in any of them is enough. `environment` is added to that of the run. `left_out` are
-    files below the paths that another tier runs.
+    files below the paths that another tier runs. `in_memory`: its temporary files may be there.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Tier:
     needs: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
+    in_memory: bool = False
 
 
 MINUTE = 60.0
@@ -109,7 +110,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         )
     return (
         # One worker more than processors: a tenth of it waits, and what waits longest comes last.
-        Tier("fast", FAST, "not long and not apiserver and not cluster", 3, 25 * MINUTE),
+        Tier("fast", FAST, "not long and not apiserver and not cluster", 3, 25 * MINUTE, in_memory=True),
         *real,
         Tier("faults", FAULTS, marker, 1, minutes * MINUTE, nice=0, needs=(*go, *root), environment=FAULTS_NODE),
     )

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 
-from smallmodel_operator.api.schema import KINDS, KindInfo, definition, schema
+from smallmodel_operator.api.schema import KINDS, KindInfo, definition
+from smallmodel_operator.api.schema import schema as of_kind
 
 Node = dict[str, Any]
 ABBREVIATIONS = re.compile(r"(Ms|Secs|Sec|Mins|Num|Cfg|Desc|Msg)$")
@@ -22,43 +24,58 @@ def _walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
         yield from _walk(node["additionalProperties"], f"{path}{{}}")
 
 
-LEAVES = [
-    pytest.param(path, node, id=f"{info.kind}{path}")
-    for info in KINDS
-    for path, node in _walk(schema(info))
-    if path and not path.startswith(".metadata")
-]
+schema = cache(of_kind)
+"""It is only read here, and deriving it takes longest."""
 
 
-@pytest.mark.parametrize(("path", "node"), LEAVES)
-def test_field(path: str, node: Node) -> None:
+def _fields(info: KindInfo) -> list[tuple[str, Node]]:
+    found = [(path, node) for path, node in _walk(schema(info)) if path and not path.startswith(".metadata")]
+    assert len(found) > 10
+    return found
+
+
+# A loop each, and no test for each of a thousand fields: these took longer to be told apart than to run.
+
+
+@pytest.mark.parametrize("info", KINDS, ids=lambda i: i.kind)
+def test_fields(info: KindInfo) -> None:
+    for path, node in _fields(info):
+        _field(path, node)
+
+
+def _field(path: str, node: Node) -> None:
     name = re.sub(r"(\[\]|\{\})$", "", path.rpartition(".")[2])
-    assert re.fullmatch(r"[a-z][a-zA-Z0-9]*", name), "camelCase"
-    assert not ABBREVIATIONS.search(name), "no abbreviations, units in full"
-    assert node["type"] in {"string", "integer", "boolean", "object", "array"}, "no floats"
+    assert re.fullmatch(r"[a-z][a-zA-Z0-9]*", name), f"{path}: camelCase"
+    assert not ABBREVIATIONS.search(name), f"{path}: no abbreviations, units in full"
+    assert node["type"] in {"string", "integer", "boolean", "object", "array"}, f"{path}: no floats"
     if not path.endswith(("[]", "{}")):
-        assert node.get("description"), "every field says what it is"
+        assert node.get("description"), f"{path}: every field says what it is"
     forbidden = {"$ref", "anyOf", "oneOf", "title", "const", "nullable", "uniqueItems"} & set(node)
-    assert not forbidden, "structural"
-    assert node.get("additionalProperties") is not False
+    assert not forbidden, f"{path}: structural"
+    assert node.get("additionalProperties") is not False, path
 
 
-@pytest.mark.parametrize(("path", "node"), LEAVES)
-def test_bounds(path: str, node: Node) -> None:
+@pytest.mark.parametrize("info", KINDS, ids=lambda i: i.kind)
+def test_bounds(info: KindInfo) -> None:
+    for path, node in _fields(info):
+        _bounds(path, node)
+
+
+def _bounds(path: str, node: Node) -> None:
     match node["type"]:
         case "string":
-            assert "maxLength" in node or "enum" in node
+            assert "maxLength" in node or "enum" in node, path
         case "integer":
-            assert "minimum" in node
-            assert "maximum" in node or path.startswith(".status")
+            assert "minimum" in node, path
+            assert "maximum" in node or path.startswith(".status"), path
         case "array":
-            assert "maxItems" in node
-            assert node.get("x-kubernetes-list-type") in {"atomic", "map", "set"}
+            assert "maxItems" in node, path
+            assert node.get("x-kubernetes-list-type") in {"atomic", "map", "set"}, path
             if node["x-kubernetes-list-type"] == "map":
                 keys = node["x-kubernetes-list-map-keys"]
-                assert all(k in node["items"]["required"] for k in keys)
+                assert all(k in node["items"]["required"] for k in keys), path
         case "object":
-            assert "additionalProperties" not in node or "maxProperties" in node
+            assert "additionalProperties" not in node or "maxProperties" in node, path
 
 
 @pytest.mark.parametrize("info", KINDS, ids=lambda i: i.kind)

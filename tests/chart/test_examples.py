@@ -1,8 +1,6 @@
 """Examples against the rest of the repository: digests, chart values, paths and schema."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -10,6 +8,9 @@ import pytest
 import yaml
 from hack.install import example
 from tests.chart.conftest import CHART, ROOT
+from typer.testing import CliRunner
+
+from smallmodel_operator.cli.app import app
 
 EXAMPLES = ROOT / "examples"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -39,9 +40,8 @@ def test_the_manifest_for_another_registry() -> None:
 
 @pytest.mark.parametrize("file", sorted(str(p.relative_to(EXAMPLES)) for p in EXAMPLES.glob("*/model*.yaml")))
 def test_slm_lint_finds_nothing(file: str) -> None:
-    command = [sys.executable, "-m", "smallmodel_operator", "lint", str(EXAMPLES / file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = CliRunner().invoke(app, ["lint", str(EXAMPLES / file)])
+    assert done.exit_code == 0, done.output
     assert ", 0 problem(s)" in done.stdout
     assert not done.stdout.startswith("0 object(s)")
 

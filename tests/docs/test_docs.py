@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 from hack.cluster.paths import REPOSITORY
+from typer.testing import CliRunner
 
 from smallmodel_operator.api.conditions import Condition, Reason
 from smallmodel_operator.api.names import API_VERSION
 from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.schema import strict_errors
+from smallmodel_operator.cli.app import app
 
 PAGES = sorted(
     p
@@ -31,50 +33,51 @@ def _commands(page: Path) -> list[str]:
     return [line.split("#")[0].removeprefix("$ ").strip() for line in lines if line.strip()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_links(page: Path) -> None:
-    for target in LINK.findall(page.read_text()):
+def test_links() -> None:
+    for page, target in ((p, target) for p in PAGES for target in LINK.findall(p.read_text())):
         if "://" not in target and not target.startswith("mailto:"):
-            assert (page.parent / target).exists(), target
+            assert (page.parent / target).exists(), (page, target)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_make_targets(page: Path) -> None:
+def test_make_targets() -> None:
     known = set(re.findall(r"^([a-z][a-z0-9-]*):", "\n".join(_makefiles()), re.M))
-    for command in (*_commands(page), *re.findall(r"`(make [^`]+)`", page.read_text())):
+    named = [(p, command) for p in PAGES for command in re.findall(r"`(make [^`]+)`", p.read_text())]
+    for page, command in (*named, *((p, command) for p in PAGES for command in _commands(p))):
         words = command.split()
         if words[:1] == ["make"]:
             targets = [w for w in words[1:] if re.fullmatch(r"[a-z][a-z0-9-]*", w)]
-            assert targets, command
-            assert {t for t in targets if not t.endswith("-")} <= known, command
+            assert targets, (page, command)
+            assert {t for t in targets if not t.endswith("-")} <= known, (page, command)
 
 
 def _makefiles() -> list[str]:
     return [p.read_text() for p in (REPOSITORY / "Makefile", *REPOSITORY.glob("hack/*/targets.mk"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_manifests(page: Path) -> None:
-    for body in _blocks(page, "yaml"):
-        for obj in yaml.safe_load_all(body):
+def test_manifests() -> None:
+    for page, body in ((p, body) for p in PAGES for body in _blocks(p, "yaml")):
+        for obj in yaml.load_all(body, yaml.CSafeLoader):
             if isinstance(obj, dict) and obj.get("apiVersion") == API_VERSION:
                 shortened = "…" in body  # a digest written as … stands for any
-                assert strict_errors(obj) == []
-                assert shortened or violations(obj) == []
+                assert strict_errors(obj) == [], page
+                assert shortened or violations(obj) == [], page
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_slm_commands(page: Path) -> None:
+def test_slm_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that need no cluster are run as they stand, from the top of the repository."""
-    for command in _commands(page):
-        if command.startswith(("slm lint", "slm render", "slm version", "slm cost breakeven examples")):
-            done = subprocess.run(
-                [str(REPOSITORY / ".venv/bin/slm"), *command.split()[1:]],
-                cwd=REPOSITORY,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+    local = ("slm lint", "slm render", "slm version", "slm cost breakeven examples")
+    commands = sorted({command for page in PAGES for command in _commands(page) if command.startswith(local)})
+    assert len(commands) > 3
+    monkeypatch.chdir(REPOSITORY)
+    for command in commands:
+        done = CliRunner().invoke(app, command.split()[1:])
+        assert done.exit_code == 0, (command, done.output)
+
+
+def test_slm_is_a_program() -> None:
+    command = [str(REPOSITORY / ".venv/bin/slm"), "lint", "examples/04-compute-profile"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_help_lists_every_documented_target() -> None:

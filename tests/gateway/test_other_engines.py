@@ -3,9 +3,9 @@
 import http.client
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from openai import APIStatusError, OpenAI
 from tests.fakes.other_engines import USAGE, WORDS, FakeTgi, FakeVllm
 from tests.gateway.running import Gateway
 from tests.gateway.states import MASTER, SUPPORT, model, state_of
@@ -13,6 +13,9 @@ from tests.gateway.states import MASTER, SUPPORT, model, state_of
 from smallmodel_operator.core.keys import engine_key
 from smallmodel_operator.gateway.paths import TGI_LACKS
 from smallmodel_operator.serving.engines import ENGINES
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 SAID = "".join(WORDS)
 HELLO = [{"role": "user", "content": "Hello?"}]
@@ -42,7 +45,9 @@ def both(folder: Path, vllm: FakeVllm, tgi: FakeTgi) -> Iterator[Gateway]:
         yield running
 
 
-def client(gateway: Gateway) -> OpenAI:
+def client(gateway: Gateway) -> "OpenAI":
+    from openai import OpenAI  # takes a second, which every worker that only collects would take, too
+
     return OpenAI(base_url=f"http://127.0.0.1:{gateway.port}/support/v1", api_key=SUPPORT, max_retries=0)
 
 
@@ -77,6 +82,8 @@ def test_tgis_own_client_talks_to_it(both: Gateway) -> None:
 
 
 def test_the_engines_own_error_is_passed_on(both: Gateway) -> None:
+    from openai import APIStatusError
+
     with client(both) as ask, pytest.raises(APIStatusError) as error:
         ask.chat.completions.create(model="tgi", messages=[])
     assert error.value.status_code == 422
@@ -89,7 +96,7 @@ def test_health_and_metrics_need_no_key_and_everything_else_does(
     server = request.getfixturevalue(fake)
 
     def get(path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("POST" if path.startswith("/v1") else "GET", path, "{}" if path.startswith("/v1") else None)
         answer = connection.getresponse()
         said = answer.read().decode()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from model_signing import hashing, signing
 from tests.fakes.gguf_file import build
 
 from smallmodel_operator.api.conditions import Reason
@@ -35,6 +34,8 @@ def write_key(folder: Path, name: str, curve: ec.EllipticCurve | None = None) ->
 
 
 def sign(folder: Path, key: Path, ignored: tuple[str, ...] = (SIGNATURE,)) -> None:
+    from model_signing import hashing, signing  # takes a second, which every worker that only collects would take, too
+
     rules = hashing.Config().set_ignored_paths(paths=[folder / i for i in ignored])
     config = signing.Config().use_elliptic_key_signer(private_key=key).set_hashing_config(rules)
     config.sign(folder, folder / SIGNATURE)

@@ -1,6 +1,7 @@
 """A classifier as a route's user gives it: what is missing or broken is said, and nothing large is unpacked."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -65,16 +66,16 @@ def test_an_entry_is_its_text() -> None:
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        ("no JSON", "it is not JSON"),
-        (text()[:-200], "it is not JSON"),
-        (text().replace("TaskClass", "Tasks"), "changed or cut"),
-        (file.write(learn_escalation(some(100, 1)), 100).decode(), "knows no classes"),
+        (lambda: "no JSON", "it is not JSON"),
+        (lambda: text()[:-200], "it is not JSON"),
+        (lambda: text().replace("TaskClass", "Tasks"), "changed or cut"),
+        (lambda: file.write(learn_escalation(some(100, 1)), 100).decode(), "knows no classes"),
     ],
     ids=["no JSON", "cut", "changed", "of another kind"],
 )
-def test_what_is_broken_is_said_and_not_quoted(broken: str, says: str) -> None:
+def test_what_is_broken_is_said_and_not_quoted(broken: Callable[[], str], says: str) -> None:
     with pytest.raises(file.Unusable) as caught:
-        given.read(broken)
+        given.read(broken())
     assert says in str(caught.value)
     assert len(str(caught.value)) < 200
 

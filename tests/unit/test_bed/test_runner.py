@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hack.testing import run as module
+from hack.testing.prepare import compiled
 from hack.testing.run import run
 from hack.testing.tiers import Tier, tiers
 
@@ -37,6 +39,32 @@ def tier(*paths: str, limit: float = 60, each: bool = True, markers: str = "not 
 def test_a_tier_that_passes() -> None:
     count = run(tier("tests/one"))
     assert (count.passed, count.failed, count.note) == (1, 0, "")
+
+
+def test_tests_are_compiled_again_when_they_changed(place: Path) -> None:
+    test = place / "tests" / "one" / "test_it.py"
+    assert not compiled(test)
+    run(tier("tests/one"))
+    assert compiled(test)
+    os.utime(test, (time.time() + 60, time.time() + 60))
+    assert not compiled(test)
+
+
+def test_files_are_in_memory_where_there_is_enough(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = place / "memory"
+    memory.mkdir()
+    monkeypatch.setattr(module, "MEMORY", memory)
+    (place / "tests" / "one" / "test_it.py").write_text(
+        "import tempfile\n"
+        "def test_x(tmp_path):\n"
+        f"    assert str(tmp_path).startswith({str(memory)!r})\n"
+        f"    assert tempfile.gettempdir().startswith({str(memory)!r})\n"
+    )
+    quick = replace(tier("tests/one"), in_memory=True)
+    assert run(quick).failed == 0
+    assert list(memory.iterdir()) == [], "nothing stays"
+    monkeypatch.setattr(module, "MEMORY_BYTES", 2**80)
+    assert run(quick).failed == 1
 
 
 @pytest.mark.usefixtures("place")
