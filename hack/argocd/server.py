@@ -12,8 +12,9 @@ from typing import Any
 
 from hack.cluster import packages, process
 from hack.cluster.binaries import module_folder, program
-from hack.cluster.controlplane import ControlPlane, NotReady, free_port
+from hack.cluster.controlplane import ControlPlane, NotReady
 from hack.cluster.paths import REPOSITORY
+from hack.ports import free_port
 
 NAMESPACE = "argocd"
 NEEDED = {"redis-server": "redis-server", "git": "git"}

@@ -26,8 +26,9 @@ from kubernetes.aio.client import Configuration
 
 from hack.bench.bare import PLACE
 from hack.cluster.binaries import program
-from hack.cluster.controlplane import ControlPlane, control_plane, free_port
+from hack.cluster.controlplane import ControlPlane, control_plane
 from hack.cluster.paths import REPOSITORY
+from hack.ports import free_port
 from hack.testing.fake_gateway import FakeGateway
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence

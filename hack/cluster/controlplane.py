@@ -7,7 +7,6 @@ import base64
 import json
 import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 from hack.cluster import certificates, process
 from hack.cluster.binaries import KUBERNETES, program
+from hack.ports import free_port
 
 SERVICE_CIDR = "10.96.0.0/16"
 STAGES = Path(__file__).with_name("kwok-stages.yaml")
@@ -62,7 +62,7 @@ class ControlPlane:
         self.write_kubeconfig()
         self._start("etcd", self._etcd())
         self._start("kube-apiserver", self._apiserver())
-        self._wait("kube-apiserver", self.ready, 60)
+        self._wait("kube-apiserver", self.ready, 180)
         for component in self.components:
             self._start(component, self._component(component))
         return self
@@ -80,7 +80,7 @@ class ControlPlane:
     def ready(self) -> bool:
         context = ssl.create_default_context(cafile=str(self.folder / "pki" / "ca.crt"))
         try:
-            with urllib.request.urlopen(self._request("/readyz"), timeout=2, context=context) as answer:
+            with urllib.request.urlopen(self._request("/readyz"), timeout=10, context=context) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -97,7 +97,7 @@ class ControlPlane:
             raise RuntimeError(f"kubectl {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout if not done.returncode else done.stdout + done.stderr
 
-    def established(self, *names: str, seconds: float = 30) -> None:
+    def established(self, *names: str, seconds: float = 120) -> None:
         """Wait until the API server serves these kinds and all others that are declared.
 
         `kubectl wait` gives up at once on one that is too new to have conditions.
@@ -219,13 +219,6 @@ class ControlPlane:
                 f"--server-address=127.0.0.1:{free_port()}",
             ]  # fmt: skip
         raise ValueError(f"unknown component {name!r}")
-
-
-def free_port() -> int:
-    """A port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def control_plane(

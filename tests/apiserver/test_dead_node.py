@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hack.cluster import process
 from hack.cluster.binaries import program
-from hack.cluster.controlplane import STAGES, ControlPlane, control_plane, free_port
+from hack.cluster.controlplane import STAGES, ControlPlane, control_plane
+from hack.ports import free_port
 from tests.apiserver.conftest import CRDS, ROOT, Operator, apply, eventually, kubectl
 from tests.apiserver.objects import NODE, PROFILE, model
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hack.cluster.binaries import program
+from hack.ports import free_port
 
 CONFIG = """
 version: 0.1
@@ -29,10 +30,8 @@ def start_registry(folder: Path, auth: str = "", keys: Path | None = None) -> tu
     `keys`: folder with `server.crt` and `server.key`, to speak HTTPS.
     """
     tls = f", tls: {{certificate: {keys}/server.crt, key: {keys}/server.key}}" if keys else ""
-    for _ in range(5):  # another program may take the port that was free a moment ago
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    for _ in range(5):
+        port = free_port()
         (folder / "registry.yml").write_text(CONFIG.format(folder=folder / "data", port=port, auth=auth, tls=tls))
         process = _serve(folder)
         if _answers(process, port):
@@ -51,7 +50,7 @@ def _serve(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return process.poll() is None
@@ -63,7 +62,7 @@ def digest_of(host: str, name: str, reference: str) -> str:
     """The digest under which the registry serves a manifest."""
     request = urllib.request.Request(f"http://{host}/v2/{name}/manifests/{reference}", method="HEAD")
     request.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return str(answer.headers["Docker-Content-Digest"])
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hack.cluster.binaries import program
+from hack.ports import free_port
 
 KEY, HIDDEN, REGION = "key-of-the-test", "secret-of-the-test", "eu-test-1"
 
@@ -16,9 +17,7 @@ KEY, HIDDEN, REGION = "key-of-the-test", "secret-of-the-test", "eu-test-1"
 @contextmanager
 def store(keys: Path, folder: Path) -> Iterator[str]:
     """Its endpoint; `folder` holds a folder for each bucket."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = (keys / "s3.log").open("w")
     process = subprocess.Popen(
         [program("versitygw"), "--port", f"127.0.0.1:{port}", "--region", REGION, "--cert", str(keys / "server.crt"),

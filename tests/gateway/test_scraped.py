@@ -1,7 +1,6 @@
 """A real Prometheus scrapes what gateways export, and the operator hears what they would have said themselves."""
 
 import asyncio
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from hack.cluster import prometheus
+from hack.ports import free_port
 from prometheus_client import CollectorRegistry, Info, generate_latest
 from tests.unit.cluster.test_scraped import said
 
@@ -58,9 +58,7 @@ class Real:
     """Prometheus as a process of its own."""
 
     def __init__(self, folder: Path, file: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         self._folder, self._file = folder, file
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ import aiohttp
 from aiohttp import web
 from hack.cluster.paths import REPOSITORY
 from hack.images.gateway.envoy import binary
+from hack.ports import free_port
 from tests.fakes.clock import until
 from tests.gateway.activation.agent import MASTER
 
@@ -174,7 +174,7 @@ class Gateway:
         """Asked to end, as by its kubelet."""
         assert self.agent is not None
         self.agent.terminate()
-        await asyncio.wait_for(self.agent.wait(), 5)
+        await asyncio.wait_for(self.agent.wait(), 60)
 
     async def held(self) -> int:
         """As its activator says."""
@@ -213,19 +213,3 @@ async def gateways(folder: Path, stage: Stage, count: int = 2, **model: Any) -> 
 
 def headers(**more: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {KEY}", "Host": "bot.support.svc.cluster.local", **more}
-
-
-def free_port(*addresses: str) -> int:
-    """One that is free on all of them."""
-    for _ in range(50):
-        with socket.socket() as probe:
-            probe.bind((addresses[0], 0))
-            port = int(probe.getsockname()[1])
-        try:
-            for address in addresses:
-                with socket.socket() as other:
-                    other.bind((address, port))
-        except OSError:
-            continue
-        return port
-    raise RuntimeError("no port is free on all addresses")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hack.ports import free_port
 
 from smallmodel_operator.boundary import canary
 from smallmodel_operator.boundary.canary import Outcome, Target, Way, decide
@@ -19,12 +20,6 @@ from smallmodel_operator.cli.canary_net import Listener, attempt, attempts, say,
 
 RUN, NAME = "word", "kubernetes.default.svc.cluster.local"
 MODEL, STRANGER, CALLER, NODE = "127.0.0.11", "127.0.0.12", "127.0.0.13", "127.0.0.14"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture
