@@ -31,6 +31,12 @@ def choosing(
     return route(SMALL, LARGE, **{"default": "small", "rules": rules, **classifier, **spec})
 
 
+def timing(order: list[str] | None, target: str | None = None, default: str = "small", **within: Any) -> dict[str, Any]:
+    """A route with one rule by deadline."""
+    rule = {"name": "in-time"} | ({} if order is None else {"withinDeadline": {"order": order, **within}})
+    return route(SMALL, LARGE, default=default, rules=[rule | ({} if target is None else {"target": target})])
+
+
 def outside(url: str, **external: Any) -> dict[str, Any]:
     """A route with one target inside and one outside. `model` None: it has none."""
     given = {"url": url, "model": "big-1", **external}
@@ -111,8 +117,25 @@ BAD_ROUTES = (
     Case("rule-for-everything", choosing({}), "a rule for every request", "a rule for every request"),
     Case("rule-that-requires-nothing", choosing({"requires": []}), "a rule for every request", "a rule for every"),
     Case("rule-requires-the-unknown", choosing({"requires": ["Vision"]}), "Unsupported value", "requires"),
-    Case("rule-by-adapter", choosing({"adapter": "hr"}), "unknown field", "adapter"),
+    Case("rule-by-adapter-that-is-no-name", choosing({"adapter": "HR"}), "adapter", "adapter"),
+    Case("rule-by-adapter-to-nowhere", choosing({"adapter": "hr"}, "larger"), "must be the name of one of", "must be"),
+    Case("rule-by-adapter-outside", route(SMALL, CLOUD, default="small", rules=[{"name": "r", "target": "cloud",
+         "match": {"adapter": "hr"}}]), "must be one with `smallModelRef`", "must be one with `smallModelRef`"),
+    Case("rule-by-adapter-of-embeddings", choosing({"adapter": "hr", "requires": ["Embeddings"]}),
+         "must not give both", "must not give both"),
     Case("rule-by-deadline", choosing({"deadlineMilliseconds": 200}), "unknown field", "deadlineMilliseconds"),
+    Case("rule-without-a-target", timing(None), "exactly one of `target` and `withinDeadline`", "exactly one of"),
+    Case("rule-with-both", timing(["large"], target="small"), "exactly one of `target` and `withinDeadline`",
+         "exactly one of"),
+    Case("deadline-of-nobody", timing([]), "order", "order"),
+    Case("deadline-of-nine", timing([f"t{n}" for n in range(9)]), "order", "order"),
+    Case("deadline-twice", timing(["large", "large"]), "Duplicate value", "order"),
+    Case("deadline-to-nowhere", timing(["small", "larger"]), "must name targets of `spec.targets`",
+         "must name targets of `spec.targets`"),
+    Case("deadline-outside", route(SMALL, CLOUD, default="small", rules=[{"name": "r",
+         "withinDeadline": {"order": ["cloud"]}}]), "nobody measures", "nobody measures"),
+    Case("deadline-then-wait", timing(["large"], onMissed="Wait"), "Unsupported value", "onMissed"),
+    Case("deadline-without-a-default", timing(["large"], default=""), "must name the target", "must name"),
     Case("rule-context-below", choosing({"contextTokensOver": 0}), "contextTokensOver", "contextTokensOver"),
     Case("classifier-of-another-namespace", choosing({"taskClass": "legal"}, ref={**TASKS, "namespace": "shared"}),
          "unknown field", "namespace"),
@@ -265,6 +288,11 @@ GOOD_ROUTES = (
         ),
     ),
     Case("rule-by-length", choosing({"contextTokensOver": 2000}, target="small")),
+    Case("rule-by-adapter", choosing({"adapter": "hr", "contextTokensOver": 900})),
+    Case("rule-by-deadline", timing(["large", "small"])),
+    Case("rule-by-deadline-then-default", timing(["large"], onMissed="Default")),
+    Case("rule-by-adapter-and-deadline", route(SMALL, LARGE, default="small", rules=[{"name": "r", "match": {
+         "adapter": "hr"}, "withinDeadline": {"order": ["large", "small"], "onMissed": "Refuse"}}])),
     Case("tools-of-none", route(SMALL, tools={"allow": []})),
     Case(
         "tools-bounded",

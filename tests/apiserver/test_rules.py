@@ -113,7 +113,7 @@ class Desk:
         )  # fmt: skip
         self.renderer = Renderer(here(folder / "run", data=folder))
 
-    async def ask(self, prompt: str) -> str:
+    async def ask(self, prompt: str, **headers: str) -> str:
         """What is answered; all models are switched off, so it names the one that was chosen."""
         async with Admin(self.settings.admin_socket) as admin:
             found = json.loads(await admin._get("/listeners?format=json"))
@@ -124,7 +124,7 @@ class Desk:
             session.post(
                 f"http://127.0.0.1:{port}/{self.namespace}/v1/chat/completions",
                 json=body,
-                headers={"Authorization": f"Bearer {KEY}"},
+                headers={"Authorization": f"Bearer {KEY}", **headers},
             ) as answer,
         ):
             return str((await answer.json())["error"]["message"])
@@ -196,3 +196,18 @@ async def test_envoy_goes_by_the_rules(api: Client, namespace: str, desk: Desk, 
         assert "There is no model 'desk'" in await desk.ask(LEGAL)
 
     await eventually(gone)
+
+
+async def test_a_rule_by_deadline_reaches_the_gateway(api: Client, namespace: str, desk: Desk) -> None:
+    """No model has answered anything, and unknown is not fast."""
+    rules = [{"name": "in-time", "withinDeadline": {"order": ["legal"]}}]
+    await apply(api, route(namespace, ("bot", None), ("legal", None), default="bot", rules=rules))
+
+    async def refused() -> None:
+        said = await desk.ask(LEGAL, **{"x-deadline-ms": "900"})
+        assert "No target of rule 'in-time' is known to answer within 900 ms" in said, said
+        assert "legal unknown" in said
+
+    await desk.chose(LEGAL, "bot")
+    await eventually(refused)
+    await desk.chose(LEGAL, "bot")

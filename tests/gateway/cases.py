@@ -69,6 +69,20 @@ CASES: Final[Mapping[str, State]] = {
             )
         },
     ),
+    "rules-by-adapter": state_of(
+        (model("support/bot", lora=True, adapters=(("hr", 0), ("legal", 1))),),
+        _POD,
+        routes={
+            "support/desk": Route(
+                "support",
+                "desk",
+                "",
+                Access(frozenset({"ns:support"})),
+                (Lead("small", "support/bot", 1),),
+                choice=Choice((Rule("r", Match(adapter="hr"), "small"),), "small"),
+            )
+        },
+    ),
     "outside": state_of(
         (model("support/bot"),),
         _POD,

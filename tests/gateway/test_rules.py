@@ -74,10 +74,15 @@ def state(ports: Mapping[str, int]) -> State:
 class Desk:
     """A gateway, and who decides on its requests; that can be ended and begun again."""
 
-    def __init__(self, gateway: Gateway, read: Callable[[Reference | None], given.Given | None]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        read: Callable[[Reference | None], given.Given | None],
+        p95: Callable[[str], float | None] = lambda model: None,
+    ) -> None:
         self.gateway, self.records = gateway, list[Mapping[str, Any]]()
         self.failing = False
-        self._policies = Policies(lambda: gateway.state, read)
+        self._policies = Policies(lambda: gateway.state, read, p95=p95)
         self._stack = AsyncExitStack()
 
     async def _record(self, body: Mapping[str, Any]) -> None:
@@ -87,7 +92,8 @@ class Desk:
 
     def begin(self, *, strict: bool = False) -> None:
         async def begun() -> None:
-            deciding = Deciding(self._policies.route, lambda _: (), self._record, strict=strict)
+            policies = self._policies
+            deciding = Deciding(policies.route, lambda _: (), self._record, p95=policies.p95, strict=strict)
             await self._stack.enter_async_context(serve(deciding, Path(self.gateway.site.decide_socket)))
             self._stack.callback(deciding.close)
 

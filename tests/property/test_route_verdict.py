@@ -23,9 +23,10 @@ from smallmodel_operator.routing.policy import (
     RoutePolicy,
     Rule,
     Target,
+    Within,
     compiled,
 )
-from smallmodel_operator.routing.verdict import Can, decide
+from smallmodel_operator.routing.verdict import Because, Can, decide
 
 NAMES = ("a", "b", "c", "d")
 BOUNDARIES = (Boundary(), Boundary(External.WHEN_CLEAN), Boundary(External.WHEN_CLEAN, labels=("secret",)))
@@ -39,7 +40,14 @@ matches = st.builds(
 )
 capabilities = st.dictionaries(
     st.sampled_from([*NAMES, "stranger"]),
-    st.builds(Can, needs, st.frozensets(st.just("x")), st.none() | st.integers(0, 1000)),
+    st.builds(
+        Can,
+        needs,
+        st.frozensets(st.just("x")),
+        st.none() | st.integers(0, 1000),
+        st.booleans(),
+        st.none() | st.floats(0.001, 10.0),
+    ),
 )
 labels = st.frozensets(st.sampled_from(["public", "secret"]))
 
@@ -49,7 +57,12 @@ def policies(draw: st.DrawFn) -> RoutePolicy:
     listed = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
     names = st.sampled_from(listed)
     targets = tuple(Target(name, f"support/{name}", draw(st.booleans())) for name in listed)
-    rules = tuple(Rule(f"r{n}", m, t) for n, (m, t) in enumerate(draw(st.lists(st.tuples(matches, names), max_size=3))))
+    chosen = names | st.builds(Within, st.lists(names, min_size=1, unique=True).map(tuple), st.booleans())
+    drawn = draw(st.lists(st.tuples(matches, chosen), max_size=3))
+    rules = tuple(
+        Rule(f"r{n}", match, within=to) if isinstance(to, Within) else Rule(f"r{n}", match, to)
+        for n, (match, to) in enumerate(drawn)
+    )
     order = tuple(draw(st.lists(names, max_size=2)))
     return RoutePolicy(
         "support", "route", targets, draw(names), rules, Escalate(order, 0.0, ""), draw(st.sampled_from(BOUNDARIES))
@@ -93,6 +106,29 @@ def test_every_request_has_a_decision_within_its_route(
         assert decision.target.inside or not decision.reasons
     if not given_labels or policy.boundary.external is External.DENIED or kind != "application/json":
         assert decision.target is None or decision.target.inside
+
+
+@given(policies(), bodies, capabilities, st.sampled_from(["", "x", "y"]), st.sampled_from(["", "500", "9000", "soon"]))
+def test_an_adapter_and_a_deadline_are_kept_or_the_answer_says_so(
+    policy: RoutePolicy, body: bytes, can: dict[str, Can], adapter: str, deadline: str
+) -> None:
+    request = Request("/v1/chat/completions", body, adapter=adapter, deadline=deadline)
+    decision = decide(ready(policy), request, (), can, lambda: 0.0)
+    rule = next((rule for rule in policy.rules if rule.name == decision.rule), None)
+    if adapter and decision.target is not None:
+        assert rule is not None
+        assert rule.match.adapter == adapter
+        assert adapter in can[decision.target.name].adapters
+    if decision.deadline is not None:
+        assert rule is not None
+        assert rule.within is not None
+        assert deadline in ("500", "9000")
+        if decision.because is Because.RULE and decision.target is not None:
+            p95 = can[decision.target.name].p95
+            assert p95 is not None
+            assert p95 <= decision.deadline
+        else:
+            assert decision.because is Because.TOO_SLOW or decision.degraded == "deadline"
 
 
 ANYWHERE = {name: Can(frozenset(Need)) for name in NAMES}

@@ -19,8 +19,18 @@ def _names(spec: Value) -> set[Value]:
     return {str(t.get("name")) for t in _listed(spec, "targets")}
 
 
+def _inside(spec: Value) -> set[Value]:
+    return {str(t.get("name")) for t in _listed(spec, "targets") if t.get("smallModelRef") is not None}
+
+
+def _order(rule: Value) -> list[Value]:
+    within = rule.get("withinDeadline")
+    found = within.get("order") if isinstance(within, dict) else None
+    return found if isinstance(found, list) else []
+
+
 _RULES: Final = "!has(self.rules) || size(self.rules) == 0"
-_CLASSES: Final = "has(self.rules) && self.rules.exists(r, has(r.match.taskClass))"
+_CLASSES: Final = "has(self.rules) && self.rules.exists(r, has(r.match) && has(r.match.taskClass))"
 
 
 def _by_class(spec: Value) -> bool:
@@ -31,10 +41,52 @@ CHOICE_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "ModelRoute",
         "spec",
-        "!has(self.rules) || self.rules.all(r, self.targets.exists(t, t.name == r.target))",
+        "!has(self.rules) || self.rules.all(r, !has(r.target) || self.targets.exists(t, t.name == r.target))",
         "spec.rules",
         "`target` of each of `spec.rules` must be the name of one of `spec.targets`: correct it, or add the target.",
-        lambda s: all(str(r.get("target")) in _names(s) for r in _listed(s, "rules")),
+        lambda s: all(str(r["target"]) in _names(s) for r in _listed(s, "rules") if r.get("target") is not None),
+    ),
+    Rule(
+        "ModelRoute",
+        "spec",
+        "!has(self.rules) || self.rules.all(r, !has(r.withinDeadline) || r.withinDeadline.order.all(o, "
+        "self.targets.exists(t, t.name == o && has(t.smallModelRef))))",
+        "spec.rules",
+        "`withinDeadline.order` of a rule must name targets of `spec.targets` with `smallModelRef`: correct it, or add "
+        "the target. How fast one outside the cluster is nobody measures.",
+        lambda s: all(name in _inside(s) for r in _listed(s, "rules") for name in _order(r)),
+    ),
+    Rule(
+        "ModelRoute",
+        "spec",
+        "!has(self.rules) || self.rules.all(r, !has(r.match) || !has(r.match.adapter) || !has(r.target) || "
+        "self.targets.exists(t, t.name == r.target && has(t.smallModelRef)))",
+        "spec.rules",
+        "`target` of a rule with `match.adapter` must be one with `smallModelRef`: an API outside the cluster has no "
+        "adapters that this route could choose.",
+        lambda s: all(
+            str(r["target"]) in _inside(s)
+            for r in _listed(s, "rules")
+            if _match(r).get("adapter") and r.get("target") is not None
+        ),
+    ),
+    Rule(
+        "ModelRoute",
+        "spec.rules[]",
+        "has(self.target) != has(self.withinDeadline)",
+        "spec.rules",
+        "A rule must have exactly one of `target` and `withinDeadline`: one target, or several by how fast they are.",
+        lambda r: (r.get("target") is None) != (r.get("withinDeadline") is None),
+    ),
+    Rule(
+        "ModelRoute",
+        "spec.rules[]",
+        "!has(self.match) || !has(self.match.adapter) || !has(self.match.requires) || "
+        "!('Embeddings' in self.match.requires)",
+        "spec.rules",
+        "`match` of a rule must not give both `adapter` and `requires: [Embeddings]`: adapters change what is "
+        "generated, and embeddings are computed without any. Remove one of the two.",
+        lambda r: not _match(r).get("adapter") or "Embeddings" not in (_match(r).get("requires") or []),
     ),
     Rule(
         "ModelRoute",
@@ -64,11 +116,15 @@ CHOICE_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "ModelRoute",
         "spec.rules[]",
-        "has(self.match.taskClass) || has(self.match.contextTokensOver) || "
-        "(has(self.match.requires) && size(self.match.requires) > 0)",
+        "has(self.withinDeadline) || (has(self.match) && (has(self.match.taskClass) || "
+        "has(self.match.contextTokensOver) || has(self.match.adapter) || "
+        "(has(self.match.requires) && size(self.match.requires) > 0)))",
         "spec.rules",
-        "`match` of a rule must give `taskClass`, `requires` or `contextTokensOver`: a rule for every request is what "
-        "`spec.default` is.",
-        lambda r: any(_match(r).get(key) for key in ("taskClass", "contextTokensOver", "requires")),
+        "`match` of a rule must give `taskClass`, `requires`, `contextTokensOver` or `adapter`: a rule for every "
+        "request is what `spec.default` is.",
+        lambda r: (
+            r.get("withinDeadline") is not None
+            or any(_match(r).get(key) for key in ("taskClass", "contextTokensOver", "adapter", "requires"))
+        ),
     ),
 )

@@ -13,6 +13,7 @@ from typing import Any, Final
 from smallmodel_operator import __version__
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.gateway import http, metrics, scale, signals
+from smallmodel_operator.gateway.accesslog.recent import Recent
 from smallmodel_operator.gateway.admin import Admin, Passing, Unreachable, refused
 from smallmodel_operator.gateway.boundary.force import InForce
 from smallmodel_operator.gateway.config import Renderer, Writer
@@ -61,7 +62,7 @@ class Agent:
         """What is said of the policies of routes that were in force since the agent began, by their hash."""
         self.decided: Callable[..., Awaitable[None]] | None = None
         """Records a decision before it takes effect; None: not yet."""
-        self.outages = Outages()
+        self.outages, self.recent = Outages(), Recent()
         self.refusing: Callable[[], bool] = lambda: False
         """Does Envoy refuse every request because its answer could not be recorded?"""
         self.in_force: InForce | None = None
@@ -91,8 +92,7 @@ class Agent:
         self._said: frozenset[str] = frozenset()
         self._questions = http.Questions()
         self.operator_asks = self._questions.lately
-        self._stopping = False
-        self._waiting = ""
+        self._stopping, self._waiting = False, ""
 
     # -- for the activator -------------------------------------------------------------------------------------
 

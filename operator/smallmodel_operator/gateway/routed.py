@@ -11,7 +11,7 @@ from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
 from smallmodel_operator.routing import declared
 from smallmodel_operator.routing.choice import given
-from smallmodel_operator.routing.policy import Boundary, Match, Need, Rule
+from smallmodel_operator.routing.policy import Boundary, Match, Need, Rule, Within
 from smallmodel_operator.routing.tools.check import Bounds
 
 MODEL: Final = re.compile(r"[-A-Za-z0-9._:/@+]{1,128}")
@@ -104,6 +104,20 @@ class Route:
     def decides(self) -> bool:
         """Do requests that name no target wait for a decision?"""
         return self.choice is not None and bool(self.choice.rules or self.choice.escalation)
+
+    @property
+    def timed(self) -> frozenset[str]:
+        """Models of which has to be known how fast they answer."""
+        names = {name for rule in (self.choice.rules if self.choice else ()) if rule.within for name in rule.targets}
+        return frozenset(lead.target for lead in self.leads if lead.name in names)
+
+    def adapters(self, models: Mapping[str, Model]) -> tuple[str, ...]:
+        """Those its rules name, and a model that such a rule chooses has loaded; sorted."""
+        found = set()
+        for rule in self.choice.rules if self.choice else ():
+            behind = (models.get(lead.target) for lead in self.leads if lead.name in rule.targets)
+            found |= {rule.match.adapter for model in behind if model and rule.match.adapter in dict(model.adapters)}
+        return tuple(sorted(found))
 
     @property
     def outside(self) -> tuple[Lead, ...]:
@@ -214,9 +228,13 @@ def _tools(given: Object | None) -> Bounds | None:
 
 
 def _rule(rule: Object) -> Rule:
-    given = rule["match"]
+    given = rule.get("match") or {}
     needs = tuple(Need(need) for need in given.get("requires", ()))
-    return Rule(rule["name"], Match(given.get("taskClass", ""), needs, given.get("contextTokensOver")), rule["target"])
+    match = Match(given.get("taskClass", ""), needs, given.get("contextTokensOver"), given.get("adapter", ""))
+    within = rule.get("withinDeadline")
+    if within is None:
+        return Rule(rule["name"], match, rule["target"])
+    return Rule(rule["name"], match, within=Within(tuple(within["order"]), within.get("onMissed") != "Default"))
 
 
 def _target(namespace: str, ref: Object) -> str:

@@ -5,11 +5,12 @@ read simply asks for nothing in particular.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
+from smallmodel_operator.routing import deadline
 from smallmodel_operator.routing.policy import Need
 
 BYTES_PER_TOKEN: Final = 4
@@ -26,6 +27,8 @@ class Request:
         body: its beginning, where `whole` is false.
         size: bytes its headers declare; None: they do not say.
         named: the target of its route that it asks for; empty: none.
+        adapter: what it names behind its route (`<route>:<adapter>`); empty: none.
+        deadline: what it says of how long it may take, see `deadline.HEADER`; empty: nothing.
     """
 
     path: str
@@ -35,26 +38,33 @@ class Request:
     content_type: str = "application/json"
     content_encoding: str = ""
     named: str = ""
+    adapter: str = ""
+    deadline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`prompt`: what users said in it, in one text. `tokens`: an estimate."""
+    """`prompt`: what users said in it, in one text. `tokens`: an estimate. `deadline`: seconds; None: it says none, or
+    (`bad_deadline`) none that can be read."""
 
     needs: frozenset[Need] = frozenset()
     adapter: str = ""
     prompt: str = ""
     tokens: int = 0
+    deadline: float | None = None
+    bad_deadline: bool = False
 
 
 def asked(request: Request, most_bytes: int) -> Asked:
     """Read it; of a larger one, or one that is no JSON, its length alone is known."""
     tokens = -(-max(len(request.body), request.size or 0) // BYTES_PER_TOKEN)
     embeds = {Need.EMBEDDINGS} if request.path.partition("?")[0].endswith(_EMBEDDINGS) else set()
+    until = deadline.seconds(request.deadline)
+    found = Asked(frozenset(embeds), request.adapter, "", tokens, until, bool(request.deadline) and until is None)
     value = _value(request, most_bytes)
     if value is None:
-        return Asked(frozenset(embeds), tokens=tokens)
-    return Asked(frozenset(embeds | set(_needs(value))), _adapter(value), "\n".join(_said(value)), tokens)
+        return found
+    return replace(found, needs=frozenset(embeds | set(_needs(value))), prompt="\n".join(_said(value)))
 
 
 def _value(request: Request, most_bytes: int) -> dict[str, Any] | None:
@@ -74,12 +84,6 @@ def _needs(value: dict[str, Any]) -> Iterator[Need]:
     for form in (value.get("response_format"), text.get("format") if isinstance(text, dict) else None):
         if isinstance(form, dict) and (form.get("type") == "json_schema" or form.get("schema")):
             yield Need.JSON_SCHEMA
-
-
-def _adapter(value: dict[str, Any]) -> str:
-    """Of `model: <route>:<adapter>`."""
-    model = value.get("model")
-    return model.partition(":")[2] if isinstance(model, str) else ""
 
 
 def _said(value: dict[str, Any]) -> Iterator[str]:

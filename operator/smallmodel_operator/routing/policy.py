@@ -45,7 +45,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which requests a rule is for: all that is given must hold. A rule that gives nothing is for every request."""
+    """Which requests a rule is for: all that is given must hold. A rule that gives nothing is for every request, but
+    for those that name an adapter: these are for rules that give it."""
 
     task_class: str = ""
     requires: tuple[Need, ...] = ()
@@ -54,12 +55,29 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """Targets of requests that say how long they may take: the first of `order` that is known to be as fast.
+
+    `refuse`: they are refused where none is; else the default answers.
+    """
+
+    order: tuple[str, ...]
+    refuse: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """The target of requests that match."""
+    """The target of requests that match; `within` in its place."""
 
     name: str
     match: Match
-    target: str
+    target: str = ""
+    within: Within | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of those it may choose."""
+        return self.within.order if self.within else (self.target,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +250,8 @@ def _problems(policy: RoutePolicy) -> Iterator[str]:
 def _named(policy: RoutePolicy) -> Iterator[tuple[str, str]]:
     yield "default", policy.default
     for rule in policy.rules:
-        yield f"rules[{rule.name}].target", rule.target
+        field = "withinDeadline.order" if rule.within else "target"
+        yield from ((f"rules[{rule.name}].{field}", name) for name in rule.targets)
     for name in policy.escalation.order if policy.escalation else ():
         yield "escalation.order", name
 

@@ -6,81 +6,21 @@ leave anyhow, nothing is looked for. What goes wrong on the way is a reason to s
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
 from smallmodel_operator.routing.asked import Asked, Request, asked
 from smallmodel_operator.routing.choice.share import Turn
+from smallmodel_operator.routing.decision import Because as Because
+from smallmodel_operator.routing.decision import Can as Can
+from smallmodel_operator.routing.decision import Decision as Decision
 from smallmodel_operator.routing.detect import decide as detect
 from smallmodel_operator.routing.detect.decide import MOST_BYTES, Reason
-from smallmodel_operator.routing.policy import Match, Need, Ready, Target
+from smallmodel_operator.routing.policy import Match, Ready, Rule, Target
 
 MOST_SECONDS: Final = 1.0
 """A look that took longer keeps its request inside, whatever it found: nothing may depend on a slow machine."""
 _PLAIN: Final = frozenset({"", "identity"})
-
-
-class Because(StrEnum):
-    """Why this target, or none."""
-
-    RULE = "Rule"
-    COMPLEXITY = "Complexity"
-    DEFAULT = "Default"
-    NAMED = "Named"
-    """The request names it."""
-    SHARE = "Share"
-    """Drawn, by the weights of the targets."""
-    INSTEAD = "Instead"
-    """The default may or can not; this is the first that does."""
-    UNAVAILABLE = "Unavailable"
-    """Who was chosen cannot answer; this is the next of the order that can."""
-    KEPT_INSIDE = "KeptInside"
-    """None: it must stay, and no target that could answer is inside."""
-    NOT_CAPABLE = "NotCapable"
-    """None: no target can do what it asks for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Can:
-    """What a target can do; `context_tokens`: None, not known. `answers`: as far as is known, or it is woken."""
-
-    needs: frozenset[Need] = frozenset()
-    adapters: frozenset[str] = frozenset()
-    context_tokens: int | None = None
-    answers: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One decision. `target` None: it is answered with an error.
-
-    `reasons` say why it must stay inside, in kinds and places, never in what was found; none: it may leave.
-    `complexity`, `turn`: how hard it is and what came of that, where anybody asked.
-    """
-
-    target: Target | None
-    because: Because
-    reasons: tuple[Reason, ...]
-    policy: str
-    rule: str = ""
-    task_class: str = ""
-    complexity: float | None = None
-    turn: Turn | None = None
-    degraded: str = ""
-    """Why a target answers in place of the one it was to go to; empty: none does."""
-
-    @property
-    def scored(self) -> str:
-        """What came of asking how hard it is: `Escalated`, `Degraded`, or what kept it; empty: nobody asked."""
-        if self.turn is None:
-            return ""
-        degraded = self.degraded and self.because is not Because.COMPLEXITY
-        return "Degraded" if degraded else self.turn.why or "Escalated"
-
-    @property
-    def inside(self) -> bool:
-        return bool(self.reasons)
 
 
 def decide(
@@ -105,14 +45,15 @@ def decide(
         found = _named(ready, wants, tuple(reasons), can, request.named)
         return found or _choose(ready, wants, tuple(reasons), can, turn)
     except Exception:
-        return kept(ready, "DecisionFailed", can, request.named)
+        return kept(ready, "DecisionFailed", can, request)
 
 
-def kept(ready: Ready, reason: str, can: Mapping[str, Can], named: str = "") -> Decision:
+def kept(ready: Ready, reason: str, can: Mapping[str, Can], request: Request | None = None) -> Decision:
     """The decision where none could be made: inside, by default, whatever the request asks for, or the target it names
-    where that is inside."""
-    found = _named(ready, Asked(), (Reason(reason),), can, named)
-    return found or _choose(ready, Asked(), (Reason(reason),), can, None, plain=True)
+    where that is inside. An adapter it names is not given up: then the default, or the first target, that has it."""
+    wants = Asked(adapter=request.adapter) if request else Asked()
+    found = _named(ready, wants, (Reason(reason),), can, request.named if request else "")
+    return found or _choose(ready, wants, (Reason(reason),), can, None, plain=True)
 
 
 def degraded(ready: Ready, request: Request, found: Decision, can: Mapping[str, Can], why: str) -> Decision:
@@ -204,18 +145,60 @@ def _choose(
     usable = _usable([t for t in policy.targets if t.name in can and (t.inside or not reasons)], wants, can)
     if not usable:
         anywhere = _usable([t for t in policy.targets if t.name in can], wants, can)
-        return Decision(None, Because.KEPT_INSIDE if anywhere else Because.NOT_CAPABLE, reasons, ready.hash)
-    task = "" if plain else _task(ready, wants)
-    for rule in () if plain else policy.rules:
-        if rule.target in usable and _matches(rule.match, wants, task):
-            ruled = Decision(usable[rule.target], Because.RULE, reasons, ready.hash, rule.name, task)
-            return _answered(ready, ruled, usable, can)
-    if policy.default in usable:
-        chosen = Decision(usable[policy.default], Because.DEFAULT, reasons, ready.hash, "", task)
-    else:
-        nearest = min(usable.values(), key=lambda target: not target.inside)
-        chosen = Decision(nearest, Because.INSTEAD, reasons, ready.hash, "", task)
-    return _answered(ready, chosen if plain else _escalated(ready, wants, chosen, usable, can, turn), usable, can)
+        return Decision(None, Because.KEPT_INSIDE if anywhere else _incapable(wants), reasons, ready.hash)
+    made = Decision(None, Because.DEFAULT, reasons, ready.hash)
+    if plain:
+        return _answered(ready, _by_default(policy.default, made, usable), usable, can)
+    ruled = _ruled(ready, wants, replace(made, task_class=_task(ready, wants)), usable, can)
+    if ruled.target is None and ruled.because is Because.DEFAULT:
+        ruled = _by_default(policy.default, ruled, usable)
+        ruled = ruled if ruled.degraded else _escalated(ready, wants, ruled, usable, can, turn)
+    return _answered(ready, ruled, usable, can)
+
+
+def _incapable(wants: Asked) -> Because:
+    return Because.NO_ADAPTER if wants.adapter else Because.NOT_CAPABLE
+
+
+def _by_default(default: str, made: Decision, usable: Mapping[str, Target]) -> Decision:
+    """With the default, or the nearest that can where that cannot."""
+    if default in usable:
+        return replace(made, target=usable[default])
+    nearest = min(usable.values(), key=lambda target: not target.inside)
+    return replace(made, target=nearest, because=Because.INSTEAD)
+
+
+def _ruled(
+    ready: Ready, wants: Asked, made: Decision, usable: Mapping[str, Target], can: Mapping[str, Can]
+) -> Decision:
+    """By the first rule that matches; as it is (`Default`, without a target) where none does.
+
+    A request that names an adapter is for rules that name it, and for nothing else.
+    """
+    if wants.bad_deadline and any(rule.within for rule in ready.policy.rules):
+        return replace(made, because=Because.BAD_DEADLINE)
+    for rule in ready.policy.rules:
+        if not _matches(rule.match, wants, made.task_class):
+            continue
+        if rule.within and wants.deadline is not None:
+            return _in_time(rule, wants.deadline, made, usable, can)
+        if rule.target in usable:
+            return replace(made, target=usable[rule.target], because=Because.RULE, rule=rule.name)
+    return replace(made, because=Because.NO_ADAPTER) if wants.adapter else made
+
+
+def _in_time(
+    rule: Rule, seconds: float, made: Decision, usable: Mapping[str, Target], can: Mapping[str, Can]
+) -> Decision:
+    """With the first of the rule's order of which it is known that it answers in time: unknown is not fast."""
+    order = [name for name in rule.within.order if name in usable] if rule.within else []
+    fast = next((n for n in order if can[n].answers and (p95 := can[n].p95) is not None and p95 <= seconds), None)
+    found = replace(made, rule=rule.name, deadline=seconds, measured=tuple((n, can[n].p95) for n in order))
+    if fast is not None:
+        return replace(found, target=usable[fast], because=Because.RULE)
+    if rule.within and rule.within.refuse:
+        return replace(found, because=Because.TOO_SLOW)
+    return replace(found, degraded="deadline")
 
 
 def _escalated(
@@ -269,7 +252,7 @@ def _matches(match: Match, wants: Asked, task: str) -> bool:
         match.task_class in ("", task)
         and wants.needs.issuperset(match.requires)
         and (match.context_tokens_over is None or wants.tokens > match.context_tokens_over)
-        and match.adapter in ("", wants.adapter)
+        and match.adapter == wants.adapter
     )
 
 

@@ -13,7 +13,7 @@ from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.gateway.routed import Escalation, Lead, Reference, Route, named
 from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
 from smallmodel_operator.routing.choice import given
-from smallmodel_operator.routing.policy import External, Match, Need, Rule, Trusted
+from smallmodel_operator.routing.policy import External, Match, Need, Rule, Trusted, Within
 from smallmodel_operator.routing.tools.check import Bounds
 
 EARLY, LATE = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
@@ -98,6 +98,27 @@ def test_rules_are_read_with_their_classifier() -> None:
     assert choice.classifier == Reference("support", "departments", "tasks.json"), "the route's own namespace, always"
     read = {**obj, "status": {"classifier": {"digest": "sha256:x"}}}
     assert Route.of(read).choice != choice, "another digest in the status is news"
+
+
+def test_rules_by_adapter_and_deadline_are_read() -> None:
+    rules = [
+        {"name": "hr", "match": {"adapter": "hr"}, "target": "small"},
+        {"name": "fast", "match": {"requires": []}, "withinDeadline": {"order": ["large", "small"]}},
+        {"name": "or-not", "withinDeadline": {"order": ["large"], "onMissed": "Default"}},
+    ]
+    route = Route.of(body(default="small", rules=rules))
+    assert route.choice is not None
+    assert route.choice.rules == (
+        Rule("hr", Match(adapter="hr"), "small"),
+        Rule("fast", Match(), within=Within(("large", "small"))),
+        Rule("or-not", Match(), within=Within(("large",), refuse=False)),
+    )
+    assert route.timed == {"support/bot", "shared/llm"}
+    assert not Route.of(body(default="small", rules=rules[:1])).timed
+    loaded = {"support/bot": model("support/bot", lora=True, adapters=(("hr", 0), ("legal", 1)))}
+    assert route.adapters(loaded) == ("hr",), "the other one no rule names"
+    assert route.adapters({"support/bot": model("support/bot"), "shared/llm": loaded["support/bot"]}) == ()
+    assert Route.of(body(default="small")).adapters(loaded) == ()
 
 
 CLOUD = {"name": "cloud", "external": {"url": "https://api.example.com/v1", "model": "vendor/big-1:latest"}}

@@ -227,12 +227,6 @@ def test_embeddings_are_told_by_the_path() -> None:
     assert name(said(b'{"input":"x"}', policy, path="/v1/embeddings?a=b")) == "large"
 
 
-def test_an_adapter_is_named_after_the_route() -> None:
-    policy = ready(rules=rule("small", adapter="legal"), default="large")
-    assert name(said(chat(model="assistant:legal"), policy)) == "small"
-    assert name(said(chat(model="assistant"), policy)) == "large"
-
-
 def test_the_first_rule_that_matches_and_may_is_taken() -> None:
     rules = (Rule("out", Match(), "cloud"), Rule("in", Match(), "large"))
     assert said(chat(IBAN), ready(boundary=CLEAN, rules=rules)).rule == "in"
@@ -253,7 +247,7 @@ def test_inside_is_nearer_than_outside() -> None:
 
 
 def test_what_nobody_can_is_refused() -> None:
-    decision = said(chat(model="assistant:none"))
+    decision = said(chat(tools=[{}]), can={"small": Can()})
     assert (decision.target, decision.because) == (None, Because.NOT_CAPABLE)
 
 
@@ -427,8 +421,8 @@ def test_a_query_keeps_it_inside() -> None:
 def test_where_no_decision_could_be_made_who_names_the_outside_gets_none() -> None:
     policy = ready(boundary=CLEAN, default="small")
     can = {"small": Can(), "cloud": Can()}
-    assert kept(policy, "Busy", can, "cloud").target is None
-    found = kept(policy, "Busy", can, "small").target
+    assert kept(policy, "Busy", can, Request("/", b"", named="cloud")).target is None
+    found = kept(policy, "Busy", can, Request("/", b"", named="small")).target
     assert found is not None
     assert found.name == "small"
 

@@ -4,10 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from smallmodel_operator.api.v1alpha1.adapters import AdapterName
 from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, DnsLabel, NameReference
 
 TaskClassName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\s].*$")]
 Probability = Annotated[str, StringConstraints(max_length=6, pattern=r"^(0(\.[0-9]{1,4})?|1(\.0{1,4})?)?$")]
+TargetName = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 Requirement = Literal["Tools", "JsonSchema", "Embeddings"]
 
 
@@ -62,14 +64,56 @@ class RuleMatch(ApiModel):
         le=10_000_000,
         description="Longer requests only, in tokens: a quarter of the body's bytes, which is an estimate.",
     )
+    adapter: AdapterName | None = Field(
+        default=None,
+        description=(
+            "Requests for this adapter only, asked for as model `<route>:<adapter>`; the target they go to has to have "
+            "it. Requests that name an adapter go by rules that give it, and by nothing else."
+        ),
+    )
+
+
+class WithinDeadline(ApiModel):
+    """Targets of requests that say in header `x-deadline-ms` how many milliseconds their answer may take."""
+
+    order: list[TargetName] = Field(
+        min_length=1,
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+        description=(
+            "Names of targets with `smallModelRef`: a request goes to the first that can answer it and of whose latest "
+            "answers at least 95 % were whole within its deadline. Of one with fewer than 20 in the last hour, and of "
+            "one that is asleep, nothing is known: it is passed over."
+        ),
+    )
+    on_missed: Literal["Refuse", "Default"] = Field(
+        default="Refuse",
+        description=(
+            "What becomes of a request that none of them is known to answer in time: 504 that says how fast each is "
+            "(`Refuse`), or `spec.default` answers, with header `x-slm-degraded: deadline` (`Default`)."
+        ),
+    )
 
 
 class RouteRule(ApiModel):
     """Requests that match go to a target."""
 
     name: DnsLabel = Field(description="Name of the rule, for records.")
-    match: RuleMatch = Field(description="Which requests it is for: all that is given must hold; something must be.")
-    target: str = Field(min_length=1, max_length=63, description="Name of the target they go to.")
+    match: RuleMatch = Field(
+        default_factory=RuleMatch,
+        description=(
+            "Which requests it is for: all that is given must hold. Something must be given, but beside "
+            "`withinDeadline`."
+        ),
+    )
+    target: TargetName | None = Field(default=None, description="Name of the target they go to.")
+    within_deadline: WithinDeadline | None = Field(
+        default=None,
+        description=(
+            "In place of `target`: requests that match and say a deadline go to the first of several targets that is "
+            "known to be as fast. Those that say none are passed on to the next rule."
+        ),
+    )
 
 
 class ClassifierStatus(ApiModel):

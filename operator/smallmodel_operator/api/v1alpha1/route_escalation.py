@@ -1,13 +1,9 @@
 """spec.escalation of a ModelRoute: which requests a larger target answers, and how many at most."""
 
-from typing import Annotated
-
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from smallmodel_operator.api.v1alpha1.common import ApiModel, NameReference
-from smallmodel_operator.api.v1alpha1.route_choice import Probability
-
-TargetName = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+from smallmodel_operator.api.v1alpha1.route_choice import Probability, TargetName
 
 
 class EscalationKeyReference(NameReference):

@@ -105,7 +105,10 @@ def resolve(body: Object, site: Site) -> Route:
     spec, meta = parsed(ModelRoute, body).spec, body["metadata"]
     escalation = spec.escalation
     complexity = escalation.complexity if escalation else None
-    share, ruled = shares({t.name: t.weight for t in spec.targets}, spec.default), {r.target for r in spec.rules}
+    share = shares({t.name: t.weight for t in spec.targets}, spec.default)
+    ruled = {name for r in spec.rules for name in ([r.target] if r.target else [])} | {
+        name for r in spec.rules if r.within_deadline for name in r.within_deadline.order
+    }
     return Route(
         name=meta["name"],
         namespace=meta["namespace"],

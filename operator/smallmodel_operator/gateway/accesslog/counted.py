@@ -20,6 +20,7 @@ from smallmodel_operator.gateway.accesslog.objectives import Objectives
 from smallmodel_operator.gateway.accesslog.observe import observe
 from smallmodel_operator.gateway.accesslog.position import Position
 from smallmodel_operator.gateway.accesslog.read import POLL_SECONDS, LogReader
+from smallmodel_operator.gateway.accesslog.recent import Recent
 from smallmodel_operator.gateway.accesslog.usage import Usages
 
 LOG: Final = "access.log"
@@ -44,7 +45,7 @@ class Counted:
     ) -> None:
         """`clock`: in seconds, only grows; `today`: seconds since 1970."""
         self.metrics = metrics
-        self.objectives = Objectives()
+        self.objectives, self.recent = Objectives(), Recent()
         self.left: Callable[[str, int], None] = lambda target, status: None
         """Is told what came of each request that left."""
         self.usages = Usages(folder / position, today)
@@ -152,6 +153,7 @@ class Counted:
         seen = observe(line)
         self.metrics.record(seen)
         self.objectives.record(seen)
+        self.recent.record(seen)
         self.usages.add(seen, line.time)
         if line.slm_left:
             self.left(line.slm_left, seen.status)

@@ -33,9 +33,10 @@ async def read_log(agent: Agent, counted: Counted) -> None:
             if agent.synced():
                 models = agent.world.models.objects.values()
                 counted.objectives.follow({m.target: m.bounds for m in models if any(m.bounds)})
+                counted.recent.follow({model for r in agent.writer.state.routes.values() for model in r.timed})
             await asyncio.sleep(FOLLOW_SECONDS)
 
-    counted.left = agent.outages.came
+    counted.left, counted.recent = agent.outages.came, agent.recent
     agent.counts = lambda: counted.objectives.said(agent.writer.targets)
     async with asyncio.TaskGroup() as group:
         for work in (counted.run(), rotator.run(), tidy(), follow()):

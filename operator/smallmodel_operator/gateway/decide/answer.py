@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from smallmodel_operator.audit.record import Kind
+from smallmodel_operator.routing.deadline import HEADER as DEADLINE
+from smallmodel_operator.routing.deadline import MOST_MILLISECONDS
 from smallmodel_operator.routing.policy import Ready
 from smallmodel_operator.routing.verdict import Because, Decision
 
@@ -23,6 +25,8 @@ PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
 INSIDE: Final = "Inside"
 UNCOUNTED: Final = "budget-unknown"
 """Cause of a refusal that is nobody's fault: Envoy makes a 503 of it."""
+TOO_SLOW: Final = "deadline"
+"""Cause of a refusal because nobody is known to be as fast: Envoy makes a 504 of it."""
 MOST_REASONS: Final = 16
 """Told of one decision."""
 
@@ -41,12 +45,36 @@ def answer(decision: Decision, signed: str = "") -> Answer:
     if decision.target is not None:
         told = {DECISION: decision.because.value, TARGET: decision.target.name}
         return Answer(200, told | escalation(decision) | ({PASS: signed} if signed else {}))
+    if decision.because in (Because.TOO_SLOW, Because.BAD_DEADLINE):
+        return _not_in_time(decision)
+    if decision.because is Because.NO_ADAPTER:
+        message = (
+            "This route has no such adapter for this request: no rule that matches names it, or the target has not "
+            "loaded it. GET /v1/models lists those it has."
+        )
+        return refusal(404, "unknown-adapter", message, "model_not_found", "invalid_request_error", "model")
     if decision.because is Because.KEPT_INSIDE:
         why = ", ".join(dict.fromkeys(reason.reason for reason in decision.reasons))
         message = f"This request must stay inside ({why}): no target that it may go to can answer it."
         return refusal(403, "kept-inside", message, "kept_inside", "invalid_request_error")
-    message = "No target of this route can do what the request asks for: see its tools, response_format and adapter."
+    message = "No target of this route can do what the request asks for: see its tools and response_format."
     return refusal(400, "not-capable", message, "not_capable", "invalid_request_error")
+
+
+def _not_in_time(decision: Decision) -> Answer:
+    if decision.deadline is None:
+        message = (
+            f"Header {DEADLINE} must be one whole number of milliseconds, 1 to {MOST_MILLISECONDS}, or be left out."
+        )
+        return refusal(400, "bad-deadline", message, "invalid_deadline", "invalid_request_error")
+    known = (f"{name} {'unknown' if p95 is None else f'{1000 * p95:.0f} ms'}" for name, p95 in decision.measured)
+    message = (
+        f"No target of rule {decision.rule!r} is known to answer within {1000 * decision.deadline:.0f} ms; 95 % of the "
+        f"latest answers took at most: {', '.join(known) or 'unknown, for none can answer this request'}. "
+        f"Send it without {DEADLINE}, or give it longer."
+    )
+    refused = refusal(408, TOO_SLOW, message, "deadline_exceeded")
+    return replace(refused, headers={**refused.headers, "x-should-retry": "false"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +136,10 @@ def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> di
         said["slm.decision.class"] = decision.task_class
     if decision.degraded:
         said["slm.decision.degraded"] = decision.degraded
+    if decision.deadline is not None:
+        said["slm.decision.deadline"] = f"{1000 * decision.deadline:.0f}"
+        known = ((name, "unknown" if p95 is None else f"{1000 * p95:.0f}") for name, p95 in decision.measured)
+        said["slm.decision.p95"] = ",".join(f"{name}:{p95}" for name, p95 in known)
     if decision.complexity is not None:
         said["slm.decision.complexity"] = f"{decision.complexity:.4f}"
     if decision.turn is not None:

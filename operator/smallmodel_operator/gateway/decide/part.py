@@ -33,6 +33,7 @@ async def choose(agent: Agent) -> None:
         lambda reference: classifiers.of(reference),
         agent.route_policies,
         agent.outages.resting,
+        agent.recent.p95,
     )
     classifiers = Classifiers(agent.client, policies.wanted)
     budgets = Budgets(agent)
@@ -43,7 +44,8 @@ async def choose(agent: Agent) -> None:
         tasks.create_task(classifiers.run())
         tasks.create_task(services.run())
         tasks.create_task(budgets.run())
-        tasks.create_task(decide(agent, policies.route, policies.labels, asking, policies.away, recognizers.ask))
+        work = decide(agent, policies.route, policies.labels, asking, policies.away, policies.p95, recognizers.ask)
+        tasks.create_task(work)
 
 
 async def decide(
@@ -52,6 +54,7 @@ async def decide(
     labels: Callable[[Call], Collection[str]],
     withhold: Withhold = nothing,
     away: Callable[[str], str] = lambda target: "",
+    p95: Callable[[str], float | None] = lambda model: None,
     recognize: Recognize = nobody,
 ) -> None:
     """Answer the own Envoy until cancelled."""
@@ -71,6 +74,7 @@ async def decide(
         labels,
         record,
         away=away,
+        p95=p95,
         sign=Passes(master),
         withhold=withhold,
         recognize=recognize,

@@ -46,9 +46,11 @@ class Policies:
         classifier: Callable[[Reference | None], Given | None],
         said: dict[str, dict[str, Any]] | None = None,
         resting: Callable[[str], bool] = lambda target: False,
+        p95: Callable[[str], float | None] = lambda model: None,
     ) -> None:
-        """`said`: what is said of each policy that comes into force, by its hash, for records."""
-        self._state, self._classifier, self._resting = state, classifier, resting
+        """`said`: what is said of each policy that comes into force, by its hash, for records. `p95`: seconds within
+        which a model's latest answers were whole; None: not known."""
+        self._state, self._classifier, self._resting, self._p95 = state, classifier, resting, p95
         self._said = {} if said is None else said
         self._made: dict[str, _Made] = {}
 
@@ -100,6 +102,10 @@ class Policies:
         if not self._state().egress:
             return ABSENT
         return FAILING if self._resting(target) else ""
+
+    def p95(self, model: str) -> float | None:
+        """How fast a model answers; None: not known. What was measured says nothing of one that has to start."""
+        return self._p95(model) if self._state().endpoints.get(model) else None
 
     def labels(self, call: Call) -> Collection[str]:
         """Those of a request that its route trusts."""
@@ -167,4 +173,5 @@ def capable(model: Model | None) -> Can:
     outside everything is expected."""
     if model is None:
         return Can(_ALL)
-    return Can(_ALL - {Need.EMBEDDINGS} if paths.EMBEDDINGS in model.lacks else _ALL, frozenset(), model.context_tokens)
+    needs = _ALL - {Need.EMBEDDINGS} if paths.EMBEDDINGS in model.lacks else _ALL
+    return Can(needs, frozenset(dict(model.adapters)), model.context_tokens)

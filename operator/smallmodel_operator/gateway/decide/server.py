@@ -8,8 +8,9 @@ from smallmodel_operator.gateway.authz import CheckRequest, CheckResponse, answe
 from smallmodel_operator.gateway.decide.answer import CHOSEN
 from smallmodel_operator.gateway.decide.service import Call, Deciding
 from smallmodel_operator.gateway.xds.decide import CALLER, MOST_BODY
-from smallmodel_operator.gateway.xds.words import PLACE, ROUTE
+from smallmodel_operator.gateway.xds.words import ADAPTER, PLACE, ROUTE
 from smallmodel_operator.routing.asked import Request
+from smallmodel_operator.routing.deadline import HEADER as DEADLINE
 from smallmodel_operator.routing.declared import LABEL_HEADER
 
 
@@ -38,6 +39,8 @@ def call(request: CheckRequest) -> Call:
         whole=len(request.body) < MOST_BODY,
         content_type=header("content-type"),
         content_encoding=header("content-encoding"),
+        adapter=header(ADAPTER),
+        deadline=",".join(request.all(DEADLINE)),
     )
     return Call(
         header(ROUTE).partition("|")[0].lstrip("+"),

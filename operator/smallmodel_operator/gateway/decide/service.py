@@ -98,6 +98,7 @@ class Deciding:
         routes: the route of a name; None: there is none.
         labels: those of a request that are trusted.
         away: why nothing is sent now to a target outside (`<namespace>/<route>/<target>`) that is not named.
+        p95: seconds within which a model's (`<namespace>/<name>`) latest answers were whole; None: not known.
         sign: the pass of a request and its decision; empty where it needs none.
         withhold: asked of each request before its decision is recorded.
         recognize: asked about each request that would leave, where its route names recognizers.
@@ -112,6 +113,7 @@ class Deciding:
         record: Record,
         *,
         away: Callable[[str], str] = lambda target: "",
+        p95: Callable[[str], float | None] = lambda model: None,
         sign: Callable[[Call, Decision], str] = lambda call, decision: "",
         withhold: Withhold = nothing,
         recognize: Recognize = nobody,
@@ -120,7 +122,8 @@ class Deciding:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
-        self._withhold, self._away, self._master, self._recognize = withhold, away, master, recognize
+        self._withhold, self._away, self._p95 = withhold, away, p95
+        self._master, self._recognize = master, recognize
         self._strict, self._clock = strict, clock
         self._threads = ThreadPoolExecutor(THREADS, "decide")
         self._waiting = 0
@@ -147,14 +150,14 @@ class Deciding:
         checked = await self._seen(call, check, route.tools.bounds, call.request) if route.tools else Conversation()
         if isinstance(checked, Refusal):
             return await self._refuse(route, call, checked)
-        call = _naming(route, call)
+        route, call = self._timed(route, call), _naming(route, call)
         decision = await self._look(route, call)
         if decision is None:
             return refusal(503, "route-new", "The targets of the route are being changed.", "unavailable")
         decision = await self._recognized(route, call, self._or_inside(route, call, decision))
         withheld = await self._withhold(call, decision) if decision.target else None
         if isinstance(withheld, Stays):
-            decision = verdict.kept(route.ready, withheld.reason, route.can, call.request.named)
+            decision = verdict.kept(route.ready, withheld.reason, route.can, call.request)
             withheld = await self._withhold(call, decision) if decision.target else None
         try:
             async with asyncio.timeout(RECORD_SECONDS):
@@ -167,12 +170,21 @@ class Deciding:
             if self._strict:
                 return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
             if decision.target is None or not decision.target.inside:
-                decision = verdict.kept(route.ready, "NotRecorded", route.can, call.request.named)
+                decision = verdict.kept(route.ready, "NotRecorded", route.can, call.request)
         if isinstance(withheld, Withheld):
             return withheld.answer
         signed = self._sign(call, decision)
         _count(route.ready, decision)
         return answer(decision, signed)
+
+    def _timed(self, route: Route, call: Call) -> Route:
+        """With how fast its targets are, where a rule asks and the request says how long it may take."""
+        timed = {name for rule in route.ready.policy.rules if rule.within for name in rule.targets}
+        if not timed or not call.request.deadline:
+            return route
+        models = {name: route.ready.targets[name].model for name in timed & route.can.keys()}
+        fast = {name: replace(route.can[name], p95=self._p95(model)) for name, model in models.items()}
+        return replace(route, can={**route.can, **fast})
 
     def _or_inside(self, route: Route, call: Call, decision: Decision) -> Decision:
         """Inside instead, where the target outside does not answer now and nobody has named it."""
@@ -221,7 +233,7 @@ class Deciding:
             given = route.ready, call.request, labels, route.can, self._clock, route.turns
             return await self._seen(call, verdict.decide, *given)
         except Unseen as error:
-            return verdict.kept(route.ready, error.args[0], route.can, call.request.named)
+            return verdict.kept(route.ready, error.args[0], route.can, call.request)
 
     async def _seen(self, call: Call, look: Callable[..., T], *args: Any) -> T:
         """What a look at a request finds.

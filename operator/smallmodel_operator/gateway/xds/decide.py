@@ -15,12 +15,14 @@ from smallmodel_operator.gateway.decide.answer import (
     ESCALATED,
     PASS,
     TARGET,
+    TOO_SLOW,
     UNCOUNTED,
 )
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES
 from smallmodel_operator.gateway.xds.replies import Reply, details, expression, mapper
 from smallmodel_operator.gateway.xds.site import Site
-from smallmodel_operator.gateway.xds.words import ASKED, PLACE, ROUTE, extension, typed
+from smallmodel_operator.gateway.xds.words import ADAPTER, ASKED, PLACE, ROUTE, extension, typed
+from smallmodel_operator.routing.deadline import HEADER as DEADLINE
 from smallmodel_operator.routing.declared import LABEL_HEADER
 from smallmodel_operator.routing.detect.decide import MOST_BYTES
 
@@ -42,7 +44,7 @@ NO_ANSWER: Final = Reply(
 )
 _EXT_AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3"
 _TOLD: Final = (
-    ROUTE, CALLER, CHOSEN, LABEL_HEADER, PLACE, "x-request-id", "content-type", "content-encoding"
+    ROUTE, CALLER, CHOSEN, ADAPTER, DEADLINE, LABEL_HEADER, PLACE, "x-request-id", "content-type", "content-encoding"
 )  # fmt: skip
 _SECRET: Final = ("authorization", "cookie", ASKED)
 
@@ -110,13 +112,13 @@ def replies() -> list[dict[str, Any]]:
     """Mappers for the local replies of the listener, before its others: what the agent refuses is an answer of its own;
     what it does not answer (Envoy takes its 5xx for that, too) is one of Envoy's."""
     own = {"filter": details("ext_authz_denied")}
-    return [_unknown(), own, mapper(NO_ANSWER)]
+    return [_really(UNCOUNTED, 503), _really(TOO_SLOW, 504), own, mapper(NO_ANSWER)]
 
 
-def _unknown() -> dict[str, Any]:
-    """A refusal because nobody can count. The agent says 429, for Envoy takes its 5xx for no answer at all."""
-    said = f"'{CAUSE}' in response.headers && response.headers['{CAUSE}'] == '{UNCOUNTED}'"
-    return {"filter": expression(f"response.code_details == 'ext_authz_denied' && {said}"), "status_code": 503}
+def _really(cause: str, status: int) -> dict[str, Any]:
+    """A refusal for which the agent says a 4xx, for Envoy takes its 5xx for no answer at all."""
+    said = f"'{CAUSE}' in response.headers && response.headers['{CAUSE}'] == '{cause}'"
+    return {"filter": expression(f"response.code_details == 'ext_authz_denied' && {said}"), "status_code": status}
 
 
 def nowhere(**more: Any) -> dict[str, Any]:

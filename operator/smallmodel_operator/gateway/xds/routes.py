@@ -14,6 +14,7 @@ from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
 from smallmodel_operator.gateway.xds import decide, leave, scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
+    ADAPTER,
     ASKED,
     PLACE,
     RATE_LIMIT,
@@ -25,6 +26,7 @@ from smallmodel_operator.gateway.xds.words import (
     seconds,
     typed,
 )
+from smallmodel_operator.routing.deadline import HEADER as DEADLINE
 from smallmodel_operator.routing.declared import LABEL_HEADER
 
 NAME: Final = "models"
@@ -66,7 +68,7 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         "matcher": matcher,
         "retry_policy": _retries(),
         "include_request_attempt_count": True,  # the activator tells by it who comes back
-        "request_headers_to_remove": ["x-slm-caller", ROUTE, ASKED, PLACE, LABEL_HEADER],
+        "request_headers_to_remove": ["x-slm-caller", ROUTE, ASKED, PLACE, ADAPTER, LABEL_HEADER, DEADLINE],
         "response_headers_to_remove": ["x-slm-activated"],
     }
     return resources(ROUTES, [{"name": NAME, "virtual_hosts": [host]}])

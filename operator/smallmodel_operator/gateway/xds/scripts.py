@@ -82,7 +82,8 @@ def _facts(state: State, keys: bool) -> Iterator[str]:
     """`k <sha256> <namespace or -> <identity>`, `m <target> <bytes> <closed> <limited> <paths or -> <identities>`, and
     of models with adapters ` +<name>=<number>,…`; `h <target> <key's name> <key> <bytes>` of a model whose requests
     get an HMAC; `r <route> <bytes> <closed> <1: decided on, 2: always asked for, 3: both> <identities>
-    <name>=<share>=<target>=<why not, or ok>,…`, and of each of its targets outside `o <route> <name> <model>`."""
+    <name>=<share>=<target>=<why not, or ok>,…`, of each of its targets outside `o <route> <name> <model>`, and
+    `a <route> <adapters>` where its rules choose a target by adapter."""
     if keys:
         for sha, who in sorted(state.keys.items()):
             yield f"k {sha} {who.namespace or '-'} {who.name}"
@@ -94,6 +95,8 @@ def _facts(state: State, keys: bool) -> Iterator[str]:
                 yield f"h {model.target} {' '.join(map(str, stamp(state, model).values()))}"
     for path in sorted(state.routes):
         yield _route(state.routes[path], state)
+        if adapters := state.routes[path].adapters(state.models):
+            yield f"a {path} {','.join(adapters)}"
         yield from (f"o {path} {lead.name} {lead.outside}" for lead in state.routes[path].outside)
 
 

@@ -16,6 +16,8 @@ ROUTE: Final = "x-slm-route"
 """`<target>|<model of the body>`: what a route is found by."""
 PLACE: Final = "x-slm-model-at"
 """`<from>,<to>`: bytes of the body where its model stands, for requests that may be a route's."""
+ADAPTER: Final = "x-slm-adapter"
+"""The adapter that a request to a route names, from the filter that asks for a decision to the one that follows it."""
 BODIES: Final = "bodies"
 RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"
 

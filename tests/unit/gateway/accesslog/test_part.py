@@ -15,9 +15,11 @@ from smallmodel_operator.core.scaling import Bounds
 from smallmodel_operator.gateway.accesslog import part, rotate
 from smallmodel_operator.gateway.accesslog.counted import Counted
 from smallmodel_operator.gateway.accesslog.metrics import REQUESTS
+from smallmodel_operator.gateway.accesslog.recent import Recent
 from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.decide.outages import Outages
+from smallmodel_operator.gateway.state import State
 
 LINE = {
     "http.response.status_code": 200,
@@ -49,11 +51,12 @@ def agent_of(folder: Path, **fields: Any) -> SimpleNamespace:
     base: dict[str, Any] = {
         "settings": SimpleNamespace(gateway_data_dir=folder),
         "admin": SimpleNamespace(reopen_logs=lambda: asyncio.sleep(0)),
-        "writer": SimpleNamespace(targets=()),
+        "writer": SimpleNamespace(targets=(), state=State()),
         "world": SimpleNamespace(models=SimpleNamespace(objects={})),
         "synced": lambda: True,
         "counts": dict,
         "outages": Outages(),
+        "recent": Recent(),
     }
     return SimpleNamespace(**{**base, **fields})
 
@@ -61,7 +64,7 @@ def agent_of(folder: Path, **fields: Any) -> SimpleNamespace:
 async def test_counts_and_forgets(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(part, "TIDY_SECONDS", 0.01)
     targets, synced = {"part/bot"}, True
-    agent = agent_of(tmp_path, writer=SimpleNamespace(targets=targets), synced=lambda: synced)
+    agent = agent_of(tmp_path, writer=SimpleNamespace(targets=targets, state=State()), synced=lambda: synced)
     bot = {"namespace": "part", "model": "bot"}
     garbage = value("log_garbage_total", reason="unreadable") or 0
     async with reading(agent):
@@ -117,7 +120,7 @@ async def test_requests_of_a_model_with_an_objective_are_told(tmp_path: Path, mo
     model = SimpleNamespace(target="part/aim", bounds=Bounds(0.5))
     agent = agent_of(
         tmp_path,
-        writer=SimpleNamespace(targets=("part/aim",)),
+        writer=SimpleNamespace(targets=("part/aim",), state=State()),
         world=SimpleNamespace(models=SimpleNamespace(objects={"a": model})),
     )
     stream = {"http.response.content_type": "text/event-stream", "call": "key:part/aim||chat|part/aim"}

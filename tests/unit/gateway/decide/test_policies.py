@@ -171,6 +171,14 @@ def test_what_models_can_do() -> None:
     assert capable(None) == Can(every)
     assert capable(model("support/bot", lacks=(EMBEDDINGS,))) == Can(every - {Need.EMBEDDINGS}, context_tokens=4096)
     assert capable(model("support/bot", context_tokens=512)) == Can(every, context_tokens=512)
+    loaded = model("support/bot", lora=True, adapters=(("hr", 0), ("legal", 1)))
+    assert capable(loaded).adapters == {"hr", "legal"}
+
+
+def test_how_fast_one_is_that_has_to_start_nobody_knows() -> None:
+    state = state_of((model("support/bot"), model("support/llm")), {"support/bot": 80})
+    policies = Policies(lambda: state, lambda _: None, p95={"support/bot": 0.5, "support/llm": 0.1}.get)
+    assert (policies.p95("support/bot"), policies.p95("support/llm"), policies.p95("support/x")) == (0.5, None, None)
 
 
 def test_one_hash_is_of_all_that_a_route_withholds() -> None:

@@ -36,6 +36,13 @@ for kind, rest in DATA:gmatch("(%a) ([^\n]+)\n") do
     for identity in pairs(route.allow) do
       listed(namespace, identity, name)
     end
+  elseif kind == "a" then
+    local path, adapters = rest:match("^(%S+) (%S+)$")
+    local route = ROUTES[path]
+    route.adapters, route.adapter_names = words(adapters, ","), {}
+    for adapter in adapters:gmatch("[^,]+") do
+      route.adapter_names[#route.adapter_names + 1] = adapter
+    end
   elseif kind == "o" then
     local path, name, model = rest:match("^(%S+) (%S+) (%S+)$")
     ROUTES[path].named[name].outside = model

@@ -15,6 +15,10 @@ function envoy_on_request(handle)
     route = where,
     model = where:match("/(.+)$"),
   }
+  local adapter = headers:get("x-slm-adapter")
+  if adapter then
+    call.model = shown(call.model .. ":" .. adapter)
+  end
   local route = ROUTES[where]
   local lead = route and route.named[headers:get("x-slm-target") or ""]
   headers:remove("x-slm-decision")
@@ -33,5 +37,5 @@ function envoy_on_request(handle)
     return leave(handle, call, where, lead)
   end
   headers:remove("x-slm-pass")
-  lead_on(handle, call, path, where, lead)
+  lead_on(handle, call, path, where, lead, adapter)
 end

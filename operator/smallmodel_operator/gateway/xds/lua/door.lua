@@ -131,7 +131,7 @@ local function list(handle, call, asked, namespace, name)
   local caller_namespace, caller_name = call.caller_namespace, call.caller
   local objects = {}
   for _, found in ipairs(usable(namespace, caller_namespace, caller_name)) do
-    local model = MODELS[namespace .. "/" .. found]
+    local model = MODELS[namespace .. "/" .. found] or ROUTES[namespace .. "/" .. found]
     if name == "" or name == found then
       if asked == "" or asked == found then
         objects[#objects + 1] = model_object(found, namespace)

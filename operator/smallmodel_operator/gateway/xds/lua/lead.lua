@@ -68,8 +68,24 @@ local function closed(lead)
   return "there is no SmallModel " .. lead.target .. "."
 end
 
+-- False after a refusal. Which adapters there are is told to those who may use the model.
+function has_adapter(handle, call, target, model, adapter)
+  if not (model.adapters and model.adapters[adapter]) then
+    refuse(handle, call, {
+      status = 404,
+      cause = "unknown-adapter",
+      code = "model_not_found",
+      param = "model",
+      message = "Model " .. target .. " has no adapter '" .. shown(adapter) .. "' that all its pods have loaded."
+        .. " GET /v1/models lists those it has.",
+    })
+    return false
+  end
+  return true
+end
+
 -- To a target of a route, which the caller may use; or it says why that answers nobody.
-function lead_on(handle, call, path, where, lead)
+function lead_on(handle, call, path, where, lead, adapter)
   call.route = where .. "/" .. lead.name
   local model = MODELS[lead.target]
   if lead.why ~= "ok" or not model then
@@ -84,7 +100,12 @@ function lead_on(handle, call, path, where, lead)
   end
   call.target = lead.target
   local bytes = size(handle, handle:headers())
-  if answering(handle, call, lead.target, model) and suits(handle, call, lead.target, model, path, bytes) then
-    send(handle, call, lead.target, model, lead.target:match("/(.+)$"), nil, true)
+  if not answering(handle, call, lead.target, model) or not suits(handle, call, lead.target, model, path, bytes) then
+    return
   end
+  if adapter and not has_adapter(handle, call, lead.target, model, adapter) then
+    return
+  end
+  call.adapter = adapter
+  send(handle, call, lead.target, model, lead.target:match("/(.+)$"), adapter, true)
 end

@@ -44,19 +44,8 @@ end
 -- What an adapter changes: what is computed from a whole text at once does not read the choice.
 local GENERATES = { chat = true, text_completion = true }
 
--- False after a refusal. Which adapters there are is told to those who may use the model.
-local function has(handle, call, target, model, adapter)
-  if not (model.adapters and model.adapters[adapter]) then
-    refuse(handle, call, {
-      status = 404,
-      cause = "unknown-adapter",
-      code = "model_not_found",
-      param = "model",
-      message = "Model " .. target .. " has no adapter '" .. shown(adapter) .. "' that all its pods have loaded."
-        .. " GET /v1/models lists those it has.",
-    })
-    return false
-  end
+-- False after a refusal. target: the model's, or a route's.
+local function generates(handle, call, target)
   if not GENERATES[call.operation] then
     refuse(handle, call, {
       status = 501,
@@ -67,6 +56,22 @@ local function has(handle, call, target, model, adapter)
     return false
   end
   return true
+end
+
+-- Does a rule of a route name this adapter, and a target that it chooses have it? False after a refusal.
+local function chooses(handle, call, where, route, adapter)
+  if not (route.adapters and route.adapters[adapter]) then
+    refuse(handle, call, {
+      status = 404,
+      cause = "unknown-adapter",
+      code = "model_not_found",
+      param = "model",
+      message = "Route " .. where .. " has no adapter '" .. shown(adapter) .. "': none of its rules names it in"
+        .. " match.adapter, or no target of such a rule has loaded it. GET /v1/models lists those it has.",
+    })
+    return false
+  end
+  return generates(handle, call, where)
 end
 
 local seeded = false
@@ -150,10 +155,14 @@ function envoy_on_request(handle)
   base = base or wanted
   local first, chosen = base:match("^([^/]+)/?(.*)$")
   local where = namespace .. "/" .. (first or "")
-  if first and not adapter and ROUTES[where] and (name == "" or first == name) and wanted:match("^[%w./-]+$") then
+  if first and (not adapter or base == first) and ROUTES[where] and (name == "" or first == name)
+    and wanted:match("^[%w.:/-]+$") then
     call.model = shown(wanted)
     local route, named = ROUTES[where], base ~= first
     if not open_to(handle, call, path, where, route) then
+      return
+    end
+    if adapter and not chooses(handle, call, where, route, adapter) then
       return
     end
     local decided, lead = route.asks and not named, nil
@@ -168,6 +177,9 @@ function envoy_on_request(handle)
       headers = handle:headers() -- waiting for a body ends the life of those before
       if lead then
         headers:replace("x-slm-chosen", (named and "Named/" or "Share/") .. lead.name)
+      end
+      if adapter then
+        headers:replace("x-slm-adapter", adapter)
       end
       headers:replace("x-slm-route", "+" .. where) -- where it waits for a decision
       return handle:clearRouteCache()
@@ -188,7 +200,7 @@ function envoy_on_request(handle)
   if not allowed(handle, call, target, model) or not suits(handle, call, target, model, path, size(handle, headers)) then
     return
   end
-  if adapter and not has(handle, call, target, model, adapter) then
+  if adapter and not (has_adapter(handle, call, target, model, adapter) and generates(handle, call, target)) then
     return
   end
   call.adapter = adapter
