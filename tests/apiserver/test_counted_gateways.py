@@ -118,7 +118,9 @@ class Gateway:
         path = self.folder / FOLDER / NAME
         waiting = replay(path.read_bytes()).purse.reservations if path.exists() else {}
         assert not waiting, (self.name, len(waiting), self.output())
-        with (path.parent / LOCK).open("rb") as lock, suppress(BlockingIOError):
+        lock_path = path.with_name(LOCK)
+        assert lock_path.exists(), self.output()
+        with lock_path.open("rb") as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             raise AssertionError(f"{self.name}: the agent that was started last is not there yet. {self.output()}")
 

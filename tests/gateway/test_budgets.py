@@ -114,7 +114,7 @@ def test_tokens_count_as_the_engine_says_for_each_caller(desk: Counted) -> None:
 
 def test_a_request_that_may_need_more_than_the_limit_is_told_how(desk: Counted, bot: Engine) -> None:
     assert "This request may need 2048 tokens" in over(desk.ask("small/small"))
-    assert "Ask for fewer with max_tokens." in over(desk.ask("small/large"))
+    assert "Ask for fewer tokens with max_tokens." in over(desk.ask("small/large"))
     assert desk.ask("small/small", max_tokens=5).status == 200
     large = desk.ask("small/small", padding="x" * (1 << 20), max_tokens=5)
     assert (large.status, large.error["code"]) == (400, "not_countable")

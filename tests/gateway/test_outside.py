@@ -266,7 +266,7 @@ def test_the_outside_fails_and_its_word_is_passed_on(way: Outward) -> None:
     assert way.ask(name="desk/cloud", fake_status=429).status == 429
     answer = way.ask(name="desk/cloud", fake_close=True)
     assert (answer.status, answer.error["code"]) == (503, "unavailable")
-    assert answer.headers["x-slm-cause"] == "outside-unreachable"
+    assert answer.headers["x-slm-cause"] == "outside-broken"
 
 
 def test_what_a_rule_sends_out_is_answered_inside_while_the_outside_fails(way: Outward, tmp_path: Path) -> None:
