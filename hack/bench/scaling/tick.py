@@ -38,8 +38,8 @@ LEDGER_SECONDS: Final = 30.0
 """Between two looks at the ledger; each tenth keeps it."""
 LIMIT_SECONDS: Final = 1.0
 """What one look at a thousand models may cost."""
-FULL, ROOMY = 1.8, 8.0
-"""Replicas of each model that nodes have room for."""
+FULL, ROOMY = 1.2, 8.0
+"""Replicas of each model that nodes have room for: about 60 % of those wanted, and all."""
 
 
 def _profile(number: int) -> dict[str, Any]:

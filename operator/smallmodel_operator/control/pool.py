@@ -33,6 +33,8 @@ ANSWER_SECONDS: Final = 10.0
 """About as long as an answer takes: requests in flight over it are the requests a second of a model whose gateways
 count no more than that."""
 ENDED: Final = ("Succeeded", "Failed")
+_Seen = tuple[ModelKey, Object, bool]
+"""A pod of a model, and whether it is a replica on a node that is to stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,9 @@ def decide(
     Raises:
         ValueError: a node or a pod is not as Kubernetes writes it.
     """
-    on = _placed(applicants, site.pods)
-    free = _free(applicants, site, on)
+    pods = [(model, pod, _serves(pod)) for model, pod in site.pods]
+    on = _placed(applicants, pods)
+    free = _free(applicants, site, pods, on)
     reach = _Reach(site.nodes)
     standings = {m: _stands(a, bool(on.get(m)), gains(m), now) for m, a in applicants.items()}
     claims = {m: _claim(m, a, standings[m], on.get(m, ()), reach, now) for m, a in applicants.items()}
@@ -161,10 +164,10 @@ def decide(
     }
 
 
-def _placed(applicants: Collection[ModelKey], pods: Iterable[tuple[ModelKey, Object]]) -> dict[ModelKey, list[str]]:
+def _placed(applicants: Collection[ModelKey], pods: Iterable[_Seen]) -> dict[ModelKey, list[str]]:
     found: dict[ModelKey, list[str]] = {}
-    for model, pod in pods:
-        if model in applicants and _serves(pod):
+    for model, pod, serves in pods:
+        if serves and model in applicants:
             found.setdefault(model, []).append(pod["spec"]["nodeName"])
     return found
 
@@ -178,15 +181,18 @@ def _serves(pod: Object) -> bool:
 
 
 def _free(
-    applicants: Mapping[ModelKey, Applicant], site: Site, on: Mapping[ModelKey, Sequence[str]]
+    applicants: Mapping[ModelKey, Applicant],
+    site: Site,
+    pods: Iterable[_Seen],
+    on: Mapping[ModelKey, Sequence[str]],
 ) -> dict[str, Room]:
     """What tenants may have of each node: all that nobody else has. Of a tenant's pods those that count as its
     replicas are its own; one that ends, or is one too many for a while, has its room like anybody's."""
     free = {n["metadata"]["name"]: _room(room_of(n)) for n in site.nodes}
     nodes = set(free)
     left = {m: min(len(on.get(m, ())), a.tenant.replicas) for m, a in applicants.items()}
-    for model, pod in site.pods:
-        if not (left.get(model) and _serves(pod)):
+    for model, pod, serves in pods:
+        if not (serves and left.get(model)):
             _take(free, pod)
             continue
         left[model] -= 1
