@@ -22,6 +22,7 @@ from hack.cluster.controlplane import ControlPlane, control_plane
 from hack.testing.fake_gateway import FakeGateway
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
+from tests.apiserver import direct
 from tests.apiserver.objects import NODE, PROFILE
 from tests.apiserver.rights import as_operator, chart_rights
 from tests.workers import OLDEST
@@ -134,8 +135,7 @@ def namespace(plane: ControlPlane, request: pytest.FixtureRequest) -> str:
     # Kubernetes makes this one by itself, when it comes to it; until then a Deployment's pods are refused, with longer
     # and longer waits between attempts.
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
-    objects = {"apiVersion": "v1", "kind": "List", "items": [space, account, *chart_rights(name)]}
-    plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(objects))
+    direct.put(plane, [space, account, *chart_rights(name)])
     return name
 
 
@@ -192,7 +192,7 @@ def operator(plane: ControlPlane, namespace: str, tmp_path: Path, gateway: FakeG
             yield Running(client, task)
         finally:
             stop.set()
-            await asyncio.wait({task}, timeout=15)
+            await asyncio.wait({task}, timeout=60)
             assert task.done(), "the operator did not stop"
         assert task.result() == 0
 
@@ -256,7 +256,7 @@ async def spawn(plane: ControlPlane, namespace: str, tmp_path: Path, gateway: Fa
     for process in started:
         process.signal(signal.SIGCONT)
         process.signal(signal.SIGKILL)
-        await process.ended(10)
+        await process.ended(60)
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ def audit(plane: ControlPlane) -> Callable[[str], list[dict[str, Any]]]:
     return writes
 
 
-async def eventually(check: Callable[[], Any], timeout: float = 40.0, every: float = 0.1) -> Any:
+async def eventually(check: Callable[[], Any], timeout: float = 120.0, every: float = 0.1) -> Any:
     """Repeat a check (plain or async) until it raises no AssertionError; its value. The last error tells."""
     end = time.monotonic() + timeout
     while True:

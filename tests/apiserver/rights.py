@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from hack.cluster.binaries import program
 from hack.cluster.controlplane import ControlPlane
+from tests.apiserver import direct
 
 from smallmodel_operator.api.names import EGRESS
 
@@ -89,7 +90,7 @@ def _is_hook(obj: dict[str, Any]) -> bool:
 
 def as_operator(plane: ControlPlane, namespace: str, where: Path, account: str = ACCOUNT) -> Path:
     """A kubeconfig for a ServiceAccount, with a token asked for now."""
-    token = plane.kubectl("create", "token", account, "-n", namespace, "--duration=1h").strip()
+    token = direct.token(plane, account, namespace)
     config = json.loads(plane.kubeconfig.read_text())
     config["users"] = [{"name": "operator", "user": {"token": token}}]
     config["contexts"][0]["context"]["user"] = "operator"

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from hack.cluster.controlplane import ControlPlane
 from hack.envoy.binary import program
+from tests.apiserver import direct
 from tests.apiserver.conftest import apply, connect, eventually
 from tests.apiserver.objects import model
 from tests.apiserver.rights import as_operator
@@ -71,7 +72,7 @@ class Pod:
             except Unreachable as error:  # Envoy is only starting
                 raise AssertionError(str(error)) from None
 
-        await eventually(same, timeout=10, every=0.002)
+        await eventually(same, every=0.002)
 
 
 @asynccontextmanager
@@ -100,15 +101,14 @@ async def agent(settings: GatewaySettings, client: Client, renderer: Renderer, *
         yield made
     finally:
         stop.set()
-        code = await asyncio.wait_for(task, 15)
+        code = await asyncio.wait_for(task, 60)
         await client.close()
         assert code == 0
 
 
 @pytest.fixture
 async def pod(plane: ControlPlane, namespace: str, tmp_path: Path) -> AsyncIterator[Pod]:
-    items = {"apiVersion": "v1", "kind": "List", "items": rights(namespace)}
-    await asyncio.to_thread(plane.kubectl, "apply", "--server-side", "-f-", stdin=json.dumps(items))
+    await asyncio.to_thread(direct.put, plane, rights(namespace))
     kubeconfig = as_operator(plane, namespace, tmp_path / "gateway.kubeconfig", "smallmodel-gateway")
     folder = tmp_path / "run"
     settings = GatewaySettings(gateway_dir=folder, namespace=namespace, gateway_http_port=0, gateway_drain_seconds=0)

@@ -1,12 +1,12 @@
 """A gateway's token on the real API server: it wakes models from 0 to 1, and changes nothing else anywhere."""
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hack.cluster.controlplane import ControlPlane
+from tests.apiserver import direct
 from tests.apiserver.conftest import connect, eventually
 from tests.apiserver.rights import GATEWAY, as_operator, gateway_rights
 
@@ -43,8 +43,7 @@ async def create(api: Client, obj: dict[str, Any]) -> None:
 @pytest.fixture
 async def gateway(plane: ControlPlane, namespace: str, tmp_path: Path, api: Client) -> AsyncIterator[Client]:
     """A client with a gateway's token and the chart's rights; the admission policy is in force."""
-    items = {"apiVersion": "v1", "kind": "List", "items": gateway_rights(namespace, clusterwide=True)}
-    plane.kubectl("apply", "--server-side", "-f-", stdin=json.dumps(items))
+    direct.put(plane, gateway_rights(namespace, clusterwide=True))
     kubeconfig = as_operator(plane, namespace, tmp_path / "gateway.kubeconfig", GATEWAY)
     client = await connect(kubeconfig, Fence.open())
 
@@ -59,7 +58,7 @@ async def gateway(plane: ControlPlane, namespace: str, tmp_path: Path, api: Clie
 
     try:
         await create(api, deployment(namespace, "canary", 3, OURS))
-        await eventually(in_force, timeout=30)
+        await eventually(in_force)
         yield client
     finally:
         await client.close()
