@@ -73,7 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     access = Access(program("kube", "kubectl"), program("helm"), env={"KUBECONFIG": str(plane.kubeconfig)})
     yield Place(plane, access, f"{host}/slm")
     process.terminate()
-    process.wait(10)
+    process.wait(60)
     plane.stop()
 
 
@@ -285,7 +285,7 @@ def test_crds_that_somebody_applied_before_are_handed_over_on_request(
 
 
 def test_the_metrics_service_and_two_replicas(place: Place, installed: None) -> None:
-    words = ("--set", "replicas=2", "--set", "metrics.service=true", "--reuse-values", "--wait", "--timeout", "60s")
+    words = ("--set", "replicas=2", "--set", "metrics.service=true", "--reuse-values", "--wait", "--timeout", "180s")
     place.access.helm("upgrade", release.RELEASE, str(release.CHART), "--namespace", SYSTEM, *words)
     assert place.get("deployment", "smallmodel-operator", "-n", SYSTEM)["status"]["readyReplicas"] == 2
     assert place.get("pdb", "smallmodel-operator", "-n", SYSTEM)["spec"]["minAvailable"] == 1
@@ -293,7 +293,7 @@ def test_the_metrics_service_and_two_replicas(place: Place, installed: None) -> 
     assert slices["items"]
 
 
-def wait_until(good: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(good: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not good():
         assert time.monotonic() < end, "it did not happen in time"

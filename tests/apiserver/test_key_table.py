@@ -40,7 +40,7 @@ async def test_a_model_that_takes_long_to_go_opens_nothing_meanwhile(
         await apply(api, slow)
         await eventually(has_key)
         await kubectl(plane, "delete", "smallmodel/bot", "-n", namespace, "--cascade=foreground", "--wait=false")
-        await eventually(has_none, timeout=10)
+        await eventually(has_none, timeout=45)
         assert await api.get("SmallModel", "bot", namespace), "it is still there"
         await kubectl(
             plane, "patch", "smallmodel/bot", "-n", namespace, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
@@ -62,7 +62,7 @@ async def test_a_lost_secret_comes_back_as_it_was(
         before = await api.get("Secret", GATEWAY_KEYS, namespace)
         assert before is not None
         await kubectl(plane, "delete", "secret", GATEWAY_KEYS, "-n", namespace)
-        await eventually(has_key, timeout=10)
+        await eventually(has_key, timeout=45)
         after = await api.get("Secret", GATEWAY_KEYS, namespace)
         assert after is not None
         assert after["data"] == before["data"]
@@ -97,7 +97,7 @@ async def test_rotation_never_publishes_a_key_that_opens_nothing(
         await eventually(first)
         patch = '{"spec":{"access":{"clientKey":{"generation":3}}}}'
         await kubectl(plane, "patch", "smallmodel/bot", "-n", namespace, "--type=merge", "-p", patch)
-        await eventually(second, timeout=20)
+        await eventually(second, timeout=45)
         assert not unknown, "held by an app, and not in the table"
         body = await api.get("SmallModel", "bot", namespace)
         assert body is not None
@@ -126,7 +126,7 @@ async def test_a_deleted_client_secret_of_a_settled_model_comes_back_with_the_sa
         await apply(api, model(namespace))
         before = await eventually(there)
         await kubectl(plane, "delete", "secret", "bot-client", "-n", namespace)
-        after = await eventually(there, timeout=15)
+        after = await eventually(there, timeout=45)
         assert after["data"] == before["data"]
         assert after["metadata"]["uid"] != before["metadata"]["uid"]
         await eventually(told)

@@ -53,7 +53,7 @@ async def test_a_stopped_leader_writes_nothing_when_it_wakes(
     await leads(api, namespace, "b")
     await serves(api, namespace, "before", *(f"burst-{i}" for i in range(10)))
     first.signal(signal.SIGCONT)
-    assert await first.ended(30) == LOST_LEASE
+    assert await first.ended(60) == LOST_LEASE
     await asyncio.sleep(1)
     late = [e for e in audit(first.user) if _seconds_after(stopped, e["requestReceivedTimestamp"]) > 1]
     # The stop may come between the last look at the fence and the call that sends: one request, of an old version then.

@@ -62,4 +62,4 @@ async def test_a_strangers_object_stays_as_it_is(api: Client, namespace: str, op
         async def serving() -> None:
             stands(await api.get("SmallModel", "bot", namespace), Ready="Serving", Stalled="Settled")
 
-        await eventually(serving, timeout=40)
+        await eventually(serving)

@@ -39,7 +39,7 @@ async def test_an_outage_of_the_api_server_is_survived(
         assert await api.get("Deployment", "after", namespace) is not None
         stands(await api.get("SmallModel", "after", namespace))
 
-    await eventually(planned, timeout=40)
+    await eventually(planned)
     assert process.returncode is None, "no restart"
     after = await api.get("Deployment", "before", namespace)
     assert after is not None

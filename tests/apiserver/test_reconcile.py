@@ -98,7 +98,7 @@ async def test_a_claim_that_comes_later_heals(api: Client, namespace: str, opera
         async def planned() -> None:
             assert ("Deployment", "bot") in await children(api, namespace)
 
-        await eventually(planned, timeout=30)
+        await eventually(planned)
 
 
 async def test_what_a_model_becomes(api: Client, namespace: str, operator: Operator) -> None:
@@ -239,7 +239,7 @@ async def test_a_label_that_was_changed_by_hand_is_healed_and_nothing_rolls(
             assert live["metadata"]["uid"] == before["metadata"]["uid"]
             assert live["metadata"]["generation"] == before["metadata"]["generation"], "no pod was replaced"
 
-        await eventually(healed, timeout=10)
+        await eventually(healed)
         await serving(api, namespace)
 
 
@@ -255,9 +255,9 @@ async def test_a_child_deleted_right_after_it_was_written_comes_back_at_once(
             return live
 
         for _ in range(3):
-            uid = (await eventually(made, timeout=10, every=0.005))["metadata"]["uid"]
+            uid = (await eventually(made, every=0.005))["metadata"]["uid"]
             await api.delete("Service", "bot", namespace, uid)
-        await eventually(made, timeout=10)
+        await eventually(made)
         await serving(api, namespace)
 
 
@@ -270,11 +270,14 @@ async def _rests(client: Client, api: Client, namespace: str) -> None:
         assert not [k for k in await children(api, namespace) if k[0] == "Job"]
 
     await eventually(inspected)
-    await asyncio.sleep(3)  # what is still under way ends
-    writes, versions = client.writes, await _versions(api, namespace)
-    await asyncio.sleep(REST_SECONDS)
-    assert client.writes == writes, "the operator wrote at rest"
-    assert await _versions(api, namespace) == versions
+
+    async def quiet() -> None:
+        writes, versions = client.writes, await _versions(api, namespace)
+        await asyncio.sleep(REST_SECONDS)
+        assert client.writes == writes, "the operator wrote at rest"
+        assert await _versions(api, namespace) == versions
+
+    await eventually(quiet, timeout=60)  # what was under way may still end, once
 
 
 async def _versions(api: Client, namespace: str) -> dict[str, str]:
@@ -323,7 +326,7 @@ async def test_delete_takes_everything_along(
             assert not await children(api, namespace)
             assert not await api.list("Pod", namespace, labelSelector=LABEL_MODEL)
 
-        await eventually(gone, timeout=30)
+        await eventually(gone)
 
 
 async def test_events_are_told_once(api: Client, namespace: str, operator: Operator) -> None:

@@ -70,12 +70,12 @@ async def test_a_classifier_missing_read_broken_and_mended(api: Client, namespac
 
         await eventually(lambda: standing("ClassifierNotFound", "does not exist", Stalled="ClassifierNotFound"))
         await apply(api, config_map(namespace, text()))
-        seen = await eventually(lambda: standing("ClassifierRead", "3 classes", Stalled="Settled"), timeout=40)
+        seen = await eventually(lambda: standing("ClassifierRead", "3 classes", Stalled="Settled"))
         assert seen["status"]["classifier"] == {"digest": json.loads(text())["digest"], "classes": 3}
         await apply(api, ruled(namespace, "hr"))
         await eventually(lambda: standing("TaskClassUnknown", "'hr' is none of", Stalled="TaskClassUnknown"))
         await apply(api, config_map(namespace, "broken"), ruled(namespace, "payroll"))
-        seen = await eventually(lambda: standing("ClassifierInvalid", "it is not JSON"), timeout=40)
+        seen = await eventually(lambda: standing("ClassifierInvalid", "it is not JSON"))
         assert "classifier" not in seen["status"]
 
 
@@ -95,10 +95,10 @@ async def test_what_says_when_to_escalate_missing_of_another_kind_and_read(
         await eventually(lambda: standing("ClassifierNotFound", missing, Stalled="ClassifierNotFound"))
         await apply(api, hardness(namespace, text()))
         other = "does not say when to escalate"
-        seen = await eventually(lambda: standing("ClassifierInvalid", other, Stalled="ClassifierInvalid"), timeout=40)
+        seen = await eventually(lambda: standing("ClassifierInvalid", other, Stalled="ClassifierInvalid"))
         assert "escalation" not in seen["status"]
         await apply(api, hardness(namespace, hard()))
-        seen = await eventually(lambda: standing("ClassifierRead", "when to escalate", Stalled="Settled"), timeout=40)
+        seen = await eventually(lambda: standing("ClassifierRead", "when to escalate", Stalled="Settled"))
         assert seen["status"]["escalation"] == {"digest": json.loads(hard())["digest"]}
 
 
@@ -172,7 +172,7 @@ async def test_a_gateway_reads_how_hard_requests_are(api: Client, namespace: str
         said = {r.body.get("slm.decision.escalation") for r, _ in chain.records() if r is not None}
         assert {"Degraded", "BelowThreshold"} <= said, said
 
-    await eventually(recorded, timeout=40)
+    await eventually(recorded)
 
 
 async def test_envoy_goes_by_the_rules(api: Client, namespace: str, desk: Desk, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_all_pods_deleted_at_once(bed: Bed, namespace: str, weights: dict[str, s
     with bed.load("bot", namespace, keep=keep) as load:
         time.sleep(2)
         bed.kubectl("-n", namespace, "delete", "pods", "-l", "smallmodel.dev/role=server", "--wait=false")
-        bed.until(lambda: _fresh(bed, namespace, before, 2), 60, "two new pods")
+        bed.until(lambda: _fresh(bed, namespace, before, 2), 90, "two new pods")
         bed.until(lambda: not set(before) & set(_pods(bed, namespace)), 150, "old pods gone")
         time.sleep(1)
     load.check()
@@ -52,7 +52,7 @@ def test_pods_evicted_one_by_one(bed: Bed, namespace: str, weights: dict[str, st
             path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
             bed.until(lambda p=path, b=body: "Success" in _raw(bed, p, b), 60, f"eviction of {name}")
             bed.until(lambda n=name: n not in _pods(bed, namespace), 150, f"{name} gone")
-            bed.until(lambda: _fresh(bed, namespace, [name], 2), 60, "two pods")  # noqa: B023 - called at once
+            bed.until(lambda: _fresh(bed, namespace, [name], 2), 90, "two pods")  # noqa: B023 - called at once
     load.check()
 
 
@@ -70,7 +70,7 @@ def test_changed_weights_roll_out_and_broken_ones_do_not(bed: Bed, namespace: st
         assert live["status"]["weights"]["digest"] == weights["second"].rpartition("@")[2]
         running = _pods(bed, namespace)
         bed.apply(model("bot", namespace, weights["cut"], replicas=2))
-        stalled = bed.until(lambda: _stalled(bed, namespace, "WeightsInvalid"), 60, "WeightsInvalid")
+        stalled = bed.until(lambda: _stalled(bed, namespace, "WeightsInvalid"), 90, "WeightsInvalid")
         assert bed.condition("bot", namespace, "Ready")["status"] == "True"
         assert "bytes" in stalled["message"]
         assert set(running) & set(_pods(bed, namespace))
@@ -80,9 +80,9 @@ def test_changed_weights_roll_out_and_broken_ones_do_not(bed: Bed, namespace: st
 def test_child_edited_and_deleted_by_hand(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     _serving(bed, namespace, weights["first"], replicas=1)
     bed.kubectl("-n", namespace, "patch", "service", "bot", "--type=merge", "-p", '{"spec":{"externalName":"x.y"}}')
-    bed.until(lambda: bed.get("service", "bot", namespace)["spec"]["externalName"] != "x.y", 30, "address repaired")
+    bed.until(lambda: bed.get("service", "bot", namespace)["spec"]["externalName"] != "x.y", 90, "address repaired")
     bed.kubectl("-n", namespace, "delete", "networkpolicy", "bot")
-    bed.until(lambda: bed.get("networkpolicy", "bot", namespace), 30, "policy back")
+    bed.until(lambda: bed.get("networkpolicy", "bot", namespace), 90, "policy back")
     bed.kubectl("-n", namespace, "delete", "deployment", "bot", "--wait=false")
     bed.until(lambda: bed.get("deployment", "bot", namespace).get("status", {}).get("readyReplicas") == 1, 150, "back")
 
@@ -120,7 +120,7 @@ def test_helm_uninstall_and_reinstall(bed: Bed, namespace: str, weights: dict[st
         assert "finalizers" not in bed.get("smallmodel", "bot", namespace)["metadata"]
         time.sleep(3)
         install_operator()
-        bed.until(lambda: bed.get("smallmodel", "bot", namespace)["metadata"].get("finalizers"), 60, "adopted")
+        bed.until(lambda: bed.get("smallmodel", "bot", namespace)["metadata"].get("finalizers"), 90, "adopted")
         bed.ready("bot", namespace)
         time.sleep(2)
     load.check()
@@ -138,7 +138,7 @@ def test_api_server_away_for_a_minute(bed: Bed, namespace: str, weights: dict[st
         plane.kill("kube-apiserver")
         time.sleep(60)
         plane.start()
-        bed.until(lambda: "ok" in bed.kubectl("get", "--raw=/readyz", check=False), 60, "API server")
+        bed.until(lambda: "ok" in bed.kubectl("get", "--raw=/readyz", check=False), 90, "API server")
         # Where the node itself goes on and off is Kubernetes' affair; from then on it is ours.
         bed.until(lambda: _gateway_ready(bed), 180, "a gateway that Kubernetes finds ready")
         bed.apply(model("after", namespace, weights["first"]))
@@ -161,7 +161,7 @@ def test_namespace_is_left_clean(bed: Bed, namespace: str, weights: dict[str, st
     _serving(bed, namespace, weights["first"], replicas=1)
     bed.kubectl("-n", namespace, "delete", "smallmodel", "bot", "--timeout=60s")
     kinds = "deployments,services,networkpolicies,poddisruptionbudgets,jobs"
-    bed.until(lambda: not bed.items(kinds, namespace), 60, "children gone")
+    bed.until(lambda: not bed.items(kinds, namespace), 90, "children gone")
 
 
 def test_token_of_the_operator_is_short_lived(bed: Bed) -> None:

@@ -50,7 +50,7 @@ def test_from_zero_holds_200_twice(bed: Bed, namespace: str, weights: dict[str, 
         _asleep(bed, namespace)
         with ReadySeen(bed, namespace) as watcher:
             answers = who.burst(HELD)
-            ready = bed.until(watcher.new, 60, "Ready seen")
+            ready = bed.until(watcher.new, 90, "Ready seen")
         assert not lost(answers), lost(answers)[:5]
         [(pod, at)] = ready.items()
         first, *_, last = sorted(a.first for a in answers)
@@ -72,7 +72,7 @@ def test_first_byte_after_ready(bed: Bed, namespace: str, weights: dict[str, str
         with ReadySeen(bed, namespace) as watcher:
             [answer] = who.burst(1)
             # Asked on until then: a busy kubelet may find it ready later than it falls asleep again.
-            ready = bed.until(lambda: who.burst(1) and watcher.new(), 60, "Ready seen")
+            ready = bed.until(lambda: who.burst(1) and watcher.new(), 90, "Ready seen")
         assert not answer.error, answer
         waits.append(answer.first - min(ready.values()))
     middle = statistics.median(waits)
@@ -97,13 +97,13 @@ def test_sleep_waits_for_the_last_answer_and_off_is_off(bed: Bed, namespace: str
     print(f"\nanswers of {took:.1f} s kept it awake; asleep {time.monotonic() - began:.1f} s later")
 
     bed.apply(model("bot", namespace, weights["first"], scaling=scaling, engine=engine, suspend=True))
-    bed.until(lambda: bed.condition("bot", namespace, "Ready").get("reason") == "Suspended", 30, "Suspended")
-    bed.until(lambda: "503" in who.burst(1)[0].error, 10, "503")
+    bed.until(lambda: bed.condition("bot", namespace, "Ready").get("reason") == "Suspended", 90, "Suspended")
+    bed.until(lambda: "503" in who.burst(1)[0].error, 90, "503")
     for _ in range(3):
         answers = who.burst(4)
         assert all("503" in a.error and a.first - a.sent < 1 for a in answers), answers
         assert _replicas(bed, namespace) == 0
-    bed.until(lambda: not bed.items("pods", namespace, "smallmodel.dev/role=server"), 60, "pods gone")
+    bed.until(lambda: not bed.items("pods", namespace, "smallmodel.dev/role=server"), 90, "pods gone")
 
 
 def _long_answers(bed: Bed, namespace: str) -> tuple[float, list[str]]:
@@ -171,8 +171,8 @@ def test_swap_without_room(bed: Bed, namespace: str, weights: dict[str, str]) ->
     print(f"\nswap in place: {HELD} held, median {waits[HELD // 2]:.1f} s, longest {waits[-1]:.1f} s; {load.answered} "
           f"requests of steady load; {condition['message']}")  # fmt: skip
     assert waits[-1] > 1, "nothing was held: the burst missed the swap"
-    bed.until(lambda: _surge(bed, namespace) == 1, 30, "strategy back")
-    bed.until(lambda: not bed.condition("bot", namespace, "NoRoomForSurge"), 30, "condition gone")
+    bed.until(lambda: _surge(bed, namespace) == 1, 90, "strategy back")
+    bed.until(lambda: not bed.condition("bot", namespace, "NoRoomForSurge"), 90, "condition gone")
 
 
 def _surge(bed: Bed, namespace: str) -> int:

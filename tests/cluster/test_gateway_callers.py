@@ -149,26 +149,26 @@ def test_keys_tokens_and_namespaces(bed: Bed, namespace: str, weights: dict[str,
     bed.ready("bot", namespace)
     first = bed.key("bot", namespace)
     assert _code(bed, namespace, first) == 200
-    bed.until(lambda: _code(bed, namespace, legacy) == 200, 30, "the team's own key")
+    bed.until(lambda: _code(bed, namespace, legacy) == 200, 45, "the team's own key")
     assert _code(bed, namespace, "slm-none-of-these-0123456789abcdef0123456789abc") == 401
 
     token = _token(bed, namespace, "--audience=smallmodel-gateway")
-    bed.until(lambda: _code(bed, namespace, token) == 200, 10, "a ServiceAccount's token")
+    bed.until(lambda: _code(bed, namespace, token) == 200, 45, "a ServiceAccount's token")
     assert _code(bed, namespace, _token(bed, namespace)) == 401, "a token for the API server"
 
     other = _token(bed, "default", "--audience=smallmodel-gateway")
     assert _code(bed, namespace, other) == 403
     rotated = {**access, "namespaces": ["default"], "clientKey": {"generation": 2, "overlapHours": 1}}
     bed.apply(model("bot", namespace, weights["first"], access=rotated))
-    bed.until(lambda: _code(bed, namespace, other) == 200, 20, "the namespace that access names")
-    bed.until(lambda: bed.key("bot", namespace) != first, 20, "the new key")
-    bed.until(lambda: _code(bed, namespace, bed.key("bot", namespace)) == 200, 20, "the new key works")
+    bed.until(lambda: _code(bed, namespace, other) == 200, 45, "the namespace that access names")
+    bed.until(lambda: bed.key("bot", namespace) != first, 45, "the new key")
+    bed.until(lambda: _code(bed, namespace, bed.key("bot", namespace)) == 200, 45, "the new key works")
     assert _code(bed, namespace, first) == 200, "the old key works on during the overlap"
 
     ended = {**rotated, "clientKey": {"generation": 2, "overlapHours": 0}}
     bed.apply(model("bot", namespace, weights["first"], access=ended))
-    bed.until(lambda: _code(bed, namespace, first) == 401, 20, "the old key ends with the overlap")
+    bed.until(lambda: _code(bed, namespace, first) == 401, 45, "the old key ends with the overlap")
     assert _code(bed, namespace, bed.key("bot", namespace)) == 200
     bed.apply(model("bot", namespace, weights["first"], access={"clientKey": ended["clientKey"]}))
-    bed.until(lambda: _code(bed, namespace, other) == 403, 20, "the namespace is out again")
-    bed.until(lambda: _code(bed, namespace, legacy) == 401, 20, "the team's own key is out")
+    bed.until(lambda: _code(bed, namespace, other) == 403, 45, "the namespace is out again")
+    bed.until(lambda: _code(bed, namespace, legacy) == 401, 45, "the team's own key is out")

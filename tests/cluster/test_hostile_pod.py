@@ -153,7 +153,7 @@ def metadata_server(bed: Bed) -> Iterator[None]:
     server = subprocess.Popen(command)
     knock = [*within, "bash", "-c", f"exec 3<>/dev/tcp/{METADATA}/80"]
     try:
-        bed.until(lambda: subprocess.run(knock, capture_output=True).returncode == 0, 30, "the metadata server listens")
+        bed.until(lambda: subprocess.run(knock, capture_output=True).returncode == 0, 90, "the metadata server listens")
         yield
     finally:
         server.kill()

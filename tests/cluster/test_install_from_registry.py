@@ -101,7 +101,7 @@ def answer(node: Node, question: str) -> str:
         connection.close()
     finally:
         forward.terminate()
-        forward.communicate(timeout=10)
+        forward.communicate(timeout=60)
     return str(said["choices"][0]["message"]["content"])
 
 

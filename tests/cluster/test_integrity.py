@@ -105,9 +105,9 @@ def bound(bed: Bed, namespace: str, wants: dict[str, Any]) -> Path:
     meta = {"name": "models", "namespace": namespace}
     bed.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": spec})
     bed.apply(wants)
-    volume = bed.until(lambda: bed.get("pvc", "models", namespace)["spec"].get("volumeName"), 60, "a volume")
+    volume = bed.until(lambda: bed.get("pvc", "models", namespace)["spec"].get("volumeName"), 90, "a volume")
     folder = Path(bed.node.folder / "volumes" / volume.rpartition("-")[2])
-    bed.until(folder.is_dir, 30, "the volume's folder")
+    bed.until(folder.is_dir, 90, "the volume's folder")
     return folder
 
 

@@ -74,7 +74,7 @@ def _client(
         },
     }
     bed.apply(pod)
-    bed.until(lambda: bed.get("pod", name, namespace)["status"].get("phase") in ("Succeeded", "Failed"), 60, "client")
+    bed.until(lambda: bed.get("pod", name, namespace)["status"].get("phase") in ("Succeeded", "Failed"), 90, "client")
     out = bed.kubectl("-n", namespace, "logs", name)
     bed.kubectl("-n", namespace, "delete", "pod", name, "--wait=false")
     return out
@@ -125,7 +125,7 @@ def _stalled(bed: Bed, namespace: str, reason: str, name: str = "bot") -> dict[s
 def test_image_that_cannot_be_pulled(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     bad = f"oci://127.0.0.1:9/none@sha256:{'0' * 64}"  # refused at once; a name would wait for DNS
     bed.apply(model("bot", namespace, bad))
-    stalled = bed.until(lambda: _stalled(bed, namespace, "SourceUnreachable"), 60, "SourceUnreachable")
+    stalled = bed.until(lambda: _stalled(bed, namespace, "SourceUnreachable"), 90, "SourceUnreachable")
     assert "127.0.0.1:9/none" in stalled["message"]
     assert "spec.source.uri" in stalled["message"]
     bed.apply(model("bot", namespace, weights["first"]))
@@ -135,7 +135,7 @@ def test_image_that_cannot_be_pulled(bed: Bed, namespace: str, weights: dict[str
 def test_engine_image_that_cannot_be_pulled(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     engine = {"image": "127.0.0.1:9/engine:1", "contextSize": 512}
     bed.apply(model("bot", namespace, weights["first"], engine=engine))
-    stalled = bed.until(lambda: _stalled(bed, namespace, "ImagePullFailed"), 60, "ImagePullFailed")
+    stalled = bed.until(lambda: _stalled(bed, namespace, "ImagePullFailed"), 90, "ImagePullFailed")
     assert "127.0.0.1:9/engine" in stalled["message"]
     bed.apply(model("bot", namespace, weights["first"]))
     bed.ready("bot", namespace)
@@ -144,7 +144,7 @@ def test_engine_image_that_cannot_be_pulled(bed: Bed, namespace: str, weights: d
 def test_memory_larger_than_any_node(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     huge = {"resources": {"requests": {"memory": "4Ti"}, "limits": {"memory": "4Ti"}}}
     bed.apply(model("bot", namespace, weights["first"], compute=huge))
-    stalled = bed.until(lambda: _stalled(bed, namespace, "Unschedulable"), 60, "Unschedulable")
+    stalled = bed.until(lambda: _stalled(bed, namespace, "Unschedulable"), 90, "Unschedulable")
     assert "largest node" in stalled["message"]
     bed.apply(model("bot", namespace, weights["first"], compute={}))
     bed.ready("bot", namespace)
@@ -152,7 +152,7 @@ def test_memory_larger_than_any_node(bed: Bed, namespace: str, weights: dict[str
 
 def test_claim_that_does_not_exist_then_does(bed: Bed, namespace: str) -> None:
     bed.apply(model("bot", namespace, "pvc://models/support.gguf"))
-    stalled = bed.until(lambda: _stalled(bed, namespace, "ClaimNotFound"), 30, "ClaimNotFound")
+    stalled = bed.until(lambda: _stalled(bed, namespace, "ClaimNotFound"), 90, "ClaimNotFound")
     assert "'models'" in stalled["message"]
     claim = {
         "apiVersion": "v1",
@@ -161,7 +161,7 @@ def test_claim_that_does_not_exist_then_does(bed: Bed, namespace: str) -> None:
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
     bed.apply(claim)
-    missing = bed.until(lambda: _stalled(bed, namespace, "WeightsNotFound"), 60, "WeightsNotFound")
+    missing = bed.until(lambda: _stalled(bed, namespace, "WeightsNotFound"), 90, "WeightsNotFound")
     assert "support.gguf" in missing["message"]
     volume = bed.get("pvc", "models", namespace)["spec"]["volumeName"]
     folder = bed.node.folder / "volumes" / volume.rpartition("-")[2]
@@ -182,7 +182,7 @@ def test_name_of_a_users_service_is_left_alone(bed: Bed, namespace: str, weights
     bed.apply(service)
     before = json.dumps(bed.get("service", "bot", namespace), sort_keys=True)
     bed.apply(model("bot", namespace, weights["first"]))
-    bed.until(lambda: _stalled(bed, namespace, "NameTaken"), 60, "NameTaken")
+    bed.until(lambda: _stalled(bed, namespace, "NameTaken"), 90, "NameTaken")
     assert json.dumps(bed.get("service", "bot", namespace), sort_keys=True) == before
     bed.kubectl("-n", namespace, "delete", "service", "bot")
     bed.ready("bot", namespace)
@@ -191,7 +191,7 @@ def test_name_of_a_users_service_is_left_alone(bed: Bed, namespace: str, weights
 def test_crash_says_why_and_a_good_edit_heals(bed: Bed, namespace: str, weights: dict[str, str]) -> None:
     engine = {"contextSize": 512, "args": ["--no-such-flag"]}
     bed.apply(model("bot", namespace, weights["first"], engine=engine))
-    stalled = bed.until(lambda: _stalled(bed, namespace, "CrashLoop"), 60, "CrashLoop")
+    stalled = bed.until(lambda: _stalled(bed, namespace, "CrashLoop"), 90, "CrashLoop")
     assert "no-such-flag" in stalled["message"]
     bed.apply(model("bot", namespace, weights["first"]))
     bed.ready("bot", namespace)

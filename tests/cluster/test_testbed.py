@@ -31,7 +31,7 @@ def test_what_ended_by_itself_says_its_last_words(bed: Bed, capfd: pytest.Captur
     pid = process.pid_of("kube-proxy", bed.node.folder)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    bed.until(lambda: dead(bed.node) == ["kube-proxy"], 10, "kube-proxy found dead")
+    bed.until(lambda: dead(bed.node) == ["kube-proxy"], 90, "kube-proxy found dead")
     bed.node.up()
     assert "kube-proxy had ended and is started again" in capfd.readouterr().err
     assert dead(bed.node) == []

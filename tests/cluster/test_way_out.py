@@ -88,7 +88,7 @@ def through(bed: Bed, namespace: str, text: str) -> tuple[int, str]:
         headers={"Authorization": f"Bearer {bed.key('desk', namespace)}", "Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             piece = json.loads(answer.readline().removeprefix(b"data: "))
             return answer.status, piece["choices"][0]["delta"]["content"]
     except urllib.error.HTTPError as error:
@@ -112,7 +112,7 @@ def test_a_seal_cuts_what_is_open_through_it(bed: Bed, namespace: str, outside: 
 
     refused = ask(bed.node, gateway, id="a", seed="", **to)
     assert said(refused).startswith("403 ")
-    refused.communicate(timeout=20)
+    refused.communicate(timeout=60)
     assert outside.asked == []
 
     asking = ask(bed.node, gateway, id="b", seed=seed(bed), **to)
@@ -130,22 +130,22 @@ def test_a_seal_cuts_what_is_open_through_it(bed: Bed, namespace: str, outside: 
     while said(asking) == "on":
         pass
     took = time.monotonic() - sealed
-    asking.communicate(timeout=20)
+    asking.communicate(timeout=60)
+    bed.until(lambda: outside.cut_at, 30, "outside")
     print(f"cut {took:.2f} s after the seal was declared; outside saw it after {outside.cut_at - sealed:.2f} s")
     assert took <= SEAL_SECONDS
-    bed.until(lambda: outside.cut_at, 5, "outside")
     assert outside.cut_at - sealed <= SEAL_SECONDS
-    bed.until(lambda: not bed.items("pods", EGRESS) and not bed.items("deployments", EGRESS), 30, "nothing left")
-    bed.until(lambda: target(bed, namespace).get("reason") == "ExternalDenied", 30, "it is said")
+    bed.until(lambda: not bed.items("pods", EGRESS) and not bed.items("deployments", EGRESS), 90, "nothing left")
+    bed.until(lambda: target(bed, namespace).get("reason") == "ExternalDenied", 90, "it is said")
 
     bed.apply({**boundary, "spec": {}})
     bed.until(lambda: target(bed, namespace).get("ready"), 120, "the way out again")
     assert len(outside.asked) == 1
     clean, iban = "Write a haiku about rain.", "Pay DE89 3704 0044 0532 0130 00 today."
-    bed.until(lambda: through(bed, namespace, clean) == (200, "on"), 60, "what is clean leaves by its route")
+    bed.until(lambda: through(bed, namespace, clean) == (200, "on"), 90, "what is clean leaves by its route")
     assert [json.loads(asked["body"]) for asked in outside.asked[1:]] == [{**request(clean), "model": "big-1"}]
     assert outside.asked[1]["headers"]["authorization"] == "Bearer sk-of-the-route"
     assert through(bed, namespace, iban) == (403, "kept_inside")
     assert len(outside.asked) == 2
     bed.kubectl("-n", namespace, "delete", "modelroute", "desk")
-    bed.until(lambda: not bed.items("pods", EGRESS), 60, "gone with its route")
+    bed.until(lambda: not bed.items("pods", EGRESS), 90, "gone with its route")

@@ -108,7 +108,7 @@ class Asking:
 
     def ask(self, body: Any, path: str = CHAT, **headers: str) -> Answer:
         """POST a body, bytes or an iterator of them."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         sent = {"content-type": "application/json", **{n.replace("_", "-"): v for n, v in headers.items()}}
         try:
             connection.request("POST", path, body, sent, encode_chunked=not isinstance(body, bytes))
@@ -120,7 +120,7 @@ class Asking:
 
 def until_ready(true: Callable[[], bool], said: Callable[[], str]) -> None:
     """Wait until it is true; what was said is told where it never is."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while True:
         try:
             if true():
@@ -150,7 +150,7 @@ def asking(
         finally:
             if found.agent is not None:
                 found.agent.kill()
-                found.agent.wait(10)
+                found.agent.wait(60)
             envoy.terminate()
 
 

@@ -67,7 +67,7 @@ class Egress:
     def end(self, sign: int = signal.SIGKILL) -> None:
         assert self.checker is not None
         self.checker.send_signal(sign)
-        self.checker.wait(10)
+        self.checker.wait(60)
 
     def said(self) -> str:
         """All that both logged."""
@@ -117,7 +117,7 @@ class Egress:
         request = request or self.name()
         if text is None:
             text = self.sign(body, request, target)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         sent = {"x-request-id": request, "x-slm-target": target or self.hosts[0].name, "x-slm-pass": text}
         sent |= {"content-type": "application/json"} | {n.replace("_", "-"): v for n, v in headers.items()}
         whole = isinstance(body, bytes)
@@ -147,4 +147,4 @@ def leaving(folder: Path, hosts: Sequence[Declared], authorities: Path, key: str
         for process in (found.checker, found.envoy):
             if process is not None:
                 process.kill()
-                process.wait(10)
+                process.wait(60)

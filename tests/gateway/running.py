@@ -58,7 +58,7 @@ class Answer:
 
 class _Unix(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("envoy", timeout=10)
+        super().__init__("envoy", timeout=60)
         self._path = path
 
     def connect(self) -> None:
@@ -110,11 +110,11 @@ class Gateway:
     ) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)
             self._errors.close()
-        asyncio.run_coroutine_threadsafe(self.discovery.stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.discovery.stop(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     @property
@@ -133,9 +133,9 @@ class Gateway:
             result = work(*args)
             return await result if asyncio.iscoroutine(result) else result
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
-    def _eventually(self, true: Callable[[], bool], what: str, timeout: float = 10.0) -> None:
+    def _eventually(self, true: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
         until = time.monotonic() + timeout
         while True:
             try:
@@ -187,7 +187,7 @@ class Gateway:
         self._eventually(served, "Envoy serves the new configuration")
         self._eventually(self._known, "every model has a cluster: its pods were checked once")
         for target in state.clusters:
-            assert self._on_loop(self.discovery.settled, target, 5.0), f"endpoints of {target}: not accepted"
+            assert self._on_loop(self.discovery.settled, target, 60.0), f"endpoints of {target}: not accepted"
 
     # -- asking ------------------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class Gateway:
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, host: str = ""
     ) -> Answer:
         """One request on a connection of its own; a body that is not bytes or an iterator is sent as JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         sent = dict(headers or {})
         if isinstance(body, dict):
             body = json.dumps(body).encode()
@@ -236,7 +236,7 @@ class Gateway:
         path = self.site.folder / "envoy.log"
         return path.read_text()[-3000:] if path.exists() else ""
 
-    def log(self, request_id: str = "", timeout: float = 3.0) -> list[dict[str, Any]]:
+    def log(self, request_id: str = "", timeout: float = 60.0) -> list[dict[str, Any]]:
         """Lines of the access log, with None for what they leave out; with `request_id` that request's, waited for."""
         path = self.site.data / "access.log"
         until = time.monotonic() + timeout

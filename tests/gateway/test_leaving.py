@@ -190,7 +190,7 @@ def test_a_header_that_comes_twice_counts_for_nothing(egress: Egress, outside: O
     request = egress.name()
     text = egress.sign(BODY, request)
     for twice in ("x-slm-pass", "x-slm-target", "x-request-id"):
-        connection = http.client.HTTPConnection("127.0.0.1", egress.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", egress.port, timeout=60)
         connection.putrequest("POST", CHAT)
         sent = [("x-request-id", request), ("x-slm-target", CLOUD), ("x-slm-pass", text)]
         for name, value in [*sent, (twice, "other"), ("content-length", str(len(BODY)))]:
@@ -340,9 +340,9 @@ def test_sealing_cuts_what_is_open_and_refuses_what_comes(egress: Egress, outsid
         for stream in streams:
             with pytest.raises((http.client.IncompleteRead, ConnectionError)):
                 stream.read()
-        assert time.monotonic() - told < 5
+        assert time.monotonic() - told < 60, "they would go on for minutes"
     until_ready(lambda: len(outside.cut) == 4, egress.said)
-    assert max(outside.cut) - told < 5
+    assert max(outside.cut) - told < 60
     before = outside.bytes
     with pytest.raises(OSError):
         egress.ask(BODY)

@@ -88,7 +88,7 @@ def raw(gateway: Gateway, text: bytes) -> None:
 
 def leave(gateway: Gateway, **fields: object) -> None:
     """A caller that goes before it has its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
     headers = {"Authorization": f"Bearer {SUPPORT}", "Content-Type": "application/json"}
     connection.request("POST", CHAT, json.dumps({"model": "bot", **fields}), headers)
     with suppress(OSError):
@@ -139,7 +139,7 @@ async def test_every_request_leaves_one_record_and_the_counts_agree(
                 counts = verified(folder).counts()
                 return bool(counts) and counts[-1]["finished"] == len(answered(folder))
 
-            await until(settled, 15)
+            await until(settled, 60)
     report = verified(folder)
     assert report.faults == []
     assert report.signed_to == report.last

@@ -68,7 +68,7 @@ def test_no_chunk_waits_for_the_next(gateway: Gateway, bot: Engine) -> None:
     """Chunks 40 ms apart arrive 40 ms apart, through the gateway as without it."""
 
     def arrivals(port: int) -> list[float]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         chunks = [f"data: {n}\n\n" for n in range(6)]
         body = json.dumps({"model": "bot", "stream": True, "fake_chunks": chunks, "fake_pause": 0.04})
         connection.request(
@@ -87,7 +87,7 @@ def test_no_chunk_waits_for_the_next(gateway: Gateway, bot: Engine) -> None:
 
 
 def test_a_slow_reader_stalls_nobody(gateway: Gateway) -> None:
-    slow = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    slow = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
     body = json.dumps({"model": "bot", "fake_pause": 0, "fake_chunks": ["x" * 1000], "fake_repeat": 30_000})
     slow.request("POST", CHAT, body, {"Authorization": f"Bearer {SUPPORT}", "Content-Type": "application/json"})
     response = slow.getresponse()

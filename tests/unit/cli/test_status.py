@@ -203,7 +203,7 @@ async def test_watch_shows_each_state_once_until_all_are_ready(
         return await show("", "support", "table", 0, watch=True)
 
     async def until(words: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while words not in "".join(seen):
                 await asyncio.sleep(0.01)
                 seen.append(capsys.readouterr().out)

@@ -85,7 +85,7 @@ async def running(engine: FakeEngine) -> AsyncIterator[tuple[Trials, asyncio.Que
 
 
 async def until(pokes: asyncio.Queue[Any], found: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not found():
             assert await pokes.get() == MODEL
 

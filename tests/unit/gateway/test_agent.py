@@ -102,7 +102,7 @@ async def get(agent: Agent, path: str) -> tuple[int, str]:
 
 
 async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while not check():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -80,7 +80,7 @@ class Running:
         return [e["endpoint"]["address"]["socket_address"]["address"] for e in found]
 
     async def until(self, check: Any) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not check():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
