@@ -58,6 +58,19 @@ def route_evaluate(
     raise typer.Exit(evaluate(dataset, form, strong, weak, classifier))
 
 
+@route.command(name="confidence")
+def route_confidence(
+    dataset: Dataset,
+    weak: Annotated[str, typer.Option(help="Column of the model whose confidence it is.")],
+    strong: Annotated[str, typer.Option(help="Column of a larger model: adds what escalating would close.")] = "",
+) -> None:
+    """Say from a model's answers in JSON lines (with `response`, or `confidence`) how far its own token probabilities
+    tell right from wrong, tested on the rows whose prompt's SHA-256 is odd. A report; routes do not use it."""
+    from smallmodel_operator.cli.route_confidence import report
+
+    raise typer.Exit(report(dataset, strong, weak))
+
+
 @route.command(name="classify")
 def route_classify(
     classifier: Annotated[str, typer.Option(help="A file of `slm route train`.")],

@@ -2,10 +2,12 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from smallmodel_operator.routing.choice.confidence import confidences
 from smallmodel_operator.routing.choice.examples import BadRow, answered, classed, to_learn
 from smallmodel_operator.routing.choice.training import Answered
 
@@ -16,6 +18,14 @@ EVEN, ALL = "even", "all"
 
 class NoData(Exception):  # noqa: N818 - says what is the matter
     """There is nothing to learn from, or it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A prompt's right and wrong, and how sure the weak model was, by each measure."""
+
+    answered: Answered
+    confidences: Mapping[str, float]
 
 
 def answers(dataset: str, form: str, strong: str, weak: str) -> list[Answered]:
@@ -30,6 +40,24 @@ def answers(dataset: str, form: str, strong: str, weak: str) -> list[Answered]:
             found.append(answered(row, strong, weak))
         except BadRow as error:
             raise NoData(f"{where}: {error}.") from None
+    return found
+
+
+def judged(dataset: str, strong: str, weak: str) -> list[Judged]:
+    """JSON lines with the right and wrong of the weak model (and of the strong one, where named), and how sure the weak
+    one was.
+
+    Raises:
+        NoData: naming file, line and reason.
+    """
+    found: list[Judged] = []
+    for where, row in _rows(dataset, "jsonl"):
+        try:
+            found.append(Judged(answered(row, strong or weak, weak), confidences(row)))
+        except BadRow as error:
+            raise NoData(f"{where}: {error}.") from None
+        if found[-1].confidences.keys() != found[0].confidences.keys():
+            raise NoData(f"{where}: give `confidence` in all rows or in none.")
     return found
 
 
