@@ -1,5 +1,6 @@
 """Helm, run for real; its output parsed into objects."""
 
+import pickle
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -44,15 +45,17 @@ def render(run_helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
     """Objects of the chart with a values profile and further Helm arguments."""
 
     @cache
-    def text(profile: str, *arguments: str) -> str:
+    def packed(profile: str, *arguments: str) -> bytes:
+        """Reading its YAML, most of it the kinds' schemas, takes ten times as long as Helm's work and as unpacking."""
         values = CHART / "ci" / f"{profile}-values.yaml"
         command = ("template", "smallmodel", str(CHART), "-n", "smallmodel-system", "-f", str(values), *arguments)
         done = run_helm(*command)
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return pickle.dumps([found for found in yaml.load_all(done.stdout, yaml.CSafeLoader) if found])
 
     def objects(profile: str, *arguments: str) -> Objects:
-        return [found for found in yaml.load_all(text(profile, *arguments), yaml.CSafeLoader) if found]
+        """The caller's own."""
+        return list(pickle.loads(packed(profile, *arguments)))
 
     return objects
 

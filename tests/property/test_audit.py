@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.chain import SIGNER, Fixture
 
@@ -81,7 +81,6 @@ def flip(rng: random.Random, line: bytes) -> bytes:
 
 
 SEEDS = st.integers(0, 2**32)
-SETTINGS = settings(max_examples=60, deadline=None)
 
 
 def named(report: Report) -> set[int]:
@@ -90,7 +89,6 @@ def named(report: Report) -> set[int]:
 
 
 @given(SEEDS)
-@SETTINGS
 def test_edited_bytes(seed: int) -> None:
     rng = random.Random(seed)
     with chain() as (folder, count):
@@ -105,7 +103,6 @@ def test_edited_bytes(seed: int) -> None:
 
 
 @given(SEEDS)
-@SETTINGS
 def test_dropped_records(seed: int) -> None:
     rng = random.Random(seed)
     with chain() as (folder, count):
@@ -116,7 +113,6 @@ def test_dropped_records(seed: int) -> None:
 
 
 @given(SEEDS)
-@SETTINGS
 def test_moved_records(seed: int) -> None:
     rng = random.Random(seed)
     with chain() as (folder, count):
@@ -132,7 +128,6 @@ def test_moved_records(seed: int) -> None:
 
 
 @given(SEEDS)
-@SETTINGS
 def test_repeated_records(seed: int) -> None:
     rng = random.Random(seed)
     with chain() as (folder, count):
@@ -144,7 +139,6 @@ def test_repeated_records(seed: int) -> None:
 
 
 @given(SEEDS)
-@SETTINGS
 def test_truncated_segments(seed: int) -> None:
     """Any segment, the last one too, cut at any byte: the first record that is not whole is named."""
     rng = random.Random(seed)
@@ -160,7 +154,6 @@ def test_truncated_segments(seed: int) -> None:
 
 
 @given(SEEDS)
-@SETTINGS
 def test_everything_at_once(seed: int) -> None:
     """The first place is the first that was touched."""
     rng = random.Random(seed)
@@ -184,7 +177,6 @@ def test_nothing_is_found_where_nothing_was_done() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=100, deadline=None)
 def test_an_edited_head(place: int) -> None:
     with chain() as (folder, _):
         head = folder / "head.json"

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import strategies
 from tests.gateway.cases import CASES
@@ -82,13 +82,11 @@ def whole(state: State) -> dict[str, Any]:
 
 
 @given(states())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_nothing_leads_out_of_any_state(state: State) -> None:
     assert leaks(state, SITE, whole(state)) == []
 
 
 @given(states(), addresses)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_an_address_nobody_named_is_found(state: State, foreign: str) -> None:
     """In whatever place of whatever model."""
     made = deepcopy(whole(state))
@@ -126,7 +124,7 @@ junk = st.recursive(
 
 
 @given(st.sampled_from(PLACES), junk)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_junk_anywhere_is_judged(place: tuple[Any, ...], value: Any) -> None:
     made = deepcopy(BASE)
     parent = made
@@ -137,7 +135,7 @@ def test_any_junk_anywhere_is_judged(place: tuple[Any, ...], value: Any) -> None
 
 
 @given(st.sampled_from([p for p in PLACES if p]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_an_unknown_field_in_any_message_is_found(place: tuple[Any, ...]) -> None:
     """But where a message cannot lead anywhere whatever it says."""
     made = deepcopy(BASE)
