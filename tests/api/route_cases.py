@@ -151,8 +151,8 @@ BAD_ROUTES = (
     Case("target-outside-with-quotes", outside("https://api.test.example/v1", model='a","b'), "model", "model"),
     Case("target-outside-of-another-namespace", outside("https://api.test.example/v1", apiKeySecretRef={
          "name": "cloud", "namespace": "shared", "key": "key"}), "unknown field", "namespace"),
-    Case("target-outside-with-a-price", outside("https://api.test.example/v1", price={"currency": "EUR"}),
-         "unknown field", "price"),
+    Case("target-outside-with-half-a-price", outside("https://api.test.example/v1", price={"currency": "EUR"}),
+         "price.promptPerMillionTokens: Required value", "promptPerMillionTokens"),
     *(
         Case(f"url-{name}", outside(url), _URL, _URL)
         for name, url in (
