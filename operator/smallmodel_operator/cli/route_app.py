@@ -100,6 +100,20 @@ def route_check(
     raise typer.Exit(check(file, policy, label or [], said))
 
 
+@route.command(name="redact")
+def route_redact(
+    file: Annotated[str, typer.Argument(help="The body of a request, JSON as a client sends it; - is standard input.")],
+    policy: Annotated[
+        str, typer.Option(help="YAML with detectors, patterns, denyTerms; left out: all detectors.")
+    ] = "",
+) -> None:
+    """Print a request's texts, with what the detectors find replaced by its kind. Exit code 0: nothing was, 1: some
+    was, 2: unreadable."""
+    from smallmodel_operator.cli.route_redact import redact
+
+    raise typer.Exit(redact(file, policy))
+
+
 @route.command(name="budget")
 def route_budget(
     name: Annotated[str, typer.Argument(help="ModelRoute.")],

@@ -22,8 +22,8 @@ class Unusable(Exception):  # noqa: N818 - says what is the matter
 def check(name: str, policy: str, labels: list[str], output: str) -> int:
     """Print the decision on a request's body; 0 it may leave, 1 it stays inside, 2 there is nothing to decide on."""
     try:
-        rules = compiled(_policy(policy))
-        body = sys.stdin.buffer.read() if name == "-" else _read(name)
+        rules = compiled(policy_of(policy))
+        body = body_of(name)
     except (Unusable, BadPattern) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
@@ -50,6 +50,15 @@ def _value(decision: Decision, microseconds: int) -> dict[str, Any]:
     return {"verdict": decision.verdict.value, "reasons": reasons, "microseconds": microseconds}
 
 
+def body_of(name: str) -> bytes:
+    """A request's body; `-`: standard input.
+
+    Raises:
+        Unusable: it cannot be read.
+    """
+    return sys.stdin.buffer.read() if name == "-" else _read(name)
+
+
 def _read(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
@@ -57,8 +66,12 @@ def _read(name: str) -> bytes:
         raise Unusable(f"{name} cannot be read: {error.strerror or error}.") from None
 
 
-def _policy(name: str) -> Policy:
-    """The policy of a YAML or JSON file; without one, all detectors and nothing of a user's own."""
+def policy_of(name: str) -> Policy:
+    """The policy of a YAML or JSON file; without one, all detectors and nothing of a user's own.
+
+    Raises:
+        Unusable: the file cannot be read, or is none.
+    """
     if not name:
         return Policy()
     try:

@@ -140,6 +140,15 @@ def found(text: str) -> Iterator[str]:
     Raises:
         TooMany: it holds so many that checking them would take long.
     """
+    return (name for name, _ in placed(text))
+
+
+def placed(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The same, each with where its run begins and ends.
+
+    Raises:
+        TooMany: as above.
+    """
     tried = 0
     for run in RUN.finditer(text):
         groups = list(_GROUP.finditer(text, run.start(), run.end()))
@@ -153,7 +162,7 @@ def found(text: str) -> Iterator[str]:
                 if kind.valid(digits) and (
                     kind.words is None or kind.words.search(text, max(0, start - _BEFORE), start)
                 ):
-                    yield kind.name
+                    yield kind.name, run.span()
 
 
 def _by_shape(text: str, groups: "list[re.Match[str]]") -> Iterator[Candidate]:

@@ -7,7 +7,8 @@ end of every text must be among what it found: an automaton that gave up would f
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 import re2
 
@@ -27,6 +28,9 @@ MOST_CANDIDATES: Final = 5000
 _MEMORY: Final = 64 * 1024 * 1024
 _MARKER: Final = "\n\n\n\n\n\n\n\n~slm~end~"
 _RUN: Final = r"[0-9](?:[ \t\r\n.\-_/|:,*()+~]{0,3}[0-9]){8}"
+
+
+T = TypeVar("T")
 
 
 class BadPattern(ValueError):  # noqa: N818 - says what is the matter
@@ -96,6 +100,26 @@ class Scanner:
         self._through(text, found)
         return found
 
+    def spans(self, text: str) -> list[tuple[int, int, Found]]:
+        """Where what is found stands in a text, as far as it stands there in plain characters: begin, end, kind.
+
+        Raises:
+            Undecided: it could not be looked through to its end.
+        """
+        hints = self._seen(text)
+        spans = []
+        if self._run in hints:
+            numbered = self._checked(numbers.placed(text))
+            spans = [
+                (*at, Found(self._kinds[kind], kind)) for kind, at in numbered if self._kinds[kind] in self._wanted
+            ]
+        for number in sorted(hints):
+            if number < self._run:
+                pattern = self._patterns[number]
+                close = self._close[number] or _whole(pattern.pattern)
+                spans += [(*at, Found(pattern.detector, pattern.name)) for at in _places(pattern, close, text)]
+        return spans
+
     def forms(self, text: str) -> list[str]:
         """A text and all that is encoded in it, each as the patterns see it last: in plain characters.
 
@@ -147,15 +171,15 @@ class Scanner:
             raise Undecided("DetectorFailed")
         return hints
 
-    def _numbers(self, text: str) -> set[str]:
+    def _checked(self, found: Iterator[T]) -> set[T]:
         try:
-            return set(numbers.found(text))
+            return set(found)
         except numbers.TooMany:
             raise Undecided("TooMuchToCheck") from None
 
     def _looked(self, text: str, hints: set[int]) -> Iterator[Found]:
         if self._run in hints:
-            for kind in self._numbers(text):
+            for kind in self._checked(numbers.found(text)):
                 if self._kinds[kind] in self._wanted:
                     yield Found(self._kinds[kind], kind)
         data = ""
@@ -168,14 +192,19 @@ class Scanner:
 
 
 def _occurs(pattern: Pattern, close: "re.Pattern[str]", text: str) -> bool:
-    """Whether one of its matches is valid. Matches may overlap ones that are not: it looks on from the next place."""
+    """Whether one of its matches is valid."""
+    return any(True for _ in _places(pattern, close, text))
+
+
+def _places(pattern: Pattern, close: "re.Pattern[str]", text: str) -> Iterator[tuple[int, int]]:
+    """Of its valid matches. They may overlap ones that are not: it looks on from the next place."""
     at = 0
     for _ in range(MOST_CANDIDATES):
         match = close.search(text, at)
         if not match:
-            return False
+            return
         if (not pattern.word or _alone(text, *match.span())) and (pattern.valid is None or pattern.valid(match[0])):
-            return True
+            yield match.span()
         at = match.start() + 1
     raise Undecided("TooMuchToCheck")
 
@@ -199,6 +228,12 @@ def _close(pattern: Pattern) -> "re.Pattern[str] | None":
     if pattern.valid is None and not pattern.word:
         return None
     return re.compile(pattern.pattern.replace(r"\pL\pN", r"\w").replace(r"\pL", r"[^\W\d_]"))
+
+
+@lru_cache(2 * MOST_PATTERNS)
+def _whole(pattern: str) -> Any:
+    """What says where a hint stands that needs no closer look: RE2's, for it may be a user's."""
+    return re2.compile(pattern, _options())
 
 
 def _runs(name: str, pattern: str) -> None:
