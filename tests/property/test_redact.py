@@ -38,7 +38,8 @@ def body(content: object) -> bytes:
 
 
 def printed(content: object) -> str:
-    return "".join(text.text for text in redacted(body(content), SCANNER, MOST))
+    """Of a list of parts, their texts as a model reads them: one behind the other."""
+    return "".join(text.text for text in redacted(body(content), SCANNER, MOST) if text.place.endswith(".text"))
 
 
 @given(said)

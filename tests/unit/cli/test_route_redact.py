@@ -22,6 +22,11 @@ def test_what_is_found_is_its_kind() -> None:
     assert (code, texts) == (1, {"messages[0].role": "user", "messages[0].content": "Pay [Iban] please."})
 
 
+def test_what_touches_it_goes_with_it() -> None:
+    code, out, _ = redact("-", stdin='{"prompt": "Ask Ms.Doe(jo@example.com)now, or 4111111111111111."}')
+    assert (code, json.loads(out[0])["text"]) == (1, "Ask [EmailAddress] or [CreditCard]")
+
+
 def test_nothing_found_is_nothing_changed() -> None:
     code, out, _ = redact("-", stdin='{"prompt": "Grüße"}')
     assert (code, [json.loads(line) for line in out]) == (0, [{"place": "prompt", "text": "Grüße"}])
