@@ -164,6 +164,7 @@ def test_a_caller_cannot_choose_how_it_is_counted(desk: Counted, bot: Engine) ->
 
 
 def test_where_nobody_can_count_nothing_goes_and_all_else_does(desk: Counted, bot: Engine) -> None:
+    assert desk.ask("tokens/small", max_tokens=5).status == 200, "which grants a block"
     desk.api.refuse("GET", "configmaps", 500, "InternalError", "etcd is away")
     desk.api.refuse("PATCH", "configmaps", 500, "InternalError", "etcd is away")
     try:

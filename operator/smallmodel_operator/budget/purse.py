@@ -36,9 +36,15 @@ class Reservation:
     price: Price | None = None
 
 
+def key(request_id: str, target: str) -> str:
+    """What a request's reservation goes by. Callers may choose ids, so the target it goes to, `<namespace>/<route>/
+    <target>` as the access log has it, is part of it: what stayed inside must not settle what left."""
+    return f"{target}\n{request_id}"
+
+
 @dataclass(slots=True)
 class Purse:
-    """Parts by counter, and reservations by request. One id may have several: callers may choose it."""
+    """Parts by counter, and reservations by request (`key`). One key may have several."""
 
     parts: dict[Counter, Part] = field(default_factory=dict)
     reservations: dict[str, deque[Reservation]] = field(default_factory=dict)

@@ -13,7 +13,14 @@ TEMPLATE_TOKENS: Final = 256
 """What a chat template writes around the texts of a body."""
 LARGEST: Final = 1 << 40
 _MOST: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict")
-"""What says how much may be generated. Which of two an engine goes by is its own; the larger one is meant here."""
+"""What says to an engine here how much may be generated. Which of two it goes by is its own; the larger one counts."""
+_SAID: Final = {
+    "/v1/chat/completions": ("max_tokens", "max_completion_tokens"),
+    "/v1/completions": ("max_tokens",),
+    "/v1/responses": ("max_output_tokens",),
+}
+"""The same for what leaves, by what OpenAI's API reads there: a word that a target does not know bounds nothing, and no
+context of ours does either."""
 _TIMES: Final = ("n", "best_of", "n_cmpl")
 _READ_ONLY: Final = {"/v1/embeddings": "input", "/v1/rerank": "documents"}
 """Nothing is generated; what the texts are in."""
@@ -36,8 +43,12 @@ def bound(path: str, body: bytes) -> Bound | None:
     prompt = _prompt(path, value, body)
     if path in _READ_ONLY:
         return Bound(min(prompt, LARGEST), 0)
-    generated, times = _generated(value), _times(value)
-    return None if generated is None else Bound(min(prompt * times, LARGEST), min(generated * times, LARGEST))
+    generated, times = _generated(value, _SAID.get(path, ())), _times(value)
+    return (
+        None
+        if generated is None or times is None
+        else Bound(min(prompt * times, LARGEST), min(generated * times, LARGEST))
+    )
 
 
 def tokens(path: str, body: bytes, context: int | None) -> int | None:
@@ -52,9 +63,9 @@ def tokens(path: str, body: bytes, context: int | None) -> int | None:
     prompt = _prompt(path, value, body)
     if path in _READ_ONLY:
         return min(prompt, LARGEST)
-    generated = _generated(value)
+    generated, times = _generated(value, _SAID.get(path, ()) if context is None else _MOST), _times(value)
     bounds = ([] if generated is None else [prompt + generated]) + ([] if context is None else [context])
-    return min(min(bounds) * _times(value), LARGEST) if bounds else None
+    return min(min(bounds) * times, LARGEST) if bounds and times is not None else None
 
 
 def _read(body: bytes) -> dict[str, Any] | None:
@@ -72,17 +83,20 @@ def _prompt(path: str, value: dict[str, Any], body: bytes) -> int:
     return prompt * max(1, len(texts)) if isinstance(texts, list) else prompt  # a query is read with each document
 
 
-def _generated(value: dict[str, Any]) -> int | None:
-    """The most of one text; None: it says none."""
-    said = [value[key] for key in _MOST if value.get(key) is not None]
+def _generated(value: dict[str, Any], words: tuple[str, ...]) -> int | None:
+    """The most of one text, by any of these words; None: it says none."""
+    said = [value[key] for key in words if value.get(key) is not None]
     known = bool(said) and all(type(most) is int and most >= 0 for most in said)
     return max(said) if known else None
 
 
-def _times(value: dict[str, Any]) -> int:
-    """How many texts are asked for."""
-    given: list[int] = [value[key] for key in _TIMES if type(value.get(key)) is int]
+def _times(value: dict[str, Any]) -> int | None:
+    """How many texts are asked for; None: it says something that others may take for a number, and we do not."""
+    given: list[Any] = [value[key] for key in _TIMES if value.get(key) is not None]
+    if any(type(most) is not int or most < 0 for most in given):
+        return None
     prompts = value.get("prompt")
     # A list of numbers is one prompt, of tokens.
     several = isinstance(prompts, list) and any(isinstance(one, str | list) for one in prompts)
-    return max([1, *given]) * (len(prompts) if isinstance(prompts, list) and several else 1)
+    times: int = max([1, *given])
+    return times * len(prompts) if isinstance(prompts, list) and several else times

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from smallmodel_operator.api.names import PRICES_KEY
 from smallmodel_operator.cli.console import stderr, stdout
-from smallmodel_operator.cli.manifests import Unreadable, read
+from smallmodel_operator.cli.manifests import NOT_YAML, Unreadable, read
 from smallmodel_operator.control.prices import hour_of
 from smallmodel_operator.core.money import BadCost, decimal, per_million, text
 from smallmodel_operator.cost.breakeven import Comparison, Work, compare
@@ -101,10 +101,16 @@ def read_prices(file: str) -> PriceList:
     """
     try:
         with open(file, encoding="utf-8") as opened:
-            return prices_in(yaml.safe_load(opened))
+            value = yaml.safe_load(opened)
     except OSError as error:
         raise Unreadable(f"{file}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except NOT_YAML as error:
+        raise Unreadable(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return prices_in(value)
+    except BadCost:
+        raise
+    except NOT_YAML as error:
         raise Unreadable(f"{file}: not YAML: {' '.join(str(error).split())}") from error
 
 

@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
+NOT_YAML: Final = (yaml.YAMLError, ValueError, RecursionError)
+"""What the YAML library raises: also for bytes that are no text, days that are none, numbers of 5,000 digits."""
 _MAX_BYTES = 8 * 2**20
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
@@ -35,6 +37,8 @@ def read(files: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
             for item in items or []:
                 if not isinstance(item, dict):
                     raise Unreadable(f"{where}: an item is not an object")
+                if not isinstance(item.get("metadata", {}), dict):
+                    raise Unreadable(f"{where}: `metadata` is not an object")
                 yield where, item
 
 
@@ -54,5 +58,5 @@ def _documents(name: str) -> list[Any]:
         return list(yaml.safe_load_all(text))
     except OSError as error:
         raise Unreadable(f"{name}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_YAML as error:
         raise Unreadable(f"{name}: not YAML: {' '.join(str(error).split())}") from error

@@ -4,8 +4,8 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,12 +112,15 @@ def classify(classifier: str, prompts: str, text: str, explain: bool, output: st
     """Print what the classifier says of a text, or of each of some JSON lines."""
     try:
         learned = _read(classifier)
+        asked = False
         for prompt in [text] if text else _prompts(prompts):
-            said = _said(learned, prompt, explain)
+            asked, said = True, _said(learned, prompt, explain)
             print(json.dumps(said, ensure_ascii=False) if output == "json" else _line(said))
     except NoData as error:
         return _failed(str(error))
-    return 0
+    except UnicodeDecodeError:
+        return _failed(f"{prompts} is not UTF-8.")
+    return 0 if asked else _failed('there is no prompt: give a file of JSON lines like {"prompt": "..."}, or --text.')
 
 
 def _said(learned: Classifier, prompt: str, explain: bool) -> dict[str, Any]:
@@ -143,9 +146,13 @@ def _line(said: dict[str, Any]) -> str:
 
 def _prompts(name: str) -> Iterator[str]:
     try:
-        lines = sys.stdin if name == "-" else Path(name).open(encoding="utf-8")  # noqa: SIM115 - closed with the process
+        with nullcontext(sys.stdin) if name == "-" else Path(name).open(encoding="utf-8-sig") as lines:
+            yield from _prompts_of(name, lines)
     except OSError as error:
         raise NoData(f"{name} cannot be read: {error.strerror or error}.") from None
+
+
+def _prompts_of(name: str, lines: Iterable[str]) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         try:
             prompt = json.loads(line)["prompt"] if line.strip() else None

@@ -1,6 +1,7 @@
 """`slm route check`: would this request leave, and if not, why? On files, without a cluster."""
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import Any, Final
 
 import yaml
 
+from smallmodel_operator.cli.manifests import NOT_YAML
 from smallmodel_operator.routing.detect.decide import Compiled, Decision, Policy, Verdict, compiled, decide
 from smallmodel_operator.routing.detect.scanner import DETECTORS, BadPattern
 
 INSIDE, UNUSABLE = 1, 2
 _KEYS: Final = ("detectors", "labels", "patterns", "denyTerms")
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+"""As the API has labels."""
 
 
 class Unusable(Exception):  # noqa: N818 - says what is the matter
@@ -22,6 +26,7 @@ class Unusable(Exception):  # noqa: N818 - says what is the matter
 def check(name: str, policy: str, labels: list[str], output: str) -> int:
     """Print the decision on a request's body; 0 it may leave, 1 it stays inside, 2 there is nothing to decide on."""
     try:
+        labels = _labels(labels)
         rules = compiled(policy_of(policy))
         body = body_of(name)
     except (Unusable, BadPattern) as error:
@@ -35,6 +40,18 @@ def check(name: str, policy: str, labels: list[str], output: str) -> int:
         for reason in _value(decision, 0)["reasons"]:
             print("  " + "  ".join(", ".join(v) if isinstance(v, list) else v for v in reason.values() if v))
     return 0 if decision.verdict == Verdict.MAY_LEAVE else INSIDE
+
+
+def _labels(said: list[str]) -> list[str]:
+    """As a request's header says them: several in one are separated by commas."""
+    found = [label.strip() for one in said for label in one.split(",")]
+    for label in found:
+        if not _LABEL.fullmatch(label):
+            raise Unusable(
+                f"--label: {label!r} is no label: give 1 to 63 letters, digits and `-_.`, beginning and ending with a "
+                "letter or digit; leave the option out for a request without a label."
+            )
+    return found
 
 
 def _timed(body: bytes, rules: Compiled, labels: list[str]) -> tuple[Decision, int]:
@@ -76,10 +93,14 @@ def policy_of(name: str) -> Policy:
         return Policy()
     try:
         value = yaml.safe_load(_read(name))
-    except yaml.YAMLError as error:
-        raise Unusable(f"{name} is not YAML: {error}.") from None
-    if not isinstance(value, dict) or not set(value) <= set(_KEYS):
+    except NOT_YAML as error:
+        raise Unusable(f"{name} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(value, dict):
         raise Unusable(f"{name} must be an object with some of {', '.join(_KEYS)}.")
+    if unknown := sorted(str(key) for key in value.keys() - set(_KEYS)):
+        raise Unusable(
+            f"{name}: a policy has no {', '.join(unknown)}. Of a route's `spec.boundary` copy {', '.join(_KEYS)} only."
+        )
     return Policy(
         detectors=_texts(name, value, "detectors", DETECTORS),
         labels=_texts(name, value, "labels"),

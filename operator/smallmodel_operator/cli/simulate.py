@@ -14,6 +14,7 @@ from smallmodel_operator.autoscaling.cap import Action
 from smallmodel_operator.autoscaling.objective import Objective
 from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.cli import console
+from smallmodel_operator.cli.manifests import NOT_YAML
 from smallmodel_operator.core.scaling import Bounds, Latency
 from smallmodel_operator.simulation.baselines import Fixed, Hpa, Knative, KubeAi, Policy
 from smallmodel_operator.simulation.ours import Ours
@@ -194,7 +195,7 @@ def read_profile(name: str) -> Profile:
         value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise BadInput(f"{name} is no YAML: it is not UTF-8.") from None
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise BadInput(f"{name} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
         raise BadInput(f"{name} must be a mapping of fields to numbers.")

@@ -22,10 +22,19 @@ async def configuration() -> Configuration:
         if _in_cluster():
             kubernetes_config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
         else:
-            await kubernetes_config.load_kube_config(client_configuration=found)  # type: ignore[no-untyped-call]
-    except (kubernetes_config.ConfigException, OSError) as error:
-        raise NoCluster(f"no cluster to talk to: {error}; point KUBECONFIG at a file kubectl can use") from error
+            named = os.environ.get("KUBECONFIG") or None  # the library's own look at it is as old as its import
+            await kubernetes_config.load_kube_config(named, client_configuration=found)  # type: ignore[no-untyped-call]
+    except Exception as error:  # the library raises TypeError and more for files that are no kubeconfig
+        said = error if isinstance(error, (kubernetes_config.ConfigException, OSError)) else "it is no kubeconfig"
+        raise NoCluster(
+            f"no cluster to talk to: {_named()}{said}; point KUBECONFIG at a file kubectl can use"
+        ) from error
     return found
+
+
+def _named() -> str:
+    name = os.environ.get("KUBECONFIG", "")
+    return f"{name}: " if name and not _in_cluster() else ""
 
 
 def _in_cluster() -> bool:

@@ -84,7 +84,34 @@ def test_where_no_context_is_known_the_request_has_to_say() -> None:
 
 def test_there_is_a_largest_number() -> None:
     assert most(messages=[], n=2**60) == LARGEST
-    assert most(messages=[], n=-5) == CONTEXT
+
+
+@pytest.mark.parametrize("times", [-5, "3", 3.0, True, [3]])
+def test_a_number_of_answers_that_is_none_cannot_be_counted(times: Any) -> None:
+    """Another server may take it for one."""
+    assert most(messages=[], max_tokens=5, n=times) is None
+    assert bound(CHAT, json.dumps({"max_tokens": 5, "best_of": times}).encode()) is None
+    assert most(messages=[], max_tokens=5, n=None) == length(messages=[], max_tokens=5, n=None) + 5
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (CHAT, {"max_tokens", "max_completion_tokens"}),
+        (TEXT, {"max_tokens"}),
+        ("/v1/responses", {"max_output_tokens"}),
+        ("/v1/audio/speech", set()),
+    ],
+)
+def test_outside_only_what_is_read_there_bounds_anything(path: str, words: set[str]) -> None:
+    """What the target does not know is ignored there, and it generates as much as it likes."""
+    for word in ("max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict"):
+        body = json.dumps({word: 7}).encode()
+        known = word in words
+        assert bound(path, body) == (Bound(len(body) + TEMPLATE_TOKENS, 7) if known else None), word
+        assert tokens(path, body, None) == (len(body) + TEMPLATE_TOKENS + 7 if known else None), word
+    both = json.dumps({word: 7 for word in words} | {"n_predict": 900}).encode()
+    assert bound(path, both) == (Bound(len(both) + TEMPLATE_TOKENS, 7) if words else None)
 
 
 def test_prompts_and_answers_are_bounded_apart() -> None:

@@ -27,6 +27,9 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ("- 1", "not a Kubernetes object"),
         ("{}", "not a Kubernetes object"),
         ("kind: List\nitems: [1]", "an item is not an object"),
+        ("kind: A\nmetadata: [1]", "`metadata` is not an object"),
+        ("kind: A\nday: 2026-13-45", "not YAML"),
+        ("kind: A\nmany: " + "1" * 5000, "not YAML"),
     ],
 )
 def test_what_is_no_manifest_is_named_with_its_place(

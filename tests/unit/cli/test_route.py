@@ -76,6 +76,19 @@ def test_classes_are_learned_from_json_lines(tmp_path: Path) -> None:
     assert (code, [json.loads(line)["class"] for line in out.splitlines()]) == (0, ["legal", None])
 
 
+def test_prompts_may_begin_with_a_mark_and_have_to_be_there(tmp_path: Path) -> None:
+    target, prompts = str(tmp_path / "c.json"), tmp_path / "p.jsonl"
+    slm("train", "--dataset", str(labelled(tmp_path / "d.jsonl")), "--output", target)
+    for content, expected, reason in (
+        (b'\xef\xbb\xbf{"prompt": "a joke on penguins"}\n', 0, ""),
+        (b"\n", 2, "there is no prompt"),
+        (b'{"prompt": "\xff"}\n', 2, "p.jsonl is not UTF-8"),
+    ):
+        prompts.write_bytes(content)
+        code, _, err = slm("classify", "--classifier", target, str(prompts))
+        assert (code, reason in err.replace("\n", " ")) == (expected, True), err
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -34,6 +34,19 @@ def test_what_stays_says_why_and_where(tmp_path: Path) -> None:
     assert "Iban  messages[0].content" in check(str(file), "--label", "public")[1]
 
 
+def test_labels_are_split_as_a_request_s_header(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("labels: [secret]\n")
+    assert "Label  secret" in check("-", "--label", "public, secret", "--policy", str(policy))[1]
+
+
+@pytest.mark.parametrize("label", ["", "a b", "public,", "-x", "x" * 64])
+def test_what_is_no_label_is_2(label: str) -> None:
+    code, out, err = check("-", "--label", label)
+    assert (code, out) == (2, "")
+    assert "is no label: give 1 to 63" in err
+
+
 def test_without_a_label_it_stays() -> None:
     assert check("-")[:2][0] == 1
     assert "Unlabelled" in check("-")[1]
@@ -51,7 +64,9 @@ def test_a_policy_of_ones_own(tmp_path: Path) -> None:
     ("policy", "reason"),
     [
         ("[]", "must be an object"),
-        ("unknown: 1", "must be an object"),
+        ("unknown: 1", "a policy has no unknown"),
+        ("a: 2026-99-99", "not YAML"),
+        ("recognizers: []", "copy detectors, labels, patterns, denyTerms only"),
         ("detectors: Pii", "must be a list of texts"),
         ("detectors: [Pi]", "unknown detector"),
         ("patterns: [x]", "`name` and `regex`"),

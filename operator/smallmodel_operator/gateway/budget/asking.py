@@ -10,6 +10,7 @@ from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Most, Per, amount_of, needs
 from smallmodel_operator.budget.need import Needs, Refused, Why
 from smallmodel_operator.budget.price import Price
+from smallmodel_operator.budget.purse import key
 from smallmodel_operator.budget.worst import bound, tokens
 from smallmodel_operator.core.engine import DEFAULT_CONTEXT_SIZE
 from smallmodel_operator.gateway.budget import metrics
@@ -27,11 +28,12 @@ LONGEST_ID: Final = 128
 RETRY_SECONDS: Final = 1
 UNBOUNDED: Final = (
     "This request cannot be counted against the budget of {what} of route {route}: nobody knows how much its target "
-    "outside the cluster may generate. Say how much with max_tokens."
+    "outside the cluster may generate. Say how much with max_tokens (/v1/responses: max_output_tokens), and n, where "
+    "it is given, as a whole number."
 )
 UNREADABLE: Final = (
-    "This request cannot be counted against the budget of {what} of route {route}: its body is larger than 1 MiB, or "
-    "no JSON object. Send a smaller one."
+    "This request cannot be counted against the budget of {what} of route {route}: its body is larger than 1 MiB, "
+    "or no JSON object, or its n, best_of or n_cmpl is no whole number. Send one that can be read."
 )
 _SENTENCES: Final[Mapping[Why, str]] = {
     Why.EXHAUSTED: "{whose} budget of {most} of route {route} for {window} is used up, or has too little left "
@@ -74,7 +76,11 @@ class Asking:
 
     async def _ask(self, call: Call, limits: tuple[Limit, ...], most: Most, going: "Going") -> Withheld | Stays | None:
         asked = needs(limits, call.route, call.caller, most, self._now())
-        refused = await self._reserve(call.id[:LONGEST_ID], asked, going, limits) if asked else None
+        refused = (
+            await self._reserve(key(call.id[:LONGEST_ID], f"{call.route}/{going.target}"), asked, going, limits)
+            if asked
+            else None
+        )
         if refused is None:
             return None
         strict = tuple(limit for limit in limits if not limit.local)
@@ -106,9 +112,13 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """Where a request goes. `context`: of the model, in tokens; None: nobody knows, it is outside. `price`: there."""
+    """Where a request goes.
+
+    `target`: its name; `context`: of the model, in tokens; None: nobody knows, it is outside; `price`: there.
+    """
 
     inside: bool
+    target: str
     context: int | None = None
     price: Price | None = None
 
@@ -121,9 +131,10 @@ class Going:
 def _going(state: State, route: Route, decision: Decision) -> Going:
     target = decision.target
     if target is not None and not target.inside:
-        return Going(False, price=next((lead.price for lead in route.leads if lead.name == target.name), None))
+        lead = next((lead for lead in route.leads if lead.name == target.name), None)
+        return Going(False, target.name, price=lead.price if lead else None)
     model = state.models.get(target.model) if target else None
-    return Going(True, model.context_tokens if model else DEFAULT_CONTEXT_SIZE)
+    return Going(True, target.name if target else "", model.context_tokens if model else DEFAULT_CONTEXT_SIZE)
 
 
 def _most(call: Call, limits: tuple[Limit, ...], going: Going) -> Most | Withheld | Stays:

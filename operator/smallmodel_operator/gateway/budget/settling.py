@@ -14,6 +14,7 @@ from smallmodel_operator.audit.ending import split
 from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.journal import Settled
 from smallmodel_operator.budget.price import Price
+from smallmodel_operator.budget.purse import key
 from smallmodel_operator.gateway.accesslog.line import parse
 from smallmodel_operator.gateway.accesslog.observe import Observation, observe
 from smallmodel_operator.gateway.accesslog.position import Position, position_of
@@ -90,7 +91,7 @@ class Settling:
         if not self._journal.kept.purse.reservations:
             return
         line = parse(text)
-        request = line.request_id or ""
+        request = key(line.request_id or "", line.slm_route or "")
         if request in (purse := self._journal.kept.purse).reservations:
             before = sum(found == request for found, _ in self._found)
             self._found.append((request, used(line, purse.price(request, before))))

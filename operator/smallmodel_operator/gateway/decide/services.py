@@ -1,6 +1,7 @@
 """The Services that routes have as recognizers: their pods, watched only while a route names them."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -21,6 +22,8 @@ ANALYZE: Final = "/analyze"
 CHAT: Final = "/v1/chat/completions"
 Name = tuple[str, str]
 """Namespace and name."""
+
+logger = logging.getLogger(__name__)
 
 
 class Services:
@@ -52,6 +55,11 @@ class Services:
     def look(self) -> None:
         """Watch those that are wanted, and no others."""
         wanted = set(self._wanted())
+        for name, (_, task) in list(self._watched.items()):
+            if task.done():  # its last pods' addresses may be others' by now
+                why = None if task.cancelled() else task.exception()
+                logger.error("recognizer %s/%s is not watched any more, that begins anew: %r", *name, why)
+                self._watched.pop(name)
         for name in self._watched.keys() - wanted:
             self._watched.pop(name)[1].cancel()
         for name in wanted - self._watched.keys():

@@ -14,6 +14,7 @@ from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.limit import Limit, Per
 from smallmodel_operator.budget.need import Needs, Refused, Why
 from smallmodel_operator.budget.price import Price, shown
+from smallmodel_operator.budget.purse import key
 from smallmodel_operator.budget.window import Period
 from smallmodel_operator.budget.worst import TEMPLATE_TOKENS
 from smallmodel_operator.gateway.budget import asking
@@ -79,7 +80,7 @@ async def test_a_request_that_has_room_goes_with_what_it_needs() -> None:
     counts = Counts()
     assert await ask(counts, MONTH, TODAY)(call("x" * 200), TO_BOT) is None
     ((request, needs),) = counts.asked
-    assert request == "x" * 128, "the log has no more of it"
+    assert request == key("x" * 128, "support/desk/small"), "the log has no more of it"
     found = {(c.unit, c.caller, c.window.name): (a.amount, a.limit) for c, a in needs.items()}
     assert found == {
         (Unit.TOKENS, "", "2026-11"): (2048, 9000),
@@ -133,8 +134,9 @@ async def test_what_leaves_has_to_say_how_much_it_may_use() -> None:
     counts = Counts()
     status, message, _ = said(await ask(counts, MONTH)(call(), outside))
     assert (status, counts.asked) == (400, [])
-    assert "Say how much with max_tokens." in message
+    assert "Say how much with max_tokens (/v1/responses: max_output_tokens), and n" in message
     assert await ask(counts, MONTH)(call(max_tokens=9), outside) is None
+    assert counts.asked[0][0] == key("id-1", "support/desk/cloud")
     assert await ask(counts, TODAY)(call(), outside) is None
 
 
@@ -177,7 +179,7 @@ async def test_who_waits_too_long_is_refused_and_what_comes_then_is_given_back(m
     counts.gate.set()
     while len(counts.given_back) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0)
-    assert counts.given_back == ["id-1", "id-2"]
+    assert counts.given_back == [key("id-1", "support/desk/small"), key("id-2", "support/desk/small")]
 
 
 async def test_money_is_held_for_what_leaves_by_the_price_of_its_target() -> None:

@@ -9,7 +9,7 @@ import pytest
 from smallmodel_operator.budget.counter import Counter, Unit
 from smallmodel_operator.budget.journal import Granted, Reserved
 from smallmodel_operator.budget.price import Price
-from smallmodel_operator.budget.purse import Reservation
+from smallmodel_operator.budget.purse import Reservation, key
 from smallmodel_operator.budget.window import Window
 from smallmodel_operator.gateway.accesslog.line import parse
 from smallmodel_operator.gateway.budget.journal import Journal
@@ -21,13 +21,14 @@ MONEY = Counter("desk/front", Unit.MONEY, Window("2026-11"), currency="EUR")
 PRICE = Price(150_000, 600_000, "EUR")
 EACH = 20 * 150_000 + 5 * 600_000
 LEFT = {"route": ">desk/front/cloud"}
+BOT = "desk/front/bot"
 CHAT = {"http.response.status_code": 200, "slm.attempts": 1, "gen_ai.operation.name": "chat"}
 SAID = {"gen_ai.usage.input_tokens": 20, "gen_ai.usage.output_tokens": 5}
 
 
 def line(request: str = "r", **more: Any) -> bytes:
     fields = {name.replace("__", "."): value for name, value in more.items()}
-    return json.dumps({**CHAT, "request.id": request, **fields}, separators=(",", ":")).encode()
+    return json.dumps({**CHAT, "slm.route": BOT, "request.id": request, **fields}, separators=(",", ":")).encode()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ class Gateway:
 
     async def reserve(self, *requests: str) -> None:
         for request in requests:
-            await self.journal.keep(Reserved(request, Reservation(0.0, {REQUESTS: 1, TOKENS: 100})))
+            await self.journal.keep(Reserved(key(request, BOT), Reservation(0.0, {REQUESTS: 1, TOKENS: 100})))
 
     def log(self, *lines: bytes) -> None:
         with (self.folder / "access.log").open("ab") as file:
@@ -149,11 +150,25 @@ def test_what_a_request_outside_cost(fields: dict[str, Any], money: int | None) 
     assert Unit.MONEY not in used(parse(json.dumps({**CHAT, **LEFT, **fields}).encode()))
 
 
+async def test_what_stayed_inside_settles_nothing_of_what_left_by_the_same_id(tmp_path: Path) -> None:
+    """Callers choose ids: one that sends two requests by one, the first of them inside, would pay nothing outside."""
+    gateway, out = Gateway(tmp_path), "desk/front/cloud"
+    await gateway.reserve("r")
+    await gateway.journal.keep(Reserved(key("r", out), Reservation(0.0, {MONEY: 10**12}, PRICE)))
+    gateway.log(
+        line("r", **SAID), line("r", slm__route="desk/front/other", **SAID), line("r", slm__route=out, **SAID, **LEFT)
+    )
+    assert await gateway.read() == (1, 25, 0)
+    part = gateway.journal.kept.purse.parts[MONEY]
+    assert (part.used, part.reserved) == (EACH, 0)
+    gateway.journal.close()
+
+
 async def test_each_request_costs_what_its_target_asked_for_when_it_went(tmp_path: Path) -> None:
     """Prices change while requests are under way, agents restart, and callers give two requests one id."""
     gateway = Gateway(tmp_path)
     for price in (PRICE, Price(1, 2, "EUR"), Price(5, 5, "EUR")):
-        await gateway.journal.keep(Reserved("r", Reservation(0.0, {MONEY: 10**12}, price)))
+        await gateway.journal.keep(Reserved(key("r", BOT), Reservation(0.0, {MONEY: 10**12}, price)))
     gateway.log(line("r", **SAID, **LEFT), line("r", **SAID, **LEFT))
     gateway.journal.close()
     gateway.start()
@@ -164,5 +179,5 @@ async def test_each_request_costs_what_its_target_asked_for_when_it_went(tmp_pat
     assert (part.used, part.reserved) == (EACH + 20 * 1 + 5 * 2, 10**12)
     gateway.journal.close()
     gateway.start()
-    assert gateway.journal.kept.purse.price("r") == Price(5, 5, "EUR")
+    assert gateway.journal.kept.purse.price(key("r", BOT)) == Price(5, 5, "EUR")
     gateway.journal.close()
