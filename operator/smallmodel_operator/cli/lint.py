@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from smallmodel_operator.api.names import API_VERSION
+from smallmodel_operator.api.names import API_VERSION, GROUP
 from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.schema import strict_errors
 from smallmodel_operator.cli.manifests import Unreadable, read
+from smallmodel_operator.control.route.outside import unfit
 from smallmodel_operator.quality import golden, words
+from smallmodel_operator.routing.declared import boundary
 
 Placed = tuple[str, Mapping[str, Any]]
 """Where an object stands (`FILE#NUMBER`), and the object."""
@@ -27,22 +29,33 @@ def lint(files: list[str]) -> int:
             if problem := prompts.get(where):
                 print(f"{where} {problem}")
                 problems += 1
-            if obj.get("apiVersion") != API_VERSION:
+            if not str(obj.get("apiVersion")).startswith(f"{GROUP}/"):
                 continue
             checked += 1
-            name = (obj.get("metadata") or {}).get("name", "?")
-            try:
-                found = [*strict_errors(obj), *(f"{v.field}: {v.message}" for v in violations(obj)), *_two_owners(obj)]
-            except ValidationError as error:
-                found = [str(error)]
-            for problem in found:
-                print(f"{where} {obj['kind']}/{name}: {problem}")
+            found = told(where, obj)
+            for line in found:
+                print(line)
             problems += len(found)
     except Unreadable as error:
         print(error, file=sys.stderr)
         return 1
     print(f"{checked} object(s) checked, {problems} problem(s)")
     return 1 if problems else 0
+
+
+def told(where: str, obj: Mapping[str, Any]) -> list[str]:
+    """A line for each problem of an object of ours."""
+    return [f"{where} {obj['kind']}/{_map(obj, 'metadata').get('name', '?')}: {one}" for one in _problems(obj)]
+
+
+def _problems(obj: Mapping[str, Any]) -> list[str]:
+    if obj.get("apiVersion") != API_VERSION:
+        return [f"apiVersion: must be {API_VERSION}, the only version this release knows."]
+    try:
+        found = [*strict_errors(obj), *(f"{v.field}: {v.message}" for v in violations(obj)), *_two_owners(obj)]
+    except ValidationError as error:
+        return [str(error)]
+    return found or _unfit(obj)
 
 
 def _two_owners(obj: Mapping[str, Any]) -> list[str]:
@@ -54,6 +67,15 @@ def _two_owners(obj: Mapping[str, Any]) -> list[str]:
         "spec.replicas: must be left out in mode External: whoever scales the model writes it, and each apply of this "
         "manifest would write it back."
     ]
+
+
+def _unfit(obj: Mapping[str, Any]) -> list[str]:
+    """What of a route's boundary cannot be held to: the API server takes it, and then nothing leaves."""
+    if obj.get("kind") != "ModelRoute":
+        return []
+    _, namespace, name = _key(obj)
+    report = unfit(boundary(namespace, name, _map(obj, "spec")))
+    return [report.message] if report else []
 
 
 def _key(obj: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -3,11 +3,12 @@
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from smallmodel_operator.api.conditions import Reason
+from smallmodel_operator.cli.lint import told
 from smallmodel_operator.cli.manifests import Unreadable, read
 from smallmodel_operator.control import concerns, quantized
 from smallmodel_operator.control.route.decide import decide as decide_route
@@ -18,19 +19,24 @@ from smallmodel_operator.core.pod import owner_reference
 from smallmodel_operator.core.routes import Served, served
 from smallmodel_operator.resolve import Site, parse, resolve
 
+KINDS: Final = ("SmallModel", "ModelRoute", "ComputeProfile")
 _UID = "00000000-0000-0000-0000-000000000000"
 
 
 def render(files: list[str], output: str) -> int:
     """Print every object; 1 when something is refused or unreadable, with the reason on standard error."""
     try:
-        manifests = [obj for _, obj in read(files)]
+        looked = [(obj, told(where, obj)) for where, obj in read(files) if obj["kind"] in KINDS]
     except Unreadable as error:
         print(error, file=sys.stderr)
         return 1
+    wrong = [line for _, lines in looked for line in lines]
+    for line in wrong:
+        print(line, file=sys.stderr)
+    manifests = [obj for obj, lines in looked if not lines]
     profiles = {o["metadata"]["name"]: o for o in manifests if o["kind"] == "ComputeProfile"}
     made: list[dict[str, Any]] = []
-    code = 0
+    code = 1 if wrong else 0
     models = {_key(o): served(o) for o in manifests if o["kind"] == "SmallModel"}
     for body in (o for o in manifests if o["kind"] in ("SmallModel", "ModelRoute")):
         meta = {"namespace": "default", "uid": _UID, **body.get("metadata", {})}

@@ -18,6 +18,10 @@ from smallmodel_operator.routing.choice.examples import to_learn
 from smallmodel_operator.routing.choice.training import Answered, TooLittle, learn_escalation, learn_tasks
 
 UNUSABLE: Final = 2
+HALF: Final = (
+    " Only rows with an even SHA-256 of the prompt are learned from, the others are for `slm route evaluate`; "
+    "`slm route train --rows all` takes all."
+)
 TIMED_AT_MOST: Final = 2000
 """Prompts whose decision is timed."""
 
@@ -44,8 +48,10 @@ def train(dataset: str, form: str, models: tuple[str, str], target: str, rows: s
             number = len(labelled)
         data = file.write(learned, number)
         Path(target).write_bytes(data)
-    except (NoData, TooLittle) as error:
+    except NoData as error:
         return _failed(str(error))
+    except TooLittle as error:
+        return _failed(f"{dataset}: {error}{'' if rows == ALL else HALF}")
     except OSError as error:
         return _failed(f"{target} cannot be written: {error.strerror or error}.")
     said = {
@@ -73,8 +79,10 @@ def evaluate(dataset: str, form: str, strong: str, weak: str, classifier: str) -
             with _progress() as told:
                 learned = learn_escalation(learned_from, told)
         print(json.dumps(figures(learned, tested)))
-    except (NoData, TooLittle) as error:
+    except NoData as error:
         return _failed(str(error))
+    except TooLittle as error:
+        return _failed(f"{dataset}: {error}{HALF}")
     except evaluation.NoGap as error:
         return _failed(f"{dataset}: {error}")
     return 0

@@ -101,9 +101,20 @@ def _files(dataset: str, form: str) -> list[Path]:
         found = sorted(path for path in root.iterdir() if path.suffix == suffix and path.is_file())
     else:
         found = [root] if root.is_file() else []
+    if form == "routellm" and ((found and _is_jsonl(found[0])) or (not found and any(root.glob("*.jsonl")))):
+        raise NoData(f"{dataset} looks like JSON lines: add --format jsonl.")
     if not found:
         raise NoData(f"{dataset} is no file, and no folder with files *{suffix}: name the examples with --dataset.")
     return found
+
+
+def _is_jsonl(path: Path) -> bool:
+    """CSV begins with the names of its columns."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    except OSError:  # which who reads it says
+        return False
 
 
 def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -53,6 +53,37 @@ def test_a_problem_is_named_by_its_field(
     assert says in out
 
 
+@pytest.mark.parametrize(
+    ("boundary", "says"),
+    [
+        ({"detectors": ["Pii"], "patterns": [{"name": "case", "regex": "CASE-\\d+"}]}, ""),
+        ({"patterns": [{"name": "case", "regex": "é("}]}, "pattern 'case' is none that runs in bounded time"),
+        ({"patterns": [{"name": "case", "regex": "é("}]}, "missing ): é(."),
+        ({"detectors": ["Names"]}, "`spec.boundary.detectors` has Names, which needs a recognizer"),
+        (
+            {"detectors": ["Names"], "recognizers": [{"name": "p", "service": {"name": "p"}, "detectors": ["Names"]}]},
+            "",
+        ),
+    ],
+)
+def test_a_boundary_that_cannot_be_held_to(
+    write: Write, capsys: pytest.CaptureFixture[str], boundary: dict[str, object], says: str
+) -> None:
+    route = {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "ModelRoute",
+        "metadata": {"name": "desk", "namespace": "support"},
+        "spec": {"targets": [{"name": "small", "smallModelRef": {"name": "bot"}}], "boundary": boundary},
+    }
+    assert lint([write(route)]) == bool(says)
+    assert says in capsys.readouterr().out
+
+
+def test_another_version_of_ours_is_no_stranger(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint([write(user_model() | {"apiVersion": "smallmodel.dev/v1beta1"})]) == 1
+    assert "apiVersion: must be smallmodel.dev/v1alpha1, the only version" in capsys.readouterr().out
+
+
 def test_an_unreadable_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert lint(["gone.yaml"]) == 1
     assert "gone.yaml" in capsys.readouterr().err

@@ -36,6 +36,25 @@ def test_what_waits_is_noted(write: Write, capsys: pytest.CaptureFixture[str]) -
     assert "Inspecting" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"kind": "SmallModel"}, "m.yaml#1 SmallModel/?: .: 'spec' is a required property"),
+        ({"kind": "ComputeProfile"}, "m.yaml#1 ComputeProfile/?: .: 'spec' is a required property"),
+        ({"kind": "ModelRoute", "metadata": {"name": "a"}, "spec": {"targets": 7}}, "spec.targets: 7 is not of type"),
+        (objects.model(source={"uri": 5}), "spec.source.uri: 5 is not of type 'string'"),
+    ],
+)
+def test_what_the_api_server_would_refuse_is_said_and_hides_no_other(
+    write: Write, capsys: pytest.CaptureFixture[str], body: dict[str, object], says: str
+) -> None:
+    whole = {"apiVersion": "smallmodel.dev/v1alpha1", **body}
+    assert render([write(whole, objects.profile(), objects.model("good", compute=DECLARED))], "yaml") == 1
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert "name: good" in printed.out
+
+
 def test_a_refused_model_does_not_hide_the_others(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     broken = objects.model("broken", compute={"profileRef": {"name": "gone"}})
     assert render([write(objects.profile(), broken, objects.model("fine", compute=DECLARED))], "yaml") == 1

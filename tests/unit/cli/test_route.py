@@ -107,6 +107,13 @@ def test_prompts_may_begin_with_a_mark_and_have_to_be_there(tmp_path: Path) -> N
             "cannot be written",
         ),
         (("classify", "--classifier", "{none}", "--text", "x"), "cannot be read"),
+        (("evaluate", "--dataset", "{lines}", *MODELS), "lines.jsonl looks like JSON lines: add --format jsonl."),
+        (("evaluate", "--dataset", "{folder}", *MODELS), "looks like JSON lines: add --format jsonl."),
+        (("train", "--dataset", "{lines}", "--output", "x"), "lines.jsonl: 2 examples of 1 class(es)"),
+        (
+            ("train", "--dataset", "{lines}", "--rows", "even", "--output", "x"),
+            "`slm route train --rows all` takes all.",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_and_2(tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
@@ -116,7 +123,11 @@ def test_what_is_wrong_is_said_and_2(tmp_path: Path, arguments: tuple[str, ...],
     bad.write_text('{"prompt": "", "class": "x", "org/big-1": true, "org/small-1": true}\nnot json\n')
     if reason.startswith("line 2"):
         bad.write_text('{"prompt": "p", "org/big-1": true, "org/small-1": true}\nnot json\n')
-    names = {"none": str(tmp_path / "none"), "data": str(answers(data, 60)), "bad": str(bad)}
+    lines = tmp_path / "folder" / "lines.jsonl"
+    lines.parent.mkdir()
+    lines.write_text("".join(f'{{"prompt": "p{n}", "class": "x"}}\n' for n in (1, 3)))
+    names = {"none": str(tmp_path / "none"), "lines": str(lines), "folder": str(lines.parent)}
+    names |= {"data": str(answers(data, 60)), "bad": str(bad)}
     code, _, err = slm(*(a.format(**names) for a in arguments))
     assert code == 2
     assert reason in err.replace("\n", " ")

@@ -244,8 +244,13 @@ def _runs(name: str, pattern: str) -> None:
     except re2.error as error:
         raise BadPattern(
             f"pattern {name!r} is none that runs in bounded time (RE2's syntax: no look-around, no "
-            f"back-references): {error}."
+            f"back-references): {_said(error)}."
         ) from None
+
+
+def _said(error: re2.error) -> str:
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
 
 
 def _term(term: str) -> str:
