@@ -19,7 +19,7 @@ import pytest
 from hack.cluster.controlplane import ControlPlane
 from tests.apiserver.conftest import ROOT, eventually
 from tests.apiserver.rights import GATEWAY, as_operator, gateway_rights
-from tests.fakes.budget_agent import SOCKET
+from tests.fakes.budget_agent import SOCKET, TARGET
 
 from smallmodel_operator.budget import text
 from smallmodel_operator.budget.counter import Counter, Unit
@@ -73,7 +73,7 @@ class Agent:
     def log(self, request: str, status: int, attempts: int = 0, tokens: int | None = None) -> None:
         """What Envoy writes when a request is over."""
         line: dict[str, Any] = {"request.id": request, "http.response.status_code": status, "slm.attempts": attempts}
-        line |= {"gen_ai.operation.name": "chat"} | (
+        line |= {"slm.route": TARGET, "gen_ai.operation.name": "chat"} | (
             {"gen_ai.usage.output_tokens": tokens} if tokens is not None else {}
         )
         with (self.folder / "access.log").open("ab", buffering=0) as file:

@@ -15,6 +15,7 @@ from kubernetes.aio.client import Configuration
 
 from smallmodel_operator.budget.counter import counter_of
 from smallmodel_operator.budget.need import Asked
+from smallmodel_operator.budget.purse import key
 from smallmodel_operator.cluster import budgets
 from smallmodel_operator.cluster.budgets import Registers
 from smallmodel_operator.cluster.client import Client
@@ -24,6 +25,8 @@ from smallmodel_operator.gateway.budget.journal import Journal
 from smallmodel_operator.gateway.budget.settling import Settling
 
 SOCKET: Final = "agent.sock"
+TARGET: Final = "desk/front/bot"
+"""`slm.route` of the lines of the log."""
 
 
 async def main(kubeconfig: str, namespace: str, name: str, folder: Path) -> None:
@@ -41,7 +44,7 @@ async def main(kubeconfig: str, namespace: str, name: str, folder: Path) -> None
     async def reserve(request: web.Request) -> web.Response:
         asked = await request.json()
         needs = {counter_of(name): Asked(amount, limit) for name, amount, limit in asked["needs"]}
-        refused = await counting.reserve(asked["id"], needs)
+        refused = await counting.reserve(key(asked["id"], TARGET), needs)
         return web.Response(status=429, text=refused.why) if refused else web.Response()
 
     async def running(_: web.Request) -> web.Response:

@@ -37,8 +37,8 @@ class Reservation:
 
 
 def key(request_id: str, target: str) -> str:
-    """What a request's reservation goes by. Callers may choose ids, so the target it goes to, `<namespace>/<route>/
-    <target>` as the access log has it, is part of it: what stayed inside must not settle what left."""
+    """What a request's reservation goes by: its id, and where it goes, `<namespace>/<route>/<target>` as the access log
+    has it. What stayed inside must not settle what left, though the gateway alone makes ids."""
     return f"{target}\n{request_id}"
 
 
@@ -92,6 +92,10 @@ class Purse:
         if not waiting:
             del self.reservations[request]
         return True
+
+    def latest(self, request_id: str) -> str:
+        """The key of the last reservation made for an id, wherever it goes; empty: there is none."""
+        return next((found for found in reversed(self.reservations) if found.endswith(f"\n{request_id}")), "")
 
     def price(self, request: str, settled: int = 0) -> Price | None:
         """Of the reservation of a request that is settled after so many others of the same id."""

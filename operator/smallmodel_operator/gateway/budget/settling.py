@@ -91,8 +91,12 @@ class Settling:
         if not self._journal.kept.purse.reservations:
             return
         line = parse(text)
-        request = key(line.request_id or "", line.slm_route or "")
-        if request in (purse := self._journal.kept.purse).reservations:
+        purse, route = self._journal.kept.purse, line.slm_route or ""
+        request = key(line.request_id or "", route)
+        if request not in purse.reservations and route.count("/") < 2:
+            # Envoy was not told where it goes (the agent has ended, or took too long), so it went nowhere.
+            request = purse.latest(line.request_id or "")
+        if request in purse.reservations:
             before = sum(found == request for found, _ in self._found)
             self._found.append((request, used(line, purse.price(request, before))))
 

@@ -164,6 +164,19 @@ async def test_what_stayed_inside_settles_nothing_of_what_left_by_the_same_id(tm
     gateway.journal.close()
 
 
+@pytest.mark.parametrize("route", ["desk/front", ""])
+async def test_what_nobody_was_told_where_to_send_went_nowhere(tmp_path: Path, route: str) -> None:
+    """An agent that is killed with a reservation made and no answer given: Envoy's line has no target."""
+    gateway = Gateway(tmp_path)
+    await gateway.reserve("r", "rr", "s")
+    lost = {"http.response.status_code": 503, "slm.attempts": 0, "slm.cause": "undecided", "slm.route": route}
+    gateway.log(line("r", **lost), line("x", **lost))
+    assert await gateway.read() == (0, 0, 200)
+    gateway.log(line("rr", **SAID), line("s", **lost))
+    assert await gateway.read() == (1, 25, 0)
+    gateway.journal.close()
+
+
 async def test_each_request_costs_what_its_target_asked_for_when_it_went(tmp_path: Path) -> None:
     """Prices change while requests are under way, agents restart, and callers give two requests one id."""
     gateway = Gateway(tmp_path)
