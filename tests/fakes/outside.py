@@ -2,7 +2,8 @@
 
 It answers by keys of the body: `fake_stream` (numbers of chunks, `fake_pause` seconds apart), `fake_close` (the
 connection is closed without an answer), `fake_silent` (seconds before it says anything), `fake_status`,
-`fake_usage` (what it says that it used).
+`fake_usage` (what it says that it used), `fake_break` (chunks after which the connection is closed). What `does` has of
+these counts for every request.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ import json
 import ssl
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,6 +70,7 @@ class Outside:
     """Of all requests, heads and bodies, as they came out of TLS."""
     cut: list[float] = field(default_factory=list)
     """When answers were cut by who asked, on the clock that never goes back."""
+    does: dict[str, Any] = field(default_factory=dict)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
 
@@ -75,15 +78,15 @@ class Outside:
         ready = threading.Event()
 
         async def serve() -> None:
-            server = web.Server(self._answer, access_log=None, handler_cancellation=True)
-            made = await self._loop.create_server(lambda: _counting(self, server), "127.0.0.1", 0, ssl=self.tls)
-            self.port = made.sockets[0].getsockname()[1]
+            self._server = web.Server(self._answer, access_log=None, handler_cancellation=True)
+            self._made = await self._listen(0)
+            self.port = self._made.sockets[0].getsockname()[1]
             ready.set()
             try:
                 await asyncio.Event().wait()
             finally:
-                made.close()
-                await server.shutdown(0.1)
+                self._made.close()
+                await self._server.shutdown(0.1)
 
         def run() -> None:
             asyncio.set_event_loop(self._loop)
@@ -98,16 +101,40 @@ class Outside:
         return self
 
     _task: Any = None
+    _made: Any = None
+    _server: Any = None
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._task.cancel)
         if self._thread is not None:
             self._thread.join(10)
 
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Inside it takes no connections, and those it had are cut; then it is there again."""
+
+        async def shut() -> None:
+            self._made.close()
+            for connection in list(self._server.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
+
+        async def open_() -> None:
+            self._made = await self._listen(self.port)
+
+        asyncio.run_coroutine_threadsafe(shut(), self._loop).result(10)
+        try:
+            yield
+        finally:
+            asyncio.run_coroutine_threadsafe(open_(), self._loop).result(10)
+
+    async def _listen(self, port: int) -> asyncio.Server:
+        return await self._loop.create_server(lambda: _counting(self, self._server), "127.0.0.1", port, ssl=self.tls)
+
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.content.read()  # of any size
         self.asked.append(Asked(request.method, request.raw_path, dict(request.headers), body))
-        wanted = json.loads(body) if body else {}
+        wanted = (json.loads(body) if body else {}) | self.does
         if wanted.get("fake_close"):
             assert request.transport is not None
             request.transport.abort()
@@ -124,6 +151,9 @@ class Outside:
         try:
             for number in range(wanted["fake_stream"]):
                 await response.write(f"data: {number}\n\n".encode())
+                if number + 1 == wanted.get("fake_break"):
+                    assert request.transport is not None
+                    request.transport.abort()
                 await asyncio.sleep(wanted.get("fake_pause", 0))
         except (asyncio.CancelledError, ConnectionError):
             self.cut.append(time.monotonic())

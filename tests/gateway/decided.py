@@ -65,7 +65,7 @@ def _manager(site: Any, upstreams: Mapping[str, int]) -> dict[str, Any]:
         always_set_request_id_in_response=True,
         local_reply_config={"mappers": [*decide.replies(), *local_replies()["mappers"]]},
         http_filters=[
-            decide.decides(site),
+            decide.decides(),
             extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router"),
         ],
         route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "matcher": decide.by_target(targets)}]},

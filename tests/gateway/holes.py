@@ -25,6 +25,7 @@ STATE: Final[State] = replace(
 )
 """One model with everything a configuration may have, and a route that leads outside by the egress."""
 LEFT: Final = ">support/desk/cloud"
+BACK: Final = ">?support/desk/cloud"
 
 
 class Parts:
@@ -43,7 +44,11 @@ class Parts:
         self.route = self.matcher["matcher_tree"]["exact_match_map"]["map"][f"{BOT}|bot"]["action"]["typed_config"]
         self.forward = self.route["route"]
         self.leave = self.matcher["matcher_tree"]["exact_match_map"]["map"][LEFT]["action"]["typed_config"]
-        self.egress = self.files["xds/eds/egress.json"]["resources"][0]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        self.back = self.matcher["matcher_tree"]["exact_match_map"]["map"][BACK]["action"]["typed_config"]
+        self.ways = self.files["xds/eds/egress.json"]["resources"][0]["endpoints"]
+        self.egress = self.ways[0]["lb_endpoints"][0]["endpoint"]
+        (self.inner,) = (li for li in self.files["xds/lds.json"]["resources"] if li["name"] == "instead")
+        self.innermost = self.inner["filter_chains"][0]["filters"][0]["typed_config"]
         self.clusters = self.files["xds/cds.json"]["resources"]
         self.cluster = self.clusters[0]
         self.assignment = self.files["xds/eds/support.bot.json"]["resources"][0]
@@ -203,6 +208,14 @@ def undecided_passes(parts: Parts) -> None:
 def decision_signed(parts: Parts) -> None:
     service = parts.filters["envoy.filters.http.ext_authz"]["http_service"]
     service["authorization_response"]["dynamic_metadata_from_headers"] = {"patterns": [{"prefix": "x-"}]}
+
+
+def answered_inside(parts: Parts) -> Any:
+    """What who decides may say of a request that comes back in."""
+    filters = {f["name"]: f["typed_config"] for f in parts.innermost["http_filters"]}
+    return filters["envoy.filters.http.ext_authz"]["http_service"]["authorization_response"][
+        "allowed_upstream_headers"
+    ]["patterns"]
 
 
 def processing(parts: Parts) -> None:
@@ -400,6 +413,19 @@ HOLES: Final[Mapping[str, Hole]] = {
     "to the egress without a pass": lambda p: p.leave["match"].pop("headers"),
     "to the egress with another header": lambda p: p.leave["match"]["headers"][0].update(name="x-slm-target"),
     "to the egress again": lambda p: p.leave["route"].update(retry_policy={"num_retries": 1, "retry_on": "5xx"}),
+    "to the egress again where it is to come back": lambda p: p.back["route"]["retry_policy"].pop("retry_priority"),
+    "to the egress twice, then back": lambda p: p.back["route"]["retry_policy"].update(num_retries=2),
+    "to the egress again, every second time": lambda p: p.back["route"]["retry_policy"]["retry_priority"][
+        "typed_config"
+    ].update(update_frequency=2),
+    "nothing behind the egress": lambda p: p.ways.pop(),
+    "the egress behind the egress": lambda p: p.ways.insert(1, {**p.ways[0], "priority": 1}),
+    "another socket behind the egress": lambda p: p.ways[1]["lb_endpoints"][0]["endpoint"]["address"]["pipe"].update(
+        path=Site().agent_socket
+    ),
+    "out again from the way back": lambda p: answered_inside(p).append({"exact": "x-slm-pass"}),
+    "passes through the way back": lambda p: p.innermost.pop("early_header_mutation_extensions"),
+    "a way back on another socket": lambda p: p.inner["address"]["pipe"].update(path="/run/other.sock"),
     "to the egress as all are sent": lambda p: p.leave["route"].pop("retry_policy"),
     "to the egress and elsewhere": lambda p: p.leave["route"].update(request_mirror_policies=[{"cluster": BOT}]),
     "to the egress with the caller's key": lambda p: p.leave.pop("request_headers_to_remove"),

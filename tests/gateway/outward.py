@@ -87,7 +87,10 @@ def deciding(
     takes what it signs."""
     policies = Policies(now, lambda _: None, resting=(outages or Outages()).resting)
     sign = Passes(lambda: MASTER, lambda: milliseconds() + LEAD_MS - 100)
-    return Deciding(policies.route, policies.labels, record, away=policies.away, sign=sign, recognize=recognize)
+    failed = (lambda target: outages.came(target, 503)) if outages else (lambda target: None)
+    return Deciding(
+        policies.route, policies.labels, record, away=policies.away, sign=sign, recognize=recognize, failed=failed
+    )
 
 
 @dataclass(slots=True)
@@ -134,6 +137,11 @@ class Outward:
             yield
         finally:
             self.begin()
+
+    def rested(self) -> None:
+        """What failed is tried again."""
+        for name in ROUTES:
+            self.outages.came(f"{name.path}/cloud", 200)
 
     def forget(self) -> None:
         """Nothing went anywhere."""

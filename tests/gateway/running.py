@@ -152,7 +152,7 @@ class Gateway:
     def _listening(self) -> bool:
         ports = {}
         for item in json.loads(self.admin("/listeners?format=json")).get("listener_statuses", []):
-            ports[item["name"]] = item["local_address"]["socket_address"]["port_value"]
+            ports[item["name"]] = item["local_address"].get("socket_address", {}).get("port_value")
         self.port, self.https_port = ports.get("http", 0), ports.get("https", 0)
         return bool(self.port) and (bool(self.https_port) or not self.state.tls)
 

@@ -98,3 +98,35 @@ def test_money_is_spent_on_what_leaves_alone_and_never_beyond_the_budget(
             assert part.used <= euros.most < part.used + most, "less is left than the next one may cost"
         finally:
             counted.end()
+
+
+def test_what_fails_outside_and_is_answered_inside_is_one_request_and_costs_what_may_have_been_asked_for(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    price = Price(1_000_000, 3_000_000, "EUR")
+    most = price.of(*astuple(cast(Bound, bound(CHAT, json.dumps(ASKED).encode()))))
+    euros = Limit(Per.ROUTE, Period.MONTH, Unit.MONEY, 10 * most, currency="EUR")
+    ten = Limit(Per.ROUTE, Period.MONTH, Unit.REQUESTS, 10)
+    with outward(tmp_path_factory.mktemp("o")) as way:
+        state, desk = way.gateway.state, route("desk")
+        leads = tuple(replace(lead, price=price) if lead.outside else lead for lead in desk.leads)
+        desk = replace(desk, leads=leads, budgets=(euros, ten))
+        way.gateway.apply(replace(state, routes={**state.routes, desk.path: desk}))
+        counted = counting(way, way.gateway.site.data)
+        try:
+            way.gateway._eventually(lambda: counted.budgets.counting is not None, "it counts")
+            spent = 0
+            for number, (does, cost) in enumerate([({"fake_status": 500}, 0), ({"fake_close": True}, most)], start=1):
+                way.outside.does.clear()
+                way.outside.does |= does
+                answer = way.send(ASKED)
+                assert (answer.status, answer.headers["x-slm-degraded"]) == (200, "outside-failing")
+                spent += cost
+                part = counted.part(euros, "desk")
+                assert (part.used, part.reserved) == (spent, 0)
+                assert counted.part(ten, "desk").used == number
+            with way.outside.refusing():
+                assert way.send(ASKED).headers["x-slm-degraded"] == "outside-failing"
+                assert counted.part(euros, "desk").used == spent, "nobody was reached"
+        finally:
+            counted.end()

@@ -276,7 +276,7 @@ def test_what_a_rule_sends_out_is_answered_inside_while_the_outside_fails(way: O
         (line,) = way.gateway.log(answer.headers["x-request-id"])
         counted._add(Line(**{attribute(name): value for name, value in line.items() if value is not None}))
 
-    answer = way.ask(fake_status=500)
+    answer = way.ask(name="desk/cloud", fake_status=500)
     assert (answer.status, "x-slm-degraded" in answer.headers) == (500, False)
     read(answer)
     answer = way.ask()

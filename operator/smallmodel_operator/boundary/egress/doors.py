@@ -25,7 +25,9 @@ from smallmodel_operator.boundary.egress.grammar import (
     named,
     packed,
 )
+from smallmodel_operator.boundary.egress.inside import PASS
 from smallmodel_operator.boundary.egress.lua import script
+from smallmodel_operator.boundary.egress.passing import back_in, inner
 
 MADE: Final = "x-slm-asked"
 """What the gateway's door reads; nothing else does."""
@@ -101,6 +103,8 @@ def _answered(value: Any, walk: Walk) -> None:
             walk.report("who decides may set headers that are not named")
         else:
             walk.answered.add(str(one["exact"]))
+            if walk.inner and one["exact"] == PASS:
+                walk.report("who decides may let out again what has come back in")
 
 
 _FILTER: Final = extension(
@@ -128,6 +132,7 @@ _FILTER: Final = extension(
         disallowed_headers=_NAMES,
         http_service=message(
             server_uri=message(uri=leaf, cluster=cluster_name, timeout=leaf),
+            path_prefix=leaf,
             authorization_response=message(
                 allowed_upstream_headers=_answered, allowed_client_headers_on_success=_NAMES
             ),
@@ -190,6 +195,7 @@ _MANAGER: Final = message(
     skip_xff_append=leaf,
     always_set_request_id_in_response=leaf,
     generate_request_id=leaf,
+    preserve_external_request_id=leaf,
     server_name=leaf,
     normalize_path=leaf,
     merge_slashes=leaf,
@@ -235,17 +241,17 @@ _CHAIN: Final = message(
     ),
     transport_socket=_TLS,
 )
-LISTENER: Final[Node] = named(
-    "listener",
+_LISTENER: Final = inner(
     message(
         name=leaf,
-        address=message(socket_address=message(address=leaf, port_value=leaf)),
+        address=message(socket_address=message(address=leaf, port_value=leaf), pipe=back_in),
         per_connection_buffer_limit_bytes=leaf,
         ignore_global_conn_limit=leaf,
         filter_chains=many(_CHAIN),
         default_filter_chain=_CHAIN,
-    ),
+    )
 )
+LISTENER: Final[Node] = named("listener", _LISTENER)
 
 # -- bootstrap ---------------------------------------------------------------------------------------------------
 

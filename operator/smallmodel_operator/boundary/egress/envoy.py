@@ -25,7 +25,7 @@ from smallmodel_operator.boundary.egress.grammar import (
 )
 from smallmodel_operator.boundary.egress.inside import WAY_OUT
 from smallmodel_operator.boundary.egress.lua import script
-from smallmodel_operator.boundary.egress.passing import one_way
+from smallmodel_operator.boundary.egress.passing import behind, one_way
 
 # -- references --------------------------------------------------------------------------------------------------
 
@@ -45,7 +45,8 @@ def route_configuration(value: Any, walk: Walk) -> None:
 
 
 def _pipe(value: Any, walk: Walk) -> None:
-    if str(value) not in walk.inside.pipes:
+    back = {walk.inside.instead} if walk.path[:1] == (f"cluster {WAY_OUT}",) else frozenset()
+    if str(value) not in walk.inside.pipes | back:
         walk.report(f"{value!r} is no socket of this pod")
 
 
@@ -120,6 +121,13 @@ _REST: Final = message(
                 explicit_http_config=message(
                     http_protocol_options=message(), http2_protocol_options=message(max_concurrent_streams=leaf)
                 ),
+                http_filters=many(
+                    extension(
+                        "filter",
+                        envoy__extensions__filters__http__lua__v3__Lua=message(default_source_code=script),
+                        envoy__extensions__filters__http__upstream_codec__v3__UpstreamCodec=message(),
+                    )
+                ),
             )
         ),
     ),
@@ -149,8 +157,7 @@ def _socket(value: Any, walk: Walk) -> None:
 
 _SOCKET: Final = message(address=leaf, port_value=leaf)
 _ENDPOINT_ADDRESS: Final = message(pipe=message(path=_pipe), socket_address=_socket)
-ASSIGNMENT: Final[Node] = named(
-    "cluster",
+_ASSIGNMENT: Final = behind(
     message(
         cluster_name=leaf,
         endpoints=many(
@@ -165,9 +172,9 @@ ASSIGNMENT: Final[Node] = named(
                 ),
             )
         ),
-    ),
-    key="cluster_name",
+    )
 )
+ASSIGNMENT: Final[Node] = named("cluster", _ASSIGNMENT, key="cluster_name")
 """Steps of its path begin with its cluster."""
 
 # -- routes ------------------------------------------------------------------------------------------------------
@@ -201,6 +208,7 @@ _PER_FILTER: Final = mapping(
 )
 _RETRIES: Final = message(
     retry_on=leaf,
+    retriable_status_codes=leaf,
     num_retries=leaf,
     retry_back_off=leaf,
     per_try_timeout=leaf,

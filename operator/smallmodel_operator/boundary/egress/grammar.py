@@ -41,6 +41,8 @@ class Walk:
     path: tuple[str, ...] = ()
     passing: bool = False
     """What is walked is a route that only requests with a pass match."""
+    inner: bool = False
+    """What is walked is a listener for what failed outside."""
     answered: set[str] = field(default_factory=set)
     """Headers that who decides may set."""
     known: dict[str, Any] = field(default_factory=dict)

@@ -20,6 +20,8 @@ class Inside:
     """Where its configuration files are; one read from elsewhere was not checked."""
     pipes: frozenset[str]
     """Unix sockets of the pod."""
+    instead: str = ""
+    """The socket by which what failed outside comes back in: all that is behind the egress."""
     models: Mapping[str, frozenset[Address]] = field(default_factory=dict)
     """Addresses of each model's pods, by target: requests for one model never go to another's."""
     gateways: frozenset[Address] = frozenset()

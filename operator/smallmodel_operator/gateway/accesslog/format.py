@@ -71,6 +71,11 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "slm.left": Field(
             JOINED, "`<namespace>/<route>/<target>` outside the cluster that it was sent on to; left out for none"
         ),
+        "slm.left.failure": Field(
+            _known("failure"),
+            "status and cause by which the target outside, or the way there, failed, of a request that came back in; "
+            "left out where nobody said one",
+        ),
         "slm.adapter": Field(JOINED, "name of the model's adapter that was asked for; left out for none"),
         "slm.caller": Field(JOINED, "`sa:<ns>/<name>`, `key:<ns>/<model>` or `key:<ns>/<model>/<key>`"),
         "slm.caller.namespace": Field(JOINED, "namespace of the caller; empty for keys without one"),

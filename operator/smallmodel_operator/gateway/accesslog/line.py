@@ -17,6 +17,7 @@ LARGEST: Final = 2**53 - 1
 """Integers up to here are the same number in every language that reads JSON."""
 OURS: Final = {"kind": str, "prev": str, "seq": int}
 """What makes a line a record; see audit/record.py."""
+UNREACHED: Final = "503"
 LEFT: Final = ">"
 """Begins the name of a route that leads outside."""
 REMEMBERED: Final = 4096
@@ -63,6 +64,8 @@ def parse(line: bytes) -> Any:
         value = _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         value = _leniently(line)
+    if value.route is not UNSET and value.route.startswith(LEFT):
+        _came_back(value)
     if value.route is not UNSET or value.call is not UNSET or value.usage is not UNSET:
         _part(value)
     return value
@@ -114,6 +117,28 @@ def _part(line: Any) -> None:
         line.gen_ai_usage_input_tokens, line.gen_ai_usage_output_tokens, line.slm_engine_input_tokens, \
             line.slm_engine_cached_tokens, line.slm_engine_output_tokens = _counts(text)  # fmt: skip
         line.usage = UNSET
+
+
+def came_back(line: Any) -> bool:
+    """Is it of a request that was sent out, failed there and came back in?"""
+    return bool(line.slm_left) and (line.slm_attempts or 0) > 1
+
+
+def _came_back(line: Any) -> None:
+    """A request that failed outside and was answered inside has two lines: the one of its answer, and this one, which
+    is of what came of it outside, whatever its caller got in the end."""
+    back = (line.slm_upstream_address or "").startswith("/")
+    tried = line.slm_attempts or 0
+    if not back and tried < 2:
+        return
+    status, _, cause = (line.slm_left_failure or "").partition(" ")
+    if back and tried < 2:  # nobody was there to let it out
+        line.slm_upstream_address, status, cause = UNSET, UNREACHED, "outside-unreachable"
+    elif not status.isdecimal():  # it broke off, or nothing was said for too long
+        status, cause = UNREACHED, "outside-broken"
+    line.http_response_status_code, line.slm_cause = int(status), cause or UNSET
+    line.error_type = cause or "engine"
+    line.usage = line.slm_response_flags = UNSET  # of the answer from inside
 
 
 def _counts(text: str) -> list[int | UnsetType]:

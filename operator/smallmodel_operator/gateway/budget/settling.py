@@ -15,7 +15,7 @@ from smallmodel_operator.budget.counter import Unit
 from smallmodel_operator.budget.journal import Settled
 from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.purse import key
-from smallmodel_operator.gateway.accesslog.line import parse
+from smallmodel_operator.gateway.accesslog.line import came_back, parse
 from smallmodel_operator.gateway.accesslog.observe import Observation, observe
 from smallmodel_operator.gateway.accesslog.position import Position, position_of
 from smallmodel_operator.gateway.accesslog.read import POLL_SECONDS, LogReader
@@ -37,7 +37,7 @@ def used(line: Any, price: Price | None = None) -> dict[Unit, int | None]:
     seen = observe(line)
     left = price is not None and line.slm_attempts and line.slm_left  # what stayed after all costs nothing
     money = {Unit.MONEY: cost(seen, line.slm_response_flags or "", price)} if price and left else {}
-    if not line.slm_attempts or seen.cause:
+    if not line.slm_attempts or seen.cause or came_back(line):  # what came back in is counted by its own line
         return money
     tokens: int | None = (seen.input_tokens or 0) + (seen.output_tokens or 0)
     if seen.status < 400 and (seen.output_tokens if seen.generates else seen.input_tokens) is None:

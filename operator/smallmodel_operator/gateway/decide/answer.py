@@ -22,7 +22,15 @@ DEGRADED: Final = "x-slm-degraded"
 was to."""
 PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
 """Of what leaves: the egress lets nothing out without one."""
+INSTEAD: Final = "x-slm-instead"
+"""Of what leaves and comes back in where it fails."""
+FAILED: Final = "slm.decision.failed"
+"""In the record: the target outside that failed, of a request that is decided on again for that."""
+FAILING: Final = "outside-failing"
+"""The egress or the target failed, now or lately."""
 INSIDE: Final = "Inside"
+UNANSWERED: Final = "outside-unreachable"
+"""Cause of a refusal because the outside failed, and nobody inside answers."""
 UNCOUNTED: Final = "budget-unknown"
 """Cause of a refusal that is nobody's fault: Envoy makes a 503 of it."""
 TOO_SLOW: Final = "deadline"
@@ -40,11 +48,12 @@ class Answer:
     body: bytes = b""
 
 
-def answer(decision: Decision, signed: str = "") -> Answer:
-    """What Envoy is told. `signed`: the pass of a request that leaves."""
+def answer(decision: Decision, signed: str = "", *, back: bool = False) -> Answer:
+    """What Envoy is told. `signed`: the pass of a request that leaves; `back`: it comes back in where it fails."""
     if decision.target is not None:
         told = {DECISION: decision.because.value, TARGET: decision.target.name}
-        return Answer(200, told | escalation(decision) | ({PASS: signed} if signed else {}))
+        leaves = {PASS: signed} | ({INSTEAD: "1"} if back else {}) if signed else {}
+        return Answer(200, told | escalation(decision) | leaves)
     if decision.because in (Because.TOO_SLOW, Because.BAD_DEADLINE):
         return _not_in_time(decision)
     if decision.because is Because.NO_ADAPTER:
@@ -113,6 +122,17 @@ def refusal(
     error = {"message": message, "type": kind, "param": param, "code": code}
     headers = {CAUSE: cause, "content-type": "application/json"}
     return Answer(status, headers, json.dumps({"error": error}).encode())
+
+
+def unanswered() -> Answer:
+    """To a request that failed outside, and that nobody inside answers. Envoy takes a 5xx for no answer; local replies
+    make a 503 of this one."""
+    message = (
+        "The target outside cannot be reached or has failed, and no model inside can answer in its place: the egress "
+        "is not there, or went away before it answered, or this gateway has just begun."
+    )
+    found = refusal(421, UNANSWERED, message, "target_unavailable")
+    return replace(found, headers={**found.headers, DEGRADED: FAILING, "retry-after": "1"})
 
 
 def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> dict[str, Any]:

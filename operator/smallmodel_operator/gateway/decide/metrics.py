@@ -2,6 +2,9 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from smallmodel_operator.routing.decision import Decision
+from smallmodel_operator.routing.policy import Ready
+
 DECISIONS = Counter(
     "smallmodel_gateway_decisions",
     "Decisions on requests of routes, by target (empty: none), class of task (empty: none) and reason.",
@@ -30,3 +33,21 @@ SECONDS = Histogram(
 UNRECORDED = Counter(
     "smallmodel_gateway_decisions_unrecorded", "Decisions that could not be recorded: kept inside, or refused."
 )
+INSTEAD = Counter(
+    "smallmodel_gateway_answered_instead",
+    "Requests that failed outside and were decided on again, by the target outside and the one inside that answers; an "
+    "empty one: none, their callers got an error.",
+    ["namespace", "route", "failed", "target"],
+)
+
+
+def count(ready: Ready, decision: Decision) -> None:
+    """A decision that takes effect."""
+    policy = ready.policy
+    target = decision.target.name if decision.target else ""
+    DECISIONS.labels(policy.namespace, policy.name, target, decision.task_class, decision.because.value).inc()
+    if decision.reasons:
+        KEPT.labels(policy.namespace, policy.name, decision.reasons[0].reason).inc()
+    if decision.turn is not None:
+        SCORED.labels(policy.namespace, policy.name, decision.scored).inc()
+        THRESHOLD.labels(policy.namespace, policy.name).set(decision.turn.threshold)

@@ -9,6 +9,8 @@ REST_SECONDS: Final = 10.0
 """How long nothing is sent by rules to a target that failed; then one request tries, and others wait as long again."""
 FAILED: Final = 500
 """Statuses from here on. The egress's own errors are among them, and what Envoy says where nobody answers."""
+LIMITED: Final = 429
+"""Who takes no more now is left alone, too."""
 
 
 class Outages:
@@ -20,7 +22,7 @@ class Outages:
 
     def came(self, target: str, status: int) -> None:
         """What came of a request that was sent to a target. 0: its caller left before, which says nothing."""
-        if status >= FAILED:
+        if status >= FAILED or status == LIMITED:
             self._rests[target] = self._clock() + REST_SECONDS
         elif status:
             self._rests.pop(target, None)

@@ -9,6 +9,7 @@ from smallmodel_operator.gateway.budget.asking import Asking
 from smallmodel_operator.gateway.budget.part import Budgets
 from smallmodel_operator.gateway.decide.answer import may_leave
 from smallmodel_operator.gateway.decide.classifiers import Classifiers
+from smallmodel_operator.gateway.decide.outages import FAILED
 from smallmodel_operator.gateway.decide.passes import Passes
 from smallmodel_operator.gateway.decide.policies import Policies
 from smallmodel_operator.gateway.decide.recognizers import Recognizers
@@ -78,6 +79,7 @@ async def decide(
         sign=Passes(master),
         withhold=withhold,
         recognize=recognize,
+        failed=lambda target: agent.outages.came(target, FAILED),
         master=master,
         strict=strict,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from smallmodel_operator.boundary.passes import Pass, Signer, sha256
 from smallmodel_operator.core.keys import egress_seed
-from smallmodel_operator.gateway.decide.service import Call
+from smallmodel_operator.gateway.decide.call import Call
 from smallmodel_operator.gateway.egress.server import milliseconds
 from smallmodel_operator.routing.verdict import Decision
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from smallmodel_operator.gateway import paths
+from smallmodel_operator.gateway.decide.answer import FAILING
 from smallmodel_operator.gateway.decide.service import Call
 from smallmodel_operator.gateway.decide.service import Route as InForce
 from smallmodel_operator.gateway.decide.tools import Guarded
@@ -24,8 +25,6 @@ _INSIDE: Final = Boundary(detectors=())
 """Of a route whose targets are all SmallModels: there is nothing to look for, no request can leave."""
 ABSENT: Final = "egress-absent"
 """No pod of the egress is ready."""
-FAILING: Final = "outside-failing"
-"""The egress or the target failed lately."""
 
 
 @dataclass(frozen=True, slots=True)

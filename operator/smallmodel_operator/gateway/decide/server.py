@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 from smallmodel_operator.gateway.authz import CheckRequest, CheckResponse, answering
 from smallmodel_operator.gateway.decide.answer import CHOSEN
+from smallmodel_operator.gateway.decide.let_out import LetOut
 from smallmodel_operator.gateway.decide.service import Call, Deciding
-from smallmodel_operator.gateway.xds.decide import CALLER, MOST_BODY
+from smallmodel_operator.gateway.xds.decide import CALLER, FAILED, MOST_BODY, NAME_SAID, NAMESPACE
 from smallmodel_operator.gateway.xds.words import ADAPTER, PLACE, ROUTE
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.deadline import HEADER as DEADLINE
@@ -23,6 +25,10 @@ async def serve(deciding: Deciding, socket: Path) -> AsyncIterator[None]:
     """
 
     async def handle(request: CheckRequest) -> CheckResponse:
+        if request.path.startswith(f"{FAILED}/"):
+            found, whose = await deciding.instead(request.header("x-request-id"), request.body)
+            told = _whose(whose) if whose and found.status == HTTPStatus.OK else {}
+            return CheckResponse(found.status, {**found.headers, **told}, found.body)
         found = await deciding.decide(call(request))
         return CheckResponse(found.status, found.headers, found.body)
 
@@ -50,4 +56,11 @@ def call(request: CheckRequest) -> Call:
         header(CHOSEN),
         said=request.all(LABEL_HEADER),
         place=header(PLACE),
+        namespace=header(NAMESPACE),
     )
+
+
+def _whose(out: LetOut) -> dict[str, str]:
+    """What a request that comes back in has lost on its way out."""
+    told = {ROUTE: f"+{out.call.route}", CALLER: out.call.caller, NAMESPACE: out.call.namespace, NAME_SAID: out.name}
+    return {name: value for name, value in told.items() if value}

@@ -10,10 +10,21 @@ from typing import Any, Final, TypeVar
 
 from smallmodel_operator.gateway.decide import metrics
 from smallmodel_operator.gateway.decide import tools as bounded
-from smallmodel_operator.gateway.decide.answer import Answer, Stays, Withheld, answer, record, refusal
+from smallmodel_operator.gateway.decide.answer import (
+    FAILED,
+    FAILING,
+    Answer,
+    Stays,
+    Withheld,
+    answer,
+    record,
+    refusal,
+    unanswered,
+)
+from smallmodel_operator.gateway.decide.call import Call as Call
+from smallmodel_operator.gateway.decide.let_out import AllLetOut, LetOut
 from smallmodel_operator.gateway.decide.turns import Turns
 from smallmodel_operator.routing import verdict
-from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.detect import decide as detect
 from smallmodel_operator.routing.detect.decide import Reason
 from smallmodel_operator.routing.detect.recognizer import Recognizer
@@ -31,6 +42,8 @@ LOOK_SECONDS: Final = verdict.MOST_SECONDS
 RECORD_SECONDS: Final = 1.0
 """How long a record may take. Both, and the time recognizers may take, are together less than Envoy waits."""
 
+NOT_RECORDED: Final = refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,24 +56,6 @@ class Route:
     tools: bounded.Guarded | None = None
     turns: Turns | None = None
     """Of requests that may be escalated."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request of a caller to a route (`<namespace>/<name>`), as Envoy tells of it.
-
-    `chosen`: `Named/<target>` or `Share/<target>` where its target is known already; empty: it is decided here.
-    """
-
-    route: str
-    caller: str
-    id: str
-    request: Request
-    chosen: str = ""
-    said: Sequence[str] = ()
-    """The values of its header with labels, as the caller says them."""
-    place: str = ""
-    """Where its body has the model's name: `<bytes before it>,<bytes with it>`."""
 
 
 class NotRecorded(Exception):  # noqa: N818 - says what is the matter
@@ -103,6 +98,7 @@ class Deciding:
         withhold: asked of each request before its decision is recorded.
         recognize: asked about each request that would leave, where its route names recognizers.
         master: what the HMACs of calls of tools are made of.
+        failed: is told of each target outside (`<namespace>/<route>/<target>`) that a request comes back from.
         strict: without a record there is no answer; else what must leave no trace outside stays inside.
     """
 
@@ -118,13 +114,15 @@ class Deciding:
         withhold: Withhold = nothing,
         recognize: Recognize = nobody,
         master: Callable[[], bytes] = bytes,
+        failed: Callable[[str], None] = lambda target: None,
         strict: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
         self._withhold, self._away, self._p95 = withhold, away, p95
         self._master, self._recognize = master, recognize
-        self._strict, self._clock = strict, clock
+        self._strict, self._clock, self._failed = strict, clock, failed
+        self.let_out = AllLetOut()
         self._threads = ThreadPoolExecutor(THREADS, "decide")
         self._waiting = 0
 
@@ -159,23 +157,65 @@ class Deciding:
         if isinstance(withheld, Stays):
             decision = verdict.kept(route.ready, withheld.reason, route.can, call.request)
             withheld = await self._withhold(call, decision) if decision.target else None
-        try:
-            async with asyncio.timeout(RECORD_SECONDS):
-                said = dict(withheld.said) if isinstance(withheld, Withheld) else {}
-                said |= bounded.calls(checked, decision, call.route, route.tools, self._master()) if route.tools else {}
-                await self._record(record(decision, route.ready, call.id, call.caller) | said)
-        except (NotRecorded, OSError) as error:  # TimeoutError is one
-            metrics.UNRECORDED.inc()
-            logger.error("a decision on a request to %s is not recorded: %r", call.route, error)
+        said = dict(withheld.said) if isinstance(withheld, Withheld) else {}
+        said |= bounded.calls(checked, decision, call.route, route.tools, self._master()) if route.tools else {}
+        if not await self._recorded(call, record(decision, route.ready, call.id, call.caller) | said):
             if self._strict:
-                return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
+                return NOT_RECORDED
             if decision.target is None or not decision.target.inside:
                 decision = verdict.kept(route.ready, "NotRecorded", route.can, call.request)
         if isinstance(withheld, Withheld):
             return withheld.answer
         signed = self._sign(call, decision)
-        _count(route.ready, decision)
-        return answer(decision, signed)
+        metrics.count(route.ready, decision)
+        if back := bool(signed) and not call.request.named and any(route.ready.targets[n].inside for n in route.can):
+            self.let_out.keep(call, decision)
+        return answer(decision, signed, back=back)
+
+    async def instead(self, request_id: str, body: bytes) -> tuple[Answer, LetOut | None]:
+        """The answer to Envoy on a request that was let out with this body, and failed there, and whose it is; None:
+        nobody's. It never raises but when cancelled."""
+        out = self.let_out.back(request_id, body)
+        if out is None:
+            return unanswered(), None
+        call = replace(out.call, request=replace(out.call.request, body=body))
+        try:
+            return await self._instead(call, out.decision), out
+        except Exception as error:  # the error may quote the request: its kind alone is told
+            logger.error("request %s is not answered inside: the decision failed: %s", request_id, type(error))
+            return unanswered(), None
+
+    async def _instead(self, call: Call, out: Decision) -> Answer:
+        """One inside, decided on as if there were no other, counted and recorded anew before it takes effect."""
+        failed = out.target.name if out.target else ""
+        self._failed(f"{call.route}/{failed}")
+        if (route := self._routes(call.route)) is None:
+            return unanswered()
+        route = self._timed(route, call)
+        decision = await self._seen(call, verdict.degraded, route.ready, call.request, out, route.can, FAILING)
+        found = decision.target if decision.target and decision.target.inside else None
+        policy = route.ready.policy
+        metrics.INSTEAD.labels(policy.namespace, policy.name, failed, found.name if found else "").inc()
+        if found is None:
+            return unanswered()
+        withheld = await self._withhold(call, decision)
+        said = {FAILED: failed} | (dict(withheld.said) if isinstance(withheld, Withheld) else {})
+        if not await self._recorded(call, record(decision, route.ready, call.id, call.caller) | said) and self._strict:
+            return NOT_RECORDED
+        if isinstance(withheld, Withheld):
+            return withheld.answer
+        metrics.count(route.ready, replace(decision, turn=None))  # how hard it is was counted when it left
+        return answer(decision)
+
+    async def _recorded(self, call: Call, body: Mapping[str, Any]) -> bool:
+        try:
+            async with asyncio.timeout(RECORD_SECONDS):
+                await self._record(body)
+        except (NotRecorded, OSError) as error:  # TimeoutError is one
+            metrics.UNRECORDED.inc()
+            logger.error("a decision on a request to %s is not recorded: %r", call.route, error)
+            return False
+        return True
 
     def _timed(self, route: Route, call: Call) -> Route:
         """With how fast its targets are, where a rule asks and the request says how long it may take."""
@@ -212,14 +252,9 @@ class Deciding:
 
     async def _refuse(self, route: Route, call: Call, why: Refusal) -> Answer:
         """For its tools. What is refused stays inside, so it waits for no record but where that is asked for."""
-        try:
-            async with asyncio.timeout(RECORD_SECONDS):
-                await self._record(bounded.refused(why, route.ready, call.id, call.caller))
-        except (NotRecorded, OSError) as error:
-            metrics.UNRECORDED.inc()
-            logger.error("a refusal of a request to %s is not recorded: %r", call.route, error)
-            if self._strict:
-                return refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
+        body = bounded.refused(why, route.ready, call.id, call.caller)
+        if not await self._recorded(call, body) and self._strict:
+            return NOT_RECORDED
         policy = route.ready.policy
         metrics.DECISIONS.labels(policy.namespace, policy.name, "", "", bounded.REFUSED).inc()
         return bounded.answer(why)
@@ -265,14 +300,3 @@ def _naming(route: Route, call: Call) -> Call:
     if target is None or target.inside:
         return call
     return replace(call, chosen="", request=replace(call.request, named=name))
-
-
-def _count(ready: Ready, decision: Decision) -> None:
-    policy = ready.policy
-    target = decision.target.name if decision.target else ""
-    metrics.DECISIONS.labels(policy.namespace, policy.name, target, decision.task_class, decision.because.value).inc()
-    if decision.reasons:
-        metrics.KEPT.labels(policy.namespace, policy.name, decision.reasons[0].reason).inc()
-    if decision.turn is not None:
-        metrics.SCORED.labels(policy.namespace, policy.name, decision.scored).inc()
-        metrics.THRESHOLD.labels(policy.namespace, policy.name).set(decision.turn.threshold)

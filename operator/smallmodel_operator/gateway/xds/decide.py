@@ -13,9 +13,11 @@ from smallmodel_operator.gateway.decide.answer import (
     DECISION,
     DEGRADED,
     ESCALATED,
+    INSTEAD,
     PASS,
     TARGET,
     TOO_SLOW,
+    UNANSWERED,
     UNCOUNTED,
 )
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES
@@ -29,6 +31,11 @@ from smallmodel_operator.routing.detect.decide import MOST_BYTES
 NAME: Final = "envoy.filters.http.ext_authz"
 CLUSTER: Final = "decide"
 CALLER: Final = "x-slm-caller"
+NAMESPACE: Final = "x-slm-caller-namespace"
+NAME_SAID: Final = "x-slm-model-said"
+"""The name of the model as a caller wrote it, of a request that comes back in with another."""
+FAILED: Final = "/instead"
+"""In front of the path of a request that failed outside."""
 MOST_BODY: Final = MOST_BYTES + 1
 """Bytes of a body that are sent to the agent: a longer one is cut, and is inside for being so long."""
 NOWHERE: Final = "x-slm-undecided"
@@ -44,13 +51,19 @@ NO_ANSWER: Final = Reply(
 )
 _EXT_AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3"
 _TOLD: Final = (
-    ROUTE, CALLER, CHOSEN, ADAPTER, DEADLINE, LABEL_HEADER, PLACE, "x-request-id", "content-type", "content-encoding"
+    ROUTE, CALLER, NAMESPACE, CHOSEN, ADAPTER, DEADLINE, LABEL_HEADER, PLACE, "x-request-id", "content-type",
+    "content-encoding",
 )  # fmt: skip
+_BACK: Final = 64 * 1024
+"""Bytes by which the outside's name of a model may be longer than its route's."""
 _SECRET: Final = ("authorization", "cookie", ASKED)
 
 
-def decides(site: Site) -> dict[str, Any]:
-    """The filter. It is off until a route turns it on (`asks`)."""
+def decides(*, instead: bool = False) -> dict[str, Any]:
+    """The filter. It is off until a route turns it on (`asks`). `instead`: of what failed outside: then who decides
+    says whose request it is, and lets nothing out."""
+    told = ("x-request-id",) if instead else _TOLD
+    said = (DECISION, TARGET, ROUTE, CALLER, NAMESPACE, NAME_SAID) if instead else (DECISION, TARGET, PASS, INSTEAD)
     return {
         **extension(
             NAME,
@@ -61,13 +74,14 @@ def decides(site: Site) -> dict[str, Any]:
             clear_route_cache=True,
             validate_mutations=True,
             # Not whole: a body over the bound is no reason to refuse it, it is a reason to keep it inside.
-            with_request_body={"max_request_bytes": MOST_BODY, "allow_partial_message": True},
-            allowed_headers=_exactly(*_TOLD),
+            with_request_body={"max_request_bytes": MOST_BODY + instead * _BACK, "allow_partial_message": True},
+            allowed_headers=_exactly(*told),
             disallowed_headers=_exactly(*_SECRET),
             http_service={
                 "server_uri": {"uri": f"http://{CLUSTER}", "cluster": CLUSTER, "timeout": WAIT},
+                **({"path_prefix": FAILED} if instead else {}),
                 "authorization_response": {
-                    "allowed_upstream_headers": _exactly(DECISION, TARGET, PASS),
+                    "allowed_upstream_headers": _exactly(*said),
                     "allowed_client_headers_on_success": _exactly(ESCALATED, DEGRADED),
                 },
             },
@@ -112,7 +126,7 @@ def replies() -> list[dict[str, Any]]:
     """Mappers for the local replies of the listener, before its others: what the agent refuses is an answer of its own;
     what it does not answer (Envoy takes its 5xx for that, too) is one of Envoy's."""
     own = {"filter": details("ext_authz_denied")}
-    return [_really(UNCOUNTED, 503), _really(TOO_SLOW, 504), own, mapper(NO_ANSWER)]
+    return [_really(UNCOUNTED, 503), _really(UNANSWERED, 503), _really(TOO_SLOW, 504), own, mapper(NO_ANSWER)]
 
 
 def _really(cause: str, status: int) -> dict[str, Any]:

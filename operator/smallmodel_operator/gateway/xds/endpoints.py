@@ -15,8 +15,11 @@ def path_of(target: str) -> str:
 def endpoints(state: State, site: Site, target: str) -> dict[str, Any]:
     """Its endpoint file."""
     pods = state.egress if target == WAY_OUT else state.endpoints.get(target, ())
-    held = [] if target == WAY_OUT else _activators(state, site)  # nobody waits for the egress
-    groups = [[_pod(pod) for pod in pods]] if pods else held
+    groups = [[_pod(pod) for pod in pods]] if pods else []
+    if target == WAY_OUT:  # nobody waits for the egress
+        groups.append([{"endpoint": {"address": {"pipe": {"path": site.instead_socket}}}}])
+    elif not pods:
+        groups = _activators(state, site)
     found = [{"priority": priority, "lb_endpoints": group} for priority, group in enumerate(groups)]
     return resources(ENDPOINTS, [{"cluster_name": target, "endpoints": found}])
 

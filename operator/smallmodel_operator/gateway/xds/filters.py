@@ -19,7 +19,7 @@ def filters(state: State, site: Site) -> list[dict[str, Any]]:
         _lua(DOOR),
         _bodies(site),
         _lua(TARGET, source_codes={HMAC: {"inline_string": program(HMAC)}}),
-        decide.decides(site),
+        decide.decides(),
         {**_lua(DECIDED), "disabled": True},
     ]
     if state.issuer is not None:

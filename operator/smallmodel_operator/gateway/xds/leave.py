@@ -1,7 +1,8 @@
 """The way out of a gateway: to the egress, for requests with a pass. Pure.
 
-One route for each target outside. Only the filter `decided` names the header that finds it, and without the pass that
-the agent has put in it matches nothing. Nothing is tried again: what was let out once is sent once.
+Two routes for each target outside. Only the filter `decided` names the header that finds one, and without the pass that
+the agent has put in it matches nothing. Nothing is sent out again: what was let out once is sent once. By one of them a
+request that fails comes back in (instead.py), by the other, of who names the target, it gets the error.
 """
 
 from typing import Any, Final
@@ -9,9 +10,10 @@ from typing import Any, Final
 from smallmodel_operator.gateway.decide.answer import PASS, TARGET
 from smallmodel_operator.gateway.routed import Lead
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, WAY_OUT
+from smallmodel_operator.gateway.xds import scripts
 from smallmodel_operator.gateway.xds.replies import Reply, mapper
 from smallmodel_operator.gateway.xds.site import Site
-from smallmodel_operator.gateway.xds.words import METADATA, seconds, typed
+from smallmodel_operator.gateway.xds.words import METADATA, extension, seconds, typed
 
 SECRET: Final = ("authorization", "cookie", "x-slm-caller-namespace", "x-slm-address", "x-slm-decision")
 """Of the caller. The egress lets none of them out either."""
@@ -20,6 +22,8 @@ BUFFER: Final = 64 * 1024
 """Bytes kept of what the egress says faster than its caller reads."""
 LEFT: Final = "left"
 """Key of the metadata of a request that was on its way out."""
+RETRIES: Final = 100_000
+"""At once: Envoy's own bound is three."""
 UNREACHABLE: Final = Reply(
     503,
     "outside-unreachable",
@@ -36,8 +40,33 @@ def way(lead: Lead) -> str:
     return f">{lead.target}"
 
 
-def route(lead: Lead, site: Site) -> dict[str, Any]:
-    """`envoy.config.route.v3.Route`, without its type."""
+def and_back(lead: Lead) -> str:
+    """The same of what comes back in where it fails."""
+    return f">?{lead.target}"
+
+
+def routes(lead: Lead, site: Site) -> dict[str, dict[str, Any]]:
+    """Each an `envoy.config.route.v3.Route` without its type, by the header that finds it."""
+    once = _route(lead, site)
+    back = {**once["route"], "idle_timeout": seconds(3 * site.silence), "retry_policy": _instead(site)}
+    return {way(lead): once, and_back(lead): {**once, "route": back}}
+
+
+def _instead(site: Site) -> dict[str, Any]:
+    """Of all attempts the first alone leads out: the cluster's other priority leads back in. Only while nothing of an
+    answer has been passed on; `per_try_timeout` is how long there may be none."""
+    previous = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
+    return {
+        "retry_on": "5xx,retriable-status-codes",
+        "retriable_status_codes": [429],
+        "num_retries": 1,
+        "per_try_timeout": seconds(site.silence),
+        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"},
+        "retry_priority": extension("envoy.retry_priorities.previous_priorities", previous, update_frequency=1),
+    }
+
+
+def _route(lead: Lead, site: Site) -> dict[str, Any]:
     named = {"name": TARGET, "string_match": {"exact": lead.target}}
     return {
         "name": way(lead),
@@ -55,6 +84,8 @@ def route(lead: Lead, site: Site) -> dict[str, Any]:
 
 def cluster() -> dict[str, Any]:
     """The egress. Its pod is ready when it takes passes; nothing is asked of it beside."""
+    codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+    failure = {"inline_string": scripts.program(scripts.FAILURE)}
     return {
         "name": WAY_OUT,
         "type": "EDS",
@@ -62,6 +93,7 @@ def cluster() -> dict[str, Any]:
         "lb_policy": "LEAST_REQUEST",
         "connect_timeout": "1s",
         "per_connection_buffer_limit_bytes": BUFFER,
+        "circuit_breakers": {"thresholds": [{"max_retries": RETRIES}]},
         "ignore_health_on_host_removal": True,
         "common_lb_config": {"update_merge_window": "0s"},
         "typed_extension_protocol_options": {
@@ -69,6 +101,10 @@ def cluster() -> dict[str, Any]:
                 _OPTIONS,
                 common_http_protocol_options={"idle_timeout": IDLE},
                 explicit_http_config={"http_protocol_options": {}},
+                http_filters=[
+                    extension(scripts.FAILURE, "envoy.extensions.filters.http.lua.v3.Lua", default_source_code=failure),
+                    extension("envoy.filters.http.upstream_codec", codec),
+                ],
             )
         },
     }

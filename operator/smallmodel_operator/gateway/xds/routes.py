@@ -51,7 +51,8 @@ def routes(state: State, site: Site) -> dict[str, Any]:
     found = {_way(model): _on_match("model", _model(state, model, site)) for _, model in sorted(state.models.items())}
     for route in _asking(state):
         found[f"+{route.path}"] = _on_match("decision", _undecided(state, route))
-        found |= {leave.way(lead): _on_match("leave", leave.route(lead, site)) for lead in route.outside}
+        ways = [leave.routes(lead, site) for lead in route.outside]
+        found |= {header: _on_match("leave", one) for way in ways for header, one in way.items()}
     matcher = {
         "matcher_tree": {
             "input": {

@@ -21,6 +21,8 @@ TARGET_HMAC: Final = "target-hmac"
 DECIDED: Final = "decided"
 """Of routes with rules: from the target that was decided on to its model's route."""
 DECIDED_HMAC: Final = "decided-hmac"
+FAILURE: Final = "failure"
+"""In front of the egress: what the outside said, where a request is answered inside instead."""
 PARTS: Final = {
     DOOR: ("data", "sha256", "answers", "address", "model", "door"),
     TARGET: ("data", "answers", "model", "lead", "target"),
@@ -29,6 +31,7 @@ PARTS: Final = {
     f"{DOOR}-default": ("answers", "closed"),
     f"{TARGET}-default": ("answers", "closed"),
     f"{DECIDED}-default": ("answers", "closed"),
+    FAILURE: ("failure",),
     HMAC: ("answers", "sha256", "hmac", "stamped"),
     TARGET_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "target"),
     DECIDED_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "leave", "decided"),

@@ -11,7 +11,7 @@ class Site:
     """Folders, ports and times of one gateway pod; the defaults are those of the chart."""
 
     folder: Path = Path("/run/smallmodel")
-    """In memory: bootstrap.json, xds/, admin.sock, agent.sock, decide.sock, xds.sock."""
+    """In memory: bootstrap.json, xds/, admin.sock, agent.sock, decide.sock, instead.sock, xds.sock."""
     data: Path = Path("/var/lib/smallmodel")
     """Kept: access.log."""
     certificates: Path = Path("/etc/smallmodel/tls")
@@ -53,6 +53,11 @@ class Site:
     def decide_socket(self) -> str:
         """Where the agent is asked where a request of a route may go."""
         return str(self.folder / "decide.sock")
+
+    @property
+    def instead_socket(self) -> str:
+        """Where a request that failed outside comes back in."""
+        return str(self.folder / "instead.sock")
 
     @property
     def xds_socket(self) -> str:

@@ -15,6 +15,7 @@ def inside(state: State, site: Site) -> Inside:
     return Inside(
         folder=str(site.folder),
         pipes=frozenset({site.admin_socket, site.agent_socket, site.decide_socket, site.xds_socket}),
+        instead=site.instead_socket,
         models={target: frozenset((e.address, e.port) for e in pods) for target, pods in state.endpoints.items()},
         gateways=frozenset((peer, site.activator_port) for peer in state.peers),
         programs=_programs(),
@@ -34,6 +35,7 @@ def leaks(state: State, site: Site, files: Mapping[str, Any], target: str = "") 
 def strangers(state: State, site: Site, upstreams: Mapping[str, frozenset[tuple[str, int]]]) -> list[str]:
     """Every address that is outside, of those Envoy says its clusters lead to; a socket of the pod has port 0."""
     within = inside(state, site)
+    out = within.egress | {(within.instead, 0)}
     around = frozenset({*within.gateways, *((path, 0) for path in within.pipes)})
 
     def of(name: str) -> frozenset[tuple[str, int]]:
@@ -42,7 +44,7 @@ def strangers(state: State, site: Site, upstreams: Mapping[str, frozenset[tuple[
     return [
         f"cluster {name}: {address}:{port} is none of its pods, and no gateway"
         for name, addresses in sorted(upstreams.items())
-        for address, port in sorted(addresses - (within.egress if name == WAY_OUT else around | of(name)))
+        for address, port in sorted(addresses - (out if name == WAY_OUT else around | of(name)))
     ]
 
 
@@ -50,4 +52,4 @@ def strangers(state: State, site: Site, upstreams: Mapping[str, frozenset[tuple[
 def _programs() -> frozenset[str]:
     names = (scripts.DOOR, scripts.TARGET, scripts.DECIDED)
     more = (scripts.HMAC, scripts.TARGET_HMAC, scripts.DECIDED_HMAC)
-    return frozenset({*map(scripts.default, names), *map(scripts.program, (*names, *more))})
+    return frozenset({*map(scripts.default, names), *map(scripts.program, (*names, *more, scripts.FAILURE))})

@@ -7,8 +7,8 @@ from typing import Any, Final
 METADATA: Final = "smallmodel"
 """Namespace of dynamic metadata: `call` and `usage` (texts with bars, see accesslog/format.py), `model` of the body
 where it is not the target's name, `error` the cause of a status from 400 on, `hmac` of the request where its model
-wants one, `left` where a request was on its way out, `own` set when the Lua filters answered themselves. Few, and no
-tables: from Lua a text costs 3 µs to set, a table 10."""
+wants one, `left` where a request was on its way out, `failure` what it was told there, `own` set when the Lua filters
+answered themselves. Few, and no tables: from Lua a text costs 3 µs to set, a table 10."""
 ASKED: Final = "x-slm-asked"
 """What the door decides by, in one text: to read a header from Lua takes 2.5 µs. It has the caller's credential, so the
 routes take it away, as they replace `Authorization`."""

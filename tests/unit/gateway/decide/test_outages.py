@@ -29,6 +29,12 @@ def test_it_rests_after_a_failure_and_one_tries() -> None:
 
 def test_what_it_refuses_is_an_answer() -> None:
     outages = Outages(Clock())
-    for status in (200, 400, 401, 403, 429, 499):
+    for status in (200, 400, 401, 403, 428, 499):
         outages.came(CLOUD, status)
         assert not outages.resting(CLOUD)
+
+
+def test_who_takes_no_more_now_is_left_alone() -> None:
+    outages = Outages(Clock())
+    outages.came(CLOUD, 429)
+    assert outages.resting(CLOUD)

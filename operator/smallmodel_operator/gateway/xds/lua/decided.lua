@@ -3,6 +3,11 @@
 
 function envoy_on_request(handle)
   local headers = handle:headers()
+  local said = headers:get("x-slm-model-said")
+  if said then
+    restore(handle, said)
+    headers = handle:headers() -- waiting for a body ends the life of those before
+  end
   local path = headers:get(":path") or ""
   if not OPERATIONS[path] then
     path = path:match("^[^?]*")
@@ -33,8 +38,10 @@ function envoy_on_request(handle)
       headers = { ["retry-after"] = "1" },
     })
   end
+  local back = headers:get("x-slm-instead") ~= nil
+  headers:remove("x-slm-instead")
   if lead.outside then
-    return leave(handle, call, where, lead)
+    return leave(handle, call, where, lead, back)
   end
   headers:remove("x-slm-pass")
   lead_on(handle, call, path, where, lead, adapter)

@@ -39,6 +39,15 @@ function rename(handle, name)
   end
 end
 
+-- Puts back what the body said there before it left: the rest is done as if it had come just now.
+function restore(handle, said)
+  rename(handle, said)
+  local headers = handle:headers()
+  local first = tonumber(headers:get("x-slm-model-at"):match("^(%d+)"))
+  headers:replace("x-slm-model-at", string.format("%d,%d", first, first + #said + 2))
+  headers:remove("x-slm-model-said")
+end
+
 -- To a model's route. wanted: what its body names, or is made to name.
 function send(handle, call, target, model, wanted, adapter, renamed)
   local route = target .. "|" .. wanted
