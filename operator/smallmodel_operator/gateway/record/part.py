@@ -24,6 +24,7 @@ from smallmodel_operator.gateway.record.inforce import InForce
 from smallmodel_operator.gateway.record.reading import Reading
 from smallmodel_operator.gateway.record.recorder import Recorder
 from smallmodel_operator.gateway.record.segments import ended, first_of
+from smallmodel_operator.gateway.record.silent import watched
 
 BATCH_BYTES: Final = 256 * 1024
 """Read at a time: no more than a processor's cache holds."""
@@ -105,7 +106,8 @@ class Recording:
         return signer
 
     async def _do(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await watched(future, lambda: self._failed(TimeoutError(None, "the claim does not answer")))
 
     async def run(self) -> None:
         """Until cancelled; the last lines are recorded then."""
@@ -161,9 +163,6 @@ class Recording:
             return
         self._recorder.checkpoint([count.dump()] if count.since else [])
         self._signed, self._counted = self._recorder.seq, count
-
-    def _note_configuration(self) -> None:
-        self._recorder.note("configuration", files={name: v for name, v in self._versions.items() if v})
 
     def _note_boundary(self) -> None:
         self._noted.take(self._recorder, self._agent.forces)
@@ -224,7 +223,7 @@ class Recording:
     def _stop(self, why: str) -> None:
         close(self._door)
         kept = "are refused" if self._door.strict else "are served; the access log keeps up to 320 MiB of them"
-        self.trouble = f"{why}. Requests {kept}. Make room on the gateway's claim, or enlarge it."
+        self.trouble = f"{why}. Requests {kept}. See to the gateway's claim: make room, enlarge or mend it."
 
     def _go_on(self, short: str) -> None:
         """The last batch was recorded. `short`: there is too little room for more, though."""
@@ -287,7 +286,8 @@ class Recording:
         while True:
             if self._agent.writer.versions != self._versions:
                 self._versions = dict(self._agent.writer.versions)
-                await self._tried(self._note_configuration)
+                files = {name: version for name, version in self._versions.items() if version}
+                await self._tried(partial(self._recorder.note, "configuration", files=files))
             if self._noted.unsaved or self._agent.forces:
                 await self._tried(self._note_boundary)
             if self._findings.due(watch.said, watch.synced, datetime.now(UTC)):

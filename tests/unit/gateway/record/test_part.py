@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from smallmodel_operator.cli.audit_files import chains
 from smallmodel_operator.core.keys import audit_seed
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.boundary.force import InForce
-from smallmodel_operator.gateway.record import count, part
+from smallmodel_operator.gateway.record import count, part, silent
 from smallmodel_operator.gateway.record.segments import Segments
 from smallmodel_operator.gateway.view import Keys
 
@@ -160,6 +161,37 @@ async def test_what_the_canary_found_is_recorded_once_over_restarts(tmp_path: Pa
         await until(lambda: len(found()) > 1, 10)
     assert found() == [("True", at), ("False", at)]
     assert report(tmp_path).faults == []
+
+
+async def test_a_claim_that_does_not_answer_is_said_and_refuses_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes there waits and hears of no error."""
+    monkeypatch.setattr(silent, "SILENT_SECONDS", 0.2)
+    agent, answers, failures = agent_of(tmp_path, Envoy(), audit_on_failure="Refuse"), Event(), value("failures_total")
+    refuse, write = tmp_path / "refuse", Segments.append
+
+    def waits(self: Segments, data: bytes, first: int, **more: Any) -> None:
+        answers.wait()
+        write(self, data, first, **more)
+
+    refuse.write_bytes(b"1")
+    async with running(agent):
+        log(tmp_path, 1, 1)
+        await until(lambda: report(tmp_path).answers == 1 and refuse.read_bytes() == b"0", 10)
+        with monkeypatch.context() as patch:
+            patch.setattr(Segments, "append", waits)
+            log(tmp_path, 2, 2)
+            try:
+                await until(lambda: refuse.read_bytes() == b"1", 10)
+                assert "the claim does not answer. Requests are refused. See to" in agent.troubles[1]()
+                assert (value("failing"), value("failures_total")) == (1, failures + 1)
+            finally:
+                answers.set()
+            await until(lambda: refuse.read_bytes() == b"0", 10)
+        assert agent.troubles[1]() == ""
+        assert value("failing") == 0
+    assert (report(tmp_path).answers, report(tmp_path).faults) == (2, [])
 
 
 async def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
