@@ -70,9 +70,10 @@ def forget(desk: Bounded, bot: Engine, notes: Engine) -> None:
     notes.asked.clear()
 
 
-def test_five_hundred_mutated_conversations_reach_no_model(desk: Bounded, bot: Engine, notes: Engine) -> None:
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_mutated_conversations_reach_no_model(desk: Bounded, bot: Engine, notes: Engine, count: int) -> None:
     random, statuses = Random(88), set()
-    for _ in range(500):
+    for _ in range(count):
         request = mutated(random)
         answer = desk.gateway.post(request.path, request.body, SUPPORT)
         statuses.add(answer.status)
