@@ -185,7 +185,8 @@ async def test_a_claim_that_does_not_answer_is_said_and_refuses_where_that_is_as
             try:
                 await until(lambda: refuse.read_bytes() == b"1", 10)
                 assert "the claim does not answer. Requests are refused. See to" in agent.troubles[1]()
-                assert (value("failing"), value("failures_total")) == (1, failures + 1)
+                assert value("failing") == 1
+                assert value("failures_total") > failures
             finally:
                 answers.set()
             await until(lambda: refuse.read_bytes() == b"0", 10)
