@@ -9,6 +9,7 @@ import typer
 from smallmodel_operator import __version__
 from smallmodel_operator.cli.audit_app import audit
 from smallmodel_operator.cli.boundary_app import boundary
+from smallmodel_operator.cli.content_app import content
 from smallmodel_operator.cli.cost_app import cost
 from smallmodel_operator.cli.jobs_app import jobs
 from smallmodel_operator.cli.route_app import route
@@ -206,6 +207,7 @@ def egress_run() -> None:
 
 app.add_typer(audit, name="audit")
 app.add_typer(boundary, name="boundary")
+app.add_typer(content, name="content")
 app.add_typer(cost, name="cost")
 app.add_typer(jobs)
 app.command(name="simulate")(simulate)

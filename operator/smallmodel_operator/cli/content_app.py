@@ -1,0 +1,70 @@
+"""`slm content ...`: its words and options. What they do is in content.py."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+content = typer.Typer(
+    help="Texts of requests kept encrypted on files, and erased by destroying keys. No gateway keeps any.",
+    no_args_is_help=True,
+)
+Store = Annotated[Path, typer.Option("--store", help="Folder of the content and its records.")]
+Keys = Annotated[Path, typer.Option("--keys", help="File of the subjects' keys: a secret, kept away from the folder.")]
+Subject = Annotated[str, typer.Option("--subject", help="Who it is about, as you call them.")]
+Form = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="text or json.")]
+
+
+@content.command(name="keep")
+def content_keep(
+    file: Annotated[str, typer.Argument(help="The body of a request, JSON as a client sends it; - is standard input.")],
+    request: Annotated[str, typer.Option(help="Its id: `x-request-id` of the answer.")],
+    subject: Subject,
+    store: Store,
+    keys: Keys,
+    form: Annotated[
+        Literal["Redacted", "Full"],
+        typer.Option(help="Redacted: without what detectors find; Full: without secrets alone."),
+    ] = "Redacted",
+    policy: Annotated[
+        str, typer.Option(help="YAML with detectors, patterns, denyTerms; left out: all detectors.")
+    ] = "",
+) -> None:
+    """Encrypt a request's texts under the subject's key, and print what their record says. Exit code 2: nothing is
+    kept."""
+    from smallmodel_operator.audit.content.sealed import Form as Kept
+    from smallmodel_operator.cli.content import guarded, keep
+
+    raise typer.Exit(guarded(lambda: keep(file, request, subject, Kept(form), policy, store, keys)))
+
+
+@content.command(name="show")
+def content_show(
+    request: Annotated[str, typer.Argument(help="Its id.", metavar="REQUEST-ID")], store: Store, keys: Keys
+) -> None:
+    """Print the texts kept of a request. Exit code 1: they are not there, or erased."""
+    from smallmodel_operator.cli.content import guarded, show
+
+    raise typer.Exit(guarded(lambda: show(request, store, keys)))
+
+
+@content.command(name="erase")
+def content_erase(
+    subject: Subject,
+    store: Store,
+    keys: Keys,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it, only say what would be erased.")] = False,
+    output: Form = "text",
+) -> None:
+    """Destroy a subject's keys for ever, and record it. Exit code 1: there is none."""
+    from smallmodel_operator.cli.content import erase, guarded
+
+    raise typer.Exit(guarded(lambda: erase(subject, store, keys, yes, output)))
+
+
+@content.command(name="verify")
+def content_verify(store: Store, keys: Keys, output: Form = "text") -> None:
+    """Check the records, and say of each content whether it is readable, erased, changed or gone. Exit 1: faults."""
+    from smallmodel_operator.cli.content import guarded, verify
+
+    raise typer.Exit(guarded(lambda: verify(store, keys, output)))
