@@ -14,6 +14,7 @@ from smallmodel_operator.audit.content.sealed import Form, Sealed, opened, seal
 from smallmodel_operator.audit.content.state import State, state
 from smallmodel_operator.audit.record import Kind
 from smallmodel_operator.cli import route_check
+from smallmodel_operator.cli.audit_words import plain
 from smallmodel_operator.cli.content_store import ERASURE, Store, Unusable, locked, ring_of, write_ring
 from smallmodel_operator.routing.detect.decide import compiled
 from smallmodel_operator.routing.detect.patterns import SECRETS
@@ -49,6 +50,8 @@ def keep(name: str, request: str, subject: str, form: Form, policy: str, folder:
         ring = ring_of(keys)
         if ring is None and store.records:
             raise Unusable(f"{keys} is not there, and {folder} has content under keys of such a file: give that one.")
+        if ring is not None and store.kept and len(_unknown(ring, store)) == len(store.kept):
+            raise Unusable(f"{keys} has no key of what {folder} has: it is the file of another folder.")
         ring = ring or Keyring.new(secrets.token_bytes)
         ring, key = ring.keyed(_pseudonym(ring, subject), secrets.token_bytes)
         if key.name in store.erased:
@@ -71,7 +74,7 @@ def show(request: str, folder: Path, keys: Path) -> int:
     how = state(found, line, ring, erased)
     if line is None or how is not State.READABLE:
         since = f" since {erased[str(found['slm.content.key'])]}" if how is State.ERASED else ""
-        print(f"{request}: {how.value}{since}.", file=sys.stderr)
+        print(plain(f"{request}: {how.value}{since}."), file=sys.stderr)
         return NOTHING_THERE
     sealed = Sealed.read(line)
     for text in json.loads(opened(sealed, ring.keys[sealed.key])):
@@ -87,6 +90,11 @@ def erase(subject: str, folder: Path, keys: Path, yes: bool, output: str) -> int
         now = _now()
         after = ring.without(pseudonym, now)
         names = sorted(stone.name for stone in after.tombstones(pseudonym) if _due(stone.name, ring, store))
+        if not names and (unknown := _unknown(ring, store)):
+            raise Unusable(
+                f"Nothing was erased: {keys} has no key of this subject, and none of {len(unknown)} request(s)"
+                f" in {folder}, which may be the subject's. Give the file that has them."
+            )
         requests = [str(body["request.id"]) for body in store.kept if body.get("slm.content.key") in names]
         if yes and names:
             write_ring(keys, after)
@@ -102,6 +110,12 @@ def erase(subject: str, folder: Path, keys: Path, yes: bool, output: str) -> int
 def _due(key: str, ring: Keyring, store: Store) -> bool:
     """It is there, or its erasure was broken off before its record."""
     return key in ring.keys or key not in store.erased
+
+
+def _unknown(ring: Keyring, store: Store) -> list[str]:
+    """Requests whose key is neither there nor erased: it may be in another file."""
+    known = {*ring.keys, *ring.erased, *store.erased}
+    return [str(body.get("request.id")) for body in store.kept if body.get("slm.content.key") not in known]
 
 
 def _told(subject: str, keys: list[str], requests: list[str], yes: bool) -> str:
@@ -129,7 +143,7 @@ def verify(folder: Path, keys: Path, output: str) -> int:
         print(json.dumps({**value, "requests": [{"request": name, "state": how.value} for name, how in states]}))
     else:
         said = ", ".join(f"{number} {name}" for name, number in counts.items()) or "no content"
-        print("\n".join([f"{len(store.records)} records: {said}.", *faults]))
+        print("\n".join(map(plain, [f"{len(store.records)} records: {said}.", *faults])))
     return 1 if faults else 0
 
 

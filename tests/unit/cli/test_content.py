@@ -154,6 +154,31 @@ def test_lost_keys_are_not_called_erased(slm: Slm, tmp_path: Path) -> None:
     assert "give that one" in slm.keep("a-9", "ada")[2]
 
 
+def test_with_another_folders_keys_nothing_is_kept_nor_said_to_be_erased(slm: Slm, tmp_path: Path) -> None:
+    other = Slm(tmp_path / "other")
+    other.keys.parent.mkdir()
+    other.keep("c-1", "ada")
+    other.store = slm.store
+    assert "the file of another folder" in other.keep("a-9", "ada")[2]
+    code, _, err = other("erase", "--subject", "bob", "--yes")
+    assert (code, "none of 3 request(s)" in err) == (2, True)
+    assert set(slm.states().values()) == {"Readable"}
+
+
+def test_an_older_file_of_keys_is_not_said_to_have_nothing_to_erase(slm: Slm) -> None:
+    before = slm.keys.read_bytes()
+    slm.keep("e-1", "eve")
+    slm.keys.write_bytes(before)
+    assert slm("erase", "--subject", "eve", "--yes")[0] == 2
+    assert slm("erase", "--subject", "ada", "--yes")[0] == 0
+
+
+def test_what_stands_in_a_damaged_file_does_nothing_to_the_terminal(slm: Slm) -> None:
+    slm.edit("content.jsonl", '"request":"a-1"', '"request":"\\u001b[31m"')
+    out = slm("verify")[1]
+    assert ("no record tells" in out, "\x1b" in out) == (True, False)
+
+
 @pytest.mark.parametrize(("old", "new"), [('"a-1"', '"a-7"'), ('"seq":2', '"seq":5'), ('"kind":"decision"', "nothing")])
 def test_a_changed_record_is_found_and_nothing_is_added_to_it(slm: Slm, old: str, new: str) -> None:
     slm.edit("records.jsonl", old, new)
