@@ -98,6 +98,17 @@ def test_a_part_of_another_line_does_not_fit(name: str, seed: int) -> None:
     assert state(mixed.reference(), mixed.line(), ring, ()) is State.LOST
 
 
+def test_the_same_in_other_bytes_is_changed() -> None:
+    ring, sealed = one(b"text", "ada", Form.FULL, 1)
+    assert state(sealed.reference(), sealed.line().replace(b'":"', b'": "', 1), ring, ()) is State.CHANGED
+
+
+@pytest.mark.parametrize("name", ["request.id", "slm.subject", "slm.content.form", "slm.content.key"])
+def test_a_record_that_says_another_thing_than_its_line_does_not_fit(name: str) -> None:
+    ring, sealed = one(b"text", "ada", Form.FULL, 1)
+    assert state({**sealed.reference(), name: "another"}, sealed.line(), ring, ()) is State.CHANGED
+
+
 def test_a_key_that_is_lost_is_not_called_erased_nor_one_that_is_back() -> None:
     ring, sealed = one(b"text", "ada", Form.FULL, 1)
     lost = Keyring(ring.pepper)

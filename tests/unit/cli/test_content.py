@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from smallmodel_operator.audit.record import ORIGIN, read, seal
 from smallmodel_operator.cli import content_store
 from smallmodel_operator.cli.app import app
 
@@ -62,7 +63,7 @@ def test_full_is_without_secrets_alone(slm: Slm) -> None:
 
 def test_nothing_that_was_said_stands_in_the_store_and_keys_are_their_owners(slm: Slm) -> None:
     stored = "".join(file.read_text() for file in slm.store.iterdir())
-    assert not [word for word in ("Pay", "today", "ada", "bob", "Ada") if word in stored]
+    assert not [word for word in ("Pay", "today", "bob", "Ada", '"ada') if word in stored]
     modes = {file.name: file.stat().st_mode & 0o777 for file in (slm.keys, *slm.store.iterdir())}
     assert modes == {"keys.json": 0o600, "records.jsonl": 0o600, "content.jsonl": 0o600}
 
@@ -192,6 +193,13 @@ def test_a_record_taken_out_is_found(slm: Slm) -> None:
     (slm.store / "records.jsonl").write_text(lines[0] + lines[2])
     code, out, _ = slm("verify")
     assert (code, "records.jsonl:2 does not follow" in out, "b-1 lies there, and no record" in out) == (1, True, True)
+
+
+def test_a_record_made_anew_is_found_by_the_one_behind_it(slm: Slm) -> None:
+    lines = (slm.store / "records.jsonl").read_bytes().splitlines(keepends=True)
+    forged, _ = seal({**read(lines[0]).body, "time": "2020-01-01T00:00:00.000000Z"}, 1, ORIGIN)
+    (slm.store / "records.jsonl").write_bytes(forged + lines[1] + lines[2])
+    assert slm("verify")[1].splitlines()[1:] == ["records.jsonl:2 does not follow the record before it."]
 
 
 def test_a_line_that_is_broken_off_is_named(slm: Slm) -> None:
