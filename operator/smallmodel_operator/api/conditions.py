@@ -152,6 +152,7 @@ class Reason(StrEnum):
     BOUNDARY_NOT_ENFORCED = "BoundaryNotEnforced"
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_FORBIDDEN = "TargetForbidden"
+    ADAPTER_NOT_DECLARED = "AdapterNotDeclared"
     TARGET_NOT_READY = "TargetNotReady"
     BUDGET_UNKNOWN = "BudgetUnknown"
     CLASSIFIER_NOT_FOUND = "ClassifierNotFound"

@@ -29,6 +29,7 @@ SCALING_REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "TargetNotFound": (_USER, "A target of a route is a SmallModel that does not exist."),
     "TargetForbidden": (_USER, "A target is in another namespace, and its `spec.access.namespaces` lacks the route's."),
+    "AdapterNotDeclared": (_USER, "A rule is for requests for an adapter that no target of it has in `spec.adapters`."),
     "TargetNotReady": (_USER, "A SmallModel that a route shares requests out to does not answer; its status says why."),
     "SignalsPending": (_OPERATOR, "The gateways are about to be asked; what runs is kept."),
     "SignalsMissing": (_PLATFORM, "Not every gateway says what comes: what runs is kept, never less."),

@@ -16,6 +16,7 @@ class Served:
     ready: bool = False
     reason: str = ""
     message: str = ""
+    adapters: frozenset[str] = frozenset()
 
     def consents(self, own: str, namespace: str) -> bool:
         """May routes of `namespace` lead to it, which is in `own`?"""
@@ -34,6 +35,7 @@ def served(body: Object) -> Served:
         ready=answers,
         reason=str(ready.get("reason") or ""),
         message="" if answers else str(ready.get("message") or "")[:512],
+        adapters=frozenset(str(a.get("name")) for a in (body.get("spec") or {}).get("adapters") or ()),
     )
 
 

@@ -11,7 +11,7 @@ from smallmodel_operator.control.route.budgeted import LOOK_SECONDS as BUDGET_SE
 from smallmodel_operator.control.route.budgeted import Budgeted
 from smallmodel_operator.control.route.classified import Classified
 from smallmodel_operator.control.route.outside import Found
-from smallmodel_operator.control.route.resolve import Route, Target
+from smallmodel_operator.control.route.resolve import Adapted, Route, Target
 from smallmodel_operator.control.verdict import (
     GATEWAY_LOOK_SECONDS,
     NO_GATEWAY_LOOK_SECONDS,
@@ -55,6 +55,7 @@ def decide(
         return Decision(Plan.of(()), _name_taken(route.name))
     opened = keys.decide(route, snapshot, route=True)
     problems = [found for target in route.targets if (found := problem(route, target, models.get(target.key)))]
+    problems += [found for rule in route.adapted if (found := _unadapted(rule, route, models))]
     if classified and classified.problem:
         problems.append(classified.problem)
     part = Part(
@@ -107,6 +108,19 @@ def problem(route: Route, target: Target, model: Served | None) -> Refused | Non
         )
         return Refused(Reason.TARGET_FORBIDDEN, text)
     return None
+
+
+def _unadapted(rule: Adapted, route: Route, models: Models) -> Refused | None:
+    """Why nobody can answer the requests a rule for an adapter is for. A model that is not there has its own word."""
+    behind = {t.name: models.get(t.key) for t in route.targets if t.name in rule.targets}
+    known = [name for name, model in behind.items() if model is not None]
+    if len(known) < len(behind) or any(model and rule.adapter in model.adapters for model in behind.values()):
+        return None
+    return Refused(
+        Reason.ADAPTER_NOT_DECLARED,
+        f"Rule {rule.rule!r}: no model behind {', '.join(rule.targets)} has an adapter {rule.adapter!r}, so requests "
+        f"for it are answered with 404. Add it to the model's `spec.adapters`, or correct `match.adapter`.",
+    )
 
 
 def judge(

@@ -62,6 +62,15 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapted:
+    """A rule for requests for an adapter, and the names of the targets one of which has to have it."""
+
+    rule: str
+    adapter: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One ModelRoute, resolved."""
 
@@ -84,6 +93,7 @@ class Route:
     boundary: Boundary = INSIDE
     """What may go there."""
     budgets: tuple[Limit, ...] = ()
+    adapted: tuple[Adapted, ...] = ()
 
     @property
     def path(self) -> str:
@@ -127,6 +137,11 @@ def resolve(body: Object, site: Site) -> Route:
         outside=_outside(f"{meta['namespace']}/{meta['name']}", spec),
         boundary=declared.boundary(meta["namespace"], meta["name"], body.get("spec") or {}),
         budgets=tuple(limit_of(b.model_dump(by_alias=True, exclude_none=True)) for b in spec.budgets),
+        adapted=tuple(
+            Adapted(r.name, r.match.adapter, tuple(r.within_deadline.order) if r.within_deadline else (r.target or "",))
+            for r in spec.rules
+            if r.match.adapter
+        ),
         hardness=complexity.classifier_ref if complexity else None,
         instead=tuple(escalation.order) if escalation and escalation.on_unavailable else (),
     )

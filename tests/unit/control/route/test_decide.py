@@ -127,6 +127,30 @@ def test_another_namespace_has_to_consent() -> None:
     assert "add 'support' to its `spec.access.namespaces`" in stands.messages["Stalled"]
 
 
+def by_adapter(**to: Any) -> dict[str, Any]:
+    return body(rules=[{"name": "hr", "match": {"adapter": "hr"}, **to}])
+
+
+LARGE_HR: Models = {**BOTH, ("shared", "llm"): Served(EARLY, frozenset({"support"}), True, "", "", frozenset({"hr"}))}
+
+
+@pytest.mark.parametrize(
+    ("obj", "models", "stalled"),
+    [
+        (by_adapter(target="small"), BOTH, True),
+        (by_adapter(target="small"), LARGE_HR, True),
+        (by_adapter(target="large"), LARGE_HR, False),
+        (by_adapter(withinDeadline={"order": ["small", "large"]}), LARGE_HR, False),
+        (by_adapter(withinDeadline={"order": ["small", "large"]}), BOTH, True),
+    ],
+)
+def test_a_rule_for_an_adapter_that_nobody_has_is_said(obj: dict[str, Any], models: Models, stalled: bool) -> None:
+    stands = Stands(models, obj)
+    assert (stands.conditions["Stalled"] == ("True", "AdapterNotDeclared")) is stalled
+    assert ("Rule 'hr': no model behind" in stands.messages["Stalled"]) is stalled
+    assert stands.conditions["Ready"] == ("True", "Serving"), "all others are answered"
+
+
 @pytest.mark.parametrize(
     ("reason", "reconciling"),
     [("Starting", ("True", "TargetNotReady")), ("Suspended", ("False", "Settled")), ("", ("True", "TargetNotReady"))],
