@@ -352,7 +352,7 @@ def test_every_field_says_something_and_none_a_secret(logged: Gateway) -> None:
     ask(logged, fake_status=500, path=f"{CHAT}?key=in-the-query")
     lines = logged.log()
     unsaid = [name for name in FIELDS if all(line[name] is None for line in lines)]
-    assert unsaid == ["slm.left"], "nothing leaves here; test_outside.py has it"
+    assert unsaid == ["slm.left", "slm.left.failure"], "nothing leaves here; test_instead.py has them"
     text = "".join(p.read_text() for p in logged.site.data.glob("access.log*"))
     assert ":null" not in text  # what is not known is left out
     for secret in (SECRET, SUPPORT, "in-the-query", "Bearer", "slm-wrong"):

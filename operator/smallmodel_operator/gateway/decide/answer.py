@@ -135,6 +135,9 @@ def unanswered() -> Answer:
     return replace(found, headers={**found.headers, DEGRADED: FAILING, "retry-after": "1"})
 
 
+NOT_RECORDED: Final = refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
+
+
 def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> dict[str, Any]:
     """The body of its record. Texts alone: numbers in records are integers."""
     said: dict[str, Any] = {

@@ -41,6 +41,11 @@ INSTEAD = Counter(
 )
 
 
+def instead(ready: Ready, failed: str, target: str) -> None:
+    """A request that failed outside and was decided on again."""
+    INSTEAD.labels(ready.policy.namespace, ready.policy.name, failed, target).inc()
+
+
 def count(ready: Ready, decision: Decision) -> None:
     """A decision that takes effect."""
     policy = ready.policy

@@ -13,6 +13,7 @@ from smallmodel_operator.gateway.decide import tools as bounded
 from smallmodel_operator.gateway.decide.answer import (
     FAILED,
     FAILING,
+    NOT_RECORDED,
     Answer,
     Stays,
     Withheld,
@@ -41,8 +42,6 @@ MOST_WAITING: Final = 64
 LOOK_SECONDS: Final = verdict.MOST_SECONDS
 RECORD_SECONDS: Final = 1.0
 """How long a record may take. Both, and the time recognizers may take, are together less than Envoy waits."""
-
-NOT_RECORDED: Final = refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
 
 logger = logging.getLogger(__name__)
 
@@ -194,8 +193,7 @@ class Deciding:
         route = self._timed(route, call)
         decision = await self._seen(call, verdict.degraded, route.ready, call.request, out, route.can, FAILING)
         found = decision.target if decision.target and decision.target.inside else None
-        policy = route.ready.policy
-        metrics.INSTEAD.labels(policy.namespace, policy.name, failed, found.name if found else "").inc()
+        metrics.instead(route.ready, failed, found.name if found else "")
         if found is None:
             return unanswered()
         withheld = await self._withhold(call, decision)
