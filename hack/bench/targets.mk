@@ -1,4 +1,4 @@
-.PHONY: bench-boundary bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling bench-tick bench-calibration
+.PHONY: bench-boundary bench-boundary-wire bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling bench-tick bench-calibration
 
 bench-reconcile: setup ## Measure the operator beside a bare kopf daemon on N=1000 models (JSON is the last line)
 	@$(BIN)/python -m hack.bench.reconcile --models $(or $(N),1000)
@@ -23,6 +23,9 @@ bench-decide: setup ## Measure what a decision on a request of a route costs, re
 
 bench-boundary: setup ## Count who leaves, of N=100000 requests with something planted and clean ones (JSON is the last line)
 	@$(BIN)/python -m hack.bench.routing.boundary $(if $(N),--requests $(N))
+
+bench-boundary-wire: setup ## The same over the wire: gateway, agent, egress and somebody outside who keeps each byte, N=100000 (JSON is the last line)
+	@$(BIN)/python -m hack.bench.routing.wire $(if $(N),--requests $(N))
 
 bench-calibration: setup ## The simulator's engine beside a real llama.cpp on the same short loads (root; MODEL=0.5b:Q4_K_M, TRACE=file.csv, THREADS=1; JSON is the last line)
 	@$(BIN)/python -m hack.bench.calibration $(if $(MODEL),--model $(MODEL)) $(if $(TRACE),--trace $(TRACE)) $(if $(THREADS),--threads $(THREADS))

@@ -22,11 +22,12 @@ MASTER = b"m" * 32
 
 
 def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
-    """What the record needs of an agent; socket, log and claim are in one folder."""
+    """What the record needs of an agent; socket, log and claim are in one folder, where no other is said."""
+    ours = {"gateway_dir": folder, "gateway_data_dir": folder, "identity": "gateway-0"} | settings
     return cast(
         Agent,
         SimpleNamespace(
-            settings=GatewaySettings(gateway_dir=folder, gateway_data_dir=folder, identity="gateway-0", **settings),
+            settings=GatewaySettings(**ours),
             admin=admin,
             world=SimpleNamespace(keys=Keys({}, MASTER), boundaries=SimpleNamespace(synced=False, said=None)),
             writer=SimpleNamespace(versions={"xds/rds.json": "v1"}, given=deque()),

@@ -46,12 +46,14 @@ _PLACES = 14
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A request; `kind` of what is in it, empty for a clean one."""
+    """A request; `kind` of what is in it, empty for a clean one; `value`, and as which `text` it was put there."""
 
     body: bytes
     kind: str
     encoding: str
     place: int
+    value: str = ""
+    text: str = ""
 
 
 def requests(number: int, seed: int) -> Iterator[Planted]:
@@ -67,7 +69,7 @@ def requests(number: int, seed: int) -> Iterator[Planted]:
         kind, encoding, place = kinds[n // 2 % len(kinds)], lots.choice(encodings), lots.randrange(_PLACES)
         value = _mutated(lots, kind, VALID[kind](lots))
         text = value if encoding == "as it is" else ENCODINGS[encoding](lots.choice((value, f"It is {value} indeed")))
-        yield Planted(_body(lots, text, place), kind, encoding, place)
+        yield Planted(_body(lots, text, place), kind, encoding, place, value, text)
 
 
 def _mutated(lots: Lots, kind: str, value: str) -> str:
