@@ -1,0 +1,46 @@
+"""The claim of a gateway with a target outside is full, or does not answer: nothing leaves without a record, and each
+request has the outcome that docs/explanation/gateway.md states. As root: the claim is a file system of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hack.cluster.paths import REPOSITORY
+
+LEAVES = {"named": ["outside"], "ruled": ["outside"], "sensitive": ["inside"], "inside": ["inside"]}
+STAYS = {"named": ["403 kept_inside"], "ruled": ["inside"], "sensitive": ["inside"], "inside": ["inside"]}
+REFUSED = {kind: ["503 overloaded"] for kind in LEAVES}
+
+
+def drilled(folder: Path, fault: str, mode: str) -> dict[str, Any]:
+    """In a mount namespace of its own: the file system goes with the process."""
+    words = ["unshare", "--mount", "--propagation", "private", sys.executable, "-m", "tests.gateway.claim_faults"]
+    done = subprocess.run(
+        [*words, str(folder), fault, mode], cwd=REPOSITORY, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Short: a Unix socket's path may have 107 bytes."""
+    return tmp_path_factory.mktemp("f")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", ["full", "frozen"])
+@pytest.mark.parametrize(("mode", "outcomes"), [("Continue", STAYS), ("Refuse", REFUSED)])
+def test_nothing_leaves_without_a_record_and_each_has_its_outcome(
+    folder: Path, fault: str, mode: str, outcomes: dict[str, list[str]]
+) -> None:
+    seen = drilled(folder, fault, mode)
+    assert (seen["before"], seen["while"], seen["after"]) == (LEAVES, outcomes, LEAVES)
+    assert seen["said"] == ["Hello"], "nothing sensitive"
+    assert 0 < seen["left"] <= seen["recorded"]
+    assert seen["faults"] == []
