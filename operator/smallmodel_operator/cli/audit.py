@@ -96,6 +96,7 @@ def verify(names: list[str], keys: list[str], part: bool, output: str, noted: st
                 reports[chain.folder] = check(chain, keys, part=part, noted=before, read=read, seen=seen)
     except (NoRecords, OSError) as error:
         return failed(str(error))
+    nothing = [report for report in reports.values() if part and report.intact and not report.last]
     gone = sorted(before.keys() - {report.gateway for report in reports.values()})
     values = [
         {"folder": str(folder), **report.dump(), **({"part": counted(report, parts[folder])} if part else {})}
@@ -112,7 +113,9 @@ def verify(names: list[str], keys: list[str], part: bool, output: str, noted: st
             print("\n".join(map(plain, said)))
     for gateway in gone:
         failed(f"no records of gateway {gateway!r}, which {noted} names, are here.")
-    return 0 if all(report.intact for report in reports.values()) and not gone else FAULTY
+    if any(not report.intact for report in reports.values()) or gone:
+        return FAULTY
+    return failed("A part without a record says nothing: give what `slm audit export` wrote.") if nothing else 0
 
 
 def public_keys(given: Sequence[str]) -> None:

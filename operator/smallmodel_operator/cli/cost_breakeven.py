@@ -28,6 +28,10 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
+OBJECTS: Final = ("spec.compute.profileRef", "spec.price", "spec.power", "status.capacity")
+"""What is read of manifests, each a map or absent down to its last step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What the command line says; numbers as they were typed."""
@@ -78,7 +82,7 @@ def answer_of(given: Given) -> Answer:
     Raises:
         BadCost, Unreadable: something given makes no sense; the message names it.
     """
-    objects = [obj for _, obj in read(list(given.files))]
+    objects = [obj for where, obj in read(list(given.files)) if _whole(where, obj)]
     model = _one(objects, "SmallModel")
     price = _price(objects, model)
     work = Work(
@@ -122,11 +126,31 @@ def prices_in(value: Any) -> PriceList:
         yaml.YAMLError: the ConfigMap's entry is no YAML.
     """
     if isinstance(value, Mapping) and value.get("kind") == "ConfigMap":
-        entry = (value.get("data") or {}).get(PRICES_KEY)
+        data = value.get("data")
+        entry = data.get(PRICES_KEY) if isinstance(data, Mapping) else None
         if entry is None:
             raise BadCost(f"the ConfigMap has no entry {PRICES_KEY}.")
         value = yaml.safe_load(entry)
     return price_list(value)
+
+
+def _whole(where: str, obj: Mapping[str, Any]) -> bool:
+    """True, after a look at what is read of it.
+
+    Raises:
+        BadCost: something on the way to it is no object.
+    """
+    for place in OBJECTS:
+        found: Any = obj
+        steps = place.split(".")
+        for deep, step in enumerate(steps, start=1):
+            found = (found or {}).get(step)
+            if not isinstance(found, Mapping | None):
+                raise BadCost(f"{where}: {'.'.join(steps[:deep])} of {obj['kind']} must be an object.")
+    speeds = ((obj.get("status") or {}).get("capacity") or {}).get("decodeTokensPerSecond") or []
+    if not isinstance(speeds, list) or not all(isinstance(speed, Mapping) for speed in speeds):
+        raise BadCost(f"{where}: status.capacity.decodeTokensPerSecond must be a list of objects.")
+    return True
 
 
 def _one(objects: list[dict[str, Any]], kind: str) -> dict[str, Any] | None:

@@ -51,10 +51,16 @@ def told(where: str, obj: Mapping[str, Any]) -> list[str]:
 def _problems(obj: Mapping[str, Any]) -> list[str]:
     if obj.get("apiVersion") != API_VERSION:
         return [f"apiVersion: must be {API_VERSION}, the only version this release knows."]
+    wrong = strict_errors(obj)
     try:
-        found = [*strict_errors(obj), *(f"{v.field}: {v.message}" for v in violations(obj)), *_two_owners(obj)]
+        held = [f"{v.field}: {v.message}" for v in violations(obj)]
     except ValidationError as error:
         return [str(error)]
+    except (LookupError, TypeError, AttributeError):
+        if not wrong:
+            raise
+        held = []  # a rule cannot be asked of a field that is missing or of another kind, which is said
+    found = [*wrong, *held, *_two_owners(obj)]
     return found or _unfit(obj)
 
 

@@ -1,5 +1,6 @@
 """Read manifests: files of one or more YAML or JSON documents, folders of them, or standard input."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,8 @@ def read(files: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
                     continue  # a folder also holds values files and the like; only a file named is meant as a manifest
                 raise Unreadable(f"{where}: not a Kubernetes object (a map with apiVersion and kind)")
             items = document.get("items") if str(document["kind"]).endswith("List") else [document]
+            if not isinstance(items, list | None):
+                raise Unreadable(f"{where}: `items` is not a list")
             for item in items or []:
                 if not isinstance(item, dict):
                     raise Unreadable(f"{where}: an item is not an object")
@@ -44,7 +47,7 @@ def read(files: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _expand(name: str) -> list[str]:
     """A folder's files that may be manifests, in a stable order; anything else is itself."""
-    if name == "-" or not Path(name).is_dir():
+    if name == "-" or not os.path.isdir(name):  # Path.is_dir raises for too long a name
         return [name]
     found = sorted(str(p) for p in Path(name).rglob("*") if p.suffix in _SUFFIXES and p.is_file())
     if not found:

@@ -97,6 +97,14 @@ def _rows(dataset: str, form: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _files(dataset: str, form: str) -> list[Path]:
     root, suffix = Path(dataset), SUFFIX[form]
+    try:
+        root.stat()
+    except FileNotFoundError:
+        pass  # said below
+    except OSError as error:  # nobody may look into its folder, or the name is too long
+        raise NoData(
+            f"{dataset} cannot be read: {error.strerror or error}: name the examples with --dataset."
+        ) from None
     if root.is_dir():
         found = sorted(path for path in root.iterdir() if path.suffix == suffix and path.is_file())
     else:

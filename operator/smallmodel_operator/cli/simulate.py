@@ -234,8 +234,8 @@ def read_profile(name: str) -> Profile:
 def _number(where: str, value: Any, low: float, high: float) -> float:
     try:
         number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last of a whole number of 400 digits
         number = math.nan
     if not low <= number <= high:
-        raise BadInput(f"{where} is {value!r}: give a number from {low:g} to {high:g}.")
+        raise BadInput(f"{where} is {repr(value)[:40]}: give a number from {low:g} to {high:g}.")
     return number

@@ -78,7 +78,7 @@ def _tokens(cell: str, where: str) -> int:
     except ValueError:
         raise BadTrace(f"{where} is {cell[:40]!r}, not a whole number.") from None
     if not 0 <= value <= MOST_TOKENS:
-        raise BadTrace(f"{where} is {value}: from 0 to {MOST_TOKENS} make sense.")
+        raise BadTrace(f"{where} is {cell[:40]}: from 0 to {MOST_TOKENS} make sense.")
     return value
 
 
