@@ -14,6 +14,8 @@ from smallmodel_operator.api.names import API_VERSION
 from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.schema import strict_errors
 from smallmodel_operator.cli.app import app
+from smallmodel_operator.gateway.decide.tools import REFUSED
+from smallmodel_operator.routing.decision import Because
 
 PAGES = sorted(
     p
@@ -37,6 +39,15 @@ def test_links() -> None:
     for page, target in ((p, target) for p in PAGES for target in LINK.findall(p.read_text())):
         if "://" not in target and not target.startswith("mailto:"):
             assert (page.parent / target).exists(), (page, target)
+
+
+def test_each_field_of_a_decision_has_a_row() -> None:
+    page = (REPOSITORY / "docs/reference/audit.md").read_text()
+    section = page.split("### What was decided")[1].split("\n## ")[0]
+    told = set(re.findall(r"`(slm\.(?:decision|tools)[a-z.]*)`", "".join(re.findall(r"^\|([^|]+)\|", section, re.M))))
+    source = "".join(p.read_text() for p in (REPOSITORY / "operator/smallmodel_operator/gateway").rglob("*.py"))
+    assert told == set(re.findall(r'"(slm\.(?:decision|tools)[a-z.]*)"', source))
+    assert [one for one in (*Because, REFUSED) if f"`{one}`" not in section] == []
 
 
 def test_make_targets() -> None:
