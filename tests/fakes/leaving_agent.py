@@ -24,7 +24,9 @@ async def main(folder: Path, claim: Path, bot: int, egress: int, mode: str) -> N
         agent = agent_of(folder, admin, gateway_data_dir=claim, audit_on_failure=mode)
         policies = Policies(lambda: found, lambda _: None, agent.route_policies, agent.outages.resting)
         deciding = decide(agent, policies.route, policies.labels, away=policies.away)
-        await asyncio.gather(part.record(agent, counted_of(claim)), deciding)
+        counted = counted_of(claim)
+        counted.left = agent.outages.came
+        await asyncio.gather(part.record(agent, counted), deciding)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ or one in a file that is frozen, so that whoever writes waits.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -41,13 +42,14 @@ def full(claim: Path, mode: str) -> Iterator[None]:
 @contextmanager
 def frozen(claim: Path, mode: str) -> Iterator[None]:
     """Whoever writes waits, and cannot even be killed: somebody else thaws it, should this process end."""
-    watch = subprocess.Popen(["sh", "-c", f"sleep {FROZEN_SECONDS}; exec fsfreeze -u {claim}"])
+    words = ["sh", "-c", f"sleep {FROZEN_SECONDS}; exec fsfreeze -u {claim}"]
+    watch = subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL)
     try:
         subprocess.run(["fsfreeze", "-f", str(claim)], check=True)
         yield
     finally:
         subprocess.run(["fsfreeze", "-u", str(claim)], check=False)
-        watch.kill()
+        os.killpg(watch.pid, signal.SIGKILL)  # its `sleep`, too, or that keeps the file system mounted
         watch.wait(10)
 
 

@@ -30,8 +30,9 @@ def agent(way: Outward, mode: str = "Continue") -> Iterator[subprocess.Popen[byt
     with log.open("ab") as out:
         process = subprocess.Popen([sys.executable, "-m", "tests.fakes.leaving_agent", *words], stdout=out, stderr=out)
     try:
-        # Until its chain is open everything stays inside, and the egress takes nothing signed when it began.
-        until_ready(lambda: left(way.ask(key=LABELLED)), log.read_text)
+        # Until its chain is open everything stays inside, and the egress takes nothing signed when it began: then the
+        # outside is left alone for a while, and it is no more once the log says of one that it was answered.
+        until_ready(lambda: all(left(way.ask(key=LABELLED)) for _ in range(5)), log.read_text)
         way.forget()
         yield process
     finally:
