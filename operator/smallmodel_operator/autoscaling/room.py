@@ -112,6 +112,7 @@ class Grant:
         full: it gets fewer than it wants.
         holders: those that are named.
         yielding: those that leave the room it gets; empty: it is free, or it gets none.
+        parts: of the whole pool, what each of `holders` has, from 0 to 1.
     """
 
     replicas: int
@@ -119,6 +120,7 @@ class Grant:
     full: bool = False
     holders: tuple[str, ...] = ()
     yielding: tuple[str, ...] = ()
+    parts: tuple[float, ...] = ()
 
 
 def share(nodes: Mapping[str, Room], claims: Sequence[Claim]) -> Mapping[str, Grant]:
@@ -271,14 +273,15 @@ def _grant(pool: _Pool, claim: Claim) -> Grant:
     hold = pool.holders(claim.may_use)
     held = [(part, c) for part, c in hold[: NAMED + 1] if c.name != claim.name][:NAMED]
     unnamed = len(hold) - bool(count) - len(held)  # whoever has some holds it on nodes it may use
-    names = tuple(c.name for _, c in held)
+    names, parts = tuple(c.name for _, c in held), tuple(part for part, _ in held)
     if claim.idle and count < claim.current:
-        return Grant(count, f"{short}: idle, it yields", full=True, holders=names)
+        return Grant(count, f"{short}: idle, it yields", full=True, holders=names, parts=parts)
     if not held:
         return Grant(count, f"{short}: no node has room for one more", full=True)
     named = ", ".join(f"{c.name} ({c.priority.name.capitalize()}) {100 * part:.0f} %" for part, c in held)
     more = f" and {unnamed} others" if unnamed else ""
-    return Grant(count, f"{short}: the pool is full; it is held by {named}{more}", full=True, holders=names)
+    why = f"{short}: the pool is full; it is held by {named}{more}"
+    return Grant(count, why, full=True, holders=names, parts=parts)
 
 
 def _after(count: int, leave: Sequence[str]) -> str:

@@ -9,6 +9,9 @@ from smallmodel_operator.core.scaling import Granted
 
 SAY_SECONDS, HELD_SECONDS = 60.0, 600.0
 """While only those change who hold the room it is said this seldom; even less while all who were named hold some."""
+TIMES, POINTS = 1.5, 0.05
+"""And only of somebody who holds so much more of it than the least of them. Who comes first among equals is noise, and
+each such sentence is a write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class PoolStanding:
     spare: Spare = field(default_factory=Spare)
     granted: Granted | None = None
     holders: tuple[str, ...] = ()
+    least: float = 0.0
+    """Part of the pool that the least of them had."""
     said_at: float = 0.0
 
 
@@ -62,8 +67,23 @@ def told(
     holders = grant.holders or grant.yielding
     if before is not None:
         same = replace(news, why="", running=0) == replace(before, why="", running=0)
-        seldom = HELD_SECONDS if hold.issuperset(standing.holders) else SAY_SECONDS
-        lately = bool(standing.holders) and now - standing.said_at < seldom
-        if same and (set(holders) == set(standing.holders) or lately):
+        if same and not _others(standing, grant, holders, now - standing.said_at, hold):
             return replace(standing, granted=replace(before, running=claim.current))
-    return replace(standing, granted=news, holders=holders, said_at=now)
+    return replace(standing, granted=news, holders=holders, least=min(grant.parts, default=0.0), said_at=now)
+
+
+def _others(
+    standing: PoolStanding, grant: Grant, holders: tuple[str, ...], seconds: float, hold: frozenset[str]
+) -> bool:
+    """Is it news that these hold the room, so long after it was said of others?"""
+    before = set(standing.holders)
+    if set(holders) == before:
+        return False
+    if not before:
+        return True
+    if not hold.issuperset(before):
+        return seconds >= SAY_SECONDS
+    more = any(
+        p > TIMES * standing.least + POINTS for n, p in zip(holders, grant.parts, strict=False) if n not in before
+    )
+    return seconds >= HELD_SECONDS and more

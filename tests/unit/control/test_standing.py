@@ -6,7 +6,9 @@ from smallmodel_operator.autoscaling.room import Claim, Grant, Priority, Room
 from smallmodel_operator.control.standing import HELD_SECONDS, SAY_SECONDS, PoolStanding, told
 
 CLAIM = Claim("law/bot", Priority.STANDARD, Room(1.0), 1, 1, 2, (1.0,))
-SHORT = Grant(1, "1 of 2: the pool is full; it is held by crm/bot (Standard) 60 %", full=True, holders=("crm/bot",))
+SHORT = Grant(
+    1, "1 of 2: the pool is full; it is held by crm/bot (Standard) 30 %", full=True, holders=("crm/bot",), parts=(0.3,)
+)
 ENOUGH = Grant(1, "1, as wanted")
 HOLD = frozenset(("law/bot", "crm/bot", "hr/bot"))
 
@@ -37,12 +39,15 @@ def test_what_it_was_said_to_want_beyond_its_need_is_not_taken() -> None:
 
 def test_others_among_the_largest_are_news_seldom_while_all_who_were_named_hold_some() -> None:
     short = told(PoolStanding(), CLAIM, SHORT, 2, 0.0, HOLD)
-    other = replace(SHORT, why="1 of 2: the pool is full; it is held by hr/bot (Batch) 50 %", holders=("hr/bot",))
+    why = "1 of 2: the pool is full; it is held by hr/bot (Batch) 51 %"
+    other = replace(SHORT, why=why, holders=("hr/bot",), parts=(0.51,))
     assert told(short, CLAIM, other, 2, HELD_SECONDS - 1, HOLD).granted == short.granted
     assert told(short, CLAIM, other, 2, HELD_SECONDS, HOLD).holders == ("hr/bot",)
+    alike = replace(other, parts=(0.49,))
+    assert told(short, CLAIM, alike, 2, 10 * HELD_SECONDS, HOLD).granted == short.granted, "no news among equals"
     gone = HOLD - {"crm/bot"}
     assert told(short, CLAIM, other, 2, SAY_SECONDS - 1, gone).granted == short.granted
-    assert told(short, CLAIM, other, 2, SAY_SECONDS, gone).holders == ("hr/bot",), "who is named has left"
+    assert told(short, CLAIM, alike, 2, SAY_SECONDS, gone).holders == ("hr/bot",), "who is named has left"
 
 
 def test_a_replica_that_has_gone_leaves_the_sentence_as_it_is() -> None:
