@@ -118,10 +118,13 @@ def _reap(pid: int) -> None:
 
 
 def _started(pid: int) -> str:
-    """Start time of a process in clock ticks since boot; "" when there is none (or only a zombie)."""
+    """Start time of a process in clock ticks since boot; "" when there is none (or only a zombie).
+
+    One whose first thread is a zombie while others still end has its files and ports.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
     fields = text.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]
+    return "" if fields[0] in "ZX" and int(fields[17]) <= 1 else fields[19]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -72,3 +73,22 @@ def test_a_record_that_cannot_be_written_starts_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="could not be recorded"):
         process.start("worker", ["touch", str(tmp_path / "ran")], tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_one_whose_first_thread_alone_has_ended_still_runs(tmp_path: Path) -> None:
+    """As a killed program of many threads on a busy machine: the others have its ports for a moment."""
+    program = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); "
+        "print('on', flush=True); ctypes.CDLL(None).pthread_exit(None)"
+    )
+    pid = process.start("half", [sys.executable, "-c", program], tmp_path)
+    try:
+        end = time.monotonic() + 60
+        while " Z " not in Path(f"/proc/{pid}/stat").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert process.pid_of("half", tmp_path) == pid
+    finally:
+        process.stop("half", tmp_path, grace=0)
+    assert process.pid_of("half", tmp_path) is None
+    assert not Path(f"/proc/{pid}").exists()
