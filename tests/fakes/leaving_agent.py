@@ -26,7 +26,7 @@ async def main(folder: Path, claim: Path, bot: int, egress: int, mode: str) -> N
         deciding = decide(agent, policies.route, policies.labels, away=policies.away)
         counted = counted_of(claim)
         counted.left = agent.outages.came
-        await asyncio.gather(part.record(agent, counted), deciding)
+        await asyncio.gather(part.record(agent, counted), counted.run(), deciding)
 
 
 if __name__ == "__main__":

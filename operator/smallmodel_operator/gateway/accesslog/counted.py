@@ -25,6 +25,8 @@ from smallmodel_operator.gateway.accesslog.usage import Usages
 
 LOG: Final = "access.log"
 POSITION: Final = "access.log.position"
+LAST_SECONDS: Final = 2.0
+"""To end a step that is under way; who hangs longer ends with the process."""
 FOLLOW_SECONDS: Final = 3.0
 """The log is not read here for so long after somebody else was seen reading it at the same place."""
 
@@ -32,7 +34,8 @@ logger = logging.getLogger(__name__)
 
 
 class Counted:
-    """The lines of the log in a folder that metrics have counted. For two threads: the agent's and the recorder's."""
+    """The lines of the log in a folder that metrics have counted. For three threads: the agent's, the recorder's, and
+    that it reads in."""
 
     def __init__(
         self,
@@ -57,14 +60,16 @@ class Counted:
         self._unread = 0
 
     async def run(self) -> None:
-        """Count until cancelled."""
+        """Count until cancelled. In a thread: a claim that hangs holds up whoever writes a position to it, and must not
+        hold up decisions and callers."""
         try:
             while True:
-                more = self.step()
+                more = await asyncio.to_thread(self.step)
                 await asyncio.sleep(0 if more else POLL_SECONDS)
         finally:
-            with self._lock:
+            if self._lock.acquire(timeout=LAST_SECONDS):
                 self._reader.close()
+                self._lock.release()
 
     def step(self) -> bool:
         """Count one batch, if nobody else reads it; True: there may be more."""

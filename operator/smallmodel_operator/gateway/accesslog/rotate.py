@@ -52,6 +52,11 @@ class Rotator:
             OSError: a file cannot be renamed or removed.
             Unreachable: Envoy could not be told; the next look tells it.
         """
+        if await asyncio.to_thread(self._set_aside):  # a claim that hangs must not hold up the agent
+            await self._reopen()
+
+    def _set_aside(self) -> bool:
+        """Is there an old file and no new one?"""
         old = rotated(self.path)
         if inode_of(self.path) is not None and self.path.stat().st_size >= self._max_bytes:
             number = old[-1][0] + 1 if old else 1
@@ -60,8 +65,7 @@ class Rotator:
             old.append((number, aside))
         for _, path in old[: -self._keep]:
             path.unlink(missing_ok=True)
-        if old and inode_of(self.path) is None:
-            await self._reopen()
+        return bool(old) and inode_of(self.path) is None
 
     def _trouble(self, problem: str) -> None:
         if problem and problem != self.problem:
