@@ -2,11 +2,13 @@
 
 It answers by the request's `model` of no account but by these keys of the body: `stream`, `fake_status`,
 `fake_delay` (seconds before the head), `fake_chunks` (texts sent one by one as they are, `fake_pause` seconds apart,
-the first `fake_repeat` times; with `fake_length` as Content-Length).
+the first `fake_repeat` times; with `fake_length` as Content-Length), `fake_sure` (asked for logprobs: probability of
+its tokens, by model), `fake_fails` (models that answer 500).
 """
 
 import asyncio
 import json
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,12 +85,15 @@ class Engine:
             return web.Response(status=503, headers={"x-slm-activated": "1"})
         wanted = json.loads(body)
         await asyncio.sleep(wanted.get("fake_delay", 0))
-        status = wanted.get("fake_status", 200)
-        if wanted.get("stream") or "fake_chunks" in wanted:
+        status = 500 if wanted.get("model") in wanted.get("fake_fails", ()) else wanted.get("fake_status", 200)
+        if (wanted.get("stream") or "fake_chunks" in wanted) and status == 200:
             return await self._stream(request, wanted)
         if status != 200:
             return web.json_response({"error": {"message": "engine says no", "type": "engine"}}, status=status)
         answer = {"object": "chat.completion", "model": wanted.get("model"), "served_by": self.name, "usage": USAGE}
+        if wanted.get("logprobs"):
+            message = {"role": "assistant", "content": "t0t1t2"}
+            answer["choices"] = [{"index": 0, "message": message, "logprobs": logprobs(wanted)}]
         return web.json_response({**answer, "timings": TIMINGS})
 
     async def _stream(self, request: web.Request, wanted: dict[str, Any]) -> web.StreamResponse:
@@ -96,7 +101,7 @@ class Engine:
         response = web.StreamResponse(headers={"Content-Type": kind})
         response.content_length = wanted.get("fake_length")
         await response.prepare(request)
-        chunks = wanted.get("fake_chunks") or stream_chunks()
+        chunks = wanted.get("fake_chunks") or stream_chunks(logprobs(wanted) if wanted.get("logprobs") else None)
         for chunk in [*chunks[:1] * wanted.get("fake_repeat", 1), *chunks[1:]]:
             await response.write(chunk.encode())
             await asyncio.sleep(wanted.get("fake_pause", 0.002))
@@ -104,8 +109,17 @@ class Engine:
         return response
 
 
-def stream_chunks() -> list[str]:
+def logprobs(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Of three tokens, as sure as `fake_sure` says by the model's name (1: entirely)."""
+    sure = wanted.get("fake_sure", {}).get(wanted.get("model"), 1.0)
+    return {"content": [{"token": f"t{n}", "logprob": math.log(sure), "top_logprobs": []} for n in range(3)]}
+
+
+def stream_chunks(probable: dict[str, Any] | None = None) -> list[str]:
     """A streamed answer as llama.cpp sends it: token by token, usage and timings in the last."""
-    tokens = [f'data: {{"choices":[{{"index":0,"delta":{{"content":"t{n}"}}}}]}}\n\n' for n in range(3)]
+    choices = [{"index": 0, "delta": {"content": f"t{n}"}} for n in range(3)]
+    if probable:
+        choices = [{**one, "logprobs": {"content": [t]}} for one, t in zip(choices, probable["content"], strict=True)]
+    tokens = [f"data: {json.dumps({'choices': [choice]}, separators=(',', ':'))}\n\n" for choice in choices]
     last = json.dumps({"choices": [], "usage": USAGE, "timings": TIMINGS})
     return [*tokens, f"data: {last}\n\n", "data: [DONE]\n\n"]

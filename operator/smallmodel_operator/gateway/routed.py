@@ -11,7 +11,7 @@ from smallmodel_operator.core.routes import route_has_name, shares
 from smallmodel_operator.gateway.state import Access, Model, Object, access_of
 from smallmodel_operator.routing import declared
 from smallmodel_operator.routing.choice import given
-from smallmodel_operator.routing.policy import Boundary, Match, Need, Rule, Within
+from smallmodel_operator.routing.policy import Boundary, Confidence, Match, Measure, Need, Rule, Within
 from smallmodel_operator.routing.tools.check import Bounds
 
 MODEL: Final = re.compile(r"[-A-Za-z0-9._:/@+]{1,128}")
@@ -55,6 +55,7 @@ class Escalation:
     on_unavailable: bool = False
     most_percent: float = 20.0
     window_seconds: float = 3600.0
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,11 @@ class Route:
     def decides(self) -> bool:
         """Do requests that name no target wait for a decision?"""
         return self.choice is not None and bool(self.choice.rules or self.choice.escalation)
+
+    @property
+    def judges(self) -> bool:
+        """Are its default's answers judged?"""
+        return bool(self.choice and self.choice.escalation and self.choice.escalation.confidence)
 
     @property
     def timed(self) -> frozenset[str]:
@@ -206,7 +212,12 @@ def _escalation(namespace: str, spec: Object, status: Object) -> Escalation:
         bool(spec.get("onUnavailable", False)),
         float(spec.get("maxPercent", 20)),
         float(spec.get("windowSeconds", 3600)),
+        _confidence(spec.get("confidence")),
     )
+
+
+def _confidence(given: Object | None) -> Confidence | None:
+    return Confidence(float(given["below"]), Measure(given.get("measure", Measure.MEAN))) if given else None
 
 
 def _reference(namespace: str, ref: Object, key: str, read: Object | None, field: str) -> Reference:

@@ -272,6 +272,11 @@ class State:
         return any(route.outside for route in self.routes.values())
 
     @property
+    def judges(self) -> bool:
+        """Has some route answers that are judged?"""
+        return any(route.judges for route in self.routes.values())
+
+    @property
     def clusters(self) -> tuple[str, ...]:
         """Everything that has endpoints of its own: models, and the egress where a route needs it; sorted."""
         return tuple(sorted([*self.models, *([WAY_OUT] if self.leads_outside else [])]))

@@ -13,6 +13,8 @@ class Because(StrEnum):
 
     RULE = "Rule"
     COMPLEXITY = "Complexity"
+    CONFIDENCE = "Confidence"
+    """Who answered first was not sure enough of it."""
     DEFAULT = "Default"
     NAMED = "Named"
     """The request names it."""
@@ -70,13 +72,15 @@ class Decision:
     """Seconds it may take, where a rule went by that."""
     measured: tuple[tuple[str, float | None], ...] = ()
     """Targets that such a rule names, and how fast each is."""
+    confidence: float | None = None
+    """How sure the target that answered first was, where that is why another one is asked."""
 
     @property
     def scored(self) -> str:
         """What came of asking how hard it is: `Escalated`, `Degraded`, or what kept it; empty: nobody asked."""
         if self.turn is None:
             return ""
-        degraded = self.degraded and self.because is not Because.COMPLEXITY
+        degraded = self.degraded and self.because not in (Because.COMPLEXITY, Because.CONFIDENCE)
         return "Degraded" if degraded else self.turn.why or "Escalated"
 
     @property

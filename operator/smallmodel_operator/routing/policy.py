@@ -80,6 +80,22 @@ class Rule:
         return self.within.order if self.within else (self.target,)
 
 
+class Measure(StrEnum):
+    """How sure a model is of an answer, by the probabilities of its tokens (choice/confidence.py)."""
+
+    MEAN = "Mean"
+    LEAST = "Least"
+    WHOLE = "Whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """Answers that their own model is less sure of are doubted. `below`: 0 to 1."""
+
+    below: float
+    measure: Measure = Measure.MEAN
+
+
 @dataclass(frozen=True, slots=True)
 class Escalate:
     """Where hard requests go: to the first of `order` that may and can, from a probability of `threshold` on.
@@ -89,6 +105,7 @@ class Escalate:
         on_unavailable: requests whose target cannot answer go there, too.
         most_percent: how many of the scored requests are escalated at most, in each `window_seconds`. Who keeps to it
             is the caller's `turn`, see `verdict.decide`.
+        confidence: the default's answers are judged, and the doubted ones go there; None: none is.
     """
 
     order: tuple[str, ...]
@@ -97,6 +114,7 @@ class Escalate:
     on_unavailable: bool = False
     most_percent: float = 100.0
     window_seconds: float = 3600.0
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,8 @@ class RoutePolicy:
         plain: dict[str, Any] = _texts(asdict(self))
         if not self.withheld:
             del plain["withheld"]
+        if self.escalation and self.escalation.confidence is None:
+            del plain["escalation"]["confidence"]
         return plain
 
     def hash(self) -> str:
@@ -245,6 +265,9 @@ def _problems(policy: RoutePolicy) -> Iterator[str]:
             yield f"targets: {target.name!r} names no model; give its namespace and name."
     if policy.escalation is not None and not 0.0 <= policy.escalation.threshold <= 1.0:
         yield "escalation.complexity.threshold: give a probability between 0 and 1."
+    judged = policy.escalation.confidence if policy.escalation else None
+    if judged is not None and not 0.0 <= judged.below <= 1.0:
+        yield "escalation.confidence.below: give a probability between 0 and 1."
 
 
 def _named(policy: RoutePolicy) -> Iterator[tuple[str, str]]:

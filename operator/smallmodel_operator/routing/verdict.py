@@ -20,6 +20,7 @@ from smallmodel_operator.routing.policy import Match, Ready, Rule, Target
 
 MOST_SECONDS: Final = 1.0
 """A look that took longer keeps its request inside, whatever it found: nothing may depend on a slow machine."""
+CHAT: Final = "/chat/completions"
 _PLAIN: Final = frozenset({"", "identity"})
 
 
@@ -85,6 +86,24 @@ def _again(
     made = found.turn
     known, turn = (ready, lambda _: made) if made else (replace(ready, hard=None), None)
     return known, asked(request, MOST_BYTES), reasons, can, turn
+
+
+def larger(ready: Ready, request: Request, found: Decision, can: Mapping[str, Can]) -> tuple[str, ...]:
+    """Targets that may and can answer a request whose first answer is doubted, in their order; none: its answer is not
+    judged. Only chats that the default answers are."""
+    given = ready.policy.escalation
+    if given is None or given.confidence is None or found.because is not Because.DEFAULT or found.degraded:
+        return ()
+    if found.target is None or request.adapter or not request.whole or not request.path.endswith(CHAT):
+        return ()
+    may = [ready.targets[name] for name in given.order if name in can]
+    usable = _usable([t for t in may if t.inside or not found.reasons], asked(request, MOST_BYTES), can)
+    return tuple(name for name in given.order if name in usable)
+
+
+def doubted(ready: Ready, found: Decision, name: str, confidence: float, turn: Turn) -> Decision:
+    """The decision on a request whose first answer its own model was not sure of."""
+    return replace(found, target=ready.targets[name], because=Because.CONFIDENCE, confidence=confidence, turn=turn)
 
 
 def chosen(ready: Ready, said: str) -> Decision | None:

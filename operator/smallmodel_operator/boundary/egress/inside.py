@@ -22,6 +22,8 @@ class Inside:
     """Unix sockets of the pod."""
     instead: str = ""
     """The socket by which what failed outside comes back in: all that is behind the egress."""
+    judged: str = ""
+    """The socket at which requests come in whose answers are judged; they are decided on there."""
     models: Mapping[str, frozenset[Address]] = field(default_factory=dict)
     """Addresses of each model's pods, by target: requests for one model never go to another's."""
     gateways: frozenset[Address] = frozenset()

@@ -12,13 +12,16 @@ METHODS: Final = frozenset({
     "get", "getAtIndex", "getBytes", "gmatch", "gsub", "headers", "length", "lower", "match", "remove", "rep",
     "replace", "respond", "set", "setBytes", "streamInfo", "sub", "upper",
 })
-"""Methods of Envoy's handles and of strings that send nothing. `httpCall` is what would."""
+"""Methods of Envoy's handles and of strings that send nothing. `httpCall` is what would: it may ask
+the agent, and nobody else."""
 OUTSIDE: Final = frozenset({
     "_G", "debug", "dofile", "ffi", "getfenv", "httpCall", "io", "jit", "load", "loadfile", "loadstring", "module",
     "os", "package", "require", "setfenv",
 })
 """Names that reach beyond the script. Envoy opens all of LuaJIT's libraries."""
 # fmt: on
+_ASKS: Final = re.compile(r""":httpCall\(\s*"decide"\s*,""")
+"""Of all clusters the one whose only endpoint is the agent's own socket, by its name."""
 _TOKEN: Final = re.compile(
     r"""(?P<comment>--\[\[.*?\]\]|--[^\n]*)|(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""", re.DOTALL
 )
@@ -36,6 +39,7 @@ def reaches(program: str) -> tuple[str, ...]:
     It reads words, not meaning: what a program may say is narrow, so that it can be read like this.
     """
     code = _HARMLESS.sub(" ", _TOKEN.sub(lambda token: token["string"] or " ", program))
+    code = _ASKS.sub("(", code)
     spoken = set(_NAME.findall(code)) & OUTSIDE  # in strings, too: a method can be asked for by a string
     bare = _TOKEN.sub(' "" ', code)
     called = {name for name in _METHOD.findall(bare) if name not in METHODS}

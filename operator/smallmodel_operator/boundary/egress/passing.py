@@ -78,18 +78,22 @@ def _behind(value: Any, walk: Walk) -> None:
 
 
 def back_in(value: Any, walk: Walk) -> None:
-    """The socket a listener may be on."""
+    """The sockets a listener may be on."""
     path = value.get("path") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or value.keys() - {"path", "mode"} or path != walk.inside.instead:
+    doors = {walk.inside.instead, walk.inside.judged}
+    if not isinstance(value, dict) or value.keys() - {"path", "mode"} or path not in doors:
         walk.report(f"it listens on {path!r}, which is no way back in")
 
 
 def inner(node: Node) -> Node:
-    """A listener, walked by `node`; of one on a socket nothing may leave."""
+    """A listener, walked by `node`; of one on a socket nothing may leave, but of that where answers are judged: what
+    comes in there has not left before."""
 
     def visit(value: Any, walk: Walk) -> None:
         address = value.get("address") if isinstance(value, dict) else None
-        walk.inner = isinstance(address, dict) and "pipe" in address
+        pipe = address.get("pipe") if isinstance(address, dict) else None
+        judged = isinstance(pipe, dict) and bool(walk.inside.judged) and pipe.get("path") == walk.inside.judged
+        walk.inner = pipe is not None and not judged
         node(value, walk)
         walk.inner = False
 

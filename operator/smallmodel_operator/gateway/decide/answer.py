@@ -24,6 +24,14 @@ PASS: Final = "x-slm-pass"  # noqa: S105 - the name of a header
 """Of what leaves: the egress lets nothing out without one."""
 INSTEAD: Final = "x-slm-instead"
 """Of what leaves and comes back in where it fails."""
+JUDGED: Final = "x-slm-judged"
+"""Of what goes to the door where answers are judged."""
+JUDGE: Final = "x-slm-judge"
+"""There: `answer <token>`, its answer is judged; `error <token>`, whether it fails is."""
+ASK: Final = "x-slm-ask"
+"""There: what the engine is asked beside what the body says; members of its JSON object."""
+KEPT_STATUS: Final = 203
+"""By it an answer that was doubted is its caller's after all; Envoy makes a 200 of it."""
 FAILED: Final = "slm.decision.failed"
 """In the record: the target outside that failed, of a request that is decided on again for that."""
 FAILING: Final = "outside-failing"
@@ -107,11 +115,15 @@ def escalation(decision: Decision) -> dict[str, str]:
     scored = ""
     if decision.turn is not None and decision.complexity is not None:
         scored = f";score={decision.complexity:.4f};threshold={decision.turn.threshold:.4f}"
+    elif decision.turn is not None and decision.confidence is not None:
+        scored = f";score={decision.confidence:.4f};threshold={1.0 - decision.turn.threshold:.4f}"
     told = {DEGRADED: f"{decision.degraded}{scored}"} if decision.degraded else {}
     if decision.because is Because.COMPLEXITY:
         told[ESCALATED] = f"complexity{scored}"
     if decision.because is Because.UNAVAILABLE:
         told[ESCALATED] = "unavailable"
+    if decision.because is Because.CONFIDENCE:
+        told[ESCALATED] = f"confidence{scored}"
     return told
 
 
@@ -133,6 +145,11 @@ def unanswered() -> Answer:
     )
     found = refusal(421, UNANSWERED, message, "target_unavailable")
     return replace(found, headers={**found.headers, DEGRADED: FAILING, "retry-after": "1"})
+
+
+def kept_answer(kind: str, body: bytes, why: str) -> Answer:
+    """The answer that was doubted, because nobody gave another."""
+    return Answer(KEPT_STATUS, {"content-type": kind, DEGRADED: why}, body)
 
 
 NOT_RECORDED: Final = refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
@@ -165,8 +182,11 @@ def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> di
         said["slm.decision.p95"] = ",".join(f"{name}:{p95}" for name, p95 in known)
     if decision.complexity is not None:
         said["slm.decision.complexity"] = f"{decision.complexity:.4f}"
+    if decision.confidence is not None:
+        said["slm.decision.confidence"] = f"{decision.confidence:.4f}"
     if decision.turn is not None:
-        said["slm.decision.threshold"] = f"{decision.turn.threshold:.4f}"
+        least = decision.turn.threshold
+        said["slm.decision.threshold"] = f"{1.0 - least if decision.confidence is not None else least:.4f}"
         said["slm.decision.escalation"] = decision.scored
     return said
 

@@ -1,9 +1,18 @@
-"""A request that is decided on, as Envoy tells of it."""
+"""A request that is decided on, as Envoy tells of it, the route it came to, and how a decision takes effect."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
+from smallmodel_operator.gateway.decide.answer import Answer
+from smallmodel_operator.gateway.decide.tools import Guarded
+from smallmodel_operator.gateway.decide.turns import Turns
 from smallmodel_operator.routing.asked import Request
+from smallmodel_operator.routing.policy import Ready
+from smallmodel_operator.routing.tools.conversation import Conversation
+from smallmodel_operator.routing.verdict import Can, Decision
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +33,40 @@ class Call:
     """Where its body has the model's name: `<bytes before it>,<bytes with it>`."""
     namespace: str = ""
     """Of its caller; empty for keys without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route that is in force: its policy, and what its targets can do."""
+
+    ready: Ready
+    can: Mapping[str, Can]
+    tools: Guarded | None = None
+    turns: Turns | None = None
+    """Of requests that may be escalated."""
+
+
+class Effects(Protocol):
+    """What decisions have an effect by."""
+
+    def route(self, call: Call) -> Route | None:
+        """The route in force."""
+
+    async def seen(self, call: Call, look: Callable[..., T], *args: Any) -> T:
+        """What a look at a request finds, in a thread where it is large."""
+
+    async def effect(
+        self,
+        route: Route,
+        call: Call,
+        decision: Decision,
+        checked: Conversation,
+        more: Mapping[str, str] = ...,
+        *,
+        again: bool = ...,
+    ) -> tuple[Answer, Decision | None]:
+        """Count a decision and record it (with `more`) before it takes effect: what Envoy is told, and the decision
+        that does, None: none, it is refused. `again`: how hard the request is was counted before."""
+
+    async def may(self, route: Route, call: Call, decision: Decision) -> bool:
+        """May it go to its target, as far as what has to be asked for that says?"""

@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from smallmodel_operator.routing.choice.share import Turn
 from smallmodel_operator.routing.decision import Decision
 from smallmodel_operator.routing.policy import Ready
 
@@ -17,13 +18,15 @@ KEPT = Counter(
 )
 SCORED = Counter(
     "smallmodel_gateway_escalation_scored",
-    "Requests whose difficulty was asked for, by what came of it: Escalated, BelowThreshold, ShareSpent, Degraded (it "
-    "was to be escalated, and nobody it could go to answers).",
+    "Requests whose difficulty was asked for, or whose answer was judged, by what came of it: Escalated, "
+    "BelowThreshold, ShareSpent, Degraded (it was to be escalated, and nobody it could go to answers), Unjudged (the "
+    "answer has no probabilities of tokens).",
     ["namespace", "route", "outcome"],
 )
 THRESHOLD = Gauge(
     "smallmodel_gateway_escalation_threshold",
-    "Probability from which requests of a route are escalated, as it was for the latest.",
+    "Probability from which requests of a route are escalated, of its answer's doubt where that is judged, as it was "
+    "for the latest.",
     ["namespace", "route"],
 )
 SECONDS = Histogram(
@@ -54,5 +57,11 @@ def count(ready: Ready, decision: Decision) -> None:
     if decision.reasons:
         KEPT.labels(policy.namespace, policy.name, decision.reasons[0].reason).inc()
     if decision.turn is not None:
-        SCORED.labels(policy.namespace, policy.name, decision.scored).inc()
-        THRESHOLD.labels(policy.namespace, policy.name).set(decision.turn.threshold)
+        scored(ready, decision.scored, decision.turn)
+
+
+def scored(ready: Ready, outcome: str, turn: Turn | None = None) -> None:
+    """What came of asking how hard a request is, or how sure its first answer."""
+    SCORED.labels(ready.policy.namespace, ready.policy.name, outcome).inc()
+    if turn is not None:
+        THRESHOLD.labels(ready.policy.namespace, ready.policy.name).set(turn.threshold)

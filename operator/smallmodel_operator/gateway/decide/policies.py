@@ -152,6 +152,7 @@ def _escalate(choice: Choice, read: Mapping[Reference, Given]) -> Escalate | Non
         given.on_unavailable,
         given.most_percent,
         given.window_seconds,
+        given.confidence,
     )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from smallmodel_operator.gateway.authz import CheckRequest, CheckResponse, answering
 from smallmodel_operator.gateway.decide.answer import CHOSEN
-from smallmodel_operator.gateway.decide.let_out import LetOut
 from smallmodel_operator.gateway.decide.service import Call, Deciding
-from smallmodel_operator.gateway.xds.decide import CALLER, FAILED, MOST_BODY, NAME_SAID, NAMESPACE
+from smallmodel_operator.gateway.xds.decide import ATTEMPT, CALLER, FAILED, MOST_BODY, NAME_SAID, NAMESPACE
+from smallmodel_operator.gateway.xds.judged import ANSWER, DOUBT
 from smallmodel_operator.gateway.xds.words import ADAPTER, PLACE, ROUTE
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.deadline import HEADER as DEADLINE
@@ -27,8 +27,14 @@ async def serve(deciding: Deciding, socket: Path) -> AsyncIterator[None]:
     async def handle(request: CheckRequest) -> CheckResponse:
         if request.path.startswith(f"{FAILED}/"):
             found, whose = await deciding.instead(request.header("x-request-id"), request.body)
-            told = _whose(whose) if whose and found.status == HTTPStatus.OK else {}
+            told = _whose(whose.call, whose.name) if whose and found.status == HTTPStatus.OK else {}
             return CheckResponse(found.status, {**found.headers, **told}, found.body)
+        if request.path.startswith(f"{ATTEMPT}/"):
+            found, asked = await deciding.judging.attempt(request.header("x-request-id"), request.body)
+            told = _whose(asked) if asked and found.status == HTTPStatus.OK else {}
+            return CheckResponse(found.status, {**found.headers, **told}, found.body)
+        if request.path.startswith(f"{ANSWER}/"):
+            return await _judged(deciding, request)
         found = await deciding.decide(call(request))
         return CheckResponse(found.status, found.headers, found.body)
 
@@ -60,7 +66,18 @@ def call(request: CheckRequest) -> Call:
     )
 
 
-def _whose(out: LetOut) -> dict[str, str]:
-    """What a request that comes back in has lost on its way out."""
-    told = {ROUTE: f"+{out.call.route}", CALLER: out.call.caller, NAMESPACE: out.call.namespace, NAME_SAID: out.name}
+def _whose(call: Call, name: str = "") -> dict[str, str]:
+    """What a request that comes in at an inner door has lost on its way there. `name`: of its model, where the body has
+    another by now."""
+    told = {ROUTE: f"+{call.route}", CALLER: call.caller, NAMESPACE: call.namespace, NAME_SAID: name}
     return {name: value for name, value in told.items() if value}
+
+
+async def _judged(deciding: Deciding, request: CheckRequest) -> CheckResponse:
+    """What becomes of an answer."""
+    token = request.path.removeprefix(f"{ANSWER}/")
+    found = await deciding.judging.judge(token, request.header("content-type"), request.body)
+    if found is None:
+        return CheckResponse(HTTPStatus.NOT_FOUND)
+    doubt = {DOUBT: "doubted"} if found.doubt else {}
+    return CheckResponse(HTTPStatus.OK, {**found.headers, **doubt}, found.body)

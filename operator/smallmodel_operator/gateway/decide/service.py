@@ -5,14 +5,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from smallmodel_operator.gateway.decide import metrics
 from smallmodel_operator.gateway.decide import tools as bounded
 from smallmodel_operator.gateway.decide.answer import (
-    FAILED,
-    FAILING,
     NOT_RECORDED,
     Answer,
     Stays,
@@ -20,19 +18,18 @@ from smallmodel_operator.gateway.decide.answer import (
     answer,
     record,
     refusal,
-    unanswered,
 )
 from smallmodel_operator.gateway.decide.call import Call as Call
-from smallmodel_operator.gateway.decide.let_out import AllLetOut, LetOut
-from smallmodel_operator.gateway.decide.turns import Turns
+from smallmodel_operator.gateway.decide.call import Route as Route
+from smallmodel_operator.gateway.decide.instead import Instead
+from smallmodel_operator.gateway.decide.judging import Judging
 from smallmodel_operator.routing import verdict
 from smallmodel_operator.routing.detect import decide as detect
 from smallmodel_operator.routing.detect.decide import Reason
 from smallmodel_operator.routing.detect.recognizer import Recognizer
-from smallmodel_operator.routing.policy import Ready
 from smallmodel_operator.routing.tools.check import Refusal, check
 from smallmodel_operator.routing.tools.conversation import Conversation
-from smallmodel_operator.routing.verdict import Can, Decision
+from smallmodel_operator.routing.verdict import Decision
 
 SMALL_BYTES: Final = 4 * 1024
 """Looked at where it arrives, in a fraction of a millisecond; a larger body goes to a thread and holds up nobody."""
@@ -46,17 +43,6 @@ RECORD_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route that is in force: its policy, and what its targets can do."""
-
-    ready: Ready
-    can: Mapping[str, Can]
-    tools: bounded.Guarded | None = None
-    turns: Turns | None = None
-    """Of requests that may be escalated."""
-
-
 class NotRecorded(Exception):  # noqa: N818 - says what is the matter
     """A decision is not on the disk."""
 
@@ -65,6 +51,7 @@ class Unseen(Exception):  # noqa: N818 - says what is the matter
     """Nobody has looked at a request; `args[0]` is the reason, a word in CamelCase."""
 
 
+NOTHING: Final[Mapping[str, str]] = {}
 T = TypeVar("T")
 Record = Callable[[Mapping[str, Any]], Awaitable[None]]
 """Returns when it is on the disk; raises NotRecorded or OSError."""
@@ -120,8 +107,9 @@ class Deciding:
         self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
         self._withhold, self._away, self._p95 = withhold, away, p95
         self._master, self._recognize = master, recognize
-        self._strict, self._clock, self._failed = strict, clock, failed
-        self.let_out = AllLetOut()
+        self._strict, self._clock = strict, clock
+        self._back, self.judging = Instead(self, failed), Judging(self, away)
+        self.instead = self._back.answer
         self._threads = ThreadPoolExecutor(THREADS, "decide")
         self._waiting = 0
 
@@ -144,7 +132,7 @@ class Deciding:
         route = self._routes(call.route)
         if route is None:
             return refusal(503, "route-new", "The route is being added or removed.", "unavailable")
-        checked = await self._seen(call, check, route.tools.bounds, call.request) if route.tools else Conversation()
+        checked = await self.seen(call, check, route.tools.bounds, call.request) if route.tools else Conversation()
         if isinstance(checked, Refusal):
             return await self._refuse(route, call, checked)
         route, call = self._timed(route, call), _naming(route, call)
@@ -152,58 +140,59 @@ class Deciding:
         if decision is None:
             return refusal(503, "route-new", "The targets of the route are being changed.", "unavailable")
         decision = await self._recognized(route, call, self._or_inside(route, call, decision))
+        if (judged := await self._judged(route, call, decision, checked)) is not None:
+            return judged
+        return (await self.effect(route, call, decision, checked, back=True))[0]
+
+    async def _judged(self, route: Route, call: Call, decision: Decision, checked: Conversation) -> Answer | None:
+        given = route.ready.policy.escalation
+        if given is None or given.confidence is None or call.chosen:
+            return None
+        try:
+            return await self.seen(call, self.judging.keep, route, call, decision, checked)
+        except Unseen:
+            return None
+
+    def route(self, call: Call) -> Route | None:
+        """The route in force of a request."""
+        route = self._routes(call.route)
+        return self._timed(route, call) if route else None
+
+    async def may(self, route: Route, call: Call, decision: Decision) -> bool:
+        """May it go to its target, as far as recognizers say, where that has to be asked?"""
+        return (await self._recognized(route, call, decision)).target == decision.target
+
+    async def effect(
+        self,
+        route: Route,
+        call: Call,
+        decision: Decision,
+        checked: Conversation,
+        more: Mapping[str, str] = NOTHING,
+        *,
+        back: bool = False,
+        again: bool = False,
+    ) -> tuple[Answer, Decision | None]:
+        """See `Effects`. `back`: where it fails outside it comes back in."""
         withheld = await self._withhold(call, decision) if decision.target else None
         if isinstance(withheld, Stays):
             decision = verdict.kept(route.ready, withheld.reason, route.can, call.request)
             withheld = await self._withhold(call, decision) if decision.target else None
-        said = dict(withheld.said) if isinstance(withheld, Withheld) else {}
+        said = {**more, **(withheld.said if isinstance(withheld, Withheld) else {})}
         said |= bounded.calls(checked, decision, call.route, route.tools, self._master()) if route.tools else {}
         if not await self._recorded(call, record(decision, route.ready, call.id, call.caller) | said):
             if self._strict:
-                return NOT_RECORDED
+                return NOT_RECORDED, None
             if decision.target is None or not decision.target.inside:
                 decision = verdict.kept(route.ready, "NotRecorded", route.can, call.request)
         if isinstance(withheld, Withheld):
-            return withheld.answer
-        signed = self._sign(call, decision)
-        metrics.count(route.ready, decision)
-        if back := bool(signed) and not call.request.named and any(route.ready.targets[n].inside for n in route.can):
-            self.let_out.keep(call, decision)
-        return answer(decision, signed, back=back)
-
-    async def instead(self, request_id: str, body: bytes) -> tuple[Answer, LetOut | None]:
-        """The answer to Envoy on a request that was let out with this body, and failed there, and whose it is; None:
-        nobody's. It never raises but when cancelled."""
-        out = self.let_out.back(request_id, body)
-        if out is None:
-            return unanswered(), None
-        call = replace(out.call, request=replace(out.call.request, body=body))
-        try:
-            return await self._instead(call, out.decision), out
-        except Exception as error:  # the error may quote the request: its kind alone is told
-            logger.error("request %s is not answered inside: the decision failed: %s", request_id, type(error))
-            return unanswered(), None
-
-    async def _instead(self, call: Call, out: Decision) -> Answer:
-        """One inside, decided on as if there were no other, counted and recorded anew before it takes effect."""
-        failed = out.target.name if out.target else ""
-        self._failed(f"{call.route}/{failed}")
-        if (route := self._routes(call.route)) is None:
-            return unanswered()
-        route = self._timed(route, call)
-        decision = await self._seen(call, verdict.degraded, route.ready, call.request, out, route.can, FAILING)
-        found = decision.target if decision.target and decision.target.inside else None
-        metrics.instead(route.ready, failed, found.name if found else "")
-        if found is None:
-            return unanswered()
-        withheld = await self._withhold(call, decision)
-        said = {FAILED: failed} | (dict(withheld.said) if isinstance(withheld, Withheld) else {})
-        if not await self._recorded(call, record(decision, route.ready, call.id, call.caller) | said) and self._strict:
-            return NOT_RECORDED
-        if isinstance(withheld, Withheld):
-            return withheld.answer
-        metrics.count(route.ready, replace(decision, turn=None))  # how hard it is was counted when it left
-        return answer(decision)
+            return withheld.answer, None
+        signed = "" if again else self._sign(call, decision)  # what comes back in does not leave again
+        metrics.count(route.ready, replace(decision, turn=None) if again else decision)
+        inside = any(route.ready.targets[name].inside for name in route.can)
+        if back := back and bool(signed) and not call.request.named and inside:
+            self._back.let_out.keep(call, decision)
+        return answer(decision, signed, back=back), decision if decision.target else None
 
     async def _recorded(self, call: Call, body: Mapping[str, Any]) -> bool:
         try:
@@ -237,7 +226,7 @@ class Deciding:
         if to is None or to.inside or not policy.boundary.recognizers:
             return decision
         try:
-            text = await self._seen(call, detect.to_recognize, call.request.body, route.ready.rules)
+            text = await self.seen(call, detect.to_recognize, call.request.body, route.ready.rules)
             reasons = await self._recognize(policy.namespace, policy.boundary.recognizers, text)
         except Unseen as error:
             reasons = (Reason(error.args[0]),)
@@ -264,11 +253,11 @@ class Deciding:
         labels = self._labels(call)
         try:
             given = route.ready, call.request, labels, route.can, self._clock, route.turns
-            return await self._seen(call, verdict.decide, *given)
+            return await self.seen(call, verdict.decide, *given)
         except Unseen as error:
             return verdict.kept(route.ready, error.args[0], route.can, call.request)
 
-    async def _seen(self, call: Call, look: Callable[..., T], *args: Any) -> T:
+    async def seen(self, call: Call, look: Callable[..., T], *args: Any) -> T:
         """What a look at a request finds.
 
         Raises:

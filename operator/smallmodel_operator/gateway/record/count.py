@@ -12,7 +12,7 @@ from smallmodel_operator.audit.completeness import Count
 from smallmodel_operator.gateway.admin import Admin
 from smallmodel_operator.gateway.record.answer import stamp
 
-LISTENERS: Final = r"^http\.(https?|instead)\.downstream_rq_"
+LISTENERS: Final = r"^http\.(https?|instead|judged)\.downstream_rq_"
 TOTAL, ACTIVE = LISTENERS + "total$", LISTENERS + "active$"
 FLUSH_SECONDS: Final = 1.0
 """Envoy writes lines it kept back every 0.5 s (the chart's --file-flush-interval-msec)."""

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from smallmodel_operator.gateway.state import State
-from smallmodel_operator.gateway.xds import decide, leave
+from smallmodel_operator.gateway.xds import decide, judged, leave
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import CLUSTER, resources, typed
 
@@ -19,7 +19,8 @@ IDLE: Final = "4s"
 def clusters(state: State, site: Site) -> dict[str, Any]:
     """cds.json; who decides on requests is always there, because the listener names it and must not change."""
     found = [*(_cluster(target) for target in sorted(state.models)), decide.cluster(site)]
-    return resources(CLUSTER, [*found, leave.cluster()] if state.leads_outside else found)
+    found += [leave.cluster()] if state.leads_outside else []
+    return resources(CLUSTER, found + ([judged.cluster(site)] if state.judges else []))
 
 
 def _cluster(target: str) -> dict[str, Any]:

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from smallmodel_operator.gateway.decide.answer import (
+    ASK,
     CAUSE,
     CHOSEN,
     DECISION,
     DEGRADED,
     ESCALATED,
     INSTEAD,
+    JUDGE,
+    JUDGED,
+    KEPT_STATUS,
     PASS,
     TARGET,
     TOO_SLOW,
@@ -36,6 +40,8 @@ NAME_SAID: Final = "x-slm-model-said"
 """The name of the model as a caller wrote it, of a request that comes back in with another."""
 FAILED: Final = "/instead"
 """In front of the path of a request that failed outside."""
+ATTEMPT: Final = "/attempt"
+"""In front of the path of one whose answer is judged."""
 MOST_BODY: Final = MOST_BYTES + 1
 """Bytes of a body that are sent to the agent: a longer one is cut, and is inside for being so long."""
 NOWHERE: Final = "x-slm-undecided"
@@ -59,11 +65,12 @@ _BACK: Final = 64 * 1024
 _SECRET: Final = ("authorization", "cookie", ASKED)
 
 
-def decides(*, instead: bool = False) -> dict[str, Any]:
-    """The filter. It is off until a route turns it on (`asks`). `instead`: of what failed outside: then who decides
-    says whose request it is, and lets nothing out."""
-    told = ("x-request-id",) if instead else _TOLD
-    said = (DECISION, TARGET, ROUTE, CALLER, NAMESPACE, NAME_SAID) if instead else (DECISION, TARGET, PASS, INSTEAD)
+def decides(door: str = "") -> dict[str, Any]:
+    """The filter. It is off until a route turns it on (`asks`). `door`: an inner one, where who decides says whose
+    request it is. What failed outside (`FAILED`) is not let out again; an answer is judged once (`ATTEMPT`)."""
+    told = ("x-request-id",) if door else _TOLD
+    more = {"": (PASS, INSTEAD, JUDGED), FAILED: (NAME_SAID,), ATTEMPT: (PASS, JUDGE, ASK)}[door]
+    said = (DECISION, TARGET, *more, *((ROUTE, CALLER, NAMESPACE) if door else ()))
     return {
         **extension(
             NAME,
@@ -74,12 +81,15 @@ def decides(*, instead: bool = False) -> dict[str, Any]:
             clear_route_cache=True,
             validate_mutations=True,
             # Not whole: a body over the bound is no reason to refuse it, it is a reason to keep it inside.
-            with_request_body={"max_request_bytes": MOST_BODY + instead * _BACK, "allow_partial_message": True},
+            with_request_body={
+                "max_request_bytes": MOST_BODY + (door == FAILED) * _BACK,
+                "allow_partial_message": True,
+            },
             allowed_headers=_exactly(*told),
             disallowed_headers=_exactly(*_SECRET),
             http_service={
                 "server_uri": {"uri": f"http://{CLUSTER}", "cluster": CLUSTER, "timeout": WAIT},
-                **({"path_prefix": FAILED} if instead else {}),
+                **({"path_prefix": door} if door else {}),
                 "authorization_response": {
                     "allowed_upstream_headers": _exactly(*said),
                     "allowed_client_headers_on_success": _exactly(ESCALATED, DEGRADED),
@@ -126,7 +136,9 @@ def replies() -> list[dict[str, Any]]:
     """Mappers for the local replies of the listener, before its others: what the agent refuses is an answer of its own;
     what it does not answer (Envoy takes its 5xx for that, too) is one of Envoy's."""
     own = {"filter": details("ext_authz_denied")}
-    return [_really(UNCOUNTED, 503), _really(UNANSWERED, 503), _really(TOO_SLOW, 504), own, mapper(NO_ANSWER)]
+    kept = expression(f"response.code_details == 'ext_authz_denied' && response.code == {KEPT_STATUS}")
+    really = [_really(UNCOUNTED, 503), _really(UNANSWERED, 503), _really(TOO_SLOW, 504)]
+    return [*really, {"filter": kept, "status_code": 200}, own, mapper(NO_ANSWER)]
 
 
 def _really(cause: str, status: int) -> dict[str, Any]:

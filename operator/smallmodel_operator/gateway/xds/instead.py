@@ -22,18 +22,25 @@ _ELSEWHERE: Final = frozenset({DOOR, TARGET, "envoy.filters.http.jwt_authn"})
 
 def listener(site: Site, manager: Mapping[str, Any]) -> dict[str, Any]:
     """`manager`: the connection manager of any door."""
-    http = extension("envoy.filters.network.http_connection_manager", _KIND, **_inner(manager))
+    return door(NAME, site.instead_socket, inner(manager, decide.FAILED))
+
+
+def door(name: str, socket: str, manager: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A listener on a socket of the pod."""
+    http = extension("envoy.filters.network.http_connection_manager", _KIND, **manager)
     return {
-        "name": NAME,
-        "address": {"pipe": {"path": site.instead_socket, "mode": 0o600}},
+        "name": name,
+        "address": {"pipe": {"path": socket, "mode": 0o600}},
         "ignore_global_conn_limit": True,
         "filter_chains": [{"filters": [http]}],
+        **more,
     }
 
 
-def _inner(manager: Mapping[str, Any]) -> dict[str, Any]:
+def inner(manager: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The connection manager of an inner door, of that of any other; `kind`: which it is (decide.py)."""
     own = [one for one in manager["http_filters"] if one["name"] not in _ELSEWHERE]
-    asked = [decide.decides(instead=True) if one["name"] == decide.NAME else one for one in own]
+    asked = [decide.decides(kind) if one["name"] == decide.NAME else one for one in own]
     (early,) = manager["early_header_mutation_extensions"]
     removed = [m for m in early["typed_config"]["mutations"] if "remove_on_match" in m]
     config = {**early["typed_config"], "mutations": removed}

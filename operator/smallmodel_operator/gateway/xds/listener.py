@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from smallmodel_operator.api.names import GATEWAY
 from smallmodel_operator.gateway.state import State
-from smallmodel_operator.gateway.xds import decide, instead, leave
+from smallmodel_operator.gateway.xds import decide, instead, judged, leave
 from smallmodel_operator.gateway.xds.filters import filters
 from smallmodel_operator.gateway.xds.log import access_log
 from smallmodel_operator.gateway.xds.replies import local_replies
@@ -39,6 +39,8 @@ def listeners(state: State, site: Site) -> dict[str, Any]:
         found.append(_listener("https", site.https_port, state, site))
     if state.leads_outside:
         found.append(instead.listener(site, _manager(instead.NAME, state, site)))
+    if state.judges:
+        found.append(judged.listener(site, _manager(judged.NAME, state, site)))
     return resources(LISTENER, found)
 
 

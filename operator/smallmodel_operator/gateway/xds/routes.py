@@ -11,7 +11,7 @@ from smallmodel_operator.core.keys import engine_key
 from smallmodel_operator.gateway.policy import engine_revision, policy_hash
 from smallmodel_operator.gateway.routed import Route
 from smallmodel_operator.gateway.state import LARGEST_BODY_BYTES, Model, State
-from smallmodel_operator.gateway.xds import decide, leave, scripts
+from smallmodel_operator.gateway.xds import decide, judged, leave, scripts
 from smallmodel_operator.gateway.xds.site import Site
 from smallmodel_operator.gateway.xds.words import (
     ADAPTER,
@@ -53,6 +53,8 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         found[f"+{route.path}"] = _on_match("decision", _undecided(state, route))
         ways = [leave.routes(lead, site) for lead in route.outside]
         found |= {header: _on_match("leave", one) for way in ways for header, one in way.items()}
+    if state.judges:
+        found[judged.WAY] = _on_match("judged", judged.route(state, site))
     matcher = {
         "matcher_tree": {
             "input": {
@@ -70,7 +72,7 @@ def routes(state: State, site: Site) -> dict[str, Any]:
         "retry_policy": _retries(),
         "include_request_attempt_count": True,  # the activator tells by it who comes back
         "request_headers_to_remove": ["x-slm-caller", ROUTE, ASKED, PLACE, ADAPTER, LABEL_HEADER, DEADLINE],
-        "response_headers_to_remove": ["x-slm-activated"],
+        "response_headers_to_remove": ["x-slm-activated", judged.DOUBT],
     }
     return resources(ROUTES, [{"name": NAME, "virtual_hosts": [host]}])
 

@@ -23,6 +23,8 @@ DECIDED: Final = "decided"
 DECIDED_HMAC: Final = "decided-hmac"
 FAILURE: Final = "failure"
 """In front of the egress: what the outside said, where a request is answered inside instead."""
+JUDGE: Final = "judge"
+"""Of the door where answers are judged: it sends them to who judges, and goes by what that says."""
 PARTS: Final = {
     DOOR: ("data", "sha256", "answers", "address", "model", "door"),
     TARGET: ("data", "answers", "model", "lead", "target"),
@@ -32,6 +34,7 @@ PARTS: Final = {
     f"{TARGET}-default": ("answers", "closed"),
     f"{DECIDED}-default": ("answers", "closed"),
     FAILURE: ("failure",),
+    JUDGE: ("judge",),
     HMAC: ("answers", "sha256", "hmac", "stamped"),
     TARGET_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "target"),
     DECIDED_HMAC: ("data", "sha256", "hmac", "answers", "model", "lead", "leave", "decided"),

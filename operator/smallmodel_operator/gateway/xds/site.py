@@ -11,7 +11,8 @@ class Site:
     """Folders, ports and times of one gateway pod; the defaults are those of the chart."""
 
     folder: Path = Path("/run/smallmodel")
-    """In memory: bootstrap.json, xds/, admin.sock, agent.sock, decide.sock, instead.sock, xds.sock."""
+    """In memory: bootstrap.json, xds/, admin.sock, agent.sock, decide.sock, instead.sock, judged.sock,
+    xds.sock."""
     data: Path = Path("/var/lib/smallmodel")
     """Kept: access.log."""
     certificates: Path = Path("/etc/smallmodel/tls")
@@ -58,6 +59,11 @@ class Site:
     def instead_socket(self) -> str:
         """Where a request that failed outside comes back in."""
         return str(self.folder / "instead.sock")
+
+    @property
+    def judged_socket(self) -> str:
+        """Where a request goes whose answer is judged."""
+        return str(self.folder / "judged.sock")
 
     @property
     def xds_socket(self) -> str:

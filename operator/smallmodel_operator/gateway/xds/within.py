@@ -14,8 +14,11 @@ def inside(state: State, site: Site) -> Inside:
     """The sockets of the pod, the endpoints of models as EndpointSlices name them (view.py judges those), and peers."""
     return Inside(
         folder=str(site.folder),
-        pipes=frozenset({site.admin_socket, site.agent_socket, site.decide_socket, site.xds_socket}),
+        pipes=frozenset(
+            {site.admin_socket, site.agent_socket, site.decide_socket, site.judged_socket, site.xds_socket}
+        ),
         instead=site.instead_socket,
+        judged=site.judged_socket,
         models={target: frozenset((e.address, e.port) for e in pods) for target, pods in state.endpoints.items()},
         gateways=frozenset((peer, site.activator_port) for peer in state.peers),
         programs=_programs(),
@@ -52,4 +55,6 @@ def strangers(state: State, site: Site, upstreams: Mapping[str, frozenset[tuple[
 def _programs() -> frozenset[str]:
     names = (scripts.DOOR, scripts.TARGET, scripts.DECIDED)
     more = (scripts.HMAC, scripts.TARGET_HMAC, scripts.DECIDED_HMAC)
-    return frozenset({*map(scripts.default, names), *map(scripts.program, (*names, *more, scripts.FAILURE))})
+    return frozenset(
+        {*map(scripts.default, names), *map(scripts.program, (*names, *more, scripts.FAILURE, scripts.JUDGE))}
+    )

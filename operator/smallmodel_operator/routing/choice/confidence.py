@@ -41,12 +41,21 @@ def logprobs_of(response: object) -> list[float]:
     """
     match response:
         case {"choices": [{"logprobs": {"content": [_, *_] as tokens}}, *_]}:
-            return [_number(token.get("logprob") if isinstance(token, dict) else None) for token in tokens]
+            return [logprob_of(token) for token in tokens]
         case _:
             raise BadRow(
                 "`response` has no token in choices[0].logprobs.content: ask the engine with `logprobs: true`, "
                 "not streamed"
             )
+
+
+def logprob_of(token: object) -> float:
+    """That of one token as engines tell of it.
+
+    Raises:
+        BadRow: it is no number, or more than 0.
+    """
+    return _number(token.get("logprob") if isinstance(token, dict) else None)
 
 
 def measures(logprobs: Sequence[float]) -> dict[str, float]:

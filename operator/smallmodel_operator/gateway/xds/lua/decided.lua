@@ -1,6 +1,18 @@
 -- The decision: from the target that the agent has named (a header that only its answer sets) to that model's route, or
 -- to the way out. The target before has asked whether the caller may, and whether the route takes such a request.
 
+-- To the door where its answers are judged: who answers it, and that it is counted, is decided there.
+local function to_be_judged(handle, call, where)
+  call.route = where
+  known(handle, call)
+  local headers = handle:headers()
+  for _, name in ipairs({ "x-slm-judged", "x-slm-target", "x-slm-chosen", "x-slm-decision" }) do
+    headers:remove(name)
+  end
+  headers:replace("x-slm-route", "?")
+  handle:clearRouteCache()
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local said = headers:get("x-slm-model-said")
@@ -25,6 +37,15 @@ function envoy_on_request(handle)
     call.model = shown(call.model .. ":" .. adapter)
   end
   local route = ROUTES[where]
+  if route and headers:get("x-slm-judged") then
+    return to_be_judged(handle, call, where)
+  end
+  local judge, ask = headers:get("x-slm-judge"), headers:get("x-slm-ask")
+  if judge then
+    remember(handle, "judge", judge)
+    headers:remove("x-slm-judge")
+    headers:remove("x-slm-ask")
+  end
   local lead = route and route.named[headers:get("x-slm-target") or ""]
   headers:remove("x-slm-decision")
   headers:remove("x-slm-chosen")
@@ -44,5 +65,7 @@ function envoy_on_request(handle)
     return leave(handle, call, where, lead, back)
   end
   headers:remove("x-slm-pass")
-  lead_on(handle, call, path, where, lead, adapter)
+  if lead_on(handle, call, path, where, lead, adapter) and ask then
+    add(handle, ask)
+  end
 end

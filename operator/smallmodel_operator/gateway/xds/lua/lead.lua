@@ -10,21 +10,26 @@ function size(handle, headers)
   return body and body:length() or 0
 end
 
--- Writes the choice into the body, before its last brace: of equal keys the engine takes the last, so nothing a caller
--- writes there counts. Numbers it does not name are at scale 0, and so are all by themselves.
-local function choose(handle, number)
+-- Writes members into the body, before its last brace: of equal keys the engine takes the last, so nothing a caller
+-- writes there counts.
+function add(handle, members)
   local body = handle:body(true)
   local text = body:getBytes(0, body:length())
   local brace = #text
   while brace > 0 and text:byte(brace) ~= 125 do
     brace = brace - 1
   end
-  local choice = number and '{"id":' .. number .. ',"scale":1}' or ""
-  local length = body:setBytes(text:sub(1, brace - 1) .. ',"lora":[' .. choice .. "]" .. text:sub(brace))
+  local length = body:setBytes(text:sub(1, brace - 1) .. "," .. members .. text:sub(brace))
   local headers = handle:headers()
   if headers:get("content-length") then
     headers:replace("content-length", tostring(length))
   end
+end
+
+-- The choice of an adapter. Numbers it does not name are at scale 0, and so are all by themselves.
+local function choose(handle, number)
+  local choice = number and '{"id":' .. number .. ',"scale":1}' or ""
+  add(handle, '"lora":[' .. choice .. "]")
 end
 
 -- Puts a name where the body has that of the route; nothing else of it changes.
@@ -93,7 +98,7 @@ function has_adapter(handle, call, target, model, adapter)
   return true
 end
 
--- To a target of a route, which the caller may use; or it says why that answers nobody.
+-- To a target of a route, which the caller may use: true; or it says why that answers nobody.
 function lead_on(handle, call, path, where, lead, adapter)
   call.route = where .. "/" .. lead.name
   local model = MODELS[lead.target]
@@ -117,4 +122,5 @@ function lead_on(handle, call, path, where, lead, adapter)
   end
   call.adapter = adapter
   send(handle, call, lead.target, model, lead.target:match("/(.+)$"), adapter, true)
+  return true
 end

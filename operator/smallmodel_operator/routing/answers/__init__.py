@@ -1,0 +1,1 @@
+"""What a model has answered, read to judge it."""
