@@ -88,6 +88,7 @@ def escalating(*order: str, default: str = "small", **escalation: Any) -> dict[s
     return route(SMALL, LARGE, default=default, escalation={"order": list(order), **escalation})
 
 
+SURE = {"below": "0.8"}
 HARD = {"classifierRef": {"name": "hardness"}}
 _ONLY_ONE = "must be unset where a target has a `weight`"
 _WHO = "must name the target of requests that name none"
@@ -255,8 +256,15 @@ BAD_ROUTES = (
          "threshold"),
     Case("escalation-of-nothing", escalating("large", complexity=HARD, maxPercent=0), "maxPercent", "maxPercent"),
     Case("escalation-window", escalating("large", complexity=HARD, windowSeconds=5), "windowSeconds", "windowSeconds"),
-    Case("escalation-by-confidence", escalating("large", confidence={"mode": "Buffered"}), "unknown field",
-         "confidence"),
+    Case("escalation-by-confidence-of-mode", escalating("large", confidence={**SURE, "mode": "Buffered"}),
+         "unknown field", "mode"),
+    Case("escalation-by-confidence-from-nowhere", escalating("large", confidence={}), "below", "below"),
+    Case("escalation-by-confidence-of-nothing", escalating("large", confidence={"below": ""}), "below", "below"),
+    Case("escalation-by-confidence-beyond", escalating("large", confidence={"below": "1.01"}), "below", "below"),
+    Case("escalation-by-another-measure", escalating("large", confidence={**SURE, "measure": "Median"}), "measure",
+         "measure"),
+    Case("escalation-by-both", escalating("large", confidence=SURE, complexity=HARD), "must have one of `complexity`",
+         "must have one of `complexity`"),
 )  # fmt: skip
 
 GOOD_ROUTES = (
@@ -302,6 +310,8 @@ GOOD_ROUTES = (
         ),
     ),
     Case("escalation", escalating("large", complexity={**HARD, "threshold": "0.62"}, maxPercent=10, windowSeconds=60)),
+    Case("escalation-by-confidence", escalating("large", confidence=SURE)),
+    Case("escalation-by-whole", escalating("large", confidence={"below": "0", "measure": "Whole"}, onUnavailable=True)),
     Case("escalation-when-unavailable", escalating("large", onUnavailable=True)),
     Case("rule-for-embeddings", choosing({"requires": ["Embeddings"]})),
     Case("target-outside", outside("https://api.example.com")),

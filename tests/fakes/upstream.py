@@ -3,7 +3,8 @@
 It answers by the request's `model` of no account but by these keys of the body: `stream`, `fake_status`,
 `fake_delay` (seconds before the head), `fake_chunks` (texts sent one by one as they are, `fake_pause` seconds apart,
 the first `fake_repeat` times; with `fake_length` as Content-Length), `fake_sure` (asked for logprobs: probability of
-its tokens, by model), `fake_fails` (models that answer 500).
+its tokens, by model), `fake_fails` (models that answer 500, or `fake_fails_with`), `fake_closes` (models that close
+their connection in place of an answer).
 """
 
 import asyncio
@@ -85,7 +86,10 @@ class Engine:
             return web.Response(status=503, headers={"x-slm-activated": "1"})
         wanted = json.loads(body)
         await asyncio.sleep(wanted.get("fake_delay", 0))
-        status = 500 if wanted.get("model") in wanted.get("fake_fails", ()) else wanted.get("fake_status", 200)
+        if wanted.get("model") in wanted.get("fake_closes", ()) and request.transport:
+            request.transport.close()
+        fails = wanted.get("model") in wanted.get("fake_fails", ())
+        status = wanted.get("fake_fails_with", 500) if fails else wanted.get("fake_status", 200)
         if (wanted.get("stream") or "fake_chunks" in wanted) and status == 200:
             return await self._stream(request, wanted)
         if status != 200:

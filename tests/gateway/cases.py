@@ -6,9 +6,9 @@ from typing import Final
 from tests.gateway.states import model, state_of
 
 from smallmodel_operator.gateway.paths import TGI_LACKS
-from smallmodel_operator.gateway.routed import Choice, Lead, Route
+from smallmodel_operator.gateway.routed import Choice, Escalation, Lead, Route
 from smallmodel_operator.gateway.state import Access, Endpoint, Issuer, State
-from smallmodel_operator.routing.policy import Boundary, External, Match, Rule, Trusted
+from smallmodel_operator.routing.policy import Boundary, Confidence, External, Match, Rule, Trusted
 
 _POD: Final = {"support/bot": 8080}
 _JWKS: Final = (
@@ -96,6 +96,20 @@ CASES: Final[Mapping[str, State]] = {
                 (Lead("small", "support/bot", 1), Lead("cloud", "support/desk/cloud", 0, "vendor/big-1:latest")),
                 choice=Choice((Rule("r", Match(), "cloud"),), "small"),
                 boundary=Boundary(External.WHEN_CLEAN, trusted=(Trusted("ns:support", ("public",)),)),
+            )
+        },
+    ),
+    "judged": state_of(
+        (model("support/bot"), model("support/llm")),
+        {"support/bot": 8080, "support/llm": 8081},
+        routes={
+            "support/front": Route(
+                "support",
+                "front",
+                "",
+                Access(frozenset({"ns:support"})),
+                (Lead("small", "support/bot", 1), Lead("large", "support/llm", 0)),
+                choice=Choice((), "small", escalation=Escalation(("large",), confidence=Confidence(0.8))),
             )
         },
     ),

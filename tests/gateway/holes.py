@@ -20,10 +20,11 @@ STATE: Final[State] = replace(
     models=CASES["limits"].models,
     tls=True,
     peers=("10.0.0.7",),
-    routes=CASES["outside"].routes,
+    routes={**CASES["outside"].routes, **CASES["judged"].routes},
     egress=CASES["outside"].egress,
 )
-"""One model with everything a configuration may have, and a route that leads outside by the egress."""
+"""One model with everything a configuration may have, and a route that leads outside by the egress, and
+one whose answers are judged."""
 LEFT: Final = ">support/desk/cloud"
 BACK: Final = ">?support/desk/cloud"
 
@@ -49,6 +50,8 @@ class Parts:
         self.egress = self.ways[0]["lb_endpoints"][0]["endpoint"]
         (self.inner,) = (li for li in self.files["xds/lds.json"]["resources"] if li["name"] == "instead")
         self.innermost = self.inner["filter_chains"][0]["filters"][0]["typed_config"]
+        (self.judged,) = (li for li in self.files["xds/lds.json"]["resources"] if li["name"] == "judged")
+        self.judging = self.judged["filter_chains"][0]["filters"][0]["typed_config"]
         self.clusters = self.files["xds/cds.json"]["resources"]
         self.cluster = self.clusters[0]
         self.assignment = self.files["xds/eds/support.bot.json"]["resources"][0]
@@ -216,6 +219,25 @@ def answered_inside(parts: Parts) -> Any:
     return filters["envoy.filters.http.ext_authz"]["http_service"]["authorization_response"][
         "allowed_upstream_headers"
     ]["patterns"]
+
+
+def judge(parts: Parts, cluster: str) -> None:
+    """Lua of the door where answers are judged asks somebody else."""
+    code = parts.judging["http_filters"][0]["typed_config"]["default_source_code"]
+    assert ':httpCall("decide",' in code["inline_string"]
+    code["inline_string"] = code["inline_string"].replace(':httpCall("decide",', f':httpCall("{cluster}",')
+
+
+def way_to_judge(parts: Parts, **changed: Any) -> None:
+    """The way to that door."""
+    route = parts.matcher["matcher_tree"]["exact_match_map"]["map"]["?"]["action"]["typed_config"]
+    route["route"].update(changed)
+
+
+def agent_for_lua(parts: Parts) -> None:
+    everywhere = [*parts.clusters, *parts.bootstrap["static_resources"]["clusters"]]
+    (cluster,) = (c for c in everywhere if c["name"] == "decide")
+    cluster["load_assignment"] = away("decide")["load_assignment"]
 
 
 def processing(parts: Parts) -> None:
@@ -426,6 +448,13 @@ HOLES: Final[Mapping[str, Hole]] = {
     "out again from the way back": lambda p: answered_inside(p).append({"exact": "x-slm-pass"}),
     "passes through the way back": lambda p: p.innermost.pop("early_header_mutation_extensions"),
     "a way back on another socket": lambda p: p.inner["address"]["pipe"].update(path="/run/other.sock"),
+    "answers judged by another cluster": lambda p: judge(p, "agent"),
+    "answers judged by the egress": lambda p: judge(p, "egress"),
+    "answers judged elsewhere": agent_for_lua,
+    "passes through where answers are judged": lambda p: p.judging.pop("early_header_mutation_extensions"),
+    "a door for judged answers on another socket": lambda p: p.judged["address"]["pipe"].update(path="/run/x.sock"),
+    "to the egress to be judged": lambda p: way_to_judge(p, cluster="egress"),
+    "to be judged elsewhere": lambda p: (p.add_cluster(), way_to_judge(p, cluster="away")),
     "to the egress as all are sent": lambda p: p.leave["route"].pop("retry_policy"),
     "to the egress and elsewhere": lambda p: p.leave["route"].update(request_mirror_policies=[{"cluster": BOT}]),
     "to the egress with the caller's key": lambda p: p.leave.pop("request_headers_to_remove"),

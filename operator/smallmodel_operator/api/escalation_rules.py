@@ -4,6 +4,8 @@ from typing import Final
 
 from smallmodel_operator.api.rule import Rule, Value
 
+_BY: Final = ("complexity", "confidence")
+
 
 def _given(spec: Value) -> Value:
     found = spec.get("escalation")
@@ -50,9 +52,18 @@ ESCALATION_RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "ModelRoute",
         "spec.escalation",
-        "has(self.complexity) || (has(self.onUnavailable) && self.onUnavailable)",
+        "has(self.complexity) || has(self.confidence) || (has(self.onUnavailable) && self.onUnavailable)",
         "spec.escalation",
-        "`spec.escalation` must say when: give `complexity`, or `onUnavailable: true`.",
-        lambda e: isinstance(e.get("complexity"), dict) or e.get("onUnavailable") is True,
+        "`spec.escalation` must say when: give `complexity`, `confidence`, or `onUnavailable: true`.",
+        lambda e: any(isinstance(e.get(n), dict) for n in _BY) or e.get("onUnavailable") is True,
+    ),
+    Rule(
+        "ModelRoute",
+        "spec.escalation",
+        "!(has(self.complexity) && has(self.confidence))",
+        "spec.escalation",
+        "`spec.escalation` must have one of `complexity` and `confidence`: both share `maxPercent`; keep the one "
+        "that tells more of your requests (`slm route evaluate`, `slm route confidence`).",
+        lambda e: not all(isinstance(e.get(n), dict) for n in _BY),
     ),
 )

@@ -13,7 +13,7 @@ from smallmodel_operator.core.keys import Identity
 from smallmodel_operator.gateway.routed import Escalation, Lead, Reference, Route, named
 from smallmodel_operator.gateway.view import Keys, Surroundings, state_of
 from smallmodel_operator.routing.choice import given
-from smallmodel_operator.routing.policy import External, Match, Need, Rule, Trusted, Within
+from smallmodel_operator.routing.policy import Confidence, External, Match, Measure, Need, Rule, Trusted, Within
 from smallmodel_operator.routing.tools.check import Bounds
 
 EARLY, LATE = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
@@ -197,3 +197,15 @@ def test_what_a_target_outside_asks_for_is_read_with_it() -> None:
     found = Route.of(obj)
     assert [lead.price for lead in found.outside] == [Price(150_000, 600_000, "EUR"), None]
     assert found.budgets == (Limit(Per.ROUTE, Period.DAY, Unit.MONEY, 2_500_000_000_000, currency="EUR"),)
+
+
+def test_answers_are_judged_as_declared() -> None:
+    choice = Route.of(body(default="small", escalation={"order": ["large"], "confidence": {"below": "0.75"}})).choice
+    assert choice is not None
+    assert choice.escalation is not None
+    assert choice.escalation.confidence == Confidence(0.75, Measure.MEAN)
+    given = {"below": "1", "measure": "Whole"}
+    choice = Route.of(body(default="small", escalation={"order": ["large"], "confidence": given})).choice
+    assert choice is not None
+    assert choice.escalation is not None
+    assert choice.escalation.confidence == Confidence(1.0, Measure.WHOLE)

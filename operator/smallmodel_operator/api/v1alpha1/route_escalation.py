@@ -1,5 +1,7 @@
 """spec.escalation of a ModelRoute: which requests a larger target answers, and how many at most."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from smallmodel_operator.api.v1alpha1.common import ApiModel, NameReference
@@ -36,6 +38,25 @@ class Complexity(ApiModel):
     )
 
 
+class Confidence(ApiModel):
+    """How sure the default's own model is of its answer, by the probabilities of its tokens."""
+
+    below: Probability = Field(
+        min_length=1,
+        description=(
+            "An answer whose model is less sure of it than this, from 0 to 1 as decimal text, is doubted: its caller "
+            "gets that of a larger target. `slm route confidence` says what a value costs and brings."
+        ),
+    )
+    measure: Literal["Mean", "Least", "Whole"] = Field(
+        default="Mean",
+        description=(
+            "`Mean`: the geometric mean of the probabilities of the answer's tokens. `Least`: the least of them. "
+            "`Whole`: their product, which short answers do better by."
+        ),
+    )
+
+
 class Escalation(ApiModel):
     """Which requests a larger target answers in place of `spec.default`."""
 
@@ -47,6 +68,13 @@ class Escalation(ApiModel):
     )
     complexity: Complexity | None = Field(
         default=None, description="Requests that no rule matches go there when they are hard."
+    )
+    confidence: Confidence | None = Field(
+        default=None,
+        description=(
+            "Answers of `spec.default` to chats are kept back until they are whole, and are judged; where one is "
+            "doubted a target of `order` answers the same request. Not together with `complexity`."
+        ),
     )
     on_unavailable: bool = Field(
         default=False,
@@ -60,8 +88,8 @@ class Escalation(ApiModel):
         ge=1,
         le=100,
         description=(
-            "How many of the requests whose difficulty is asked for are escalated at most; each gateway keeps to it "
-            "for itself. Those of `onUnavailable` do not count."
+            "How many of the requests whose difficulty is asked for, or whose answer is judged, are escalated at most; "
+            "each gateway keeps to it for itself. Those of `onUnavailable` do not count."
         ),
     )
     window_seconds: int = Field(

@@ -74,13 +74,13 @@ class Judging:
             return await self._attempt(request_id, body)
         except Exception as error:  # the error may quote the request: its kind alone is told
             logger.error("request %s is not answered: the decision failed: %s", request_id, type(error))
-            return refusal(503, "undecided", "The gateway cannot decide where this request may go.", "unavailable"), None
+            return _refused("The gateway cannot decide where this request may go."), None
 
     async def _attempt(self, request_id: str, body: bytes) -> tuple[Answer, Call | None]:
         one = self.kept.again(request_id, body)
         route = self._effects.route(one.call) if one else None
         if one is None or route is None:
-            return refusal(503, "undecided", "Nobody knows this request any more.", "unavailable"), None
+            return _refused("Nobody knows this request any more."), None
         call = replace(one.call, request=replace(one.call.request, body=body))
         if one.tried == 1:
             return await self._first(route, call, one), call
@@ -111,7 +111,7 @@ class Judging:
     def _again(self, one: Kept, why: str) -> Answer:
         self.kept.forget(one)
         if one.doubt is None or not one.doubt.answer:
-            return refusal(503, "undecided", "The answer that was doubted is not kept any more.", "unavailable")
+            return _refused("The answer that was doubted is not kept any more.")
         return kept_answer(one.doubt.kind, one.doubt.answer, why)
 
     async def judge(self, token: str, kind: str, body: bytes) -> Judged | None:
@@ -150,6 +150,10 @@ class Judging:
         there = (name for name in names if name in route.can and route.can[name].answers)
         inside = {name for name, target in route.ready.targets.items() if target.inside}
         return tuple(name for name in there if name in inside or not self._away(f"{call.route}/{name}"))
+
+
+def _refused(text: str) -> Answer:
+    return refusal(503, "undecided", text, "unavailable")
 
 
 def _look(kind: str, body: bytes, given: Confidence, asks: bool) -> tuple[float, bytes]:

@@ -25,7 +25,7 @@ def listener(site: Site, manager: Mapping[str, Any]) -> dict[str, Any]:
     return door(NAME, site.instead_socket, inner(manager, decide.FAILED))
 
 
-def door(name: str, socket: str, manager: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+def door(name: str, socket: str, manager: Mapping[str, Any]) -> dict[str, Any]:
     """A listener on a socket of the pod."""
     http = extension("envoy.filters.network.http_connection_manager", _KIND, **manager)
     return {
@@ -33,7 +33,6 @@ def door(name: str, socket: str, manager: Mapping[str, Any], **more: Any) -> dic
         "address": {"pipe": {"path": socket, "mode": 0o600}},
         "ignore_global_conn_limit": True,
         "filter_chains": [{"filters": [http]}],
-        **more,
     }
 
 

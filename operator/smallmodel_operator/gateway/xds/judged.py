@@ -22,8 +22,6 @@ ANSWER: Final = "/answer"
 """In front of the token of a request whose answer is judged."""
 ATTEMPTS: Final = 3
 """Who is asked first, a larger one, and the first answer after all."""
-MOST_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes of an answer that is judged: some 60,000 tokens with their probabilities."""
 UNNAMED: Final = "|||"
 """Of a route with no model of its own, in the log."""
 SECRET: Final = ("authorization", "cookie")
@@ -37,7 +35,7 @@ def listener(site: Site, manager: Mapping[str, Any]) -> dict[str, Any]:
     code = {"inline_string": scripts.program(scripts.JUDGE)}
     judge = extension(scripts.JUDGE, "envoy.extensions.filters.http.lua.v3.Lua", default_source_code=code)
     found = {**found, "http_filters": [judge, *found["http_filters"]]}
-    return instead.door(NAME, site.judged_socket, found, per_connection_buffer_limit_bytes=MOST_ANSWER)
+    return instead.door(NAME, site.judged_socket, found)
 
 
 def route(state: State, site: Site) -> dict[str, Any]:
