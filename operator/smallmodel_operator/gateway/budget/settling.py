@@ -93,8 +93,9 @@ class Settling:
         line = parse(text)
         purse, route = self._journal.kept.purse, line.slm_route or ""
         request = key(line.request_id or "", route)
-        if request not in purse.reservations and route.count("/") < 2:
-            # Envoy was not told where it goes (the agent has ended, or took too long), so it went nowhere.
+        if request not in purse.reservations and route.count("/") < 2 and not line.slm_attempts:
+            # Envoy was not told where it goes (the agent has ended, or took too long), so it went nowhere. One whose
+            # answers are judged went on by attempts that have lines of their own.
             request = purse.latest(line.request_id or "")
         if request in purse.reservations:
             before = sum(found == request for found, _ in self._found)
