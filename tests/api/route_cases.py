@@ -236,6 +236,7 @@ BAD_ROUTES = (
     Case("budgets-of-the-same", limited(MONTH, {**MONTH, "requests": 7}), "must differ from the others",
          "must differ from"),
     Case("tools-of-nothing", route(SMALL, tools={}), "must give `allow`", "must give `allow`"),
+    Case("tools-that-verify-nothing", route(SMALL, tools={"verifyChoice": False}), "must give `allow`", "must give"),
     Case("tools-name", route(SMALL, tools={"allow": ["rm -rf"]}), "spec.tools.allow", "allow"),
     Case("tools-name-empty", route(SMALL, tools={"allow": [""]}), "spec.tools.allow", "allow"),
     Case("tools-twice", route(SMALL, tools={"allow": ["find", "find"]}), "Duplicate value", "allow"),
@@ -301,6 +302,7 @@ GOOD_ROUTES = (
     Case("rule-by-deadline-then-default", timing(["large"], onMissed="Default")),
     Case("rule-by-adapter-and-deadline", route(SMALL, LARGE, default="small", rules=[{"name": "r", "match": {
          "adapter": "hr"}, "withinDeadline": {"order": ["large", "small"], "onMissed": "Refuse"}}])),
+    Case("tools-verified", route(SMALL, tools={"verifyChoice": True})),
     Case("tools-of-none", route(SMALL, tools={"allow": []})),
     Case(
         "tools-bounded",

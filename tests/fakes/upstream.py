@@ -4,7 +4,7 @@ It answers by the request's `model` of no account but by these keys of the body:
 `fake_delay` (seconds before the head), `fake_chunks` (texts sent one by one as they are, `fake_pause` seconds apart,
 the first `fake_repeat` times; with `fake_length` as Content-Length), `fake_sure` (asked for logprobs: probability of
 its tokens, by model), `fake_fails` (models that answer 500, or `fake_fails_with`), `fake_closes` (models that close
-their connection in place of an answer).
+their connection in place of an answer), `fake_calls` (how models call tools, see `called`).
 """
 
 import asyncio
@@ -90,10 +90,12 @@ class Engine:
             request.transport.close()
         fails = wanted.get("model") in wanted.get("fake_fails", ())
         status = wanted.get("fake_fails_with", 500) if fails else wanted.get("fake_status", 200)
-        if (wanted.get("stream") or "fake_chunks" in wanted) and status == 200:
+        if (wanted.get("stream") or "fake_chunks" in wanted) and status == 200 and "fake_calls" not in wanted:
             return await self._stream(request, wanted)
         if status != 200:
             return web.json_response({"error": {"message": "engine says no", "type": "engine"}}, status=status)
+        if "fake_calls" in wanted:
+            return called(wanted)
         answer = {"object": "chat.completion", "model": wanted.get("model"), "served_by": self.name, "usage": USAGE}
         if wanted.get("logprobs"):
             message = {"role": "assistant", "content": "t0t1t2"}
@@ -111,6 +113,34 @@ class Engine:
             await asyncio.sleep(wanted.get("fake_pause", 0.002))
         await response.write_eof()
         return response
+
+
+def called(wanted: dict[str, Any]) -> web.Response:
+    """Of a model that calls tools `always`, only as JSON `by schema`, or `never`; a text is what it says by schema."""
+    does, asked = wanted["fake_calls"].get(wanted["model"], "never"), "response_format" in wanted
+    function = {"name": wanted["tools"][0]["function"]["name"], "arguments": '{"order": 17}'}
+    message: dict[str, Any] = {"role": "assistant", "content": "I would rather talk."}
+    if does == "always" and not asked:
+        message = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]}
+        message["tool_calls"][0]["function"] = function
+    elif asked and does == "refuse":
+        return web.json_response({"error": {"message": "no schemas here"}}, status=400)
+    elif asked and does != "never":
+        message["content"] = json.dumps({**function, "arguments": {"order": 17}}) if does == "by schema" else does
+    if not wanted.get("stream"):
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return web.json_response({"choices": [choice], "usage": USAGE, "timings": TIMINGS})
+    parts = [message["content"][:5], message["content"][5:]] if message["content"] else []
+    deltas = [{"content": part} for part in parts]
+    if "tool_calls" in message:
+        whole = {"index": 0, **message["tool_calls"][0], "function": {**function, "arguments": ""}}
+        deltas = [{"tool_calls": [whole]}]
+        deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": p}}]} for p in ('{"order":', " 17}")]
+    chunks = [{"id": "x", "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    chunks += [{"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+    chunks += [{"id": "x", "choices": [], "usage": USAGE, "timings": TIMINGS}]
+    text = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    return web.Response(text=text, content_type="text/event-stream")
 
 
 def logprobs(wanted: dict[str, Any]) -> dict[str, Any]:

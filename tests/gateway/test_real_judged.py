@@ -18,6 +18,7 @@ from tests.gateway.test_rules import CHAT, Desk
 from smallmodel_operator.gateway.routed import Choice, Escalation, Lead, Route
 from smallmodel_operator.gateway.state import Access
 from smallmodel_operator.routing.policy import Confidence, Measure
+from smallmodel_operator.routing.tools.check import Bounds
 
 pytestmark = pytest.mark.long
 SHAPE = replace(
@@ -33,7 +34,18 @@ def route(name: str, below: float, measure: Measure = Measure.MEAN) -> Route:
     return Route("support", name, "", access, LEADS, choice=Choice((), "small", escalation=escalation))
 
 
-ROUTES = (route("sure", 0.0), route("unsure", 0.9), route("whole", 0.9, Measure.WHOLE), route("least", 0.0))
+VERIFIED = Route(
+    "support",
+    "verified",
+    "",
+    Access(frozenset({"ns:support"})),
+    LEADS,
+    choice=Choice((), "small"),
+    tools=Bounds(verify_choice=True),
+)
+YES_OR_NO = {"type": "object", "properties": {"urgent": {"type": "boolean"}}, "required": ["urgent"]}
+TOOL = {"type": "function", "function": {"name": "file", "description": "File a request", "parameters": YES_OR_NO}}
+ROUTES = (VERIFIED, route("sure", 0.0), route("unsure", 0.9), route("whole", 0.9, Measure.WHOLE), route("least", 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +106,26 @@ def test_who_asks_for_probabilities_gets_the_engines(desk: Desk) -> None:
     content = answer.json["choices"][0]["logprobs"]["content"]
     assert len(content) == 8
     assert all(len(token["top_logprobs"]) == 2 for token in content)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "file"}}])
+def test_a_model_of_random_numbers_calls_what_is_demanded(desk: Desk, choice: Any, stream: bool) -> None:
+    """Whether at once, by a template that knows tools, or under the schema: not one answer is anything else."""
+    desk.records.clear()
+    answer = ask(desk, "verified", tools=[{**TOOL}], tool_choice=choice, stream=stream, max_tokens=200)
+    if stream:
+        parts = [json.loads(line[6:]) for line in answer.body.split(b"\n\n") if line.startswith(b"data: {")]
+        calls = [c["function"] for p in parts for ch in p["choices"] for c in ch["delta"].get("tool_calls", ())]
+        name, written = ("".join(call.get(key, "") for call in calls) for key in ("name", "arguments"))
+    else:
+        (call,) = answer.json["choices"][0]["message"]["tool_calls"]
+        name, written = call["function"]["name"], call["function"]["arguments"]
+    assert name == "file"
+    assert type(json.loads(written)["urgent"]) is bool
+
+
+def test_a_call_that_cannot_be_written_in_time_is_refused(desk: Desk) -> None:
+    body = {"model": "verified", "messages": [{"role": "user", "content": "Once"}], "tools": [TOOL], "max_tokens": 3}
+    answer = desk.gateway.post(CHAT, {**body, "tool_choice": "required"}, SUPPORT)
+    assert (answer.status, answer.error["code"]) == (502, "tool_choice_not_honoured")

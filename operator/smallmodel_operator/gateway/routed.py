@@ -108,8 +108,9 @@ class Route:
 
     @property
     def judges(self) -> bool:
-        """Are its default's answers judged?"""
-        return bool(self.choice and self.choice.escalation and self.choice.escalation.confidence)
+        """Are answers of it judged?"""
+        confidence = self.choice and self.choice.escalation and self.choice.escalation.confidence
+        return bool(confidence or (self.tools and self.tools.verify_choice))
 
     @property
     def timed(self) -> frozenset[str]:
@@ -235,7 +236,8 @@ def _tools(given: Object | None) -> Bounds | None:
         return None
     allow = given.get("allow")
     most_calls, most_tokens = given.get("maxCallsPerConversation"), given.get("maxTokensPerConversation")
-    return Bounds(None if allow is None else frozenset(allow), most_calls, most_tokens)
+    verify = bool(given.get("verifyChoice", False))
+    return Bounds(None if allow is None else frozenset(allow), most_calls, most_tokens, verify)
 
 
 def _rule(rule: Object) -> Rule:

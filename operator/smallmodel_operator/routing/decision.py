@@ -15,6 +15,8 @@ class Because(StrEnum):
     COMPLEXITY = "Complexity"
     CONFIDENCE = "Confidence"
     """Who answered first was not sure enough of it."""
+    TOOL_CHOICE = "ToolChoice"
+    """Who answered first did not call the tool that the request demands."""
     DEFAULT = "Default"
     NAMED = "Named"
     """The request names it."""

@@ -94,9 +94,20 @@ def larger(ready: Ready, request: Request, found: Decision, can: Mapping[str, Ca
     given = ready.policy.escalation
     if given is None or given.confidence is None or found.because is not Because.DEFAULT or found.degraded:
         return ()
-    if found.target is None or request.adapter or not request.whole or not request.path.endswith(CHAT):
+    return others(ready, request, found, can) if judgeable(request, found) else ()
+
+
+def judgeable(request: Request, found: Decision) -> bool:
+    """Can an answer to it be judged? Whole chats, and no adapter's."""
+    return found.target is not None and not request.adapter and request.whole and request.path.endswith(CHAT)
+
+
+def others(ready: Ready, request: Request, found: Decision, can: Mapping[str, Can]) -> tuple[str, ...]:
+    """Targets of `order` that may and can answer a request in place of who was decided on, in their order."""
+    given = ready.policy.escalation
+    if given is None or found.because is Because.NAMED:
         return ()
-    may = [ready.targets[name] for name in given.order if name in can]
+    may = [ready.targets[name] for name in given.order if name in can and ready.targets[name] != found.target]
     usable = _usable([t for t in may if t.inside or not found.reasons], asked(request, MOST_BYTES), can)
     return tuple(name for name in given.order if name in usable)
 

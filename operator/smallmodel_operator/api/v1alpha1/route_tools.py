@@ -33,3 +33,11 @@ class RouteTools(ApiModel):
         le=10_000_000,
         description="Longest conversation, in tokens: a quarter of the body's bytes, which is an estimate.",
     )
+    verify_choice: bool = Field(
+        default=False,
+        description=(
+            "Where a chat demands a tool call (`tool_choice`: `required`, or a tool's name) the answer is kept back "
+            "until it is whole: one that calls none is asked for once more under a schema, then of "
+            "`spec.escalation.order`, else it is refused."
+        ),
+    )

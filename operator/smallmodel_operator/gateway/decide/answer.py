@@ -27,7 +27,7 @@ INSTEAD: Final = "x-slm-instead"
 JUDGED: Final = "x-slm-judged"
 """Of what goes to the door where answers are judged."""
 JUDGE: Final = "x-slm-judge"
-"""There: `answer <token>`, its answer is judged; `error <token>`, whether it fails is."""
+"""There: `answer <token>`, its answer is judged; `error <token>`, whether it fails is; `both <token>`."""
 ASK: Final = "x-slm-ask"
 """There: what the engine is asked beside what the body says; members of its JSON object."""
 KEPT_STATUS: Final = 203
@@ -43,6 +43,8 @@ UNCOUNTED: Final = "budget-unknown"
 """Cause of a refusal that is nobody's fault: Envoy makes a 503 of it."""
 TOO_SLOW: Final = "deadline"
 """Cause of a refusal because nobody is known to be as fast: Envoy makes a 504 of it."""
+NO_CALL: Final = "tool-choice"
+"""Cause of a refusal because no model called the tool that was demanded; Envoy makes a 502 of it."""
 MOST_REASONS: Final = 16
 """Told of one decision."""
 
@@ -124,6 +126,8 @@ def escalation(decision: Decision) -> dict[str, str]:
         told[ESCALATED] = "unavailable"
     if decision.because is Because.CONFIDENCE:
         told[ESCALATED] = f"confidence{scored}"
+    if decision.because is Because.TOOL_CHOICE:
+        told[ESCALATED] = "tool-choice"
     return told
 
 

@@ -9,6 +9,7 @@ from smallmodel_operator.gateway.decide.tools import Guarded
 from smallmodel_operator.gateway.decide.turns import Turns
 from smallmodel_operator.routing.asked import Request
 from smallmodel_operator.routing.policy import Ready
+from smallmodel_operator.routing.tools.check import Refusal
 from smallmodel_operator.routing.tools.conversation import Conversation
 from smallmodel_operator.routing.verdict import Can, Decision
 
@@ -67,6 +68,9 @@ class Effects(Protocol):
     ) -> tuple[Answer, Decision | None]:
         """Count a decision and record it (with `more`) before it takes effect: what Envoy is told, and the decision
         that does, None: none, it is refused. `again`: how hard the request is was counted before."""
+
+    async def refuse(self, route: Route, call: Call, why: Refusal) -> Answer:
+        """Count and record a refusal for its tools: the caller's answer."""
 
     async def may(self, route: Route, call: Call, decision: Decision) -> bool:
         """May it go to its target, as far as what has to be asked for that says?"""

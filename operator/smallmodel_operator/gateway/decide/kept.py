@@ -39,16 +39,24 @@ class Doubt:
 @dataclass(slots=True)
 class Kept:
     """One request: its call, without the body, what was decided on it, which calls of tools are in it, and who may
-    answer in place of the first. `asks`: its caller wants the tokens' probabilities."""
+    answer in place of the first. `asks`: its caller wants the tokens' probabilities. `demands`: tools of which one has
+    to be called; none: it is judged by how sure its model is. `steps`: attempts there are still."""
 
     call: Call
     decision: Decision
     checked: Conversation
     names: tuple[str, ...]
     asks: bool
+    demands: frozenset[str] = frozenset()
+    steps: tuple[str, ...] = ()
+    step: str = ""
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     tried: int = 0
     doubt: Doubt | None = None
+
+    def with_body(self, body: bytes) -> Call:
+        """Its call, whole again."""
+        return replace(self.call, request=replace(self.call.request, body=body))
 
 
 _Key = tuple[str, bytes]
@@ -66,15 +74,15 @@ class AllKept:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, call: Call, decision: Decision, checked: Conversation, names: tuple[str, ...], asks: bool) -> bool:
-        """False: there is one of the same id and bytes, it is not kept."""
-        now, key = self._clock(), _key(call.id, call.request.body)
+    def keep(self, one: Kept) -> bool:
+        """False: there is one of the same id and bytes, it is not kept. Its body is not."""
+        call, now = one.call, self._clock()
+        key = _key(call.id, call.request.body)
         while self._kept and (len(self._kept) >= MOST or now - next(iter(self._kept.values()))[0] > SECONDS):
             self._forget(next(iter(self._kept)))
         if key in self._kept:
             return False
-        bare = replace(call, request=replace(call.request, body=b""))
-        one = Kept(bare, decision, checked, names, asks)
+        one.call = replace(call, request=replace(call.request, body=b""))
         self._kept[key], self._tokens[one.token] = (now, one), key
         return True
 

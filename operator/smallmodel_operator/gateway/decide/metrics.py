@@ -29,6 +29,12 @@ THRESHOLD = Gauge(
     "for the latest.",
     ["namespace", "route"],
 )
+CHOICES = Counter(
+    "smallmodel_gateway_tool_choices",
+    "Requests that demand a tool call, by what came of it: Honoured, BySchema (the same model wrote it under a "
+    "schema), Escalated (another model did), Refused.",
+    ["namespace", "route", "outcome"],
+)
 SECONDS = Histogram(
     "smallmodel_gateway_decision_seconds", "From a whole request in the agent to its answer, record included.",
     buckets=(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5),
@@ -65,3 +71,8 @@ def scored(ready: Ready, outcome: str, turn: Turn | None = None) -> None:
     SCORED.labels(ready.policy.namespace, ready.policy.name, outcome).inc()
     if turn is not None:
         THRESHOLD.labels(ready.policy.namespace, ready.policy.name).set(turn.threshold)
+
+
+def chosen(ready: Ready, outcome: str) -> None:
+    """What came of a demand for a tool call."""
+    CHOICES.labels(ready.policy.namespace, ready.policy.name, outcome).inc()

@@ -134,7 +134,7 @@ class Deciding:
             return refusal(503, "route-new", "The route is being added or removed.", "unavailable")
         checked = await self.seen(call, check, route.tools.bounds, call.request) if route.tools else Conversation()
         if isinstance(checked, Refusal):
-            return await self._refuse(route, call, checked)
+            return await self.refuse(route, call, checked)
         route, call = self._timed(route, call), _naming(route, call)
         decision = await self._look(route, call)
         if decision is None:
@@ -145,8 +145,7 @@ class Deciding:
         return (await self.effect(route, call, decision, checked, back=True))[0]
 
     async def _judged(self, route: Route, call: Call, decision: Decision, checked: Conversation) -> Answer | None:
-        given = route.ready.policy.escalation
-        if given is None or given.confidence is None or call.chosen:
+        if not self.judging.looks(route, call):
             return None
         try:
             return await self.seen(call, self.judging.keep, route, call, decision, checked)
@@ -237,7 +236,7 @@ class Deciding:
             reasons = (Reason("RecognizerFailed"),)
         return verdict.recognized(route.ready, call.request, decision, route.can, reasons)
 
-    async def _refuse(self, route: Route, call: Call, why: Refusal) -> Answer:
+    async def refuse(self, route: Route, call: Call, why: Refusal) -> Answer:
         """For its tools. What is refused stays inside, so it waits for no record but where that is asked for."""
         body = bounded.refused(why, route.ready, call.id, call.caller)
         if not await self._recorded(call, body) and self._strict:

@@ -18,6 +18,7 @@ from smallmodel_operator.gateway.decide.answer import (
     JUDGE,
     JUDGED,
     KEPT_STATUS,
+    NO_CALL,
     PASS,
     TARGET,
     TOO_SLOW,
@@ -137,7 +138,7 @@ def replies() -> list[dict[str, Any]]:
     what it does not answer (Envoy takes its 5xx for that, too) is one of Envoy's."""
     own = {"filter": details("ext_authz_denied")}
     kept = expression(f"response.code_details == 'ext_authz_denied' && response.code == {KEPT_STATUS}")
-    really = [_really(UNCOUNTED, 503), _really(UNANSWERED, 503), _really(TOO_SLOW, 504)]
+    really = [_really(UNCOUNTED, 503), _really(UNANSWERED, 503), _really(TOO_SLOW, 504), _really(NO_CALL, 502)]
     return [*really, {"filter": kept, "status_code": 200}, own, mapper(NO_ANSWER)]
 
 

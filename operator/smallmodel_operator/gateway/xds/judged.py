@@ -20,8 +20,8 @@ DOUBT: Final = "x-slm-doubt"
 """Of an answer that nobody is given."""
 ANSWER: Final = "/answer"
 """In front of the token of a request whose answer is judged."""
-ATTEMPTS: Final = 3
-"""Who is asked first, a larger one, and the first answer after all."""
+ATTEMPTS: Final = 4
+"""Who is asked first, the same by a schema, a larger one, and what is said where all of them failed."""
 UNNAMED: Final = "|||"
 """Of a route with no model of its own, in the log."""
 SECRET: Final = ("authorization", "cookie")

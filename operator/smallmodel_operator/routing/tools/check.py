@@ -14,6 +14,8 @@ class Bounds:
     allow: frozenset[str] | None = None
     most_calls: int | None = None
     most_tokens: int | None = None
+    verify_choice: bool = False
+    """An answer has to call a tool where its request demands it."""
 
 
 @dataclass(frozen=True, slots=True)

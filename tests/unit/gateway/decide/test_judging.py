@@ -14,7 +14,7 @@ from tests.unit.gateway.decide.test_service import SECRET, Chain, call
 
 from smallmodel_operator.gateway.decide import kept
 from smallmodel_operator.gateway.decide.answer import Answer, Withheld, refusal
-from smallmodel_operator.gateway.decide.kept import AllKept, Doubt
+from smallmodel_operator.gateway.decide.kept import AllKept, Doubt, Kept
 from smallmodel_operator.gateway.decide.service import Call, Deciding, NotRecorded, Route
 from smallmodel_operator.gateway.decide.turns import Turns
 from smallmodel_operator.routing.choice.share import Turn
@@ -242,10 +242,11 @@ async def test_which_requests_are_not_judged(change: dict[str, Any]) -> None:
     assert "x-slm-judged" not in answer.headers
 
 
-def entry(number: int) -> Any:
+def entry(number: int) -> Kept:
     ready = route().ready
     asked = replace(call(), id=f"id-{number}")
-    return asked, decide(ready, asked.request, (), {"small": Can()}, Clock(), None), Conversation(), ("large",), False
+    decision = decide(ready, asked.request, (), {"small": Can()}, Clock(), None)
+    return Kept(asked, decision, Conversation(), ("large",), asks=False)
 
 
 def test_only_so_many_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,11 +254,11 @@ def test_only_so_many_are_kept_and_not_for_ever(monkeypatch: pytest.MonkeyPatch)
     clock = Clock()
     found = AllKept(clock)
     for number in range(5):
-        assert found.keep(*entry(number))
+        assert found.keep(entry(number))
     assert len(found) == 3
     assert found.again("id-0", call().request.body) is None
     clock.forward(kept.SECONDS + 1)
-    assert found.keep(*entry(9))
+    assert found.keep(entry(9))
     assert len(found) == 1
 
 
@@ -266,7 +267,7 @@ def test_only_so_many_bytes_of_answers_are_kept_the_latest_of_them(monkeypatch: 
     found = AllKept(Clock())
     ones = []
     for number in range(3):
-        assert found.keep(*entry(number))
+        assert found.keep(entry(number))
         one = found.again(f"id-{number}", call().request.body)
         assert one is not None
         found.doubted(one, Doubt(("large",), 0.1, Turn(escalate=True, threshold=0.2), KIND, b"x" * 60))

@@ -32,9 +32,9 @@ function envoy_on_response(handle)
   local known = handle:streamInfo():dynamicMetadata():get("smallmodel")
   local how, token = ((known and known.judge) or ""):match("^(%a+) (%x+)$")
   local status = handle:headers():get(":status") or ""
-  if how == "answer" and status == "200" then
+  if (how == "answer" or how == "both") and status == "200" then
     judged(handle, token)
-  elseif how == "error" and (status >= "500" or status == "429") then
+  elseif (how == "error" and (status >= "500" or status == "429")) or (how == "both" and status >= "400") then
     handle:headers():replace("x-slm-doubt", "failed")
   end
 end
