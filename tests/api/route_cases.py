@@ -154,6 +154,12 @@ BAD_ROUTES = (
          "name": "cloud", "namespace": "shared", "key": "key"}), "unknown field", "namespace"),
     Case("target-outside-with-half-a-price", outside("https://api.test.example/v1", price={"currency": "EUR"}),
          "price.promptPerMillionTokens: Required value", "promptPerMillionTokens"),
+    *(Case(f"target-outside-silent-{name}", outside("https://api.test.example/v1", silence=given), word, word)
+      for name, given, word in (
+        ("never", {"streamSeconds": 0}, "streamSeconds"), ("for-long", {"streamSeconds": 301}, "streamSeconds"),
+        ("at-once", {"answerSeconds": 0}, "answerSeconds"), ("for-longer", {"answerSeconds": 3600}, "answerSeconds"),
+        ("in-between", {"chunkSeconds": 3}, "chunkSeconds"),
+    )),
     *(
         Case(f"url-{name}", outside(url), _URL, _URL)
         for name, url in (

@@ -19,7 +19,7 @@ from tests.gateway.leaving import Egress, leaving
 from tests.gateway.running import Answer, Gateway
 from tests.gateway.states import CRM, MASTER, PARTNER, SUPPORT, model, state_of
 
-from smallmodel_operator.boundary.declared import parse
+from smallmodel_operator.boundary.declared import Silence, parse
 from smallmodel_operator.boundary.passes import LEAD_MS, Signer
 from smallmodel_operator.core.keys import egress_seed
 from smallmodel_operator.gateway.decide.outages import Outages
@@ -166,8 +166,8 @@ class Outward:
 
 
 @contextmanager
-def outward(folder: Path, **gateway: Any) -> Iterator[Outward]:
-    """All of it, running."""
+def outward(folder: Path, said_nothing: Silence | None = None, **gateway: Any) -> Iterator[Outward]:
+    """All of it, running. `said_nothing`: how long each target may."""
     with ExitStack() as stack:
 
         def started(server: Any) -> Any:
@@ -178,7 +178,8 @@ def outward(folder: Path, **gateway: Any) -> Iterator[Outward]:
         authority = Authority(folder)
         outside, bot = started(Outside(authority.certify(HOST))), started(Engine("bot"))
         (folder / "e").mkdir()
-        hosts = [parse(f"{r.path}/cloud", f"https://{HOST}:{outside.port}/v1") for r in ROUTES]
+        own, url = said_nothing or Silence(), f"https://{HOST}:{outside.port}/v1"
+        hosts = [parse(f"{r.path}/cloud", url, silence=own) for r in ROUTES]
         key = Signer(egress_seed(MASTER)).public
         egress = stack.enter_context(leaving(folder / "e", hosts, authority.file, key))
         running = stack.enter_context(Gateway(folder / "g", state(bot.port, egress.port), **gateway))

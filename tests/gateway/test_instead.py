@@ -22,6 +22,7 @@ from tests.gateway.running import Answer
 from tests.gateway.states import MASTER
 
 from smallmodel_operator.audit.leaving import Leaving
+from smallmodel_operator.boundary.declared import Silence
 from smallmodel_operator.core.keys import request_key, request_key_name
 from smallmodel_operator.gateway.decide import outages, service
 from smallmodel_operator.gateway.record.count import TOTAL
@@ -302,6 +303,31 @@ def test_a_silent_outside_a_killed_egress_and_a_stopped_one(tmp_path_factory: py
         inside(own.ask())
         assert own.outside.bytes == 0
         assert own.ask(IBAN).status == 200
+
+
+def test_a_target_has_its_own_silence_for_streams_and_for_whole_answers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A shorter one than the gateway's; what is inside has the gateway's all the same."""
+    with outward(tmp_path_factory.mktemp("o"), Silence(stream=1, answer=4)) as own:
+        whole, stream = {"fake_silent": 2.0}, {"fake_stream": 20, "fake_pause": 0.15}
+        assert own.ask(**whole).json == {"served_by": "outside"}, "it is whole in time"
+        assert own.ask("stream: true", **whole).json == {"served_by": "outside"}, "a text asks for no stream"
+        steady = own.ask(stream=True, **stream)
+        assert (steady.body.count(b"data:"), "x-slm-degraded" in steady.headers) == (20, False)
+        assert len(own.outside.asked) == 3, "each was sent once"
+        for late in ({"stream": True, "fake_silent": 30.0}, {"fake_silent": 30.0}):
+            own.rested()
+            own.forget()
+            began = time.monotonic()
+            answer = own.ask(**late, fake_delay=5.0)
+            inside(answer)
+            assert time.monotonic() - began < 25, "it was not waited for"
+            out, _ = lines(own, answer.headers["x-request-id"], 2)
+            assert out["slm.left.failure"] == "504 outside-silent"
+            assert (len(own.outside.asked), len(own.bot.asked)) == (1, 1)
+        named_ = own.ask(name="desk/cloud", stream=True, fake_silent=30.0)
+        assert (named_.status, named_.error["code"]) == (504, "timeout")
 
 
 def test_under_load_everybody_has_an_answer_while_the_outside_is_killed(way: Outward) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +16,16 @@ _HOST: Final = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)+(?=[a-z]){_LABEL}")
 _NAME: Final = re.compile(rf"{_LABEL}/{_LABEL}/{_LABEL}")
 _PATH: Final = re.compile(r"(/[-A-Za-z0-9._~]+)*")
 _FIELDS: Final = frozenset({"name", "url", "credential"})
+MOST_SILENT: Final = 300
+"""Seconds: as long as a gateway waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Seconds a host may say nothing before its answer begins: of a stream, and of one that is made whole first."""
+
+    stream: int = 60
+    answer: int = MOST_SILENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,7 @@ class Declared:
     port: int = 443
     path: str = "/v1"
     credential: bool = True
+    silence: Silence = Silence()
 
     @property
     def file(self) -> str:
@@ -35,7 +46,7 @@ class Declared:
         return self.name.replace("/", ".")
 
 
-def parse(name: str, url: str, *, credential: bool = True) -> Declared:
+def parse(name: str, url: str, *, credential: bool = True, silence: Silence = Silence()) -> Declared:
     """A host from its URL.
 
     Raises:
@@ -54,7 +65,9 @@ def parse(name: str, url: str, *, credential: bool = True) -> Declared:
     path = parts.path.removesuffix("/")
     if not _PATH.fullmatch(path) or any(step in (".", "..") for step in path.split("/")):
         raise ValueError(f"{name}: the path of `url` has plain words between slashes, like /v1")
-    return Declared(name, host, _port(name, parts), path, credential)
+    if not all(1 <= seconds <= MOST_SILENT for seconds in (silence.stream, silence.answer)):
+        raise ValueError(f"{name}: `silence` has whole seconds between 1 and {MOST_SILENT}")
+    return Declared(name, host, _port(name, parts), path, credential, silence)
 
 
 def _port(name: str, parts: SplitResult) -> int:
@@ -93,17 +106,24 @@ def load(text: str) -> tuple[Declared, ...]:
 
 
 def _one(item: Mapping[str, Any]) -> Declared:
-    if item.keys() != _FIELDS:
-        raise ValueError(f"a declared host has the fields {', '.join(sorted(_FIELDS))}")
+    if item.keys() - {"silence"} != _FIELDS:
+        raise ValueError(f"a declared host has the fields {', '.join(sorted(_FIELDS))} and silence")
     if not isinstance(item["credential"], bool):
         raise ValueError("`credential` of a declared host is true or false")
-    return parse(str(item["name"]), str(item["url"]), credential=item["credential"])
+    silence = _silence(item["silence"]) if "silence" in item else Silence()  # an older release declared none
+    return parse(str(item["name"]), str(item["url"]), credential=item["credential"], silence=silence)
+
+
+def _silence(given: Mapping[str, Any]) -> Silence:
+    if given.keys() != {"stream", "answer"} or not all(type(seconds) is int for seconds in given.values()):
+        raise ValueError("`silence` of a declared host has whole seconds: stream, answer")
+    return Silence(given["stream"], given["answer"])
 
 
 def dump(hosts: Sequence[Declared]) -> str:
     """The same hosts, the same text."""
     ordered = sorted(hosts, key=lambda host: host.name)
-    said = [{"name": h.name, "url": url(h), "credential": h.credential} for h in ordered]
+    said = [{"name": h.name, "url": url(h), "credential": h.credential, "silence": asdict(h.silence)} for h in ordered]
     return json.dumps({"hosts": said}, sort_keys=True, separators=(",", ":"))
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from smallmodel_operator.boundary.declared import MOST, Declared, dump, load, parse
+from smallmodel_operator.boundary.declared import MOST, Declared, Silence, dump, load, parse
 
 NAME = "support/assistant/cloud"
 
@@ -56,6 +56,23 @@ def test_what_cannot_be_held_to_is_refused_with_the_way_out(url: str, said: str)
         parse(NAME, url)
 
 
+def test_how_long_one_may_say_nothing_is_declared_and_kept() -> None:
+    found = parse(NAME, "https://api.example.com", silence=Silence(5, 120))
+    assert load(dump([found])) == (found,)
+    assert dump([found]) != dump([parse(NAME, "https://api.example.com")])
+
+
+def test_of_a_host_that_an_older_release_declared_the_default_counts() -> None:
+    (found,) = load('{"hosts": [{"name": "a/b/c", "url": "https://x.example", "credential": true}]}')
+    assert found.silence == Silence(60, 300)
+
+
+@pytest.mark.parametrize("silence", [Silence(0, 300), Silence(60, 301), Silence(-1, 1)])
+def test_a_silence_has_bounds(silence: Silence) -> None:
+    with pytest.raises(ValueError, match="between 1 and 300"):
+        parse(NAME, "https://api.example.com", silence=silence)
+
+
 @pytest.mark.parametrize("name", ["", "cloud", "a/b", "a/b/c/d", "A/b/c", "a/b.c/d", "a/b/c\n"])
 def test_a_name_is_a_targets(name: str) -> None:
     with pytest.raises(ValueError, match="name of a target"):
@@ -79,6 +96,10 @@ def test_no_two_have_one_file() -> None:
         '{"hosts": [{"name": "a/b/c", "url": "https://x.example"}]}',
         '{"hosts": [{"name": "a/b/c", "url": "https://x.example", "credential": 1}]}',
         '{"hosts": [{"name": "a/b/c", "url": "https://x.example", "credential": true, "insecure": true}]}',
+        '{"hosts": [{"name": "a/b/c", "url": "https://x.example", "credential": true, "silence": 3}]}',
+        '{"hosts": [{"name": "a/b/c", "url": "https://x.example", "credential": true, "silence": {"stream": 3}}]}',
+        '{"hosts": [{"name": "a/b/c", "url": "https://x.example", "credential": true,'
+        ' "silence": {"stream": true, "answer": 3}}]}',
         '{"hosts": [{"name": "a/b/c", "url": "http://x.example", "credential": true}]}',
     ],
 )

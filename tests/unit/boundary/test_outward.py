@@ -118,6 +118,12 @@ HOLES: dict[str, Callable[[Parts], object]] = {
     "somewhere without a way": lambda p: p.nowhere.update(route={"cluster": CLOUD.name}),
     "nowhere is a header callers bring": lambda p: p.nowhere["route"].update(cluster_header="x-cluster"),
     "again": lambda p: p.way["route"].update(retry_policy={"retry_on": "5xx"}),
+    "again, by a number": lambda p: p.way["route"]["retry_policy"].update(num_retries=1),
+    "waited for as nobody declared": lambda p: p.way["route"]["retry_policy"].update(per_try_timeout="30s"),
+    "no way for streams": lambda p: p.map.pop(f"{CLOUD.name}|stream"),
+    "streams to another host": lambda p: p.map[f"{CLOUD.name}|stream"]["action"]["typed_config"]["route"].update(
+        cluster=LAB.name
+    ),
     "to two": lambda p: p.way["route"].update(request_mirror_policies=[{"cluster": LAB.name}]),
     "redirects followed": lambda p: p.way["route"].update(internal_redirect_policy={}),
     "CONNECT": lambda p: p.manager.update(upgrade_configs=[{"upgrade_type": "CONNECT"}]),

@@ -27,6 +27,20 @@ class ExternalPrice(ApiModel):
     currency: Currency = Field(description="Code of the currency of both, like EUR.")
 
 
+class ExternalSilence(ApiModel):
+    """How long a target outside may say nothing before its answer begins; then the request is answered inside."""
+
+    stream_seconds: int = Field(
+        default=60, ge=1, le=300, description="Of requests with `stream: true`, until the stream begins."
+    )
+    answer_seconds: int = Field(
+        default=300,
+        ge=1,
+        le=300,
+        description="Of all others. They begin when they are whole: give it as long as the longest answer takes.",
+    )
+
+
 class ExternalTarget(ApiModel):
     """An OpenAI-compatible API outside the cluster."""
 
@@ -48,6 +62,13 @@ class ExternalTarget(ApiModel):
     )
     price: ExternalPrice | None = Field(
         default=None, description="What it asks for; `spec.budgets` with `money` need it."
+    )
+    silence: ExternalSilence = Field(
+        default_factory=ExternalSilence,
+        description=(
+            "How long it may say nothing before its answer begins. What it is longer silent for is answered inside, as "
+            "what fails outside is; who names the target gets 504. Once it has begun, 300 s between two pieces."
+        ),
     )
 
 

@@ -85,6 +85,7 @@ _ROUTE: Final = packed(
             host_rewrite_literal=leaf,
             timeout=leaf,
             idle_timeout=leaf,
+            retry_policy=message(num_retries=leaf, per_try_timeout=leaf),
         ),
         request_body_buffer_limit=leaf,
     )

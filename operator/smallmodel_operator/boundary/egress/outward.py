@@ -18,6 +18,8 @@ CHECK: Final = "check"
 """The cluster of who checks passes."""
 WAY: Final = "x-slm-way"
 """The header a way is chosen by: only who checks may bring it."""
+STREAM: Final = "|stream"
+"""Behind a host's name: the way of its streams, which are waited for another time."""
 _FILTERS: Final = ["header_to_metadata.v3.Config", "ext_authz.v3.ExtAuthz", "router.v3.Router"]
 _LAST: Final = ["header_mutation.v3.HeaderMutation", "upstream_codec.v3.UpstreamCodec"]
 _INJECTOR: Final = "credential_injector.v3.CredentialInjector"
@@ -157,11 +159,19 @@ def _manager(manager: Value, hosts: Mapping[str, Declared], given: Outward) -> I
     ):
         yield "without a way a request leads somewhere"
     ways = {name: action["action"]["typed_config"]["route"] for name, action in tree["exact_match_map"]["map"].items()}
+    yield from _ways(ways, hosts)
+
+
+def _ways(ways: dict[str, Value], hosts: Mapping[str, Declared]) -> Iterator[str]:
+    """Of each host two, each as it is declared, and no other."""
     for name, host in hosts.items():
-        way = ways.pop(name, {})
-        said = (way.get("cluster"), way.get("host_rewrite_literal"), way.get("prefix_rewrite"))
-        if said != (name, host.host, f"{host.path}/") or "cluster_header" in way:
-            yield f"the way {name} does not lead to its host"
+        for own, silence in ((name, host.silence.answer), (name + STREAM, host.silence.stream)):
+            way = ways.pop(own, {})
+            said = (way.get("cluster"), way.get("host_rewrite_literal"), way.get("prefix_rewrite"))
+            if said != (name, host.host, f"{host.path}/") or "cluster_header" in way:
+                yield f"the way {own} does not lead to its host"
+            if way.get("retry_policy") != {"num_retries": 0, "per_try_timeout": f"{silence}s"}:
+                yield f"what goes the way {own} is sent more than once, or is waited for as nobody declared"
     if ways:
         yield f"there are ways to no declared host: {', '.join(sorted(ways))}"
 

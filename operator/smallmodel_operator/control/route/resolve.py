@@ -8,7 +8,7 @@ from smallmodel_operator.api.v1alpha1.access import SecretKeyReference
 from smallmodel_operator.api.v1alpha1.modelroute import ModelRoute, ModelRouteSpec, RouteAccess
 from smallmodel_operator.api.v1alpha1.route_choice import ClassifierKeyReference
 from smallmodel_operator.api.v1alpha1.route_escalation import EscalationKeyReference
-from smallmodel_operator.boundary.declared import Declared, parse
+from smallmodel_operator.boundary.declared import Declared, Silence, parse
 from smallmodel_operator.budget.limit import Limit, limit_of
 from smallmodel_operator.core.facts import Object
 from smallmodel_operator.core.outcome import Refused
@@ -154,7 +154,8 @@ def _outside(path: str, spec: ModelRouteSpec) -> tuple[Outside, ...]:
             continue
         secret = given.api_key_secret_ref
         try:
-            host = parse(f"{path}/{target.name}", given.url, credential=secret is not None)
+            silence = Silence(given.silence.stream_seconds, given.silence.answer_seconds)
+            host = parse(f"{path}/{target.name}", given.url, credential=secret is not None, silence=silence)
         except ValueError as error:
             raise Refused(Reason.INVALID_SPEC, f"`spec.targets`: {error}.") from None
         found.append(Outside(target.name, given.model, host, secret))

@@ -4,6 +4,7 @@ Nothing that is said has a text of the request in it.
 """
 
 import logging
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -12,13 +13,15 @@ from smallmodel_operator.boundary.passes import Gate, Refused, Sent, Why
 from smallmodel_operator.gateway.decide.answer import Answer, refusal
 from smallmodel_operator.gateway.egress import metrics
 from smallmodel_operator.gateway.egress.site import MOST_BODY
-from smallmodel_operator.gateway.egress.words import POLICY, WAY
+from smallmodel_operator.gateway.egress.words import POLICY, STREAM, WAY
 
 PATHS: Final = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"})
 """What may be asked outside, as it is: a query would be a text that nobody looked through."""
 LATER: Final = frozenset({Why.FULL, Why.UNSURE})
 """Refused now; a new pass may do in some seconds."""
 OTHER_PATH, OTHER_HOST, TOO_LARGE = "not-sent-outside", "unknown-target", "body-too-large"
+
+_STREAM: Final = re.compile(rb'"stream"\s*:\s*true\b')
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +67,13 @@ class Checker:
         except Refused as refused:
             logger.warning("request %r to %s is refused: %s", asked.id[:64], asked.target, refused.why)
             return _refused(refused.why.value, 503 if refused.why in LATER else 403)
-        return Answer(200, {WAY: found.target, POLICY: found.policy})
+        return Answer(200, {WAY: found.target + STREAM * asks_stream(asked.body), POLICY: found.policy})
+
+
+def asks_stream(body: bytes) -> bool:
+    """Is a stream asked for? It says how long the outside may be silent, nothing else, so bytes will do: inside a text
+    quotes have a backslash in front, and the body is not parsed for it, whatever its size."""
+    return _STREAM.search(body) is not None
 
 
 def _refused(cause: str, status: int) -> Answer:

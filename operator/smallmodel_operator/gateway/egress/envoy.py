@@ -1,7 +1,8 @@
 """The egress's Envoy, whole and static: it knows the declared hosts and nothing else, and starts anew for others. Pure.
 
 Every request is asked about (ext_authz, closed where nobody answers), with its whole body; who checks names the way it
-may go. The route a request has before leads nowhere. There are no retries: what was let out once is sent once.
+may go, of each host one for streams and one for answers that are whole when they begin. The route a request has before
+leads nowhere. There are no retries: what was let out once is sent once.
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,13 @@ from smallmodel_operator.boundary.declared import Declared
 from smallmodel_operator.gateway.egress.clusters import checker, outside, secret
 from smallmodel_operator.gateway.egress.log import access_log, kept
 from smallmodel_operator.gateway.egress.site import MOST_BODY, EgressSite
-from smallmodel_operator.gateway.egress.words import CHECK, PASS, POLICY, TARGET, WAY
+from smallmodel_operator.gateway.egress.words import CHECK, PASS, POLICY, STREAM, TARGET, WAY
 from smallmodel_operator.gateway.xds.replies import BAD, Reply, details, mapper
 from smallmodel_operator.gateway.xds.words import extension, typed
 
 CONNECTIONS: Final = 5_000
 SILENCE: Final = "300s"
-"""How long a host may say nothing."""
+"""How long a host may say nothing once its answer has begun."""
 UPLOAD: Final = "20s"
 """How long a request may take to arrive: less than a pass is good for."""
 PATTERNS: Final = "re2.max_program_size.error_level"
@@ -177,7 +178,8 @@ def _exactly(*names: str) -> dict[str, Any]:
 def _ways(hosts: Sequence[Declared]) -> dict[str, Any]:
     kind = "envoy.config.route.v3.Route"
     named = typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=WAY)
-    found = {h.name: {"action": {"name": "way", "typed_config": typed(kind, **_way(h))}} for h in hosts}
+    ways = {way: _way(h, s) for h in hosts for way, s in _silences(h).items()}
+    found = {way: {"action": {"name": "way", "typed_config": typed(kind, **one)}} for way, one in ways.items()}
     nowhere = {
         "name": "nowhere",
         "match": {"prefix": "/"},
@@ -192,7 +194,13 @@ def _ways(hosts: Sequence[Declared]) -> dict[str, Any]:
     return {"name": "outside", "domains": ["*"], "matcher": matcher}
 
 
-def _way(host: Declared) -> dict[str, Any]:
+def _silences(host: Declared) -> dict[str, int]:
+    """Its ways, and how many seconds it may say nothing before its answer begins."""
+    return {host.name: host.silence.answer, host.name + STREAM: host.silence.stream}
+
+
+def _way(host: Declared, silence: int) -> dict[str, Any]:
+    """`per_try_timeout` counts from when the request is sent until the answer's head has come, and no longer."""
     return {
         "name": host.name,
         "match": {"prefix": "/v1/"},
@@ -202,6 +210,7 @@ def _way(host: Declared) -> dict[str, Any]:
             "host_rewrite_literal": host.host,
             "timeout": "0s",
             "idle_timeout": SILENCE,
+            "retry_policy": {"num_retries": 0, "per_try_timeout": f"{silence}s"},
         },
         "request_body_buffer_limit": MOST_BODY,
     }

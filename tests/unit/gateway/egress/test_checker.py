@@ -1,5 +1,6 @@
 """Who checks: what it answers, whatever it is asked."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from smallmodel_operator.boundary.passes import Gate, Pass, Signer, sha256
 from smallmodel_operator.gateway.egress.checker import Asked, Checker
 from smallmodel_operator.gateway.egress.site import MOST_BODY
-from smallmodel_operator.gateway.egress.words import POLICY, WAY
+from smallmodel_operator.gateway.egress.words import POLICY, STREAM, WAY
 
 SIGNER = Signer(b"s" * 32)
 NOW = 1_700_000_000_000
@@ -29,6 +30,23 @@ def checker(most: int = 10) -> Checker:
 def test_what_passes_is_told_its_way() -> None:
     found = checker().answer(asked(), NOW)
     assert (found.status, dict(found.headers)) == (200, {WAY: CLOUD, POLICY: SAID})
+
+
+@pytest.mark.parametrize(
+    ("body", "way"),
+    [
+        (b'{"stream":true}', STREAM),
+        (b'{"a": 1, "stream"\n:\t true , "b": 2}', STREAM),
+        (b'{"stream": false}', ""),
+        (b'{"stream": "true"}', ""),
+        (b'{"stream": 1}', ""),
+        (b'{"stream_options": {"include_usage": true}}', ""),
+        (json.dumps({"messages": [{"role": "user", "content": '{"stream": true}'}]}).encode(), ""),
+        (b"\xff{", ""),
+    ],
+)
+def test_a_stream_has_a_way_of_its_own(body: bytes, way: str) -> None:
+    assert checker().answer(asked(body), NOW).headers[WAY] == CLOUD + way
 
 
 @pytest.mark.parametrize(
