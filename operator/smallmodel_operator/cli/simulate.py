@@ -107,7 +107,8 @@ def outcome(given: Given) -> dict[str, Any]:
         found = simulate(
             trace, engine, policy, limits, profile.hourly, first, budget, lambda at: bar.update(task, completed=at)
         )
-    return {**found.value(), **feasible(trace, engine, within, found)}
+    begin = max(1, profile.least) if first is None else first
+    return {**found.value(), **feasible(trace, engine, within, found, begin)}
 
 
 def bounds_of(given: Given) -> Bounds:
@@ -125,23 +126,62 @@ def bounds_of(given: Given) -> Bounds:
     return Bounds(*((milliseconds or 0.0) / 1000 for milliseconds in asked.values()))
 
 
-def feasible(trace: Trace, engine: EngineProfile, limits: Limits, found: Outcome) -> dict[str, Any]:
-    """Whether any policy can hold the objective: said of the one that has every replica from the beginning."""
+def feasible(trace: Trace, engine: EngineProfile, limits: Limits, found: Outcome, begin: int) -> dict[str, Any]:
+    """Whether any policy that begins with so many replicas can hold the objective within the limits.
+
+    Said of two that none surpasses: every replica from the beginning, and every one asked for at once.
+    """
     if found.attainment_percent >= limits.percentile:
         return {"feasible": True}
     best = max(found.attainment_percent, ceiling(trace, engine, limits))
-    if best >= limits.percentile:
-        return {"feasible": True, "best_attainment_percent": best}
-    asked = " and of ".join(f"{NOUNS[kind]} within {1000 * seconds:g} ms" for kind, seconds in limits.bounds.asked)
-    why = f"{limits.most} replicas from the beginning reach {best:g} % of {asked}, not {limits.percentile:g} %"
+    if best < limits.percentile:
+        why = f"{limits.most} replicas from the beginning reach {best:g} % of {_asked(limits)}"
+        because = f"{why}, not {limits.percentile:g} %{_alone(trace, engine, limits)}"
+        return {"feasible": False, "best_attainment_percent": best, "infeasible_because": because}
+    at_once = max(found.attainment_percent, ceiling(trace, engine, limits, begin))
+    if at_once >= limits.percentile:
+        return {"feasible": True, "best_attainment_percent": at_once}
+    enough = _enough(trace, engine, limits, begin)
+    because = (
+        f"no policy can that begins with {begin}: {limits.most} replicas asked for at once are ready after "
+        f"{engine.start_seconds:g} s and reach {at_once:g} % of {_asked(limits)}, not {limits.percentile:g} %; "
+        f"with {enough} from the beginning it can be held: set minReplicas to {enough}"
+    )
+    return {
+        "feasible": False,
+        "best_attainment_percent": at_once,
+        "feasible_from_replicas": enough,
+        "infeasible_because": because,
+    }
+
+
+def _asked(limits: Limits) -> str:
+    return " and of ".join(f"{NOUNS[kind]} within {1000 * seconds:g} ms" for kind, seconds in limits.bounds.asked)
+
+
+def _alone(trace: Trace, engine: EngineProfile, limits: Limits) -> str:
+    """What no number of replicas can mend."""
     token = engine.iteration_seconds(1)
     first = [p / engine.prefill_tokens_per_second + token for p in trace.prompt]
     ends = [f + max(0, n - 1) * token for f, n in zip(first, trace.generated, strict=True)]
     still = Trace([0.0] * len(first), trace.prompt, trace.generated)
+    why = ""
     for kind, good in judged(still, first, ends, limits.bounds).items():
         if late := sum(g is False for g in good):
             why += f"; {100 * late / len(good):.1f} % of {NOUNS[kind]} take longer with a replica to themselves"
-    return {"feasible": False, "best_attainment_percent": best, "infeasible_because": why}
+    return why
+
+
+def _enough(trace: Trace, engine: EngineProfile, limits: Limits, begin: int) -> int:
+    """The fewest to begin with so that it can be held; all of them can."""
+    low, high = begin + 1, limits.most
+    while low < high:
+        middle = (low + high) // 2
+        if ceiling(trace, engine, limits, middle) >= limits.percentile:
+            high = middle
+        else:
+            low = middle + 1
+    return high
 
 
 def budget_of(given: Given) -> Budget | None:

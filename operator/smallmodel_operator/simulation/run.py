@@ -14,6 +14,8 @@ from smallmodel_operator.simulation.trace import Trace
 
 BREACH_WINDOW: Final = 60.0
 FLOOR: Final = 1e-9
+FIRST_LOOK: Final = 1.0
+"""Sooner than any policy here looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,12 @@ def breach(arrived: Sequence[float], judged: Sequence[bool | None], percentile: 
     return max(longest, run) * BREACH_WINDOW
 
 
-def ceiling(trace: Trace, profile: EngineProfile, limits: Limits) -> float:
-    """The attainment with as many replicas as allowed from the first moment: no policy within the limits has more."""
+def ceiling(trace: Trace, profile: EngineProfile, limits: Limits, begin: int | None = None) -> float:
+    """The attainment with as many replicas as allowed from the first moment: no policy within the limits has more.
+
+    With `begin` replicas ready: all others are asked for within the first second and come a start-up time later; no
+    policy that begins so has more.
+    """
     most = replace(limits, least=limits.most)
-    return simulate(trace, profile, Fixed(limits.most), most, 0.0, limits.most).attainment_percent
+    every, begin = (3600.0, limits.most) if begin is None else (FIRST_LOOK, begin)
+    return simulate(trace, profile, Fixed(limits.most, every), most, 0.0, begin).attainment_percent

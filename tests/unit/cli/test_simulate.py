@@ -80,6 +80,26 @@ def test_what_no_policy_can_hold_is_said(folder: Path) -> None:
     assert "16 replicas" in found["infeasible_because"]
 
 
+def test_what_no_policy_can_hold_that_begins_with_so_few_is_said_with_how_many_would(folder: Path) -> None:
+    """Three requests a second from the first moment, and a start takes half of the trace."""
+    rows = [f"{i / 3},{100 + i % 90},{30 + i % 40}" for i in range(900)]
+    (folder / "trace.csv").write_text("\n".join(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows]))
+    slow = ("--json", "--start-seconds", "150")
+    found = json.loads(slm(folder, "objective", *slow)[1])
+    assert not found["feasible"]
+    assert found["attainment_percent"] <= found["best_attainment_percent"] < 95
+    enough = found["feasible_from_replicas"]
+    assert f"set minReplicas to {enough}" in found["infeasible_because"]
+    assert "begins with 1: 16 replicas asked for at once" in found["infeasible_because"]
+    profile = folder / "profile.yaml"
+    for count, held in ((enough, True), (enough - 1, False)):
+        profile.write_text(PROFILE.replace("minReplicas: 1", f"minReplicas: {count}"))
+        again = json.loads(slm(folder, "hpa-inflight:0.5", *slow)[1])
+        assert (again["feasible"], again["attainment_percent"] >= 95) == (held, held)
+    quick = json.loads(slm(folder, "objective", "--json", "--start-seconds", "1")[1])
+    assert quick["feasible"]
+
+
 @pytest.mark.parametrize("bound", [("--itl-p95-ms", "75"), ("--e2e-p95-ms", "6000")])
 def test_further_objectives_take_more_replicas_and_are_told_each(folder: Path, bound: tuple[str, str]) -> None:
     one, both = (json.loads(slm(folder, "objective", "--json", *more)[1]) for more in ((), bound))
