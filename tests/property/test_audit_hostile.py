@@ -271,6 +271,7 @@ def crashed(made: Made) -> tuple[Files, str, int]:
     raise AssertionError("no commit of several records in a segment that was there before")
 
 
+@pytest.mark.timeout(900)  # every byte of a segment
 @pytest.mark.parametrize("step", [127, pytest.param(1, marks=pytest.mark.long)])
 def test_what_was_not_committed_is_a_tail_and_nothing_more(made: Made, tmp_path: Path, step: int) -> None:
     """Cut at any byte behind the last commit, with zeros up to where it would have ended, or without."""

@@ -28,7 +28,7 @@ from smallmodel_operator.weights.gguf import Header, read_header
 from smallmodel_operator.weights.recipe import ImportanceMatrix, QuantizedSource, Recipe
 from smallmodel_operator.weights.types import WeightsRequest
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # the first one makes a root for llama.cpp's tools
 KINDS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 LOOSE = {"mean_divergence": "1", "tail_divergence": "9", "same_top_percent": "50", "perplexity_ratio": "2"}
 """For a model of two million parameters, whose weights have nothing to spare."""
