@@ -1,9 +1,11 @@
 """OpenAI requests with something planted in them, or nothing: any place, any encoding, any separators. By a seed."""
 
 import base64
+import gzip
 import html
 import json
 import random
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +39,19 @@ ENCODINGS: dict[str, Code] = {
     "zero width": lambda t: "\u200b".join(t),
     "base64 twice": lambda t: base64.b64encode(base64.b64encode(t.encode())).decode(),
     "base64 in URL": lambda t: quote(base64.b64encode(t.encode()).decode(), safe=""),
+    "gzip, base64": lambda t: base64.b64encode(gzip.compress(t.encode())).decode(),
+    "UTF-16, base64": lambda t: base64.b64encode(t.encode("utf-16-le" if t.isascii() else "utf-8")).decode(),
+    "base64, quoted": lambda t: "\n> ".join(
+        textwrap.wrap(base64.b64encode(f"note: {t}, keep it".encode()).decode(), 60)
+    ),
+    "base32, small": lambda t: base64.b32encode(f"note this: {t}".encode()).decode().lower(),
+    "hex, in lines": lambda t: "\n".join(textwrap.wrap(t.encode().hex(" "), 48)),
+    "URL, wide": lambda t: "".join(f"%u{ord(c):04x}" for c in t),
+    "octal": lambda t: "".join(f"\\{ord(c):03o}" if c.isascii() else c for c in t),
+    "code points": lambda t: " ".join(f"U+{ord(c):04X}" for c in t),
+    "HTML tags": lambda t: "<b></b>".join(t[n : n + 4] for n in range(0, len(t), 4)),
+    "struck out": lambda t: "".join(f"{c}\u0336" for c in t),
+    "digits in rings": lambda t: "".join("⓿❶❷❸❹❺❻❼❽❾"[int(c)] if c in "0123456789" else c for c in t),
     "hex in JSON": lambda t: json.dumps({"blob": t.encode().hex()}),
 }
 _ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")

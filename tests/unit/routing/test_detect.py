@@ -1,14 +1,20 @@
 """May it leave? Sensitive things in any place and form keep a request inside; so does whatever is not understood."""
 
 import base64
+import bz2
+import gzip
 import json
+import lzma
 import random
+import zlib
 from functools import cache
 from typing import Any
 
 import pytest
 from hack.bench.routing.planted import ENCODINGS, requests
 from hack.bench.routing.values import INVALID, PLAIN, VALID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smallmodel_operator.routing.detect import decide as module
 from smallmodel_operator.routing.detect.decide import Compiled, Decision, Policy, Verdict, compiled, decide
@@ -97,6 +103,58 @@ def test_a_card_in_any_dress(text: str) -> None:
 )  # fmt: skip
 def test_forms_of_kinds(text: str, kind: str) -> None:
     assert kind in kinds(said(text))
+
+
+def token(head: str, size: int, alphabet: str = "aB3dE5gH7jK9") -> str:
+    """Made here, so that no file has anything that is taken for one."""
+    return head + "".join(random.Random(head).choices(alphabet, k=size))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("RU0204452560040702810412345678901", "Iban"), ("MA64 0115 1900 0001 2050 0053 4921", "Iban"),
+        ("IR58 0540 1051 8002 1273 1130 07", "Iban"), ("11010519491231002X", "CnResidentId"), ("S1234567D", "SgNric"),
+        ("12.531.909-2", "ClRut"), ("BOXW310820HNERXN09", "MxCurp"), ("PAN ABCPE1234F", "InPan"),
+        ("AB-12-34-56-C", "UkNino"), ("redis://:UlbGD0CvP7fNzhky@cache:6379/0", "PasswordInUrl"),
+        (token("xai-", 60), "ModelApiKey"), (token("pplx-", 48), "ModelApiKey"), (token("dop_v1_", 64, "0a1b2c"), "ServiceToken"),
+        (token("shpat_", 32, "0a1b2c"), "ServiceToken"), (token("dapi", 32, "0a1b2c"), "ServiceToken"),
+        ("https://discord.com/api/webhooks/157503318793011207/" + token("", 68), "ServiceToken"),
+        ("https://a.blob.core.windows.net/c?sv=2022-11-02&sig=" + token("", 43) + "%3D", "CloudKey"),
+        ("PuTTY-User-Key-File-2: ssh-rsa", "PrivateKey"), ("curl -u admin:Tr0ub4dor https://x", "PasswordInCommand"),
+        ("mot de passe : Tr0ub4dor&3x", "AssignedSecret"), ("Kennwort: Tr0ub4dor&3x", "AssignedSecret"),
+        ("session_id=" + token("", 32), "AssignedSecret"), ("我的号码是11010519491231002X请看", "CnResidentId"),
+    ],
+)  # fmt: skip
+def test_kinds_of_other_countries_and_services(text: str, kind: str) -> None:
+    assert kind in kinds(said(f"Look at {text} please."))
+
+
+@pytest.mark.parametrize("how", [gzip.compress, zlib.compress, bz2.compress, lzma.compress])
+def test_what_is_compressed_is_opened(how: Any) -> None:
+    packed = how(b"It is DE89 3704 0044 0532 0130 00 indeed")
+    assert "Iban" in kinds(said(base64.b64encode(packed).decode()))
+    assert "Iban" in kinds(said(packed.hex()))
+
+
+def test_what_cannot_be_opened_stays_and_a_bomb_is_no_text() -> None:
+    for raw in (
+        b"PK\x03\x04" + bytes(range(128, 160)),
+        gzip.compress(bytes(range(256)))[:-9],
+        gzip.compress(b"0" * (1 << 20)),
+    ):
+        assert words(said(base64.b64encode(raw).decode())) == {"Opaque"}
+
+
+@given(st.binary(max_size=600))
+def test_no_bytes_in_base64_make_a_detector_fail(raw: bytes) -> None:
+    for text in (base64.b64encode(raw).decode(), raw.hex(), base64.b64encode(zlib.compress(raw)[2:]).decode()):
+        assert "DetectorFailed" not in words(said(text))
+
+
+def test_what_is_split_over_parts_of_another_type_is_joined() -> None:
+    parts = [{"type": "text", "text": "4111 1111"}, {"type": "refusal", "refusal": " 1111 1111"}]
+    assert "CreditCard" in kinds(said(parts))
 
 
 @pytest.mark.parametrize(

@@ -11,42 +11,54 @@ import quopri
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
+
+from smallmodel_operator.routing.detect import packed
+from smallmodel_operator.routing.detect.packed import Opaque
 
 LEAST_OPAQUE: Final = 256
 """Bytes; keys and hashes are shorter."""
-_LEAST: Final = 8
-"""Bytes that what is decoded must have to be looked at."""
 _WRAPPED: Final = 40
 """Characters from which lines of base64 are taken for one stretch."""
 
-BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]{4,}={0,2})*")
-_BLANKS: Final = re.compile(r"\s+")
+BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}(?:[ \t]*\r?\n[ \t>]*[A-Za-z0-9+/_-]{4,}={0,2})*")
 _INSIDE: Final = re.compile(r"[/_+-]")
-BASE32: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{13,}={0,6}(?![A-Za-z0-9])")
-HEX: Final = re.compile(r"[0-9A-Fa-f]{2}(?:(?:[ :,-]|,? ?0x)?[0-9A-Fa-f]{2}){7,}")
+BASE32: Final = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{13,}|(?=[a-z]{0,60}[2-7])[a-z2-7]{13,})={0,6}(?![A-Za-z0-9])")
+HEX: Final = re.compile(r"[0-9A-Fa-f]{2}(?:(?:[ :,-]|,? ?0x|[ \t]?\r?\n[ \t]{0,8})?[0-9A-Fa-f]{2}){7,}")
 _HEX_NOISE: Final = re.compile(r"0x|[^0-9A-Fa-f]")
-URL: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8})")
+_WIDE_URL: Final = re.compile(r"%u([0-9A-Fa-f]{4})")
+_INLINE: Final = re.compile(
+    r"<!--.{0,200}?-->|</?(?:b|i|u|s|a|em|strong|span|font|mark|small|big|sub|sup|code|tt|wbr|bdi|bdo)\b[^<>]{0,200}>",
+    re.I | re.S,
+)
+"""What a browser shows nothing of: a number goes on behind it. Cells of a table are apart."""
 ESCAPE: Final = re.compile(
-    r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|[uU]([0-9A-Fa-f]{8}|[0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([\"\\/]))"
+    r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|(?:u|U0000)([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|([\"\\/nrt])"
+    r"|([0-3][0-7]{2}))|U\+([0-9A-Fa-f]{4,6})(?:[ ,](?=U\+))?"
 )
 BYTES: Final = re.compile(r"(?<!\\)(?:\\x[0-9A-Fa-f]{2})+")
-QUOTED: Final = re.compile(r"=(?:[0-9A-F]{2}|\r?\n)")
-LOOK_ALIKE: Final = re.compile(r"(?<![A-Za-z])[0-9OoIl](?:[ ./-]?[0-9OoIl]){7,}(?![A-Za-z])")
+QUOTED: Final = re.compile(r"=(?:[0-9A-Fa-f]{2}|\r?\n)")
+LOOK_ALIKE: Final = re.compile(
+    r"(?<![A-Za-z])((?:[A-Za-z]{2}(?=[0-9OoIl]{2}[ ./-]{0,2}[0-9OoIl]{4}))?)"
+    r"([0-9OoIl](?:[ ./-]{0,2}[0-9OoIl]){7,})(?![A-Za-z])"
+)
+"""Perhaps behind the letters of a country: an IBAN."""
 _LOOKS: Final = str.maketrans("OoIl", "0011")
 
 
-class Opaque(Exception):  # noqa: N818 - says what is the matter
-    """There is something long in the text that is no text."""
-
-
 def _url(text: str) -> Iterator[str]:
+    text = _WIDE_URL.sub(lambda match: _character(int(match[1], 16)), text)
     yield unquote(text, errors="replace")
+    if "+" in text:
+        yield unquote_plus(text, errors="replace")
 
 
 def _html(text: str) -> Iterator[str]:
     yield html.unescape(text)
+
+
+def _tags(text: str) -> Iterator[str]:
+    yield _INLINE.sub("", text)
 
 
 def _escapes(text: str) -> Iterator[str]:
@@ -61,14 +73,14 @@ def _bytes(match: "re.Match[str]") -> str:
 
 
 def _quoted(text: str) -> Iterator[str]:
-    if len(QUOTED.findall(text)) > 2 and text.isascii():
-        yield quopri.decodestring(text.encode()).decode("utf-8", "replace")
+    if len(QUOTED.findall(text)) > 2:
+        yield quopri.decodestring(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
 
 def _looks(text: str) -> Iterator[str]:
     for match in LOOK_ALIKE.finditer(text):
-        if sum(map(str.isdigit, match[0])) > 3 and not set(match[0]).isdisjoint("OoIl"):
-            yield match[0].translate(_LOOKS)
+        if sum(map(str.isdigit, match[2])) > 3 and not set(match[2]).isdisjoint("OoIl"):
+            yield match[1] + match[2].translate(_LOOKS)
 
 
 def _hexes(text: str) -> Iterator[str]:
@@ -78,7 +90,7 @@ def _hexes(text: str) -> Iterator[str]:
 
 def _base32(text: str) -> Iterator[str]:
     for match in BASE32.finditer(text):
-        yield from _text(_unpacked(base64.b32decode, match[0].rstrip("="), 8))
+        yield from packed.texts(_unpacked(base64.b32decode, match[0].upper().rstrip("="), 8))
 
 
 def _base64s(text: str) -> Iterator[str]:
@@ -88,43 +100,65 @@ def _base64s(text: str) -> Iterator[str]:
 
 
 FORMS: Final[tuple[tuple[str, Callable[[str], Iterator[str]]], ...]] = (
-    (r"%[0-9A-Fa-f]{2}", _url),
+    (r"%(?:u[0-9A-Fa-f]{2})?[0-9A-Fa-f]{2}", _url),
     (r"&[#A-Za-z]", _html),
-    (r"\\[uUx\"\\/]", _escapes),
-    (r"=[0-9A-F]{2}", _quoted),
-    (r"[0-9OoIl](?:[ ./\-]?[0-9OoIl]){7}", _looks),
-    (r"[0-9A-Fa-f]{2}(?:(?:[ :,\-]|,? ?0x)?[0-9A-Fa-f]{2}){7}", _hexes),
-    (r"[A-Z2-7]{13}", _base32),
+    (r"(?i)<(?:!--|/?(?:b|i|u|s|a|em|strong|span|font|mark|small|big|sub|sup|code|tt|wbr|bdi|bdo)\b)", _tags),
+    (r"\\(?:[uUx\"\\/nrt]|[0-3][0-7]{2})|U\+[0-9A-Fa-f]{4}", _escapes),
+    (r"=(?:[0-9A-Fa-f]{2}|\r?\n)", _quoted),
+    (r"[0-9OoIl](?:[ ./\-]{0,2}[0-9OoIl]){7}", _looks),
+    (r"[0-9A-Fa-f]{2}(?:(?:[ :,\-]|,? ?0x|[ \t]?\r?\n[ \t]{0,8})?[0-9A-Fa-f]{2}){7}", _hexes),
+    (r"[A-Z2-7]{13}|[a-z2-7]{13}", _base32),
     (r"[A-Za-z0-9+/_\-]{12}", _base64s),
 )
 """What hints at a form (RE2), and what reads it, one level deep; Opaque is raised where something long is no text."""
 
 
+_BLANK_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
+
+
 def _escaped(match: "re.Match[str]") -> str:
-    if match[4]:
-        return match[4]
-    code = int(match[1] or match[2] or match[3], 16)
+    if match[5]:
+        return _BLANK_ESCAPES.get(match[5], match[5])
+    if match[6]:
+        return chr(int(match[6], 8))
+    return _character(int(match[1] or match[2] or match[3] or match[4] or match[7], 16))
+
+
+def _character(code: int) -> str:
     return chr(code) if code < 0xD800 or 0xE000 <= code < 0x110000 else "\ufffd"
 
 
 def _hex(found: str) -> Iterator[str]:
     digits = _HEX_NOISE.sub("", found)
-    yield from _text(bytes.fromhex(digits[: len(digits) & ~1]))
+    yield from packed.texts(bytes.fromhex(digits[: len(digits) & ~1]))
 
 
 def _base64(found: str) -> Iterator[str]:
-    lines = found.split()
-    stretches = ["".join(lines)] if len(lines[0]) >= _WRAPPED else lines
+    lines = [line.strip("> \t\r") for line in found.split("\n")]
+    if len(lines[0]) >= _WRAPPED:
+        stretches = ["".join(lines)]
+    else:
+        stretches = lines
+        if (
+            len(lines) > 1
+        ):  # perhaps narrow lines of one thing, perhaps words below each other: of that nothing is opaque
+            yield from packed.texts(_unpacked(_either, _narrow(lines), 4))
     for stretch in stretches:
         raw = _unpacked(_either, stretch.rstrip("="), 4)
-        texts = list(_text(raw))
+        texts = list(packed.texts(raw))
         if texts:
             yield from texts
         elif len(raw) >= LEAST_OPAQUE:
             raise Opaque
         elif _INSIDE.search(stretch):  # a path, or words with dashes: each part by itself
             for part in _INSIDE.split(stretch):
-                yield from _text(_unpacked(_either, part.rstrip("="), 4))
+                yield from packed.texts(_unpacked(_either, part.rstrip("="), 4))
+
+
+def _narrow(lines: list[str]) -> str:
+    """Lines as long as the first, and a shorter one at the end."""
+    end = next((n for n, line in enumerate(lines) if len(line) != len(lines[0])), len(lines))
+    return "".join(lines[: end + (end < len(lines) and len(lines[end]) < len(lines[0]))]).rstrip("=")
 
 
 def _either(data: str) -> bytes:
@@ -132,23 +166,9 @@ def _either(data: str) -> bytes:
 
 
 def _unpacked(how: Callable[[str], bytes], data: str, block: int) -> bytes:
-    if len(data) * 6 < _LEAST * 8:
+    if len(data) * 6 < packed.LEAST * 8:
         return b""
     try:
         return how(data + "=" * (-len(data) % block))
     except (binascii.Error, ValueError):
         return b""
-
-
-def _text(raw: bytes) -> Iterator[str]:
-    """The bytes as text, if that is what they are: UTF-8, or UTF-16 that says so by its zeros."""
-    if len(raw) < _LEAST:
-        return
-    little, big = (raw[start::2].count(0) * 4 > len(raw) for start in (1, 0))
-    form = "utf-16-le" if little else "utf-16-be" if big else "utf-8"
-    try:
-        text = raw.decode(form)
-    except UnicodeDecodeError:
-        return
-    if sum(map(str.isprintable, text)) + text.count("\n") + text.count("\r") + text.count("\t") >= 0.9 * len(text):
-        yield text

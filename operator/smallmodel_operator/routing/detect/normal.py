@@ -6,6 +6,7 @@ from typing import Final
 _LOOK_ALIKE: Final = {
     **dict(zip("АВЕКМНОРСТХУІЈЅԚԜаеорсухіјѕԛԁһ", "ABEKMHOPCTXYIJSQWaeopcyxijsqdh", strict=True)),
     **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοιν", "ABEZHIKMNOPTYXoiv", strict=True)),
+    **dict(zip("ᎪᎠᎬᏀᎻᏦᏞᎷᏢᎡᏚᎢᎳᏃ", "ADEGHKLMPRSTWZ", strict=True)),
     "З": "3",
     "б": "6",
     "Օ": "O",
@@ -22,6 +23,16 @@ _LOOK_ALIKE: Final = {
     "＠": "@",
     "﹫": "@",
 }
+_RINGED: Final = {
+    code: str(unicodedata.digit(chr(code)))
+    for first, last in (
+        *((0x2474, 0x247C), (0x2488, 0x2490), (0x24FF, 0x24FF)),
+        *((0x2776, 0x277E), (0x2780, 0x2788), (0x278A, 0x2792)),
+    )
+    for code in range(first, last + 1)
+}  # fmt: skip
+"""Digits in rings, brackets, or with a dot: their compatibility forms would put marks between them, or are none."""
+_MARKS: Final = ("Mn", "Me")
 _CONTROLS: Final = bytes(c for c in range(32) if c not in b"\t\n\r") + b"\x7f"
 
 
@@ -37,7 +48,7 @@ def _taken_for(character: str) -> str | None:
     if character in _LOOK_ALIKE:
         return _LOOK_ALIKE[character]
     category = unicodedata.category(character)
-    if category in ("Cf", "Mn", "Me") or character in "\u115f\u1160\u3164\uffa0\u2800":
+    if category in ("Cf", *_MARKS) or character in "\u115f\u1160\u3164\uffa0\u2800":
         return None
     if category == "Nd":
         return str(unicodedata.decimal(character))
@@ -53,7 +64,16 @@ def plain(text: str) -> str:
     """The text with compatibility forms, invisible characters, digits, dashes, blanks and look-alikes made plain."""
     if text.isascii():
         return text
-    return unicodedata.normalize("NFKC", text).translate(_seen)
+    return unicodedata.normalize("NFKC", text.translate(_RINGED)).translate(_seen)
+
+
+def forms(text: str) -> tuple[str, ...]:
+    """A text as it stands and in plain characters, and without what is written over its letters where marks are: one
+    form takes an accent for a part of its letter, the other for noise between the letters of a number."""
+    if text.isascii():
+        return (text,)
+    bare = "".join(c for c in text if unicodedata.category(c) not in _MARKS)
+    return tuple(dict.fromkeys((text, plain(text), *([plain(bare)] if len(bare) < len(text) else []))))
 
 
 def encoded(text: str) -> bytes:

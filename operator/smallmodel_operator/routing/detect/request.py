@@ -274,5 +274,13 @@ def _walk(value: Any, place: str, depth: int) -> Iterator[Text]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _walk(inner, f"{place}[{number}]", depth + 1)
-        if len(value) > 1 and all(isinstance(inner, dict) and is_text(inner.get("text")) for inner in value):
-            yield Text(f"{place}[*].text", "".join(inner["text"] for inner in value))  # what is split over parts
+        said = [_said(inner) for inner in value] if len(value) > 1 else []
+        if len(said) > 1 and all(one is not None for one in said):
+            yield Text(f"{place}[*].text", "".join(one or "" for one in said))  # what is split over parts
+
+
+def _said(part: Any) -> str | None:
+    """The text of a part of some content."""
+    if not isinstance(part, dict):
+        return None
+    return next((part[key] for key in ("text", "refusal") if is_text(part.get(key))), None)

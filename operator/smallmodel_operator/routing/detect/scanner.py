@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import re2
 
 from smallmodel_operator.routing.detect import encodings, normal, numbers
+from smallmodel_operator.routing.detect.packed import Opaque
 from smallmodel_operator.routing.detect.patterns import PATTERNS, PCI, PII, Pattern
 
 CUSTOM, DENY = "Custom", "DenyTerms"
@@ -27,6 +28,10 @@ MOST_CANDIDATES: Final = 5000
 """Matches of one pattern in one text that are checked."""
 _MEMORY: Final = 64 * 1024 * 1024
 _MARKER: Final = "\n\n\n\n\n\n\n\n~slm~end~"
+_HASH: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{32,128}|[0-9A-F]{32,128})(?![0-9A-Za-z])")
+_LONGEST_HASH: Final = 128
+_WITHOUT_BLANKS: Final = "\u0e00"
+"""The first alphabet (Thai) in which words stand beside each other without blanks."""
 _RUN: Final = r"[0-9](?:[ \t\r\n.\-_/|:,*()+~]{0,3}[0-9]){8}"
 
 
@@ -152,14 +157,13 @@ class Scanner:
 
     def _one(self, text: str, found: set[Found]) -> Iterator[str]:
         """Look at one text as it stands and in plain characters; yields what it holds in another form."""
-        plain = normal.plain(text)
-        for form in {text, plain}:
+        for form in normal.forms(text):
             hints = self._seen(form)
             found.update(self._looked(form, hints))
             for number in sorted(hints & self._forms):
                 try:
                     yield from encodings.FORMS[number - self._run - 1][1](form)
-                except encodings.Opaque:
+                except Opaque:
                     raise Undecided("Opaque") from None
 
     def _seen(self, text: str) -> set[int]:
@@ -203,16 +207,30 @@ def _places(pattern: Pattern, close: "re.Pattern[str]", text: str) -> Iterator[t
         match = close.search(text, at)
         if not match:
             return
-        if (not pattern.word or _alone(text, *match.span())) and (pattern.valid is None or pattern.valid(match[0])):
+        if _stands(pattern, text, match.start(), match.end()) and (pattern.valid is None or pattern.valid(match[0])):
             yield match.span()
         at = match.start() + 1
     raise Undecided("TooMuchToCheck")
 
 
-def _alone(text: str, start: int, end: int) -> bool:
-    """Whether no letter or digit stands beside it, and it is no fraction of a number."""
+def _stands(pattern: Pattern, text: str, start: int, end: int) -> bool:
+    """Whether it stands where such a thing may: alone, and in no hash."""
+    if pattern.word and not _alone(text, start, end, "" if pattern.valid else "_"):
+        return False
+    return not pattern.no_hash or not _HASH.search(text, max(0, start - _LONGEST_HASH), end) or not _hashed(text, start)
+
+
+def _hashed(text: str, start: int) -> bool:
+    """Whether a hash in hexadecimal goes over the place."""
+    hashes = _HASH.finditer(text, max(0, start - _LONGEST_HASH))
+    return next((h.start() < start + 4 <= h.end() for h in hashes if h.end() > start), False)
+
+
+def _alone(text: str, start: int, end: int, marks: str) -> bool:
+    """Whether no letter, digit or one of `marks` stands beside it, and it is no fraction of a number. What is written
+    without blanks (Chinese, Japanese, Thai) stands beside everything."""
     before, after = text[max(0, start - 2) : start], text[end : end + 1]
-    joined = before[-1:].isalnum() or before[-1:] == "_" or after.isalnum() or after == "_"
+    joined = any((c.isalnum() and c < _WITHOUT_BLANKS) or c in marks for c in (*before[-1:], *after))
     return not joined and not (len(before) == 2 and before[1] in ".," and before[0].isdigit())
 
 
@@ -227,7 +245,7 @@ def _close(pattern: Pattern) -> "re.Pattern[str] | None":
     """What looks at a hint closely; None where the hint is all there is. Ours alone, for their repeats are bounded."""
     if pattern.valid is None and not pattern.word:
         return None
-    return re.compile(pattern.pattern.replace(r"\pL\pN", r"\w").replace(r"\pL", r"[^\W\d_]"))
+    return re.compile(pattern.pattern, re.ASCII)  # as RE2 takes \b: a letter of another alphabet is none of a word
 
 
 @lru_cache(2 * MOST_PATTERNS)
