@@ -146,6 +146,17 @@ def test_what_cannot_be_opened_stays_and_a_bomb_is_no_text() -> None:
         assert words(said(base64.b64encode(raw).decode())) == {"Opaque"}
 
 
+@pytest.mark.parametrize("word", ["ab ", "be ", "face ", "dead beef ", "add a bad cab "])
+def test_words_of_hexadecimal_letters_over_and_over_are_words(word: str) -> None:
+    assert said(word * (1_000_000 // len(word))).verdict == Verdict.MAY_LEAVE
+
+
+def test_a_long_text_that_is_deflated_is_not_read_in_part() -> None:
+    lots = random.Random(1)
+    text = " ".join(lots.choice(["delivery", "weather", "customer", "reply", "late"]) for _ in range(60_000)).encode()
+    assert said(base64.b64encode(zlib.compress(text)[2:-4]).decode()).verdict == Verdict.INSIDE
+
+
 @given(st.binary(max_size=600))
 def test_no_bytes_in_base64_make_a_detector_fail(raw: bytes) -> None:
     for text in (base64.b64encode(raw).decode(), raw.hex(), base64.b64encode(zlib.compress(raw)[2:]).decode()):

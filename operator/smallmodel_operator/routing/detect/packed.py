@@ -71,9 +71,15 @@ def _all_of(opener: _Unpacks, raw: bytes, *, sure: bool) -> bytes:
         if sure:
             raise Opaque from None
         return b""
-    if not opener.eof and (sure or len(data) >= MOST):
+    if not opener.eof and (sure or (len(data) >= MOST and _shrank(opener, raw, data) and _text(data))):
         raise Opaque
     return data if sure or (opener.eof and _text(data)) else b""
+
+
+def _shrank(opener: _Unpacks, raw: bytes, data: bytes) -> bool:
+    """Was it made shorter by packing it? Words over and over (`ab ab ab`, read as hexadecimal) are a stream, too, by
+    chance, and grow by nothing."""
+    return len(data) > 1.2 * (len(raw) - len(getattr(opener, "unconsumed_tail", b"")))
 
 
 def _text(raw: bytes) -> str:
