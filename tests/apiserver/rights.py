@@ -16,6 +16,7 @@ from smallmodel_operator.api.names import EGRESS
 CHART = Path(__file__).parents[2] / "charts" / "smallmodel-operator"
 ACCOUNT = "smallmodel-operator"
 GATEWAY = "smallmodel-gateway"
+ERASURE = "smallmodel-erasure"
 SECOND = ("operator-a", "operator-b")
 """Further accounts with the same rights: two operators of one installation that the audit log can tell apart."""
 _PLACE = "place-holder-namespace"
@@ -45,6 +46,23 @@ def chart_rights(namespace: str, *, clusterwide: bool = False) -> list[dict[str,
 def gateway_rights(namespace: str, *, clusterwide: bool = False) -> list[dict[str, Any]]:
     """The same of its gateways, with the admission policy that narrows them."""
     return _rights(namespace, clusterwide=clusterwide, of=GATEWAY)
+
+
+def erasure_rights(namespace: str) -> list[dict[str, Any]]:
+    """The Secrets with subjects' keys, the Role for who erases, and an account that is bound to it, as by an
+    administrator."""
+    found = [o for o in yaml.load_all(_rendered().replace(_PLACE, namespace), yaml.CSafeLoader) if o]
+    secrets = [o for o in found if o["kind"] == "Secret" and "subject-keys" in o["metadata"]["name"]]
+    role = [o for o in found if (o["kind"], o["metadata"]["name"]) == ("Role", ERASURE)]
+    meta = {"name": ERASURE, "namespace": namespace}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": meta,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ERASURE},
+        "subjects": [{"kind": "ServiceAccount", **meta}],
+    }
+    return [*secrets, *role, binding, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}]
 
 
 def _rights(namespace: str, *, clusterwide: bool, of: str) -> list[dict[str, Any]]:

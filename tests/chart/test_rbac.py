@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from tests.chart.conftest import PROFILES, Objects, Render
 
+from smallmodel_operator.audit.content.shards import SHARDS, secret_name
+
 GOLDEN = Path(__file__).parent / "golden"
 BUDGETS = [f"smallmodel-budgets-{number}" for number in range(4)]
 CONFIG_MAPS = (
@@ -71,7 +73,7 @@ def test_with_named_namespaces_nothing_of_models_is_cluster_wide(render: Render)
     }
 
 
-def test_a_gateway_changes_nothing_but_a_scale_and_what_it_counts(render: Render) -> None:
+def test_a_gateway_changes_nothing_but_a_scale_what_it_counts_and_keys_of_subjects(render: Render) -> None:
     mine = [o for o in render("minimal") if "Role" in o["kind"] and o["metadata"]["name"] == "smallmodel-gateway"]
     assert {o["kind"] for o in mine} == {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
     writes = [
@@ -82,7 +84,13 @@ def test_a_gateway_changes_nothing_but_a_scale_and_what_it_counts(render: Render
         for verb in rule["verbs"]
         if verb not in ("get", "list", "watch")
     ]
-    assert writes == [("clusterboundaries/status", "patch"), ("deployments/scale", "patch"), ("configmaps", "patch")]
+    assert writes == [
+        ("clusterboundaries/status", "patch"), ("deployments/scale", "patch"), ("secrets", "patch"),
+        ("configmaps", "patch"),
+    ]  # fmt: skip
+    (keys,) = [r for o in mine for r in o.get("rules", ()) if "secrets" in r["resources"] and "patch" in r["verbs"]]
+    assert keys["resourceNames"] == [secret_name(shard) for shard in range(SHARDS)]
+    assert keys["verbs"] == ["get", "patch"], "none is made, listed or deleted"
     read = {resource for o in mine for rule in o.get("rules", ()) for resource in rule["resources"]}
     needed = {"clusterboundaries", "clusterboundaries/status", "smallmodels", "modelroutes", "endpointslices"}
     needed |= {"deployments/scale"}

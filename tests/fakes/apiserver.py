@@ -83,6 +83,8 @@ class FakeApiServer:
     def __post_init__(self) -> None:
         self._refusals: list[Refusal] = []
         self._clients: list[Client] = []
+        self.delay = 0.0
+        """Seconds before each answer."""
         self.gate = asyncio.Event()
         self.gate.set()
         """Cleared, requests wait for it before they are looked at."""
@@ -137,6 +139,7 @@ class FakeApiServer:
         body = json.loads(text) if text else None
         self.sent.append(Sent(request.method, request.path, dict(request.query), dict(request.headers), body))
         await self.gate.wait()
+        await asyncio.sleep(self.delay)
         if self.down:
             assert request.transport is not None
             request.transport.close()

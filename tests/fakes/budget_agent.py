@@ -16,7 +16,7 @@ from kubernetes.aio.client import Configuration
 from smallmodel_operator.budget.counter import counter_of
 from smallmodel_operator.budget.need import Asked
 from smallmodel_operator.budget.purse import key
-from smallmodel_operator.cluster import budgets
+from smallmodel_operator.cluster import shared
 from smallmodel_operator.cluster.budgets import Registers
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.cluster.fence import Fence
@@ -30,7 +30,7 @@ TARGET: Final = "desk/front/bot"
 
 
 async def main(kubeconfig: str, namespace: str, name: str, folder: Path) -> None:
-    budgets.ANSWER_SECONDS = 20.0  # type: ignore[misc]  # busy machines are slow machines
+    shared.ANSWER_SECONDS = 20.0  # type: ignore[misc]  # busy machines are slow machines
     configuration = Configuration()
     await kubernetes_config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     client = Client(configuration, Fence.open())

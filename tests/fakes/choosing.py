@@ -13,7 +13,7 @@ from smallmodel_operator.gateway.decide.server import serve
 async def main(socket: Path) -> None:
     found = state(1, 1)
 
-    async def record(_: object) -> None:
+    async def record(_: object, content: bytes) -> None:
         pass
 
     async with serve(deciding(lambda: found, record), socket):

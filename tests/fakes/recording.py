@@ -35,6 +35,7 @@ def agent_of(folder: Path, admin: Any, **settings: Any) -> Agent:
             decided=None,
             in_force=None,
             forces=deque(),
+            erased={},
             route_policies={},
             outages=Outages(),
         ),

@@ -65,7 +65,7 @@ class Counted:
         self._stack.push_async_callback(_ended, counting)
 
     async def serve(self) -> None:
-        async def record(body: Mapping[str, Any]) -> None:
+        async def record(body: Mapping[str, Any], content: bytes) -> None:
             self.records.append(body)
 
         asking = Asking(lambda: self.gateway.state, lambda: self.budgets.counting)

@@ -9,7 +9,7 @@ who checks passes, and somebody outside behind TLS who keeps every byte.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,10 @@ ROUTES = (
 )
 
 
-def state(bot: int, egress: int) -> State:
-    """Of ports."""
+def state(bot: int, egress: int, content: str = "") -> State:
+    """Of ports. `content`: in which form all routes keep requests."""
     models = (model("support/bot", max_body_bytes=8 << 20), model("support/other"))
-    found = {r.path: r for r in ROUTES}
+    found = {r.path: replace(r, content=content) for r in ROUTES}
     there = (Endpoint("127.0.0.1", egress, ready=True),) if egress else ()
     return state_of(models, {"support/bot": bot, "support/other": bot}, routes=found, egress=there)
 
@@ -126,7 +126,7 @@ class Outward:
         """Where is asked who decides."""
         return Path(self.gateway.site.decide_socket)
 
-    async def _record(self, body: Mapping[str, Any]) -> None:
+    async def _record(self, body: Mapping[str, Any], content: bytes) -> None:
         self.records.append(body)
 
     @contextmanager

@@ -21,11 +21,12 @@ def left(answer: Answer) -> bool:
 
 
 @contextmanager
-def agent(way: Outward, mode: str = "Continue") -> Iterator[subprocess.Popen[bytes]]:
-    """In place of who decides there. When it yields, what may leave does."""
+def agent(way: Outward, mode: str = "Continue", api: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """In place of who decides there. When it yields, what may leave does. `api`: address of an API server; then all
+    routes keep requests."""
     way.end()
     folder, claim = Path(way.gateway.site.folder), Path(way.gateway.site.data)
-    words = [str(folder), str(claim), str(way.bot.port), str(way.egress.port), mode]
+    words = [str(folder), str(claim), str(way.bot.port), str(way.egress.port), mode, *([api] if api else [])]
     log = folder / "agent.log"
     with log.open("ab") as out:
         process = subprocess.Popen([sys.executable, "-m", "tests.fakes.leaving_agent", *words], stdout=out, stderr=out)

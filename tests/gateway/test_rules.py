@@ -85,7 +85,7 @@ class Desk:
         self._policies = Policies(lambda: gateway.state, read, p95=p95)
         self._stack = AsyncExitStack()
 
-    async def _record(self, body: Mapping[str, Any]) -> None:
+    async def _record(self, body: Mapping[str, Any], content: bytes) -> None:
         if self.failing:
             raise OSError("the disk is full")
         self.records.append(body)

@@ -120,7 +120,7 @@ async def enforcing(gateway: Gateway, state: State, client: Client) -> AsyncIter
         world = SimpleNamespace(boundaries=SimpleNamespace(asked="", now=None))
         stub = SimpleNamespace(
             settings=settings, admin=admin, writer=writer, held=dict, client=client, troubles=[], in_force=None,
-            forces=deque(), world=world,
+            forces=deque(), erased={}, world=world,
         )  # fmt: skip
         agent = cast(Agent, stub)
         task = asyncio.create_task(enforce(agent))

@@ -98,3 +98,8 @@ smallmodel-egress-authorities-{{ .Values.egress.authorities | sha256sum | trunc 
   resources: [configmaps]
   verbs: [get]
 {{- end -}}
+
+{{/* The Secrets with the keys of subjects, as a list of names. */}}
+{{- define "subjectKeys.names" -}}
+[{{- range until 16 }}{{ if . }}, {{ end }}smallmodel-subject-keys-{{ . }}{{- end }}]
+{{- end }}

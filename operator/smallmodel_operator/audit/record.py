@@ -41,6 +41,8 @@ class Kind(StrEnum):
 _KINDS: Final = frozenset(Kind)
 COMMIT: Final = "commit"
 """Entry of the last record of each commit, which is signed: how far the log was read."""
+CONTENT: Final = "content"
+"""Entry of a commit: how many bytes of content beside the segment are what records name."""
 BOUNDARY: Final = "boundary"
 """Event of the note about the ClusterBoundary that came into force."""
 ENFORCEMENT: Final = "enforcement"

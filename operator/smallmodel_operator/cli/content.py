@@ -11,14 +11,15 @@ from pathlib import Path
 
 from smallmodel_operator.audit.content.keyring import Keyring
 from smallmodel_operator.audit.content.sealed import Form, Sealed, opened, seal
-from smallmodel_operator.audit.content.state import State, state
+from smallmodel_operator.audit.content.state import ERASURE, State, state
 from smallmodel_operator.audit.record import Kind
-from smallmodel_operator.cli import route_check
+from smallmodel_operator.cli import content_keys, route_check
 from smallmodel_operator.cli.audit_words import plain
-from smallmodel_operator.cli.content_store import ERASURE, Store, Unusable, locked, ring_of, write_ring
+from smallmodel_operator.cli.content_gateway import Claims
+from smallmodel_operator.cli.content_store import CONTENT, RECORDS, Store, Unusable, locked, ring_of, write_ring
 from smallmodel_operator.routing.detect.decide import compiled
 from smallmodel_operator.routing.detect.patterns import SECRETS
-from smallmodel_operator.routing.detect.redact import redacted
+from smallmodel_operator.routing.detect.redact import to_keep
 from smallmodel_operator.routing.detect.request import Unread
 from smallmodel_operator.routing.detect.scanner import BadPattern, Scanner, Undecided
 
@@ -63,14 +64,14 @@ def keep(name: str, request: str, subject: str, form: Form, policy: str, folder:
     return 0
 
 
-def show(request: str, folder: Path, keys: Path) -> int:
+def show(request: str, folder: Path, keys: Path | None, system: str) -> int:
     """Print the texts that were kept, a line of JSON each."""
-    store, ring = Store.load(folder), _ring(keys)
+    store, ring = _contents(folder), content_keys.ring(keys, system)
     found = next((body for body in store.kept if body.get("request.id") == request), None)
     if found is None:
         print(f"{folder} has no content of request {request}.", file=sys.stderr)
         return NOTHING_THERE
-    line, erased = store.lines.get(request), store.erased
+    line, erased = store.line(found), store.erased
     how = state(found, line, ring, erased)
     if line is None or how is not State.READABLE:
         since = f" since {erased[str(found['slm.content.key'])]}" if how is State.ERASED else ""
@@ -125,25 +126,22 @@ def _told(subject: str, keys: list[str], requests: list[str], yes: bool) -> str:
     return f"Erased: {what}." if yes else f"To be erased: {what}. Nothing was done; --yes does it, for ever."
 
 
-def verify(folder: Path, keys: Path, output: str) -> int:
+def verify(folder: Path, keys: Path | None, system: str, output: str) -> int:
     """Print what is there of all content; 0: it is as it should be, 1: something is not."""
-    store, ring = Store.load(folder), _ring(keys)
-    if not store.records and not store.lines and not store.faults:
+    store, ring = _contents(folder), content_keys.ring(keys, system)
+    if not store.number and not store.strays() and not store.faults:
         raise Unusable(f"{folder} has no records.")
     erased = store.erased
-    states = [
-        (str(body.get("request.id")), state(body, store.lines.get(str(body.get("request.id"))), ring, erased))
-        for body in store.kept
-    ]
+    states = [(str(body.get("request.id")), state(body, store.line(body), ring, erased)) for body in store.kept]
     faults = [*store.faults, *(f"Content of {one} lies there, and no record tells of it." for one in store.strays())]
     faults += [f"{request}: {how.value}." for request, how in states if not how.good]
     counts = dict(sorted(Counter(how.value for _, how in states).items()))
     if output == "json":
-        value = {"records": len(store.records), "content": counts, "faults": faults}
+        value = {"records": store.number, "content": counts, "faults": faults}
         print(json.dumps({**value, "requests": [{"request": name, "state": how.value} for name, how in states]}))
     else:
         said = ", ".join(f"{number} {name}" for name, number in counts.items()) or "no content"
-        print("\n".join(map(plain, [f"{len(store.records)} records: {said}.", *faults])))
+        print("\n".join(map(plain, [f"{store.number} records: {said}.", *faults])))
     return 1 if faults else 0
 
 
@@ -155,12 +153,17 @@ def _texts(name: str, form: Form, policy: str) -> bytes:
         if rules.missing:
             raise Unusable(f"`detectors`: {', '.join(rules.missing)} need a recognizer, which is not asked here.")
         scanner = Scanner((SECRETS,)) if form is Form.FULL else rules.scanner
-        done = redacted(route_check.body_of(name), scanner, rules.policy.most_bytes)
+        return to_keep(route_check.body_of(name), scanner, rules.policy.most_bytes)
     except (route_check.Unusable, BadPattern) as error:
         raise Unusable(str(error)) from None
     except (Unread, Undecided) as error:
         raise Unusable(f"Nothing of {name} is kept, for what is in it cannot be told: {error.args[0]}.") from None
-    return json.dumps([{"place": text.place, "text": text.text} for text in done], ensure_ascii=False).encode()
+
+
+def _contents(folder: Path) -> Store | Claims:
+    """A folder of `slm content keep`, or of gateways' claims."""
+    own = (folder / RECORDS).exists() or (folder / CONTENT).exists() or not folder.exists()
+    return Store.load(folder) if own or not any(folder.iterdir()) else Claims.load(folder)
 
 
 def _sound(folder: Path) -> Store:

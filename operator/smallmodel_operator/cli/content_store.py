@@ -14,12 +14,11 @@ from typing import Any, Final
 
 from smallmodel_operator.audit.content.keyring import Keyring, NotAKeyring
 from smallmodel_operator.audit.content.sealed import Sealed
+from smallmodel_operator.audit.content.state import ERASURE
 from smallmodel_operator.audit.record import ORIGIN, Kind, Record, read, seal
 
 RECORDS: Final = "records.jsonl"
 CONTENT: Final = "content.jsonl"
-ERASURE: Final = "erasure"
-"""Event of the note that keys were destroyed."""
 
 
 class Unusable(Exception):  # noqa: N818 - says what is the matter
@@ -71,6 +70,11 @@ class Store:
         self.records.append(record)
 
     @property
+    def number(self) -> int:
+        """Of records."""
+        return len(self.records)
+
+    @property
     def kept(self) -> list[Mapping[str, Any]]:
         """What records say of stored content."""
         return [record.body for record in self.records if "slm.content.sha256" in record.body]
@@ -84,6 +88,10 @@ class Store:
                 for key in str(record.body.get("keys", "")).split(","):
                     found.setdefault(key, str(record.body.get("time")))
         return found
+
+    def line(self, body: Mapping[str, Any]) -> bytes | None:
+        """The line that a record names."""
+        return self.lines.get(str(body.get("request.id")))
 
     def strays(self) -> list[str]:
         """Requests whose content lies there, and no record tells of it."""

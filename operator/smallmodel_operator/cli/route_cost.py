@@ -14,8 +14,9 @@ from smallmodel_operator.budget.price import Price, plain, price_of
 from smallmodel_operator.budget.register import Register
 from smallmodel_operator.cli.connected import Unanswered, connected
 from smallmodel_operator.cli.console import failed, stderr, stdout
-from smallmodel_operator.cluster.budgets import Away, Registers
+from smallmodel_operator.cluster.budgets import Registers
 from smallmodel_operator.cluster.client import ApiError, Client
+from smallmodel_operator.cluster.shared import Away
 from smallmodel_operator.cluster.spend import Spend
 from smallmodel_operator.cost import checkpoint
 from smallmodel_operator.cost.ledger import Book

@@ -74,6 +74,11 @@ def upstreams_of(clusters: Mapping[str, Any]) -> dict[str, frozenset[Upstream]]:
     return {name: frozenset(addresses) for name, addresses in found.items()}
 
 
+def kept_before(name: str) -> str:
+    """What is said of a file that Envoy refuses."""
+    return f"Envoy refuses the newest {name} and serves the one before: see the log of container envoy for the reason"
+
+
 def refused(written: Mapping[str, str], served: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """Files whose newest content Envoy does not serve. A file that Envoy does not mention is not loaded yet."""
     return frozenset(name for name, versions in served.items() if written.get(name) and versions != {written[name]})

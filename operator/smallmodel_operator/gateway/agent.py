@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from smallmodel_operator import __version__
+from smallmodel_operator.audit.content.keyring import Tombstone
 from smallmodel_operator.cluster.client import Client
 from smallmodel_operator.gateway import http, metrics, scale, signals
 from smallmodel_operator.gateway.accesslog.recent import Recent
-from smallmodel_operator.gateway.admin import Admin, Passing, Unreachable, refused
+from smallmodel_operator.gateway.admin import Admin, Passing, Unreachable, kept_before, refused
 from smallmodel_operator.gateway.boundary.force import InForce
 from smallmodel_operator.gateway.config import Renderer, Writer
 from smallmodel_operator.gateway.decide.outages import Outages
@@ -63,6 +64,8 @@ class Agent:
         self.decided: Callable[..., Awaitable[None]] | None = None
         """Records a decision before it takes effect; None: not yet."""
         self.outages, self.recent = Outages(), Recent()
+        self.erased: Mapping[str, Tombstone] = {}
+        """Keys of subjects that are known to be destroyed, by their names."""
         self.refusing: Callable[[], bool] = lambda: False
         """Does Envoy refuse every request because its answer could not be recorded?"""
         self.in_force: InForce | None = None
@@ -217,7 +220,7 @@ class Agent:
             return
         self._refused = refused(self.writer.versions, served)
         for name in self._refused - self._said:
-            logger.error("%s", _refusal(name))
+            logger.error("%s", kept_before(name))
         self._said = self._refused
         for name in served:
             metrics.REFUSED.labels(metrics.file_of(name)).set(name in self._refused)
@@ -260,7 +263,7 @@ class Agent:
         envoy = await self.admin.ready()
         metrics.ENVOY_READY.set(envoy)
         problems = self.world.problems()
-        problems += [_refusal(name) for name in sorted(self._refused)]
+        problems += [kept_before(name) for name in sorted(self._refused)]
         problems += [f"Envoy refuses endpoints of {t}: {why}" for t, why in sorted(self.discovery.problems.items())]
         problems += [self.writer.problem] if self.writer.problem else []
         problems += [text for trouble in self.troubles if (text := trouble())]
@@ -281,10 +284,6 @@ class Agent:
         for kind in {i.kind.plural for i in self.world.informers}:
             age = max(i.age for i in self.world.informers if i.kind.plural == kind)
             metrics.STALE_SECONDS.labels(kind).set(age)
-
-
-def _refusal(name: str) -> str:
-    return f"Envoy refuses the newest {name} and serves the one before: see the log of container envoy for the reason"
 
 
 async def run(settings: GatewaySettings, renderer: Renderer, parts: Sequence[Part] = ()) -> int:

@@ -48,11 +48,31 @@ def replace_durably(path: Path, content: bytes) -> None:
         file.flush()
         os.fdatasync(file.fileno())
     os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have on the disk which files there are.
+
+    Raises:
+        OSError: it is not.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def write_fully(descriptor: int, data: bytes) -> None:
+    """All of it, however little one write takes.
+
+    Raises:
+        OSError: the disk takes no more; a part of it may be there.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from smallmodel_operator.audit.content.sealed import Form
 from smallmodel_operator.budget.limit import Limit, limit_of
 from smallmodel_operator.budget.price import Price, price_of
 from smallmodel_operator.core.routes import route_has_name, shares
@@ -14,6 +15,7 @@ from smallmodel_operator.routing.choice import given
 from smallmodel_operator.routing.policy import Boundary, Confidence, Match, Measure, Need, Rule, Within
 from smallmodel_operator.routing.tools.check import Bounds
 
+DISABLED: Final = "Disabled"
 MODEL: Final = re.compile(r"[-A-Za-z0-9._:/@+]{1,128}")
 """Names the outside may have for a model, as the API server lets them in: each is the same inside quotes of JSON."""
 
@@ -90,6 +92,8 @@ class Route:
     boundary: Boundary = field(default_factory=Boundary)
     """What must stay inside, where a target is outside."""
     tools: Bounds | None = None
+    content: str = ""
+    """In which form requests are kept; empty: none is."""
 
     @property
     def asks(self) -> bool:
@@ -98,8 +102,8 @@ class Route:
 
     @property
     def asks_always(self) -> bool:
-        """Those that name a target are, whichever: they are counted, or their tools are looked at."""
-        return bool(self.budgets) or self.tools is not None
+        """Those that name a target are, whichever: they are counted or kept, or their tools are looked at."""
+        return bool(self.budgets or self.content) or self.tools is not None
 
     @property
     def decides(self) -> bool:
@@ -151,6 +155,7 @@ class Route:
             budgets=tuple(map(limit_of, spec.get("budgets", ()))),
             boundary=declared.boundary(meta["namespace"], meta["name"], spec),
             tools=_tools(spec.get("tools")),
+            content=_content(spec.get("audit") or {}),
         )
 
     def why_not(self, lead: Lead, models: Mapping[str, Model]) -> str:
@@ -238,6 +243,11 @@ def _tools(given: Object | None) -> Bounds | None:
     most_calls, most_tokens = given.get("maxCallsPerConversation"), given.get("maxTokensPerConversation")
     verify = bool(given.get("verifyChoice", False))
     return Bounds(None if allow is None else frozenset(allow), most_calls, most_tokens, verify)
+
+
+def _content(audit: Object) -> str:
+    found = audit.get("content", DISABLED)
+    return "" if found == DISABLED else Form(found).value
 
 
 def _rule(rule: Object) -> Rule:

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from smallmodel_operator.routing.choice.classifier import Classifier, Escalation, TaskClass
 from smallmodel_operator.routing.detect import decide as detect
+from smallmodel_operator.routing.detect.patterns import SECRETS
 from smallmodel_operator.routing.detect.recognizer import Recognizer
-from smallmodel_operator.routing.detect.scanner import DETECTORS, BadPattern
+from smallmodel_operator.routing.detect.scanner import DETECTORS, BadPattern, Scanner
 
 
 class Need(StrEnum):
@@ -152,7 +153,8 @@ class Boundary:
 class RoutePolicy:
     """One route. `classifier`: digest of the file that tells classes of tasks apart; empty: no rule asks for one.
 
-    `least`: probability a class needs; None: what the classifier says. `withheld`: what requests are refused for beside
+    `least`: probability a class needs; None: what the classifier says. `content`: the form in which requests are kept
+    (audit/content/sealed.py); empty: none is. `withheld`: what requests are refused for beside
     that, by whoever asks; nothing here reads it.
     """
 
@@ -165,6 +167,7 @@ class RoutePolicy:
     boundary: Boundary = Boundary()
     classifier: str = ""
     least: float | None = None
+    content: str = ""
     withheld: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
@@ -176,6 +179,8 @@ class RoutePolicy:
         plain: dict[str, Any] = _texts(asdict(self))
         if not self.withheld:
             del plain["withheld"]
+        if not self.content:
+            del plain["content"]
         if self.escalation and self.escalation.confidence is None:
             del plain["escalation"]["confidence"]
         return plain
@@ -213,6 +218,8 @@ class Ready:
     hard: Escalation | None
     leads_outside: bool
     """Some target is outside, and the boundary lets clean requests go there."""
+    keeps: Scanner | None = None
+    """What is taken out of the texts of requests that are kept; None: none is."""
 
 
 def compiled(policy: RoutePolicy, classifiers: Mapping[str, Classifier]) -> Ready:
@@ -245,7 +252,16 @@ def compiled(policy: RoutePolicy, classifiers: Mapping[str, Classifier]) -> Read
         tasks if isinstance(tasks, TaskClass) else None,
         hard if isinstance(hard, Escalation) else None,
         given.external is External.WHEN_CLEAN and not all(target.inside for target in policy.targets),
+        _keeps(policy),
     )
+
+
+def _keeps(policy: RoutePolicy) -> Scanner | None:
+    """Whatever else is kept, secrets are not. Patterns and words of the boundary were looked at before."""
+    if policy.content != "Redacted":
+        return detect.compiled(detect.Policy((SECRETS,))).scanner if policy.content else None
+    given = policy.boundary
+    return detect.compiled(detect.Policy(DETECTORS, (), given.patterns, given.deny_terms)).scanner
 
 
 def _problems(policy: RoutePolicy) -> Iterator[str]:

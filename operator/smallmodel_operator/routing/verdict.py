@@ -130,12 +130,12 @@ def chosen(ready: Ready, said: str) -> Decision | None:
 def _reasons(ready: Ready, request: Request, labels: Collection[str]) -> list[Reason]:
     if not ready.leads_outside:
         return [Reason("ExternalDenied")]
-    found = [*detect.told(ready.rules, labels), *_unread(request)]
+    found = [*detect.told(ready.rules, labels), *unread(request)]
     return found or list(detect.decide(request.body, ready.rules, labels).reasons)
 
 
-def _unread(request: Request) -> Iterator[Reason]:
-    """What is looked at must be what is sent on, and what its reader will take it for."""
+def unread(request: Request) -> Iterator[Reason]:
+    """Why a request is not read: what is looked at must be what is sent on, and what its reader will take it for."""
     if "?" in request.path:
         yield Reason("Query")
     if not request.whole or request.size not in (None, len(request.body)):

@@ -7,8 +7,9 @@ from tests.fakes.apiserver import FakeApiServer
 
 from smallmodel_operator.budget import text
 from smallmodel_operator.budget.register import Register
-from smallmodel_operator.cluster import budgets
-from smallmodel_operator.cluster.budgets import ENTRY, TRIES, Away, Registers
+from smallmodel_operator.cluster import shared
+from smallmodel_operator.cluster.budgets import ENTRY, Registers
+from smallmodel_operator.cluster.shared import TRIES, Away
 
 NAMESPACE, NAME = "smallmodel-system", "smallmodel-budgets-0"
 KEY = ("ConfigMap", NAMESPACE, NAME)
@@ -111,7 +112,7 @@ async def test_who_does_not_answer_is_away_and_is_read_anew(
     of = registers(made)
     await of.change(NAME, lambda found: joined(found, "a"))
     await registers(made).change(NAME, lambda found: joined(found, "b"))
-    monkeypatch.setattr(budgets, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(shared, "ANSWER_SECONDS", 0.05)
     made.gate.clear()
     with pytest.raises(Away, match="cannot be read or written"):
         await of.change(NAME, lambda found: joined(found, "c"))

@@ -1,4 +1,4 @@
-"""spec.audit: what the record of an answer holds beyond what every record does."""
+"""spec.audit: what the records of a model or a route hold beyond what every record does."""
 
 from typing import Literal
 
@@ -26,5 +26,19 @@ class Audit(ApiModel):
         description=(
             "Raise it to have the HMACs of requests made with a new key; it cannot be lowered. Models of a namespace "
             "with the same number share a key. Records made before are still checked with the key they name."
+        ),
+    )
+
+
+class RouteAudit(ApiModel):
+    """What is kept of a route's requests, besides what is of every request."""
+
+    content: Literal["Disabled", "Redacted", "Full"] = Field(
+        default="Disabled",
+        description=(
+            "`Redacted`: the texts of each request are kept beside its record, without what the detectors, `patterns` "
+            "and `denyTerms` of the boundary find; `Full`: without secrets (keys, tokens, passwords) alone. They are "
+            "encrypted under a key of whom the request is about: its `safety_identifier` or `user`, else its caller. "
+            "`slm content erase` destroys that key. Answers are not kept."
         ),
     )

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from smallmodel_operator.api.v1alpha1.access import MEBIBYTE, Callers
+from smallmodel_operator.api.v1alpha1.audit import RouteAudit
 from smallmodel_operator.api.v1alpha1.common import ATOMIC, ApiModel, DnsLabel, Standing, list_map
 from smallmodel_operator.api.v1alpha1.route_boundary import ExternalTarget, RouteBoundary
 from smallmodel_operator.api.v1alpha1.route_budget import BudgetStatus, RouteBudget
@@ -109,6 +110,9 @@ class ModelRouteSpec(ApiModel):
     )
     escalation: Escalation | None = Field(
         default=None, description="Which requests a larger target answers in place of `default`, and how many at most."
+    )
+    audit: RouteAudit | None = Field(
+        default=None, description="What is kept of requests, besides what is recorded of every request."
     )
     access: RouteAccess = Field(
         default_factory=RouteAccess,

@@ -6,10 +6,13 @@ one that was written. A key that is back after its erasure was recorded (from a 
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from smallmodel_operator.audit.content.keyring import Keyring
 from smallmodel_operator.audit.content.sealed import NotOpened, Sealed, digest, opened
+
+ERASURE: Final = "erasure"
+"""Event of the note that keys were destroyed."""
 
 
 class State(StrEnum):

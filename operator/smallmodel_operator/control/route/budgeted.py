@@ -12,8 +12,9 @@ from smallmodel_operator.budget.limit import Limit, Per
 from smallmodel_operator.budget.places import place
 from smallmodel_operator.budget.price import MICRO
 from smallmodel_operator.budget.register import Register
-from smallmodel_operator.cluster.budgets import Away, Registers
+from smallmodel_operator.cluster.budgets import Registers
 from smallmodel_operator.cluster.client import Client
+from smallmodel_operator.cluster.shared import Away
 
 LOOK_SECONDS: Final = 30.0
 READ_SECONDS: Final = 10.0

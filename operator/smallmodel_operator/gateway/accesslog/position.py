@@ -26,6 +26,14 @@ class Position:
     after: int = 0
     skipping: bool = False
 
+    @classmethod
+    def of(cls, value: Any) -> "Position | None":
+        """As `asdict` wrote it; None: it is none."""
+        try:
+            return cls(**value) if value else None
+        except TypeError:
+            return None
+
     def matches(self, descriptor: int) -> bool:
         """Is this still the file it was, with nothing taken away?"""
         if os.fstat(descriptor).st_size < self.offset:

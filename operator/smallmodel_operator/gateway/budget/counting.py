@@ -16,7 +16,7 @@ from smallmodel_operator.budget.places import REGISTERS, place
 from smallmodel_operator.budget.price import Price
 from smallmodel_operator.budget.purse import Part, Purse, Reservation
 from smallmodel_operator.budget.register import Register, Superseded, Wish
-from smallmodel_operator.cluster.budgets import Away
+from smallmodel_operator.cluster.shared import Away
 from smallmodel_operator.gateway.budget.journal import Journal
 
 SYNC_SECONDS: Final = 5.0

@@ -158,6 +158,9 @@ def kept_answer(kind: str, body: bytes, why: str) -> Answer:
 
 NOT_RECORDED: Final = refusal(503, "not-recorded", "The decision on this request cannot be recorded.", "unavailable")
 
+NOT_KEPT: Final = refusal(503, "not-kept", "What is to be kept of this request cannot be kept now.", "unavailable")
+"""Of a route with `audit.content`, where requests must not be served without a record."""
+
 
 def record(decision: Decision, ready: Ready, request_id: str, caller: str) -> dict[str, Any]:
     """The body of its record. Texts alone: numbers in records are integers."""

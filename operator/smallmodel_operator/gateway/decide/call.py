@@ -16,6 +16,10 @@ from smallmodel_operator.routing.verdict import Can, Decision
 T = TypeVar("T")
 
 
+class Unseen(Exception):  # noqa: N818 - says what is the matter
+    """Nobody has looked at a request; `args[0]` is the reason, a word in CamelCase."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request of a caller to a route (`<namespace>/<name>`), as Envoy tells of it.
@@ -34,6 +38,8 @@ class Call:
     """Where its body has the model's name: `<bytes before it>,<bytes with it>`."""
     namespace: str = ""
     """Of its caller; empty for keys without one."""
+    kept: bool = False
+    """What is kept of it was, with an earlier attempt."""
 
 
 @dataclass(frozen=True, slots=True)

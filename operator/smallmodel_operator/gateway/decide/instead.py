@@ -28,7 +28,7 @@ class Instead:
         out = self.let_out.back(request_id, body)
         if out is None:
             return unanswered(), None
-        call = replace(out.call, request=replace(out.call.request, body=body))
+        call = replace(out.call, request=replace(out.call.request, body=body), kept=True)
         try:
             return await self._inside(call, out.decision), out
         except Exception as error:  # the error may quote the request: its kind alone is told

@@ -56,7 +56,7 @@ class Kept:
 
     def with_body(self, body: bytes) -> Call:
         """Its call, whole again."""
-        return replace(self.call, request=replace(self.call.request, body=body))
+        return replace(self.call, request=replace(self.call.request, body=body), kept=self.tried > 1)
 
 
 _Key = tuple[str, bytes]

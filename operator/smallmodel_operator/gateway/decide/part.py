@@ -7,6 +7,8 @@ from typing import Any
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.budget.asking import Asking
 from smallmodel_operator.gateway.budget.part import Budgets
+from smallmodel_operator.gateway.content.keeping import Keeping
+from smallmodel_operator.gateway.content.part import Content
 from smallmodel_operator.gateway.decide.answer import may_leave
 from smallmodel_operator.gateway.decide.classifiers import Classifiers
 from smallmodel_operator.gateway.decide.outages import FAILED
@@ -17,10 +19,12 @@ from smallmodel_operator.gateway.decide.server import serve
 from smallmodel_operator.gateway.decide.service import (
     Call,
     Deciding,
+    Keep,
     NotRecorded,
     Recognize,
     Route,
     Withhold,
+    no_content,
     nobody,
     nothing,
 )
@@ -39,13 +43,17 @@ async def choose(agent: Agent) -> None:
     classifiers = Classifiers(agent.client, policies.wanted)
     budgets = Budgets(agent)
     asking = Asking(lambda: agent.writer.state, lambda: budgets.counting)
+    content = Content(agent)
     services = Services(agent.client, policies.services)
     recognizers = Recognizers(lambda namespace, one: place(namespace, one, services.of, agent.writer.state))
     async with recognizers, asyncio.TaskGroup() as tasks:
         tasks.create_task(classifiers.run())
         tasks.create_task(services.run())
         tasks.create_task(budgets.run())
-        work = decide(agent, policies.route, policies.labels, asking, policies.away, policies.p95, recognizers.ask)
+        tasks.create_task(content.run())
+        keep = Keeping(lambda: content.keys)
+        routes, labels = policies.route, policies.labels
+        work = decide(agent, routes, labels, asking, policies.away, policies.p95, recognizers.ask, keep)
         tasks.create_task(work)
 
 
@@ -57,13 +65,14 @@ async def decide(
     away: Callable[[str], str] = lambda target: "",
     p95: Callable[[str], float | None] = lambda model: None,
     recognize: Recognize = nobody,
+    keep: Keep = no_content,
 ) -> None:
     """Answer the own Envoy until cancelled."""
 
-    async def record(body: Mapping[str, Any]) -> None:
+    async def record(body: Mapping[str, Any], content: bytes) -> None:
         if agent.decided is None:
             raise NotRecorded("the key that signs records is not known yet")
-        await agent.decided(body, sync=strict or may_leave(body))
+        await agent.decided(body, content=content, sync=strict or may_leave(body))
 
     def master() -> bytes:
         keys = agent.world.keys
@@ -79,6 +88,7 @@ async def decide(
         sign=Passes(master),
         withhold=withhold,
         recognize=recognize,
+        keep=keep,
         failed=lambda target: agent.outages.came(target, FAILED),
         master=master,
         strict=strict,

@@ -114,7 +114,7 @@ class Policies:
 
 def _decides(route: Route) -> tuple[object, ...]:
     """What of a route a policy is made of."""
-    return route.leads, route.choice, route.boundary, route.tools, route.budgets
+    return route.leads, route.choice, route.boundary, route.tools, route.budgets, route.content
 
 
 def _guarded(route: Route, state: State) -> Guarded | None:
@@ -136,6 +136,7 @@ def _ready(route: Route, choice: Choice, given: tuple[Given | None, ...]) -> Rea
         boundary=route.boundary if route.outside else _INSIDE,
         classifier=read[choice.classifier].digest if choice.classifier and choice.classifier in read else "",
         least=choice.least,
+        content=route.content,
         withheld=withheld(route),
     )
     return compiled(policy, {one.digest: one.learned for one in read.values()})

@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from smallmodel_operator.gateway.content.kept import NOTHING as NOTHING_KEPT
+from smallmodel_operator.gateway.content.kept import Kept, Seen
 from smallmodel_operator.gateway.decide import metrics
 from smallmodel_operator.gateway.decide import tools as bounded
 from smallmodel_operator.gateway.decide.answer import (
+    NOT_KEPT,
     NOT_RECORDED,
     Answer,
     Stays,
@@ -21,6 +24,7 @@ from smallmodel_operator.gateway.decide.answer import (
 )
 from smallmodel_operator.gateway.decide.call import Call as Call
 from smallmodel_operator.gateway.decide.call import Route as Route
+from smallmodel_operator.gateway.decide.call import Unseen as Unseen
 from smallmodel_operator.gateway.decide.instead import Instead
 from smallmodel_operator.gateway.decide.judging import Judging
 from smallmodel_operator.routing import verdict
@@ -47,14 +51,12 @@ class NotRecorded(Exception):  # noqa: N818 - says what is the matter
     """A decision is not on the disk."""
 
 
-class Unseen(Exception):  # noqa: N818 - says what is the matter
-    """Nobody has looked at a request; `args[0]` is the reason, a word in CamelCase."""
-
-
 NOTHING: Final[Mapping[str, str]] = {}
 T = TypeVar("T")
-Record = Callable[[Mapping[str, Any]], Awaitable[None]]
-"""Returns when it is on the disk; raises NotRecorded or OSError."""
+Record = Callable[[Mapping[str, Any], bytes], Awaitable[None]]
+"""Returns when it is on the disk, and before it the content that it names; raises NotRecorded or OSError."""
+Keep = Callable[[Call, Route, Seen], Awaitable[Kept]]
+"""What is kept of a request with the record of its decision."""
 Withhold = Callable[[Call, Decision], Awaitable[Withheld | Stays | None]]
 """Why a request may not go where it was decided to go; None: it may, and is counted. `Stays` of what leaves only."""
 
@@ -66,6 +68,10 @@ Recognize = Callable[[str, Sequence[Recognizer], str], Awaitable[tuple[Reason, .
 async def nobody(namespace: str, wanted: Sequence[Recognizer], text: str) -> tuple[Reason, ...]:
     """There are no recognizers, so nothing that has to be asked about leaves."""
     return tuple(Reason("RecognizerMissing", kind=one.name) for one in wanted)
+
+
+async def no_content(call: Call, route: Route, seen: Seen) -> Kept:
+    return NOTHING_KEPT
 
 
 async def nothing(call: Call, decision: Decision) -> Withheld | Stays | None:
@@ -82,6 +88,7 @@ class Deciding:
         p95: seconds within which a model's (`<namespace>/<name>`) latest answers were whole; None: not known.
         sign: the pass of a request and its decision; empty where it needs none.
         withhold: asked of each request before its decision is recorded.
+        keep: asked of each request before it is counted or recorded.
         recognize: asked about each request that would leave, where its route names recognizers.
         master: what the HMACs of calls of tools are made of.
         failed: is told of each target outside (`<namespace>/<route>/<target>`) that a request comes back from.
@@ -99,6 +106,7 @@ class Deciding:
         sign: Callable[[Call, Decision], str] = lambda call, decision: "",
         withhold: Withhold = nothing,
         recognize: Recognize = nobody,
+        keep: Keep = no_content,
         master: Callable[[], bytes] = bytes,
         failed: Callable[[str], None] = lambda target: None,
         strict: bool = False,
@@ -106,7 +114,7 @@ class Deciding:
     ) -> None:
         self._routes, self._labels, self._record, self._sign = routes, labels, record, sign
         self._withhold, self._away, self._p95 = withhold, away, p95
-        self._master, self._recognize = master, recognize
+        self._master, self._recognize, self._keep = master, recognize, keep
         self._strict, self._clock = strict, clock
         self._back, self.judging = Instead(self, failed), Judging(self, away)
         self.instead = self._back.answer
@@ -173,13 +181,17 @@ class Deciding:
         again: bool = False,
     ) -> tuple[Answer, Decision | None]:
         """See `Effects`. `back`: where it fails outside it comes back in."""
+        kept = await self._keep(call, route, self.seen)
+        if kept.failed and self._strict:
+            return NOT_KEPT, None
         withheld = await self._withhold(call, decision) if decision.target else None
         if isinstance(withheld, Stays):
             decision = verdict.kept(route.ready, withheld.reason, route.can, call.request)
             withheld = await self._withhold(call, decision) if decision.target else None
-        said = {**more, **(withheld.said if isinstance(withheld, Withheld) else {})}
+        said = {**more, **kept.said, **(withheld.said if isinstance(withheld, Withheld) else {})}
         said |= bounded.calls(checked, decision, call.route, route.tools, self._master()) if route.tools else {}
-        if not await self._recorded(call, record(decision, route.ready, call.id, call.caller) | said):
+        body = record(decision, route.ready, call.id, call.caller) | said
+        if not await self._recorded(call, body, kept.line):
             if self._strict:
                 return NOT_RECORDED, None
             if decision.target is None or not decision.target.inside:
@@ -193,10 +205,10 @@ class Deciding:
             self._back.let_out.keep(call, decision)
         return answer(decision, signed, back=back), decision if decision.target else None
 
-    async def _recorded(self, call: Call, body: Mapping[str, Any]) -> bool:
+    async def _recorded(self, call: Call, body: Mapping[str, Any], content: bytes = b"") -> bool:
         try:
             async with asyncio.timeout(RECORD_SECONDS):
-                await self._record(body)
+                await self._record(body, content)
         except (NotRecorded, OSError) as error:  # TimeoutError is one
             metrics.UNRECORDED.inc()
             logger.error("a decision on a request to %s is not recorded: %r", call.route, error)

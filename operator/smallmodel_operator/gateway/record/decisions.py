@@ -4,12 +4,21 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 from smallmodel_operator.audit.policies import DECISION_POLICY as POLICY
 from smallmodel_operator.audit.policies import ROUTE
 from smallmodel_operator.audit.record import Kind
 from smallmodel_operator.gateway.record.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    body: Mapping[str, Any]
+    content: bytes
+    sync: bool
+    future: "asyncio.Future[None]"
 
 
 class Decisions:
@@ -20,10 +29,11 @@ class Decisions:
         self._recorder, self._thread, self._policies = recorder, thread, policies
         self._explained: dict[str, int] = {}
         """Hashes of policies that this process has recorded, and the numbers of the records."""
-        self._waiting: deque[tuple[Mapping[str, Any], bool, asyncio.Future[None]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
 
-    async def record(self, body: Mapping[str, Any], *, sync: bool = True) -> None:
+    async def record(self, body: Mapping[str, Any], *, content: bytes = b"", sync: bool = True) -> None:
         """Returns when it is in the chain: on the disk, or (not `sync`) in its file, which is synced within seconds.
+        `content`: the line it names, encrypted; it is there before.
 
         Raises:
             OSError: it is not, and never will be.
@@ -31,7 +41,7 @@ class Decisions:
         if not self._recorder.opened:
             raise OSError("the chain of records is not open")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((body, sync, future))
+        self._waiting.append(_Waiting(body, content, sync, future))
         try:
             self._thread.submit(self.take)
         except RuntimeError as error:  # the agent ends
@@ -41,26 +51,28 @@ class Decisions:
     def take(self) -> None:
         """Commit all that wait. Between batches of the log, too: a long one is nothing to wait for."""
         taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        taken = [one for one in taken if not one[2].done()]
+        taken = [one for one in taken if not one.future.done()]
         if not taken:
             return
         error: OSError | None = None
         try:
-            self._commit([body for body, _, _ in taken], any(sync for _, sync, _ in taken))
+            self._commit(taken)
         except Exception as failed:
             error = failed if isinstance(failed, OSError) else OSError(repr(failed))
-        taken[0][2].get_loop().call_soon_threadsafe(_told, [future for _, _, future in taken], error)
+        taken[0].future.get_loop().call_soon_threadsafe(_told, [one.future for one in taken], error)
 
-    def _commit(self, bodies: list[Mapping[str, Any]], sync: bool) -> None:
+    def _commit(self, taken: "list[_Waiting]") -> None:
         if self._recorder.failed:  # who reads the log tries again, and says so
             raise OSError(self._recorder.failed)
         self._recorder.refresh()  # what it may have to say is not taken back below
         mark = self._recorder.mark()
         try:
-            said = self._explain(bodies)
-            for body in bodies:
-                self._recorder.add(body)
-            self._recorder.commit(head=False, sync=sync)
+            said = self._explain([one.body for one in taken])
+            for one in taken:
+                if one.content:
+                    self._recorder.keep(one.content)
+                self._recorder.add(one.body)
+            self._recorder.commit(head=False, sync=any(one.sync for one in taken))
             self._explained |= said
         except Exception:
             self._recorder.back_to(mark)  # nobody acts on them: they must not turn up later

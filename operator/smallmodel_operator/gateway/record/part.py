@@ -15,12 +15,11 @@ from smallmodel_operator.gateway.accesslog.counted import LOG, Counted
 from smallmodel_operator.gateway.admin import Unreachable
 from smallmodel_operator.gateway.agent import Agent
 from smallmodel_operator.gateway.record import metrics
-from smallmodel_operator.gateway.record.boundary import Noted
 from smallmodel_operator.gateway.record.count import Counting, life_of
 from smallmodel_operator.gateway.record.decisions import Decisions
 from smallmodel_operator.gateway.record.door import Door, close
-from smallmodel_operator.gateway.record.finding import Findings
 from smallmodel_operator.gateway.record.inforce import InForce
+from smallmodel_operator.gateway.record.notes import Notes
 from smallmodel_operator.gateway.record.reading import Reading
 from smallmodel_operator.gateway.record.recorder import Recorder
 from smallmodel_operator.gateway.record.segments import ended, first_of
@@ -89,8 +88,7 @@ class Recording:
         self._at_end = float("-inf")
         """When a look at the log began that found nothing more (monotonic)."""
         self._versions: dict[str, str] = {}
-        self._noted = Noted(settings.gateway_data_dir)
-        self._findings = Findings(settings.gateway_data_dir)
+        self._notes = Notes(agent, self._recorder)
         self._signed = 0
         self._counted = self._counting.now
         """What the last checkpoint said."""
@@ -126,8 +124,7 @@ class Recording:
     def _open(self) -> None:
         self._recorder.open()
         self._in_force.load(first_of(self._recorder.folder), self._recorder.seq)
-        self._noted.open()
-        self._findings.open()
+        self._notes.open()
 
     def _step(self) -> bool:
         """One commit; False: there is nothing to read now."""
@@ -164,14 +161,6 @@ class Recording:
         self._recorder.checkpoint([count.dump()] if count.since else [])
         self._signed, self._counted = self._recorder.seq, count
 
-    def _note_boundary(self) -> None:
-        self._noted.take(self._recorder, self._agent.forces)
-
-    def _note_finding(self) -> None:
-        watch = self._agent.world.boundaries
-        self._findings.note(self._recorder, watch.said, watch.synced, datetime.now(UTC))
-        self._findings.save(self._recorder)
-
     def _bound(self) -> None:
         settings = self._agent.settings
         oldest = datetime.now(UTC) - timedelta(days=settings.audit_retention_days)
@@ -192,7 +181,7 @@ class Recording:
             if self._recorder.opened:
                 while self._step() and time.monotonic() < end:
                     pass
-                self._note_boundary()
+                self._notes.boundary()
                 self._checkpoint()
                 self._in_force.save(self._recorder.seq)
         except Exception as error:
@@ -282,16 +271,14 @@ class Recording:
                 await self._tried(self._checkpoint)
 
     async def _tidy(self) -> None:
-        looked, watch = float("-inf"), self._agent.world.boundaries
+        looked = float("-inf")
         while True:
             if self._agent.writer.versions != self._versions:
                 self._versions = dict(self._agent.writer.versions)
                 files = {name: version for name, version in self._versions.items() if version}
                 await self._tried(partial(self._recorder.note, "configuration", files=files))
-            if self._noted.unsaved or self._agent.forces:
-                await self._tried(self._note_boundary)
-            if self._findings.due(watch.said, watch.synced, datetime.now(UTC)):
-                await self._tried(self._note_finding)
+            if self._notes.due():
+                await self._tried(self._notes.write)
             if not self._recorder.failed and time.monotonic() - looked > TIDY_SECONDS:
                 looked = time.monotonic()
                 await self._tried(self._bound)

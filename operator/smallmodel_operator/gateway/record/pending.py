@@ -24,6 +24,7 @@ class Mark:
     seq: int
     hash: str
     last: Any
+    content: int
 
 
 class Pending:
@@ -34,6 +35,7 @@ class Pending:
         """When each answer among them began to arrive, as the log has it."""
         self._sign = sign
         self._lines: list[bytes] = []
+        self._content: list[bytes] = []
         self._seq, self._hash = seq, hash_
         self._last: Any = None
         """The last one, an answer as a `Line`: what a commit says goes into it."""
@@ -60,6 +62,15 @@ class Pending:
         if isinstance(body, Line):
             self.answered.append(body.time)
 
+    def keep(self, line: bytes) -> None:
+        """Content that the record added next names; it is encrypted."""
+        self._content.append(line)
+
+    @property
+    def content(self) -> bytes:
+        """What is to be written before them."""
+        return b"".join(self._content)
+
     def _sealed(self, body: dict[str, Any], seq: int) -> tuple[bytes, str]:
         if body["kind"] == CHECKPOINT or COMMIT in body:
             whole = {**body, "seq": seq, "prev": self._hash}
@@ -83,11 +94,11 @@ class Pending:
 
     def mark(self) -> Mark:
         """Where they end now."""
-        return Mark(self, len(self._lines), len(self.answered), self._seq, self._hash, self._last)
+        return Mark(self, len(self._lines), len(self.answered), self._seq, self._hash, self._last, len(self._content))
 
     def back_to(self, mark: Mark) -> None:
         """Forget what was added after a mark; what was committed since stays."""
         if mark.owner is not self:
             return
-        del self._lines[mark.lines :], self.answered[mark.answers :]
+        del self._lines[mark.lines :], self.answered[mark.answers :], self._content[mark.content :]
         self._seq, self._hash, self._last = mark.seq, mark.hash, mark.last

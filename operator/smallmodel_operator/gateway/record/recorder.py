@@ -15,12 +15,13 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from smallmodel_operator.audit.head import Head
-from smallmodel_operator.audit.record import Kind
+from smallmodel_operator.audit.record import CONTENT, Kind
 from smallmodel_operator.audit.sign import Signer
 from smallmodel_operator.audit.verify import BEGAN, HEAD, KEY_CHANGED, REMOVED
 from smallmodel_operator.gateway.accesslog.position import Position
 from smallmodel_operator.gateway.files import replace_durably
 from smallmodel_operator.gateway.record.answer import answer, stamp
+from smallmodel_operator.gateway.record.beside import remove, size_of
 from smallmodel_operator.gateway.record.pending import Mark, Pending
 from smallmodel_operator.gateway.record.segments import Segments, beginning, segments
 
@@ -78,7 +79,7 @@ class Recorder:
         self.seq, self.hash = found.seq, found.hash
         self._pending = Pending(found.seq, found.hash, self._sign)
         commit = found.commit or {}
-        self._position = _position(commit.get("log"))
+        self._position = Position.of(commit.get("log"))
         self.since, self.recorded = str(commit.get("since", "")), int(commit.get("recorded", 0))
         if known is None and self.seq:
             known = "it was gone"
@@ -132,6 +133,10 @@ class Recorder:
         """Any other record; its number."""
         self._pending.add({"time": stamp(self._clock()), **body})
         return self.end
+
+    def keep(self, content: bytes) -> None:
+        """A line that the record added next names."""
+        self._pending.keep(content)
 
     @property
     def end(self) -> int:
@@ -221,8 +226,11 @@ class Recorder:
             self._told = (self._told[0], True)
         since, recorded = self._lives()
         log = asdict(self._position) if self._position else None
-        data, seq, made = self._pending.whole({"log": log, "since": since, "recorded": recorded})
-        self._segments.append(data, self.seq + 1, sync=sync)
+        commit: dict[str, Any] = {"log": log, "since": since, "recorded": recorded}
+        if beside := self._segments.ready(self.seq + 1) + len(content := self._pending.content):
+            commit[CONTENT] = beside
+        data, seq, made = self._pending.whole(commit)
+        self._segments.append(data, self.seq + 1, content=content, sync=sync)
         self.answers += len(self._pending.answered)
         self._pending = Pending(seq, made, self._sign)
         self._told = (since, False)
@@ -283,17 +291,10 @@ class Recorder:
             first, prev = beginning(following)
             self.note(REMOVED, reason=reason, through=first - 1, through_hash=prev)
             self.commit()
-            path.unlink()
-            size -= stat.st_size
+            size -= size_of(path)
+            remove(path)
             removed[reason] = removed.get(reason, 0) + first - int(path.stem)
         return removed
 
     def close(self) -> None:
         self._segments.close()
-
-
-def _position(value: Any) -> Position | None:
-    try:
-        return Position(**value) if value else None
-    except TypeError:
-        return None

@@ -6,19 +6,23 @@ was never said to be recorded, and the log it came from is read again from where
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from smallmodel_operator.audit.record import COMMIT, ORIGIN, read
+from smallmodel_operator.audit.record import COMMIT, CONTENT, ORIGIN, read
 from smallmodel_operator.audit.segment import named
+from smallmodel_operator.gateway.files import sync_folder, write_fully
 from smallmodel_operator.gateway.record.answer import stamp
+from smallmodel_operator.gateway.record.beside import Beside, remove, set_aside, size_of, tidy
 
 SUFFIX: Final = ".jsonl"
 DAY: Final = len("2026-11-21")
+CONTENT_BYTES: Final = 64 * 1024 * 1024
+"""What is kept beside a segment until the next one begins: old content goes with its segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Segments:
         self._unsure = False
         """A write failed, and what it left may still be there."""
         self._unsynced = False
+        self._beside = Beside()
 
     def open(self, known: int = 0) -> Found:
         """Find the last commit and be ready to append after it. `known`: number of a record that was committed for
@@ -92,7 +97,8 @@ class Segments:
         """
         self.close()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._sync_folder(self.folder.parent)
+        sync_folder(self.folder.parent)
+        tidy(self.folder, segments(self.folder))
         aside: list[str] = []
         cut_bytes = cut_records = 0
         for path in reversed(segments(self.folder)):
@@ -101,42 +107,55 @@ class Segments:
             rest = path.read_bytes()[end:] if whole else b""
             torn = b"\0" in rest and named(path.name) > known
             if not whole or (last is None and _damaged(rest) and not torn):
-                path.rename(path.with_name(f"{path.name}.damaged"))
+                set_aside(path)
                 aside.append(path.name)
                 continue
             cut_bytes, cut_records = cut_bytes + len(rest), cut_records + rest.count(b"\n")
             if last is not None:
                 self._day = str(last.get("time", ""))[:DAY]
-                self._reopen(path, end)
+                self._reopen(path, end, last[COMMIT])
                 return Found(last["seq"], last["hash"], last[COMMIT], cut_bytes, cut_records, tuple(aside))
-            path.unlink()  # its first commit was cut short
+            remove(path)  # its first commit was cut short
         return Found(dropped_bytes=cut_bytes, dropped_records=cut_records, set_aside=tuple(aside))
 
-    def _reopen(self, path: Path, end: int) -> None:
+    def _reopen(self, path: Path, end: int, commit: Mapping[str, Any]) -> None:
+        self._beside.reopen(path, found if type(found := commit.get(CONTENT)) is int else 0)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         os.ftruncate(self._descriptor, end)
         os.lseek(self._descriptor, end, os.SEEK_SET)
         os.fsync(self._descriptor)
         self._size = end
 
-    def append(self, data: bytes, first: int, *, sync: bool = True) -> None:
+    def ready(self, first: int) -> int:
+        """Begin another segment where it is time to, with the record `first`; bytes of the content beside it.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        today = stamp(self._clock())[:DAY]
+        full = self._size >= self._segment_bytes or self._beside.size >= CONTENT_BYTES
+        if self._descriptor is None or full or self._day != today:
+            self._begin(first)
+            self._day = today
+        return self._beside.size
+
+    def append(self, data: bytes, first: int, *, content: bytes = b"", sync: bool = True) -> None:
         """Commit: when it returns, the data is on the disk. `first`: number of the first record in it.
 
         Args:
+            content: what these records name, written before them.
             sync: else it is in the file, where the end of this process leaves it, and on the disk by the next `sync`.
 
         Raises:
             OSError: it is not; nothing of it stays, and it can be tried again.
         """
-        today = stamp(self._clock())[:DAY]
-        if self._descriptor is None or self._size >= self._segment_bytes or self._day != today:
-            self._begin(first)
-            self._day = today
+        self.ready(first)
         assert self._descriptor is not None
         if self._unsure:
             self._cut(self._descriptor)
         try:
-            _write(self._descriptor, data)
+            self._beside.write(content)
+            write_fully(self._descriptor, data)
             self._unsynced = True
             if sync:
                 self.sync()
@@ -147,6 +166,7 @@ class Segments:
                 self._cut(self._descriptor)
             raise
         self._size += len(data)
+        self._beside.took(content)
 
     def sync(self) -> None:
         """Have on the disk what was appended.
@@ -154,11 +174,13 @@ class Segments:
         Raises:
             OSError: it is not there.
         """
+        self._beside.sync()
         if self._descriptor is not None and self._unsynced:
             os.fdatasync(self._descriptor)
             self._unsynced = False
 
     def _cut(self, descriptor: int) -> None:
+        self._beside.cut()
         os.ftruncate(descriptor, self._size)
         os.lseek(descriptor, self._size, os.SEEK_SET)
         self._unsure = False
@@ -169,17 +191,11 @@ class Segments:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         self.close()
         self._descriptor, self._size, self._unsure = descriptor, 0, False
-        self._sync_folder(self.folder)
-
-    @staticmethod
-    def _sync_folder(folder: Path) -> None:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        self._beside.begin(path)
+        sync_folder(self.folder)
 
     def close(self) -> None:
+        self._beside.close()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -189,14 +205,8 @@ class Segments:
         return segments(self.folder)[:-1]
 
     def size(self) -> int:
-        """Bytes of all of them."""
-        return sum(p.stat().st_size for p in segments(self.folder))
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+        """Bytes of all of them, and of what is kept beside them."""
+        return sum(map(size_of, segments(self.folder)))
 
 
 def _damaged(data: bytes) -> bool:

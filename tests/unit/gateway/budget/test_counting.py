@@ -14,7 +14,7 @@ from smallmodel_operator.budget.journal import Settled
 from smallmodel_operator.budget.need import Asked, Needs, Refused, Why
 from smallmodel_operator.budget.register import Register, Share
 from smallmodel_operator.budget.window import Window
-from smallmodel_operator.cluster.budgets import Away
+from smallmodel_operator.cluster.shared import Away
 from smallmodel_operator.gateway.budget.counting import IDLE_SECONDS, QUIET_SECONDS, Counting
 from smallmodel_operator.gateway.budget.journal import Journal
 

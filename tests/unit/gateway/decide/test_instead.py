@@ -114,7 +114,7 @@ async def test_the_only_one_inside_went_away_meanwhile() -> None:
 async def test_without_a_record_it_is_answered_inside_unless_there_must_be_one(strict: bool) -> None:
     times = 0
 
-    async def record(_: Mapping[str, Any]) -> None:
+    async def record(_: Mapping[str, Any], content: bytes) -> None:
         nonlocal times
         times += 1
         if times > 1:

@@ -28,7 +28,7 @@ class Chain:
         self.records: list[Mapping[str, Any]] = []
         self._fails = list(fails)
 
-    async def __call__(self, body: Mapping[str, Any]) -> None:
+    async def __call__(self, body: Mapping[str, Any], content: bytes = b"") -> None:
         if self._fails:
             raise self._fails.pop(0)
         self.records.append(body)
@@ -48,7 +48,7 @@ async def test_a_decision_is_recorded_before_it_is_told() -> None:
     chain = Chain()
     recorded, go_on = asyncio.Event(), asyncio.Event()
 
-    async def record(body: Mapping[str, Any]) -> None:
+    async def record(body: Mapping[str, Any], content: bytes) -> None:
         await chain(body)
         recorded.set()
         await go_on.wait()
@@ -100,7 +100,7 @@ async def test_what_is_not_recorded_is_refused_where_that_is_asked_for() -> None
 async def test_a_record_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "RECORD_SECONDS", 0.01)
 
-    async def never(_: Mapping[str, Any]) -> None:
+    async def never(_: Mapping[str, Any], content: bytes) -> None:
         await asyncio.Event().wait()
 
     assert target(await Deciding(ROUTES.get, labels, never).decide(call())) == "small"

@@ -41,7 +41,7 @@ class Agent:
             {POLICY.route: ROUTE}.get, lambda _: (), self._record, master=lambda: master, strict=strict
         )
 
-    async def _record(self, body: Mapping[str, Any]) -> None:
+    async def _record(self, body: Mapping[str, Any], content: bytes) -> None:
         if self._fails:
             raise self._fails
         self.records.append(body)

@@ -17,6 +17,7 @@ from smallmodel_operator.audit.report import Report
 from smallmodel_operator.audit.sign import Signer
 from smallmodel_operator.cli.audit import check
 from smallmodel_operator.cli.audit_files import chains
+from smallmodel_operator.gateway import files
 from smallmodel_operator.gateway.accesslog.format import FIELDS
 from smallmodel_operator.gateway.accesslog.line import fields_of, parse
 from smallmodel_operator.gateway.record import recorder, segments
@@ -257,7 +258,7 @@ def full(made: Fixture, monkeypatch: pytest.MonkeyPatch, after: int = 0) -> None
         left[0] -= count
         return count
 
-    monkeypatch.setattr(segments, "os", _Os(write))
+    monkeypatch.setattr(files, "os", _Os(write))
 
 
 class _Os:
