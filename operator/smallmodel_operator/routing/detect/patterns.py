@@ -36,6 +36,8 @@ class Pattern:
 _VAT_COUNTRIES: Final = "AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK"
 _S: Final = r"[ .\-]?"
 _M: Final = r"[ .\-+_/\t\r\n]{0,2}"
+_OMO: Final = "[0-9lmnp-v]"
+"""A digit of a codice fiscale, or the letter in its place where two people would have the same (omocodia)."""
 _MAIL: Final = r"[\pL\pN._%+\-]{1,64}"
 _HOST: Final = r"(?:[\pL\pN][\pL\pN-]{0,62}\.)+\pL{2,24}"
 
@@ -53,7 +55,7 @@ PATTERNS: Final = (
     Pattern("MacAddress", PII, r"[0-9A-Fa-f]{2}(?:[:\-][0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}", checks.mac, word=True),
     Pattern("EsDni", PII, rf"[0-9]{{2}}{_S}[0-9]{{3}}{_S}[0-9]{{3}}{_S}[A-Za-z]", lambda m: dni.is_valid(checks.compact(m)), word=True),
     Pattern("EsNie", PII, rf"[XYZxyz]{_S}[0-9]{{7}}{_S}[A-Za-z]", lambda m: nie.is_valid(checks.compact(m)), word=True),
-    Pattern("ItCodiceFiscale", PII, rf"[A-Za-z]{{3}}{_S}[A-Za-z]{{3}}{_S}[0-9A-Za-z]{{2}}[A-Za-z][0-9A-Za-z]{{2}}{_S}[A-Za-z][0-9A-Za-z]{{3}}[A-Za-z]", lambda m: codicefiscale.is_valid(checks.compact(m)), word=True),
+    Pattern("ItCodiceFiscale", PII, rf"(?i)[a-z]{{3}}{_S}[a-z]{{3}}{_S}{_OMO}{{2}}[abcdehlmprst]{_OMO}{{2}}{_S}[a-z]{_OMO}{{3}}[a-z]", lambda m: codicefiscale.is_valid(checks.compact(m)), word=True),
     Pattern("FiHetu", PII, r"[0-9]{6}[+\-A-FYXWVUa-fyxwvu][0-9]{3}[0-9A-Za-z]", lambda m: hetu.is_valid(m), word=True),
     Pattern("IePps", PII, r"[0-9]{7}[A-Wa-w][A-IWa-iw]?", lambda m: pps.is_valid(m), word=True),
     Pattern("UkNino", PII, r"(?i)[abceghj-prstw-z][abceghj-nprstw-z][ .\-]?[0-9]{2}[ .\-]?[0-9]{2}[ .\-]?[0-9]{2}[ .\-]?[a-d]", word=True),

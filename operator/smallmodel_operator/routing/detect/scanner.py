@@ -30,6 +30,9 @@ _MEMORY: Final = 64 * 1024 * 1024
 _MARKER: Final = "\n\n\n\n\n\n\n\n~slm~end~"
 _HASH: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{32,128}|[0-9A-F]{32,128})(?![0-9A-Za-z])")
 _LONGEST_HASH: Final = 128
+_WINDOW: Final = 8192
+"""Bytes in which RE2 is asked for the next match: a call takes time for all it is given."""
+_LONGEST_MATCH: Final = 1024
 _WITHOUT_BLANKS: Final = "\u0e00"
 """The first alphabet (Thai) in which words stand beside each other without blanks."""
 _RUN: Final = r"[0-9](?:[ \t\r\n.\-_/|:,*()+~]{0,3}[0-9]){8}"
@@ -191,26 +194,39 @@ class Scanner:
             if number < self._run:
                 data = data or normal.encoded(text).decode()
                 pattern, close = self._patterns[number], self._close[number]
-                if close is None or _occurs(pattern, close, data):
+                if close is None or any(True for _ in _places(pattern, close, data)):
                     yield Found(pattern.detector, pattern.name)
-
-
-def _occurs(pattern: Pattern, close: "re.Pattern[str]", text: str) -> bool:
-    """Whether one of its matches is valid."""
-    return any(True for _ in _places(pattern, close, text))
 
 
 def _places(pattern: Pattern, close: "re.Pattern[str]", text: str) -> Iterator[tuple[int, int]]:
     """Of its valid matches. They may overlap ones that are not: it looks on from the next place."""
-    at = 0
-    for _ in range(MOST_CANDIDATES):
-        match = close.search(text, at)
-        if not match:
-            return
+    for number, match in enumerate(_matches(pattern.pattern, close, text)):
+        if number == MOST_CANDIDATES:
+            raise Undecided("TooMuchToCheck")
         if _stands(pattern, text, match.start(), match.end()) and (pattern.valid is None or pattern.valid(match[0])):
             yield match.span()
-        at = match.start() + 1
-    raise Undecided("TooMuchToCheck")
+
+
+def _matches(pattern: str, close: "re.Pattern[str]", text: str) -> Iterator["re.Match[str]"]:
+    """What `close` matches, each from the next place on where it does. Python's tries each place of the text with each
+    alternative, which takes milliseconds; so RE2 says where one may begin. To it a character that is not ASCII is one
+    byte that is no letter, as to `close`; a pattern with such characters of its own is left to Python's."""
+    at = 0
+    if not pattern.isascii() or not isinstance(close, re.Pattern):
+        while match := close.search(text, at):
+            yield match
+            at = match.start() + 1
+        return
+    whole, data = _whole(pattern), text.encode("ascii", "replace")
+    while at < len(data):
+        begin = max(0, at - 1)  # what stands before it may matter
+        found = whole.search(data[begin : at + _WINDOW + _LONGEST_MATCH], at - begin)
+        if found is None:
+            at += _WINDOW
+            continue
+        at = begin + found.start() + 1
+        if match := close.match(text, at - 1):
+            yield match
 
 
 def _stands(pattern: Pattern, text: str, start: int, end: int) -> bool:
