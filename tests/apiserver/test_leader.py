@@ -39,7 +39,7 @@ async def test_a_stopped_leader_writes_nothing_when_it_wakes(
     api: Client, namespace: str, spawn: Spawn, audit: Audit, seconds: int
 ) -> None:
     first = await spawn("a")
-    await leads(api, namespace, "a")
+    await leads(api, namespace, "a", timeout=120)  # a program that begins on a machine that is full
     second = await spawn("b")
     await apply(api, model(namespace, "before"))
     await serves(api, namespace, "before")
@@ -79,7 +79,7 @@ async def test_a_leader_killed_in_the_middle_is_succeeded(
 ) -> None:
     names = [f"bot-{i:02}" for i in range(20)]
     first = await spawn("a")
-    await leads(api, namespace, "a")
+    await leads(api, namespace, "a", timeout=120)  # a program that begins on a machine that is full
     await spawn("b")
     await asyncio.gather(*(apply(api, model(namespace, name)) for name in names))
 

@@ -63,7 +63,7 @@ def ipv6(found: str) -> bool:
 
 
 def mac(found: str) -> bool:
-    """Not one byte, six times."""
+    """Not one digit, twelve times."""
     return len(set(re.sub("[^0-9a-f]", "", found.lower()))) > 1
 
 
