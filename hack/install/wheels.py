@@ -1,20 +1,15 @@
 """The wheels of our images: ours and every dependency, pinned by constraints.txt, for the image's Python."""
 
-import fcntl
 import hashlib
-import os
 import shutil
 import sys
-import tempfile
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from hack.install.kept import KEY, kept
 from hack.install.steps import DIST, ROOT, InstallError, stream
-
-CONTEXT = DIST / "operator-image"
-"""Build context of operator/Containerfile; holds wheels/ and nothing else."""
 
 EXTRAS = ("prometheus", "signing")
 """What the operator's image has beside the dependencies: the pod that looks at weights runs it, too."""
@@ -33,52 +28,50 @@ def dependencies(*extras: str) -> list[str]:
 
 
 def fetch(python: str = "3.11", machine: str = "x86_64") -> Path:
-    """Fills the operator's build context and returns it."""
-    found = downloaded(python, machine, *EXTRAS)
-    wheels = CONTEXT / "wheels"
-    shutil.rmtree(CONTEXT, ignore_errors=True)
-    (wheels / "dependencies").mkdir(parents=True)
-    for wheel in sorted(found.glob("*.whl")):
-        shutil.copyfile(wheel, wheels / "dependencies" / wheel.name)
-    build_own(wheels / "own")
-    return CONTEXT
+    """The build context of operator/Containerfile, which holds wheels/ and nothing else; what is there stays as it is.
+
+    Raises:
+        InstallError: something could not be downloaded or built.
+    """
+    found, ours = downloaded(python, machine, *EXTRAS), own()
+
+    def fill(context: Path) -> None:
+        for name, folder in (("dependencies", found), ("own", ours)):
+            (context / "wheels" / name).mkdir(parents=True)
+            for wheel in sorted(folder.glob("*.whl")):
+                shutil.copyfile(wheel, context / "wheels" / name / wheel.name)
+
+    key = hashlib.sha256(f"{found.name} {ours.name}".encode()).hexdigest()[:KEY]
+    return kept(DIST / "operator-image", f"{python}-{machine}", key, fill)
 
 
 def downloaded(python: str, machine: str, *extras: str) -> Path:
-    """A folder with the wheels of all dependencies, filled when the pins, the Python or the machine changed."""
+    """A folder with the wheels of all dependencies; another one when the pins, the Python or the machine changed."""
     architecture = _architecture(machine)
-    pins = (ROOT / "constraints.txt").read_bytes() + "\n".join([*dependencies(*extras), python, architecture]).encode()
-    stamp = DIST / "wheels" / f"{python}-{architecture}-{hashlib.sha256(pins).hexdigest()[:16]}"
-    if not (stamp / "complete").exists():
-        shutil.rmtree(stamp, ignore_errors=True)
+
+    def fill(folder: Path) -> None:
         command = [
             *pip(), "download", "--progress-bar", "off", "-q", "--only-binary=:all:", "--implementation", "cp",
-            "--python-version", python, *tags(machine), "-c", str(ROOT / "constraints.txt"), "-d", str(stamp),
+            "--python-version", python, *tags(machine), "-c", str(ROOT / "constraints.txt"), "-d", str(folder),
             *dependencies(*extras),
         ]  # fmt: skip
         stream(command, what=f"wheels for Python {python} on {architecture}")
-        (stamp / "complete").touch()
-    return stamp
+
+    pins = (ROOT / "constraints.txt").read_bytes() + "\n".join([*dependencies(*extras), python, architecture]).encode()
+    key = hashlib.sha256(pins).hexdigest()[:KEY]
+    return kept(DIST / "wheels", "-".join([python, architecture, *extras]), key, fill)
 
 
-def build_own(folder: Path) -> None:
-    """Our own wheel, the same bytes each time; built when something that goes into it changed, else the last one."""
-    kept = DIST / "own"
-    kept.mkdir(parents=True, exist_ok=True)
-    with (kept / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made = kept / own_key()
-        if not made.exists():
-            for old in (path for path in kept.iterdir() if path.is_dir()):  # of other sources, or interrupted
-                shutil.rmtree(old)
-            with tempfile.TemporaryDirectory(dir=kept) as scratch:
-                _build_own(Path(scratch) / "wheel")
-                if own_key() != made.name:
-                    raise InstallError("The sources changed while our wheel was built; try again.")
-                os.replace(Path(scratch) / "wheel", made)
-        folder.mkdir(parents=True, exist_ok=True)
-        for wheel in made.glob("*.whl"):
-            shutil.copyfile(wheel, folder / wheel.name)
+def own() -> Path:
+    """A folder with our own wheel, the same bytes each time; another one when something that goes into it changed."""
+    key = own_key()
+
+    def fill(folder: Path) -> None:
+        _build_own(folder)
+        if own_key() != key:
+            raise InstallError("The sources changed while our wheel was built; try again.")
+
+    return kept(DIST / "own", "wheel", key, fill)
 
 
 def _build_own(folder: Path) -> None:
@@ -93,7 +86,7 @@ def own_key() -> str:
     for path in own_inputs():
         made.update(f"{path.relative_to(ROOT)} {path.stat().st_mode:o} {path.stat().st_size}\n".encode())
         made.update(path.read_bytes())
-    return made.hexdigest()[:16]
+    return made.hexdigest()[:KEY]
 
 
 def own_inputs() -> Iterator[Path]:

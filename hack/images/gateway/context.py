@@ -1,18 +1,16 @@
 """The build context of the gateway's image: Envoy, our package and what it needs, unpacked and pruned."""
 
-import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from hack.images.gateway import bodies, envoy
 from hack.install import wheels
+from hack.install.kept import KEY, kept
 from hack.install.steps import DIST, InstallError, stream
 
-CONTEXT = DIST / "gateway-image"
 PRUNED = (
     # Generated classes for every API of Kubernetes, 120 MB with their bytecode: our client sends and reads plain dicts.
     "kubernetes/client/models/v*.py",
@@ -30,51 +28,41 @@ SCRIPT = '#!/bin/sh\nexec python3 -m smallmodel_operator "$@"\n'
 
 
 def make(python: str = "3.11", machine: str = "x86_64") -> Path:
-    """Fills the context and returns it.
+    """The context: a folder that stays as it is, made anew when something that goes into it changed.
 
     Raises:
         InstallError: something could not be downloaded or unpacked.
     """
-    DIST.mkdir(exist_ok=True)
-    with (DIST / ".gateway-image.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            program, library = envoy.binary(machine), bodies.library(machine)
-        except (ValueError, RuntimeError) as error:
-            raise InstallError(str(error)) from None
-        downloaded = wheels.downloaded(python, machine, "gateway")
-        shutil.rmtree(CONTEXT, ignore_errors=True)
-        CONTEXT.mkdir()
-        shutil.copy2(program, CONTEXT / "envoy")
-        shutil.copy2(library, CONTEXT / "bodies.so")
-        place(sorted(downloaded.glob("*.whl")), CONTEXT / "dependencies", python, machine, PRUNED)
-        built = DIST / "gateway-own"
-        shutil.rmtree(built, ignore_errors=True)
-        wheels.build_own(built)
-        place(list(built.glob("*.whl")), CONTEXT / "own", python, machine, ("bin",))
-        (CONTEXT / "slm").write_text(SCRIPT)
-        (CONTEXT / "slm").chmod(0o755)
-    return CONTEXT
+    try:
+        program, library = envoy.binary(machine), bodies.library(machine)
+    except (ValueError, RuntimeError) as error:
+        raise InstallError(str(error)) from None
+    dependencies = unpacked("dependencies", wheels.downloaded(python, machine, "gateway"), python, machine, PRUNED)
+    own = unpacked("own", wheels.own(), python, machine, ("bin",))
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        shutil.copy2(program, folder / "envoy")
+        shutil.copy2(library, folder / "bodies.so")
+        for tree in (dependencies, own):
+            shutil.copytree(tree, folder / tree.name.split("-")[0], copy_function=_link)
+        (folder / "slm").write_text(SCRIPT)
+        (folder / "slm").chmod(0o755)
+
+    recipe = f"{_digest(Path(__file__))} {_digest(program)} {_digest(library)} {dependencies.name} {own.name}"
+    return kept(DIST / "gateway-image", f"{python}-{machine}", _key(recipe), fill)
 
 
-def place(files: Sequence[Path], target: Path, python: str, machine: str, pruned: Sequence[str]) -> None:
-    """Puts wheels there, unpacked and pruned; unpacked once as long as they, and how it is done, stay the same.
+def unpacked(name: str, folder: Path, python: str, machine: str, pruned: Sequence[str]) -> Path:
+    """The wheels of a folder, unpacked and pruned, as NAME-KEY; another folder when they, or the how, change."""
+    files = sorted(folder.glob("*.whl"))
 
-    The caller holds the lock of the context: nobody else looks into the folder of what is kept.
-    """
-    kept = DIST / "unpacked"
-    kept.mkdir(parents=True, exist_ok=True)
-    family = f"{target.name}-{python}-{machine}-"
-    made = kept / f"{family}{_key(files, pruned)}"
-    if not made.exists():
-        for old in (*kept.glob(f"{family}*"), *kept.glob(".*")):  # what changed since, and what was interrupted
-            shutil.rmtree(old)
-        with tempfile.TemporaryDirectory(dir=kept, prefix=".") as scratch:
-            fresh = Path(scratch) / target.name
-            unpack(files, fresh, python, machine)
-            prune(fresh, pruned)
-            os.replace(fresh, made)
-    shutil.copytree(made, target, copy_function=_link)
+    def fill(tree: Path) -> None:
+        unpack(files, tree, python, machine)
+        prune(tree, pruned)
+
+    recipe = " ".join([_digest(Path(__file__)), str(pruned), wheels.tools("pip"), *map(_digest, files)])
+    return kept(DIST / "unpacked", f"{name}-{python}-{machine}", _key(recipe), fill)
 
 
 def _link(source: str, target: str) -> None:
@@ -85,12 +73,14 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _key(files: Sequence[Path], pruned: Sequence[str]) -> str:
-    """A hash of the wheels and of the recipe: this file, what is pruned, and pip."""
-    made = hashlib.sha256(Path(__file__).read_bytes() + f"{pruned}{wheels.tools('pip')}\n".encode())
-    for file in files:
-        made.update(f"{file.name} {file.stat().st_size}\n".encode() + file.read_bytes())
-    return made.hexdigest()[:16]
+def _digest(file: Path) -> str:
+    """Of a file's name and bytes."""
+    with file.open("rb") as opened:
+        return f"{file.name}:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
+
+
+def _key(recipe: str) -> str:
+    return hashlib.sha256(recipe.encode()).hexdigest()[:KEY]
 
 
 def unpack(files: Sequence[Path], target: Path, python: str, machine: str) -> None:
@@ -100,7 +90,7 @@ def unpack(files: Sequence[Path], target: Path, python: str, machine: str) -> No
         "--implementation", "cp", "--python-version", python, *wheels.tags(machine), "--target", str(target),
         "--root-user-action=ignore", *map(str, files),
     ]  # fmt: skip
-    stream(command, what=f"{target.name} unpacked")
+    stream(command, what="wheels unpacked")
     for record in target.glob("*.dist-info/RECORD"):
         record.unlink()  # names this machine's folders, and what was pruned
     for direct in target.glob("*.dist-info/direct_url.json"):

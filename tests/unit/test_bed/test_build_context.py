@@ -1,5 +1,6 @@
-"""What images are built from is made once as long as its inputs stay, and anew as soon as one of them changes."""
+"""What images are built from is made once as long as its inputs stay; when one changes, anew and beside it."""
 
+import os
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -83,20 +84,30 @@ def test_the_build_has_no_input_that_the_key_does_not_know() -> None:
     assert outside == named
 
 
-def test_our_wheel_is_built_once_and_anew_after_a_change(sources: Path, builds: list[str], tmp_path: Path) -> None:
-    wheels.build_own(tmp_path / "one")
-    wheels.build_own(tmp_path / "two")
+def test_our_wheel_is_built_once_and_anew_after_a_change(sources: Path, builds: list[str]) -> None:
+    first = wheels.own()
+    assert wheels.own() == first
     assert len(builds) == 1
-    assert (tmp_path / "two" / "ours.whl").read_text() == builds[0]
     _change(sources)
-    wheels.build_own(tmp_path / "three")
-    assert (tmp_path / "three" / "ours.whl").read_text() == "another\n"
-    assert [path.name for path in (sources / "dist" / "own").iterdir() if path.is_dir()] == [wheels.own_key()]
+    assert (wheels.own() / "ours.whl").read_text() == "another\n"
+    assert (first / "ours.whl").read_text() == builds[0], "whoever was given it may still read it"
 
 
-def test_a_build_that_failed_is_not_kept(
-    sources: Path, builds: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_nobody_asked_for_in_an_hour_goes_with_the_next_build(sources: Path, builds: list[str]) -> None:
+    first = wheels.own()
+    os.utime(first, (0, 0))
+    assert wheels.own().exists(), "asked for: it is as good as new"
+    _change(sources)
+    wheels.own()
+    assert first.exists()
+    os.utime(first, (0, 0))
+    _describe(sources)
+    wheels.own()
+    assert not first.exists()
+    assert len(list((sources / "dist" / "own").glob("wheel-*"))) == 2
+
+
+def test_a_build_that_failed_is_not_kept(sources: Path, builds: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     good = wheels._build_own
 
     def half(folder: Path) -> None:
@@ -105,18 +116,34 @@ def test_a_build_that_failed_is_not_kept(
 
     monkeypatch.setattr(wheels, "_build_own", half)
     with pytest.raises(InstallError):
-        wheels.build_own(tmp_path / "one")
-    assert not (tmp_path / "one").exists()
+        wheels.own()
+    assert [path for path in (sources / "dist" / "own").iterdir() if path.is_dir()] == []
     monkeypatch.setattr(wheels, "_build_own", good)
-    wheels.build_own(tmp_path / "one")
+    wheels.own()
     assert len(builds) == 2
 
 
-def test_two_at_once_build_once(builds: list[str], tmp_path: Path) -> None:
+def test_a_wheel_whose_sources_changed_under_it_is_not_kept(
+    sources: Path, builds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = wheels._build_own
+
+    def late(folder: Path) -> None:
+        good(folder)
+        _change(sources)
+
+    monkeypatch.setattr(wheels, "_build_own", late)
+    with pytest.raises(InstallError, match="try again"):
+        wheels.own()
+    assert list((sources / "dist" / "own").glob("wheel-*")) == []
+
+
+def test_two_at_once_build_once(builds: list[str]) -> None:
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(wheels.build_own, (tmp_path / "one", tmp_path / "two")))
+        one, two = pool.map(lambda _: wheels.own(), range(2))
     assert len(builds) == 1
-    assert {(tmp_path / name / "ours.whl").read_text() for name in ("one", "two")} == set(builds)
+    assert one == two
+    assert (one / "ours.whl").read_text() == builds[0]
 
 
 @pytest.fixture
@@ -137,31 +164,70 @@ def unpacked(sources: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return made
 
 
-def _placed(tmp_path: Path, name: str, content: str, pruned: tuple[str, ...] = ("**/tests",)) -> Path:
-    wheel = tmp_path / "kopf.whl"
-    wheel.write_text(content)
-    context.place([wheel], tmp_path / name / "dependencies", "3.11", "x86_64", pruned)
-    return tmp_path / name / "dependencies"
+def _unpacked(tmp_path: Path, content: str, pruned: tuple[str, ...] = ("**/tests",)) -> Path:
+    folder = tmp_path / "wheels"
+    folder.mkdir(exist_ok=True)
+    (folder / "kopf.whl").write_text(content)
+    return context.unpacked("dependencies", folder, "3.11", "x86_64", pruned)
 
 
 def test_wheels_are_unpacked_once(tmp_path: Path, unpacked: list[Path]) -> None:
-    one, two = _placed(tmp_path, "one", "first"), _placed(tmp_path, "two", "first")
+    folder = _unpacked(tmp_path, "first")
+    assert _unpacked(tmp_path, "first") == folder
     assert len(unpacked) == 1
-    for folder in (one, two):
-        assert {str(p.relative_to(folder)) for p in folder.rglob("*")} == {"kopf", "kopf/code.py"}, "pruned"
+    assert {str(p.relative_to(folder)) for p in folder.rglob("*")} == {"kopf", "kopf/code.py"}, "pruned"
 
 
 def test_another_wheel_or_another_pruning_is_another_tree(tmp_path: Path, unpacked: list[Path]) -> None:
-    _placed(tmp_path, "one", "first")
-    assert (_placed(tmp_path, "two", "second") / "kopf" / "code.py").read_text() == "second"
-    assert (_placed(tmp_path, "three", "second", ()) / "kopf" / "tests" / "test_code.py").exists()
+    _unpacked(tmp_path, "first")
+    assert (_unpacked(tmp_path, "second") / "kopf" / "code.py").read_text() == "second"
+    assert (_unpacked(tmp_path, "second", ()) / "kopf" / "tests" / "test_code.py").exists()
     assert len(unpacked) == 3
 
 
 def test_what_was_interrupted_is_not_kept(sources: Path, tmp_path: Path, unpacked: list[Path]) -> None:
     with pytest.raises(InstallError):
-        _placed(tmp_path, "one", "broken")
-    killed = sources / "dist" / "unpacked" / ".killed" / "dependencies"
+        _unpacked(tmp_path, "broken")
+    killed = sources / "dist" / "unpacked" / ".killed" / "new"
     killed.mkdir(parents=True)
-    assert (_placed(tmp_path, "one", "whole") / "kopf" / "code.py").read_text() == "whole"
-    assert len(list((sources / "dist" / "unpacked").iterdir())) == 1
+    assert (_unpacked(tmp_path, "whole") / "kopf" / "code.py").read_text() == "whole"
+    assert len([path for path in (sources / "dist" / "unpacked").iterdir() if path.is_dir()]) == 1
+
+
+@pytest.fixture
+def gateway(sources: Path, builds: list[str], unpacked: list[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the gateway's image is made of beside our wheel; returns the file that stands for Envoy."""
+    (sources / "wheels").mkdir()
+    (sources / "wheels" / "kopf.whl").write_text("whole")
+    for name in ("envoy", "bodies.so"):
+        (sources / name).write_text(name)
+    monkeypatch.setattr(wheels, "downloaded", lambda *_: sources / "wheels")
+    monkeypatch.setattr(context.envoy, "binary", lambda _: sources / "envoy")
+    monkeypatch.setattr(context.bodies, "library", lambda _: sources / "bodies.so")
+    return sources / "envoy"
+
+
+def test_a_context_of_the_gateway_stays_as_it_is_while_another_one_is_made(gateway: Path, sources: Path) -> None:
+    first = context.make()
+    assert context.make() == first
+    assert {path.name for path in first.iterdir()} == {"envoy", "bodies.so", "dependencies", "own", "slm"}
+    seen = [first]
+    for change in (lambda: _change(sources), lambda: gateway.write_text("a newer one")):
+        change()
+        seen.append(context.make())
+    assert len(set(seen)) == 3
+    assert (first / "envoy").read_text() == "envoy"
+    assert (seen[2] / "envoy").read_text() == "a newer one"
+    assert (seen[1] / "own" / "ours" / "code.py").read_text() == "another\n"
+
+
+def test_a_context_of_the_operator_stays_as_it_is_while_another_one_is_made(gateway: Path, sources: Path) -> None:
+    first = wheels.fetch()
+    assert wheels.fetch() == first
+    _change(sources)
+    second = wheels.fetch()
+    assert {str(path.relative_to(first)) for path in first.rglob("*.whl")} == {
+        "wheels/dependencies/kopf.whl", "wheels/own/ours.whl",
+    }  # fmt: skip
+    read = [(folder / "wheels" / "own" / "ours.whl").read_text() for folder in (first, second)]
+    assert read[1] == "another\n" != read[0]
