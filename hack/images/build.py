@@ -17,12 +17,14 @@ REGISTRY = "slm.test"
 
 
 def build_image(name: str) -> oci.Image:
-    """pause, operator, gateway, llamacpp, quantizer, converter, toolbox or clients."""
+    """pause, operator, gateway, llamacpp, quantizer, converter, toolbox, clients or analyzer."""
     (cache() / "images").mkdir(parents=True, exist_ok=True)
     with (cache() / "images" / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made = {"pause": _pause, "operator": _operator, "gateway": _gateway, "llamacpp": _llamacpp, "toolbox": _toolbox,
-                "clients": _clients, "quantizer": _quantizer, "converter": _converter}  # fmt: skip
+        made = {
+            "pause": _pause, "operator": _operator, "gateway": _gateway, "llamacpp": _llamacpp, "toolbox": _toolbox,
+            "clients": _clients, "quantizer": _quantizer, "converter": _converter, "analyzer": _analyzer,
+        }  # fmt: skip
         image = made[name]()
     prune.prune(cache() / "images", cache() / "clusters", time.time())
     return image
@@ -88,6 +90,14 @@ def _toolbox() -> oci.Image:
 
     folder = REPOSITORY / "hack" / "images" / "toolbox"
     return _from_file("toolbox", folder / "Containerfile", fetch(), bases.PYTHON)
+
+
+def _analyzer() -> oci.Image:
+    from hack.images.analyzer import context
+
+    folder = REPOSITORY / "hack" / "images" / "analyzer"
+    machine = platform.machine()
+    return _from_file("smallmodel-analyzer", folder / "Containerfile", context.make(machine=machine), bases.PYTHON)
 
 
 def _clients() -> oci.Image:

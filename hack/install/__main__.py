@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hack.images.analyzer import context as analyzer_context
 from hack.images.gateway import context as gateway_context
 from hack.install import preflight, release, testbed, wheels
 from hack.install.images import GATEWAY, LLAMACPP, OPERATOR, VERSION, Builder, find_engine, images
@@ -49,6 +50,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--python-version", default=os.environ.get("PYTHON_VERSION") or "3.11", help="Python in the base"
     )
     parser.add_argument("--rebuild", action="store_true", default=os.environ.get("REBUILD") == "1", help="build anyway")
+    wanted = os.environ.get("ANALYZER") == "1"
+    parser.add_argument("--analyzer", action="store_true", default=wanted, help="the recognizer's image, too")
     taking = os.environ.get("TAKE_OWNERSHIP") == "1"
     parser.add_argument("--take-ownership", action="store_true", default=taking, help="adopt objects Helm did not make")
     parser.add_argument("--insecure-registry", action="store_true", default=os.environ.get("INSECURE_REGISTRY") == "1")
@@ -128,7 +131,8 @@ def build_and_place(options: argparse.Namespace, registry: str) -> Placed:
     step(2, 4, f"building images with {engine.name}")
     machine = options.python_version, platform.machine()
     contexts = wheels.fetch(*machine), gateway_context.make(*machine)
-    wanted = images(*contexts, options.base_python, options.base_debian)
+    analyzer = analyzer_context.make(*machine) if options.analyzer else None
+    wanted = images(*contexts, options.base_python, options.base_debian, analyzer)
     prefix = registry or "registry.internal/slm"
     references = {image.name: f"{prefix}/{image.name}:{image.tag(platform.machine())}" for image in wanted}
     known = {} if options.rebuild or not registry else already_there(references, insecure=options.insecure_registry)

@@ -36,17 +36,23 @@ class Image:
 OPERATOR = "smallmodel-operator"
 LLAMACPP = "smallmodel-llamacpp"
 GATEWAY = "smallmodel-gateway"
+ANALYZER = "smallmodel-analyzer"
 
 
-def images(operator: Path, gateway: Path, python_base: str = "", debian_base: str = "") -> list[Image]:
-    """Our images; `operator` and `gateway` are the build contexts of two of them."""
+def images(
+    operator: Path, gateway: Path, python_base: str = "", debian_base: str = "", analyzer: Path | None = None
+) -> list[Image]:
+    """Our images; `operator`, `gateway` and `analyzer`, which not everybody wants, are build contexts."""
     ours, engine = ROOT / "hack" / "images" / "gateway", ROOT / "hack" / "images" / "llamacpp"
     python = python_base or "python:3.11-slim"
-    return [
+    made = [
         Image(OPERATOR, ROOT / "operator" / "Containerfile", operator, python),
         Image(GATEWAY, ours / "Containerfile", gateway, python),
         Image(LLAMACPP, engine / "Containerfile", engine, debian_base or "debian:forky-slim"),
     ]
+    if analyzer is not None:
+        made.append(Image(ANALYZER, ROOT / "hack" / "images" / "analyzer" / "Containerfile", analyzer, python))
+    return made
 
 
 class Builder(Protocol):

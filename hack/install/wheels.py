@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -46,20 +46,25 @@ def fetch(python: str = "3.11", machine: str = "x86_64") -> Path:
 
 
 def downloaded(python: str, machine: str, *extras: str) -> Path:
-    """A folder with the wheels of all dependencies; another one when the pins, the Python or the machine changed."""
+    """A folder with the wheels of all our dependencies."""
+    return pinned("-".join(("ours", *extras)), dependencies(*extras), python, machine)
+
+
+def pinned(name: str, packages: Sequence[str], python: str, machine: str) -> Path:
+    """A folder with the wheels of packages and all they need; another one when the pins, Python or machine changed."""
     architecture = _architecture(machine)
 
     def fill(folder: Path) -> None:
         command = [
             *pip(), "download", "--progress-bar", "off", "-q", "--only-binary=:all:", "--implementation", "cp",
             "--python-version", python, *tags(machine), "-c", str(ROOT / "constraints.txt"), "-d", str(folder),
-            *dependencies(*extras),
+            *packages,
         ]  # fmt: skip
-        stream(command, what=f"wheels for Python {python} on {architecture}")
+        stream(command, what=f"wheels ({name}) for Python {python} on {architecture}")
 
-    pins = (ROOT / "constraints.txt").read_bytes() + "\n".join([*dependencies(*extras), python, architecture]).encode()
+    pins = (ROOT / "constraints.txt").read_bytes() + "\n".join([*packages, python, architecture]).encode()
     key = hashlib.sha256(pins).hexdigest()[:KEY]
-    return kept(DIST / "wheels", "-".join([python, architecture, *extras]), key, fill)
+    return kept(DIST / "wheels", f"{name}-{python}-{architecture}", key, fill)
 
 
 def own() -> Path:

@@ -3,17 +3,23 @@
 import json
 import ssl
 import subprocess
+import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hack.cluster import node_config, process
 from hack.cluster.binaries import program
 from hack.cluster.node import Node
+from hack.install.__main__ import main as install
+from tests.cluster.conftest import Bed
 
 NAME = "api.outside.test"
 PIECE = b'data: {"choices": [{"delta": {"content": "on"}}]}\n\n'
@@ -104,6 +110,63 @@ def _dns(node: Node, text: str) -> None:
     process.stop("coredns", node.folder)
     (node.folder / "Corefile").write_text(text)
     node.start("coredns", program("coredns"), f"-conf={node.folder / 'Corefile'}")
+
+
+@contextmanager
+def way_out(bed: Bed, folder: Path, monkeypatch: pytest.MonkeyPatch, **values: Any) -> Iterator[Outside]:
+    """A server outside, and the chart with the egress that trusts it. `values`: more of the chart's."""
+    server = Outside(bed.node.addresses.host, folder)
+    file = folder / "values.json"
+    file.write_text(json.dumps({"egress": {"enabled": True, "authorities": server.certificate}, **values}))
+    try:
+        _upgrade(monkeypatch, "--values", str(file))
+        with known(bed.node):
+            yield server
+    finally:
+        bed.kubectl("delete", "clusterboundary", "cluster", check=False)
+        _upgrade(monkeypatch)
+        server.close()
+
+
+def _upgrade(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    """As a user does it: `make install CLUSTER=testbed VALUES=…`."""
+    monkeypatch.setattr(sys, "argv", ["install", "install", "--cluster", "testbed", *words])
+    assert install() == 0
+
+
+def hybrid(namespace: str, url: str) -> dict[str, Any]:
+    """A route with a target outside, and one inside that does not exist: what is kept inside is refused."""
+    cloud = {"url": url, "model": "big-1", "apiKeySecretRef": {"name": "cloud", "key": "key"}}
+    trusted = [{"name": "here", "namespace": namespace, "labels": ["public"]}]
+    return {
+        "apiVersion": "smallmodel.dev/v1alpha1",
+        "kind": "ModelRoute",
+        "metadata": {"name": "desk", "namespace": namespace},
+        "spec": {
+            "targets": [{"name": "small", "smallModelRef": {"name": "bot"}}, {"name": "cloud", "external": cloud}],
+            "default": "small",
+            "boundary": {"external": "WhenClean", "trusted": trusted},
+        },
+    }
+
+
+def request(text: str) -> dict[str, Any]:
+    return {"model": "desk/cloud", "stream": True, "max_tokens": 4, "messages": [{"role": "user", "content": text}]}
+
+
+def through(bed: Bed, namespace: str, text: str) -> tuple[int, str]:
+    """Ask the target outside by the route, as an app does: the status, and the first words or the error's code."""
+    asked = urllib.request.Request(
+        f"http://{bed.gateway()}/{namespace}/v1/chat/completions",
+        data=json.dumps(request(text)).encode(),
+        headers={"Authorization": f"Bearer {bed.key('desk', namespace)}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            piece = json.loads(answer.readline().removeprefix(b"data: "))
+            return answer.status, piece["choices"][0]["delta"]["content"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["error"]["code"]
 
 
 ASK = """

@@ -4,18 +4,14 @@ what is not stays, and a seal cuts what is open."""
 import base64
 import json
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hack.install.__main__ import main as install
 from tests.cluster.conftest import GATEWAYS, Bed
-from tests.cluster.outside import Outside, ask, known
+from tests.cluster.outside import Outside, ask, hybrid, request, through, way_out
 
 from smallmodel_operator.api.names import EGRESS, EGRESS_PORT, GATEWAY_KEYS
 from smallmodel_operator.boundary.passes import LEAD_MS
@@ -28,41 +24,10 @@ SYSTEM = "smallmodel-system"
 SEAL_SECONDS = 5.0
 
 
-def upgrade(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
-    """As a user does it: `make install CLUSTER=testbed VALUES=…`."""
-    monkeypatch.setattr(sys, "argv", ["install", "install", "--cluster", "testbed", *words])
-    assert install() == 0
-
-
 @pytest.fixture
 def outside(bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
-    """A server outside, and the chart with the egress that trusts it."""
-    server = Outside(bed.node.addresses.host, tmp_path)
-    values = tmp_path / "values.json"
-    values.write_text(json.dumps({"egress": {"enabled": True, "authorities": server.certificate}}))
-    try:
-        upgrade(monkeypatch, "--values", str(values))
-        with known(bed.node):
-            yield server
-    finally:
-        bed.kubectl("delete", "clusterboundary", "cluster", check=False)
-        upgrade(monkeypatch)
-        server.close()
-
-
-def hybrid(namespace: str, url: str) -> dict[str, Any]:
-    cloud = {"url": url, "model": "big-1", "apiKeySecretRef": {"name": "cloud", "key": "key"}}
-    trusted = [{"name": "here", "namespace": namespace, "labels": ["public"]}]
-    return {
-        "apiVersion": "smallmodel.dev/v1alpha1",
-        "kind": "ModelRoute",
-        "metadata": {"name": "desk", "namespace": namespace},
-        "spec": {
-            "targets": [{"name": "small", "smallModelRef": {"name": "bot"}}, {"name": "cloud", "external": cloud}],
-            "default": "small",
-            "boundary": {"external": "WhenClean", "trusted": trusted},
-        },
-    }
+    with way_out(bed, tmp_path, monkeypatch) as server:
+        yield server
 
 
 def target(bed: Bed, namespace: str) -> dict[str, Any]:
@@ -74,25 +39,6 @@ def seed(bed: Bed) -> str:
     """What gateways sign with."""
     data = bed.get("secret", GATEWAY_KEYS, SYSTEM)["data"]
     return egress_seed(base64.b64decode(data[ENGINE_MASTER])).hex()
-
-
-def request(text: str) -> dict[str, Any]:
-    return {"model": "desk/cloud", "stream": True, "max_tokens": 4, "messages": [{"role": "user", "content": text}]}
-
-
-def through(bed: Bed, namespace: str, text: str) -> tuple[int, str]:
-    """Ask the target outside by the route, as an app does: the status, and the first words or the error's code."""
-    asked = urllib.request.Request(
-        f"http://{bed.gateway()}/{namespace}/v1/chat/completions",
-        data=json.dumps(request(text)).encode(),
-        headers={"Authorization": f"Bearer {bed.key('desk', namespace)}", "Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(asked, timeout=60) as answer:
-            piece = json.loads(answer.readline().removeprefix(b"data: "))
-            return answer.status, piece["choices"][0]["delta"]["content"]
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)["error"]["code"]
 
 
 def said(asking: "subprocess.Popen[str]") -> str:

@@ -95,7 +95,7 @@ async def test_full_has_all_but_secrets(keep: Keeping, rings: Rings) -> None:
 async def test_its_record_says_which_line_and_nothing_of_it(keep: Keeping) -> None:
     found = await keep(call(user="ada@example.com"), route("Full"), seen)
     assert {*found.said} == {"slm.subject", "slm.content.form", "slm.content.key", "slm.content.sha256"}
-    assert "ada" not in json.dumps(dict(found.said)) + found.line.decode()
+    assert "example" not in json.dumps(dict(found.said)) + found.line.decode()
 
 
 async def test_a_route_that_keeps_nothing_and_a_second_attempt(keep: Keeping) -> None:
