@@ -14,7 +14,7 @@ from tests.cluster.conftest import Bed
 from tests.cluster.outside import Outside, hybrid, through, way_out
 
 pytestmark = pytest.mark.long
-"""The chart is upgraded twice, and an image of 400 MB is made."""
+"""The chart is upgraded twice, and an image of 690 MB is made."""
 
 EXAMPLE = REPOSITORY / "examples" / "20-names-stay-inside" / "model.yaml"
 CLEAN = "Write a haiku about rain."
