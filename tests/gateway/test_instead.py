@@ -24,7 +24,7 @@ from tests.gateway.states import MASTER
 from smallmodel_operator.audit.leaving import Leaving
 from smallmodel_operator.boundary.declared import Silence
 from smallmodel_operator.core.keys import request_key, request_key_name
-from smallmodel_operator.gateway.decide import outages, service
+from smallmodel_operator.gateway.decide import outages, service, writing
 from smallmodel_operator.gateway.record.count import TOTAL
 from smallmodel_operator.routing import verdict
 
@@ -38,7 +38,7 @@ def patience() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(verdict, "MOST_SECONDS", 60.0)
         patched.setattr(service, "LOOK_SECONDS", 60.0)
-        patched.setattr(service, "RECORD_SECONDS", 60.0)
+        patched.setattr(writing, "SECONDS", 60.0)
         patched.setattr(outages, "REST_SECONDS", 600.0)
         yield
 

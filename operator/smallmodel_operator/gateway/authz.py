@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import httptools
 
@@ -99,8 +99,7 @@ class _Connection(asyncio.Protocol):
     # -- asyncio's ---------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # of uvloop it is none by its class
         self._open_now.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -168,7 +167,7 @@ def written(answer: CheckResponse, *, bodiless: bool = False) -> bytes:
     Raises:
         ValueError: a header would be two.
     """
-    lines = [f"HTTP/1.1 {answer.status} {_phrase(answer.status)}"]
+    lines = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     lines.append(f"content-length: {len(answer.body)}")
     if any("\r" in line or "\n" in line or "\0" in line for line in lines):
@@ -181,8 +180,7 @@ def _remove(socket: Path) -> None:
     socket.unlink(missing_ok=True)
 
 
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 def _text(data: bytes) -> str:

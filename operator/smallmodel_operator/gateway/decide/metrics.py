@@ -1,5 +1,7 @@
 """Metrics of decisions."""
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from smallmodel_operator.routing.choice.share import Turn
@@ -55,13 +57,17 @@ def instead(ready: Ready, failed: str, target: str) -> None:
     INSTEAD.labels(ready.policy.namespace, ready.policy.name, failed, target).inc()
 
 
+# Of each set of labels once: to look one up takes the library longer than a decision takes to be made.
+_decisions, _kept = lru_cache(4096)(DECISIONS.labels), lru_cache(4096)(KEPT.labels)
+
+
 def count(ready: Ready, decision: Decision) -> None:
     """A decision that takes effect."""
     policy = ready.policy
     target = decision.target.name if decision.target else ""
-    DECISIONS.labels(policy.namespace, policy.name, target, decision.task_class, decision.because.value).inc()
+    _decisions(policy.namespace, policy.name, target, decision.task_class, decision.because.value).inc()
     if decision.reasons:
-        KEPT.labels(policy.namespace, policy.name, decision.reasons[0].reason).inc()
+        _kept(policy.namespace, policy.name, decision.reasons[0].reason).inc()
     if decision.turn is not None:
         scored(ready, decision.scored, decision.turn)
 

@@ -1,7 +1,7 @@
 """Decisions as a part of the agent's process."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from smallmodel_operator.gateway.agent import Agent
@@ -69,10 +69,10 @@ async def decide(
 ) -> None:
     """Answer the own Envoy until cancelled."""
 
-    async def record(body: Mapping[str, Any], content: bytes) -> None:
+    def record(body: Mapping[str, Any], content: bytes) -> Awaitable[None]:
         if agent.decided is None:
             raise NotRecorded("the key that signs records is not known yet")
-        await agent.decided(body, content=content, sync=strict or may_leave(body))
+        return agent.decided(body, content=content, sync=strict or may_leave(body))
 
     def master() -> bytes:
         keys = agent.world.keys

@@ -27,6 +27,8 @@ from smallmodel_operator.gateway.decide.call import Route as Route
 from smallmodel_operator.gateway.decide.call import Unseen as Unseen
 from smallmodel_operator.gateway.decide.instead import Instead
 from smallmodel_operator.gateway.decide.judging import Judging
+from smallmodel_operator.gateway.decide.writing import NotRecorded as NotRecorded
+from smallmodel_operator.gateway.decide.writing import Record, Writing
 from smallmodel_operator.routing import verdict
 from smallmodel_operator.routing.detect import decide as detect
 from smallmodel_operator.routing.detect.decide import Reason
@@ -41,20 +43,12 @@ THREADS: Final = 2
 MOST_WAITING: Final = 64
 """Large bodies that are looked at or wait for it; more are kept inside unseen."""
 LOOK_SECONDS: Final = verdict.MOST_SECONDS
-RECORD_SECONDS: Final = 1.0
-"""How long a record may take. Both, and the time recognizers may take, are together less than Envoy waits."""
+"""With the time a record may take, and what recognizers may take, it is less than Envoy waits."""
 
 logger = logging.getLogger(__name__)
 
-
-class NotRecorded(Exception):  # noqa: N818 - says what is the matter
-    """A decision is not on the disk."""
-
-
 NOTHING: Final[Mapping[str, str]] = {}
 T = TypeVar("T")
-Record = Callable[[Mapping[str, Any], bytes], Awaitable[None]]
-"""Returns when it is on the disk, and before it the content that it names; raises NotRecorded or OSError."""
 Keep = Callable[[Call, Route, Seen], Awaitable[Kept]]
 """What is kept of a request with the record of its decision."""
 Withhold = Callable[[Call, Decision], Awaitable[Withheld | Stays | None]]
@@ -191,29 +185,23 @@ class Deciding:
         said = {**more, **kept.said, **(withheld.said if isinstance(withheld, Withheld) else {})}
         said |= bounded.calls(checked, decision, call.route, route.tools, self._master()) if route.tools else {}
         body = record(decision, route.ready, call.id, call.caller) | said
-        if not await self._recorded(call, body, kept.line):
+        writing, goes = Writing(self._record, call.route, body, kept.line), not isinstance(withheld, Withheld)
+        try:  # signed while it is written; what comes back in does not leave again
+            signed = self._sign(call, decision) if goes and not again else ""
+        finally:
+            recorded = await writing.done()
+        if not recorded:
             if self._strict:
                 return NOT_RECORDED, None
             if decision.target is None or not decision.target.inside:
-                decision = verdict.kept(route.ready, "NotRecorded", route.can, call.request)
+                decision, signed = verdict.kept(route.ready, "NotRecorded", route.can, call.request), ""
         if isinstance(withheld, Withheld):
             return withheld.answer, None
-        signed = "" if again else self._sign(call, decision)  # what comes back in does not leave again
         metrics.count(route.ready, replace(decision, turn=None) if again else decision)
-        inside = any(route.ready.targets[name].inside for name in route.can)
-        if back := back and bool(signed) and not call.request.named and inside:
+        back = back and bool(signed) and not call.request.named
+        if back := back and any(route.ready.targets[name].inside for name in route.can):
             self._back.let_out.keep(call, decision)
         return answer(decision, signed, back=back), decision if decision.target else None
-
-    async def _recorded(self, call: Call, body: Mapping[str, Any], content: bytes = b"") -> bool:
-        try:
-            async with asyncio.timeout(RECORD_SECONDS):
-                await self._record(body, content)
-        except (NotRecorded, OSError) as error:  # TimeoutError is one
-            metrics.UNRECORDED.inc()
-            logger.error("a decision on a request to %s is not recorded: %r", call.route, error)
-            return False
-        return True
 
     def _timed(self, route: Route, call: Call) -> Route:
         """With how fast its targets are, where a rule asks and the request says how long it may take."""
@@ -251,7 +239,7 @@ class Deciding:
     async def refuse(self, route: Route, call: Call, why: Refusal) -> Answer:
         """For its tools. What is refused stays inside, so it waits for no record but where that is asked for."""
         body = bounded.refused(why, route.ready, call.id, call.caller)
-        if not await self._recorded(call, body) and self._strict:
+        if not await Writing(self._record, call.route, body).done() and self._strict:
             return NOT_RECORDED
         policy = route.ready.policy
         metrics.DECISIONS.labels(policy.namespace, policy.name, "", "", bounded.REFUSED).inc()

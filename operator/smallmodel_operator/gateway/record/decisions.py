@@ -31,9 +31,9 @@ class Decisions:
         """Hashes of policies that this process has recorded, and the numbers of the records."""
         self._waiting: deque[_Waiting] = deque()
 
-    async def record(self, body: Mapping[str, Any], *, content: bytes = b"", sync: bool = True) -> None:
-        """Returns when it is in the chain: on the disk, or (not `sync`) in its file, which is synced within seconds.
-        `content`: the line it names, encrypted; it is there before.
+    def record(self, body: Mapping[str, Any], *, content: bytes = b"", sync: bool = True) -> "asyncio.Future[None]":
+        """Done when it is in the chain: on the disk, or (not `sync`) in its file, which is synced within seconds; it
+        begins at once. `content`: the line it names, encrypted; it is there before.
 
         Raises:
             OSError: it is not, and never will be.
@@ -46,7 +46,7 @@ class Decisions:
             self._thread.submit(self.take)
         except RuntimeError as error:  # the agent ends
             raise OSError(str(error)) from None
-        await future
+        return future
 
     def take(self) -> None:
         """Commit all that wait. Between batches of the log, too: a long one is nothing to wait for."""

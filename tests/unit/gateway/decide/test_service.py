@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.fakes.deciding import POLICY, ROUTES, labels
 
-from smallmodel_operator.gateway.decide import service
+from smallmodel_operator.gateway.decide import service, writing
 from smallmodel_operator.gateway.decide.answer import Answer, Stays, Withheld
 from smallmodel_operator.gateway.decide.service import Call, Deciding, NotRecorded, Route
 from smallmodel_operator.routing.asked import Request
@@ -98,7 +98,7 @@ async def test_what_is_not_recorded_is_refused_where_that_is_asked_for() -> None
 
 
 async def test_a_record_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "RECORD_SECONDS", 0.01)
+    monkeypatch.setattr(writing, "SECONDS", 0.01)
 
     async def never(_: Mapping[str, Any], content: bytes) -> None:
         await asyncio.Event().wait()

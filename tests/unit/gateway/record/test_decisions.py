@@ -98,7 +98,7 @@ async def test_all_that_wait_are_one_commit(tmp_path: Path) -> None:
     made.recorder.commit()
     thread = Stalled()
     decisions = Decisions(made.recorder, thread, SAID)
-    tasks = [asyncio.create_task(decisions.record(decision(n))) for n in range(50)]
+    tasks = [asyncio.ensure_future(decisions.record(decision(n))) for n in range(50)]
     await asyncio.sleep(0)
     thread.go.set()
     await asyncio.gather(*tasks)
@@ -187,7 +187,7 @@ async def test_between_batches_they_are_taken_too(tmp_path: Path) -> None:
     made.recorder.commit()
     thread = Stalled()
     decisions = Decisions(made.recorder, thread, SAID)
-    task = asyncio.create_task(decisions.record(decision(1)))
+    task = asyncio.ensure_future(decisions.record(decision(1)))
     await asyncio.sleep(0)
     decisions.take()
     await task
