@@ -5,7 +5,10 @@ import string
 from collections.abc import Callable
 
 from stdnum import iban
+from stdnum.ar import cuit
 from stdnum.be import nn
+from stdnum.br import cpf
+from stdnum.ch import ssn as ahv
 from stdnum.de import idnr
 from stdnum.ee import ik
 from stdnum.es import dni
@@ -14,11 +17,17 @@ from stdnum.fr import nir
 from stdnum.gb import nhs
 from stdnum.gr import amka
 from stdnum.hr import oib
+from stdnum.in_ import aadhaar
 from stdnum.it import codicefiscale
+from stdnum.kr import rrn
 from stdnum.luhn import calc_check_digit
+from stdnum.lv import pvn
 from stdnum.nl import bsn
+from stdnum.no import fodselsnummer
 from stdnum.pl import pesel
 from stdnum.se import personnummer
+from stdnum.th import pin
+from stdnum.za import idnr as za_id
 
 Lots = random.Random
 Make = Callable[[Lots], str]
@@ -63,6 +72,18 @@ def _iban(lots: Lots) -> str:
 
 def _date(lots: Lots) -> str:
     return f"{lots.randrange(50, 100):02d}{lots.randrange(1, 13):02d}{lots.randrange(1, 29):02d}"
+
+
+def _born(lots: Lots) -> str:
+    """Day first, of a year whose two digits are of the last century."""
+    date = _date(lots)
+    return date[4:] + date[2:4] + date[:2]
+
+
+def _parted(form: str, value: str) -> str:
+    """Digits where the form has a #."""
+    rest = iter(value)
+    return "".join(next(rest) if mark == "#" else mark for mark in form)
 
 
 def _fr(lots: Lots) -> str:
@@ -118,6 +139,15 @@ VALID: dict[str, Make] = {
     "NlBsn": _until(bsn.is_valid, lambda lots: lots.choice("123456789") + digits(lots, 8)),
     "UkNhs": _until(nhs.is_valid, lambda lots: lots.choice("4679") + digits(lots, 9)),
     "SePersonnummer": _until(personnummer.is_valid, lambda lots: f"{_date(lots)}-{digits(lots, 4)}"),
+    "ChAhv": _until(ahv.is_valid, lambda lots: _parted("756.####.####.##", digits(lots, 10))),
+    "NoFodselsnummer": _until(fodselsnummer.is_valid, lambda lots: _born(lots) + digits(lots, 5)),
+    "LvPersonasKods": _until(pvn.is_valid, lambda lots: f"{_born(lots)}-1{digits(lots, 4)}"),
+    "ZaId": _until(za_id.is_valid, lambda lots: f"{_date(lots)}{digits(lots, 4)}08{digits(lots, 1)}"),
+    "KrRrn": _until(rrn.is_valid, lambda lots: f"{_date(lots)}-{lots.choice('12')}{digits(lots, 6)}"),
+    "BrCpf": _until(cpf.is_valid, lambda lots: _parted("###.###.###-##", digits(lots, 11))),
+    "ArCuit": _until(cuit.is_valid, lambda lots: f"{lots.choice(('20', '27'))}-{digits(lots, 8)}-{digits(lots, 1)}"),
+    "InAadhaar": _until(aadhaar.is_valid, lambda lots: _parted("#### #### ####", digits(lots, 12))),
+    "ThPin": _until(pin.is_valid, lambda lots: _parted("#-####-#####-##-#", digits(lots, 13))),
     "EuVat": _until(
         vat.is_valid, lambda lots: lots.choice(("DE", "ATU", "PL")) + digits(lots, lots.choice((8, 9, 10)))
     ),
@@ -143,7 +173,10 @@ def _wrong(make: Make) -> Make:
         return f"{value[:at]}{(int(value[at]) + lots.randrange(1, 9)) % 10}{value[at + 1 :]}"
 
     # What is no PESEL may still be somebody's Belgian number: then it is not clean.
-    others = (pesel.is_valid, nn.is_valid, idnr.is_valid, nir.is_valid, oib.is_valid, amka.is_valid, ik.is_valid)
+    others = (
+        pesel.is_valid, nn.is_valid, idnr.is_valid, nir.is_valid, oib.is_valid, amka.is_valid, ik.is_valid,
+        fodselsnummer.is_valid, pvn.is_valid,
+    )  # fmt: skip
     return _until(lambda value: not any(valid(value) for valid in others), made)
 
 

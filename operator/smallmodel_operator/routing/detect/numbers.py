@@ -13,9 +13,14 @@ from itertools import chain, pairwise
 from typing import Final
 
 from stdnum import luhn
+from stdnum.ar import cuit
 from stdnum.at import vnr
+from stdnum.au import tfn
 from stdnum.be import nn
 from stdnum.bg import egn
+from stdnum.br import cpf
+from stdnum.ca import sin
+from stdnum.ch import ssn as ahv
 from stdnum.cz import rc
 from stdnum.de import idnr
 from stdnum.dk import cpr
@@ -24,12 +29,22 @@ from stdnum.fr import nir
 from stdnum.gb import nhs
 from stdnum.gr import amka
 from stdnum.hr import oib
+from stdnum.il import idnr as teudat_zehut
+from stdnum.in_ import aadhaar
+from stdnum.jp import in_ as my_number
+from stdnum.kr import rrn
+from stdnum.lv import pvn
 from stdnum.nl import bsn
+from stdnum.no import fodselsnummer
 from stdnum.pl import pesel
 from stdnum.pt import nif
 from stdnum.ro import cnp
+from stdnum.ru import inn
 from stdnum.se import personnummer
+from stdnum.th import pin
+from stdnum.tr import tckimlik
 from stdnum.us import itin, ssn
+from stdnum.za import idnr as za_id
 
 MOST_DIGITS: Final = 19
 RUN: Final = re.compile(r"[0-9](?:[ \t\r\n.\-_/|:,*()+~]{0,3}[0-9])*")
@@ -79,6 +94,17 @@ def _dated(module: Callable[[str], bool], digits: str) -> bool:
     return _valid(module, f"{digits[:6]}-{digits[6:]}")
 
 
+def _lv(digits: str) -> bool:
+    """A person's: companies' begin with a larger digit."""
+    return digits[0] in "0123" and pvn.is_valid(digits)
+
+
+def _snils(digits: str) -> bool:
+    """By the rule of Russia's pension fund; the first million numbers have no checksum."""
+    weighed = sum(int(digit) * weight for digit, weight in zip(digits, range(9, 0, -1), strict=False))
+    return int(digits[:9]) > 1_001_998 and weighed % 101 % 100 == int(digits[9:])
+
+
 def _shapes(*shapes: str) -> frozenset[Shape]:
     return frozenset(tuple(map(int, shape.split("-"))) for shape in " ".join(shapes).split())
 
@@ -88,6 +114,8 @@ def _words(words: str) -> "re.Pattern[str]":
 
 
 _V: Final = partial
+_SIN: Final = _words(r"\bsin\b|\bnas\b|social.?insurance|assurance.?sociale")
+_JAPAN: Final = _words(r"my.?number|individual.?number|マイナンバ|個人番号")
 _SSN: Final = _words(r"\bssn\b|social.?security|tax.?id|\bitin\b|taxpayer")
 _PHONE_WORDS: Final = _words(
     r"phone|\btel\b|telef|\bcall|mobile|\bcell|\bfax\b|whatsapp|\bsms\b|\btext me|handy|rufnummer|num[eé]ro|reach me"
@@ -116,6 +144,28 @@ KINDS: Final = (
     Kind("BgEgn", _V(_valid, egn.is_valid), _shapes("10")),
     Kind("HrOib", _V(_valid, oib.is_valid), _shapes("11"), _words(r"\boib")),
     Kind("PtNif", _V(_valid, nif.is_valid), _shapes("9", "3-3-3"), _words(r"\bnif\b|contribuinte|tax")),
+    Kind("ChAhv", _V(_valid, ahv.is_valid), _shapes("13", "3-4-4-2")),
+    Kind("NoFodselsnummer", _V(_valid, fodselsnummer.is_valid), _shapes("11", "6-5")),
+    Kind("LvPersonasKods", _V(_valid, _lv), _shapes("11", "6-5")),
+    Kind("ZaId", _V(_valid, za_id.is_valid), _shapes("13", "6-4-2-1", "6-4-3")),
+    Kind("KrRrn", _V(_valid, rrn.is_valid), _shapes("6-7")),
+    Kind("KrRrn", _V(_valid, rrn.is_valid), _shapes("13"), _words(r"\brrn\b|resident|주민")),
+    Kind("BrCpf", _V(_valid, cpf.is_valid), _shapes("3-3-3-2", "9-2")),
+    Kind("BrCpf", _V(_valid, cpf.is_valid), _shapes("11"), _words(r"\bcpf")),
+    Kind("ArCuit", _V(_valid, cuit.is_valid), _shapes("2-8-1")),
+    Kind("ArCuit", _V(_valid, cuit.is_valid), _shapes("11"), _words(r"\bcui[tl]\b")),
+    Kind("RuSnils", _V(_valid, _snils), _shapes("3-3-3-2")),
+    Kind("RuSnils", _V(_valid, _snils), _shapes("11"), _words(r"snils|[cс]нил[cс]|chил[cс]")),
+    Kind("RuInn", _V(_valid, inn.is_valid), _shapes("12"), _words(r"\binn\b|и(?:нн|hh)\b")),
+    Kind("TrKimlik", _V(_valid, tckimlik.is_valid), _shapes("11", "3-3-3-2"), _words(r"kimlik|\bt\.?c\.?\b|\btckn?")),
+    Kind("InAadhaar", _V(_valid, aadhaar.is_valid), _shapes("4-4-4")),
+    Kind("InAadhaar", _V(_valid, aadhaar.is_valid), _shapes("12"), _words(r"aa?dhaa?r|uidai|आधार")),
+    Kind("ThPin", _V(_valid, pin.is_valid), _shapes("1-4-5-2-1")),
+    Kind("ThPin", _V(_valid, pin.is_valid), _shapes("13"), _words(r"\bthai|citizen|บัตร|ประชาชน")),
+    Kind("CaSin", _V(_valid, sin.is_valid), _shapes("9", "3-3-3"), _SIN),
+    Kind("AuTfn", _V(_valid, tfn.is_valid), _shapes("9", "3-3-3"), _words(r"\btfn\b|tax.?file")),
+    Kind("IlId", _V(_valid, teudat_zehut.is_valid), _shapes("9"), _words(r"teudat|zehut|israeli? id|זהות|ת\.?ז")),
+    Kind("JpMyNumber", _V(_valid, my_number.is_valid), _shapes("12", "4-4-4"), _JAPAN),
 )  # fmt: skip
 _BY_RULES: Final = frozenset({"UsSsn", "UsItin", "DkCpr"})
 """Without a checksum: only their shape tells them."""
