@@ -20,8 +20,8 @@ from tests.fakes.upstream import Engine
 from tests.gateway.outward import CHAT, LABELLED, Outward, named, outward
 from tests.gateway.running import Answer
 from tests.gateway.states import MASTER
+from tests.gateway.under_load import joined
 
-from smallmodel_operator.audit.leaving import Leaving
 from smallmodel_operator.boundary.declared import Silence
 from smallmodel_operator.core.keys import request_key, request_key_name
 from smallmodel_operator.gateway.decide import outages, service, writing
@@ -127,15 +127,7 @@ def test_the_report_of_what_left_finds_every_witness(way: Outward) -> None:
         way.outside.does |= does
         way.rested()
         assert way.ask().status == 200
-    requests = {record["request.id"] for record in way.records}
-    leaving = Leaving()
-    for record in way.records:
-        leaving.decided(record)
-    for line in way.gateway.log():
-        leaving.answered(line, line["request.id"] in requests)
-    for line in way.egress.log():
-        leaving.sent(line, line.get("request.id") in requests)
-    said = leaving.statement()
+    said = joined(way)
     assert (said["unmatched"], said["requests"], said["egress"]["sent"]) == (0, 5, 5), said
 
 

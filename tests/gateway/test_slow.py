@@ -9,7 +9,7 @@ from tests.gateway.counted import Counted
 from tests.gateway.outward import Outward, outward, route
 from tests.gateway.test_budgets_outside import counting
 from tests.gateway.test_instead import resting
-from tests.gateway.under_load import ASKED, Load
+from tests.gateway.under_load import ASKED, Load, joined
 
 from smallmodel_operator.boundary.declared import Silence
 from smallmodel_operator.budget.counter import Unit
@@ -42,6 +42,7 @@ def test_an_outside_that_is_late_and_still_in_time_is_waited_for(way: Outward) -
         inside, outside = len(load.seen["inside"]), len(load.seen["ruled"])
     assert inside > 3 * outside, "those inside went on meanwhile"
     assert not sensitive(way)
+    assert joined(way)["unmatched"] == 0
 
 
 def test_an_outside_that_is_too_late_is_answered_inside_by_the_same_request(way: Outward) -> None:
@@ -60,6 +61,7 @@ def test_an_outside_that_is_too_late_is_answered_inside_by_the_same_request(way:
             load.settled("ruled", "outside")
             assert load.more(3) == LEAVES
     assert not sensitive(way)
+    assert joined(way)["unmatched"] == 0, "what came back in left by a decision, too"
 
 
 def test_an_answer_that_trickles_is_waited_for_once_it_has_begun(way: Outward) -> None:
@@ -67,6 +69,7 @@ def test_an_answer_that_trickles_is_waited_for_once_it_has_begun(way: Outward) -
     answer = way.ask(stream=True, fake_stream=3, fake_pause=1.5)
     assert (answer.status, answer.body.count(b"data:")) == (200, 3)
     assert "x-slm-degraded" not in answer.headers
+    assert joined(way)["unmatched"] == 0
 
 
 # -- the counter -----------------------------------------------------------------------------------------------------

@@ -4,10 +4,12 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from tests.gateway.outward import Outward
 from tests.gateway.running import Answer
+
+from smallmodel_operator.audit.leaving import Leaving
 
 WAIT_SECONDS: Final = 120.0
 IBAN: Final = "DE89 3704 0044 0532 0130 00"
@@ -25,6 +27,23 @@ def outcome(answer: Answer) -> str:
     if answer.status != 200:
         return f"{answer.status} {answer.error['code']}"
     return "outside" if answer.json["served_by"] == "outside" else "inside"
+
+
+def joined(way: Outward) -> dict[str, Any]:
+    """What the report says left, by the records of decisions and the logs of both Envoys, once these are written."""
+
+    def said() -> dict[str, Any]:
+        requests, leaving = {record["request.id"] for record in way.records}, Leaving()
+        for record in way.records:
+            leaving.decided(record)
+        for line in way.gateway.log():
+            leaving.answered({k: v for k, v in line.items() if v is not None}, line["request.id"] in requests)
+        for line in way.egress.log():
+            leaving.sent(line, line.get("request.id") in requests)
+        return dict(leaving.statement())
+
+    way.gateway._eventually(lambda: said()["egress"]["sent"] >= len(way.outside.asked), "the egress has written all")
+    return said()
 
 
 class Load:
