@@ -27,59 +27,81 @@ OPTIONS = "size=128k,huge=never"
 NEEDS: Needs = {TODAY: Asked(1, 10**6), MONTH: Asked(5, 10**7)}
 
 
+class Drill:
+    """One gateway, begun again and again. `let_go`: requests that were, and have not ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.site, self.filler = Site(folder, Clock()), folder / "filler"
+        self.gateway = self.site.start()
+        self.let_go: set[str] = set()
+        self.seen: dict[str, Any] = {"wrong": [], "not_kept": 0, "other": [], "unopened": 0, "spent": 0}
+
+    async def let(self, name: str) -> None:
+        assert await self.gateway.reserve(name, NEEDS) is None
+        self.let_go.add(name)
+
+    async def refused(self, name: str) -> bool:
+        """While it is full: is it?"""
+        told = await self.gateway.reserve(name, NEEDS)
+        if told is None:
+            self.let_go.add(name)
+        elif told == Refused(Why.NOT_KEPT):
+            self.seen["not_kept"] += 1
+            return True
+        else:
+            self.seen["other"].append(repr(told))
+        return False
+
+    def killed_while_full(self) -> None:
+        self.site.kill()
+        try:
+            self.site.start()
+        except OSError:
+            self.seen["unopened"] += 1
+        self.site.kill()
+        self.filler.unlink()
+
+    async def killed_later(self, turn: int) -> None:
+        """It goes on behind what may be half a line."""
+        self.filler.unlink()
+        for number in range(3):
+            await self.let(f"{turn}-after-{number}")
+        self.site.kill()
+
+    async def begun_again(self, turn: int) -> None:
+        """What it knows, of which half then ends."""
+        self.gateway = self.site.start()
+        known = set(self.gateway.purse.reservations)
+        if not self.let_go <= known:
+            self.seen["wrong"].append([turn, sorted(self.let_go - known)])
+        ended = dict.fromkeys(sorted(self.let_go)[: len(self.let_go) // 2], 3)
+        ended |= dict.fromkeys(known - self.let_go, 0)  # refused, and on the disk all the same: they never went
+        used = tuple((name, {Unit.REQUESTS: int(n > 0), Unit.TOKENS: n}) for name, n in ended.items())
+        await self.site.journals[-1].keep(Settled(used))
+        self.let_go -= ended.keys()
+        self.seen["spent"] += sum(n > 0 for n in ended.values())
+        spent = [self.gateway.purse.parts[counter].used for counter in (TODAY, MONTH)]
+        if spent != [self.seen["spent"], 3 * self.seen["spent"]]:
+            self.seen["wrong"].append([turn, *spent, self.seen["spent"]])
+
+
 async def drill(folder: Path) -> dict[str, Any]:
-    """`let_go`: requests that were; `kept`: those that each journal begun again knew of."""
-    lots, site, filler = random.Random(11), Site(folder, Clock()), folder / "filler"
-    let_go: set[str] = set()
-    seen: dict[str, Any] = {"wrong": [], "not_kept": 0, "other": [], "unopened": 0, "spent": 0}
-    gateway = site.start()
+    lots, at_work = random.Random(11), Drill(folder)
     for turn in range(ROUNDS):
         for number in range(lots.randrange(1, 12)):  # so that the file ends anywhere in its page
-            name = f"{turn}-before-{number}"
-            assert await gateway.reserve(name, NEEDS) is None
-            let_go.add(name)
-        fill(filler, 0)
-        refused = 0
+            await at_work.let(f"{turn}-before-{number}")
+        fill(at_work.filler, 0)
+        refused = tried = 0
         while refused < 5:
-            name = f"{turn}-full-{len(let_go)}-{seen['not_kept']}"
-            told = await gateway.reserve(name, NEEDS)
-            if told is None:
-                let_go.add(name)
-            elif told == Refused(Why.NOT_KEPT):
-                refused += 1
-                seen["not_kept"] += 1
-            else:
-                seen["other"].append(repr(told))
-        if turn % 2:  # it goes on behind what may be half a line
-            filler.unlink()
-            for number in range(3):
-                assert await gateway.reserve(f"{turn}-after-{number}", NEEDS) is None
-                let_go.add(f"{turn}-after-{number}")
-            site.kill()
+            refused += await at_work.refused(f"{turn}-full-{tried}")
+            tried += 1
+        if turn % 2:
+            await at_work.killed_later(turn)
         else:
-            site.kill()
-            try:
-                site.start()
-            except OSError:
-                seen["unopened"] += 1
-            site.kill()
-            filler.unlink()
-        gateway = site.start()
-        known = set(gateway.purse.reservations)
-        if not let_go <= known:
-            seen["wrong"].append([turn, sorted(let_go - known)])
-        ended = {name: 3 for name in sorted(let_go)[: len(let_go) // 2]}
-        ended |= dict.fromkeys(known - let_go, 0)  # refused, and on the disk all the same: they never went
-        used = tuple((name, {Unit.REQUESTS: 1 if n else 0, Unit.TOKENS: n}) for name, n in ended.items())
-        await site.journals[-1].keep(Settled(used))
-        seen["spent"] += sum(n > 0 for n in ended.values())
-        let_go -= ended.keys()
-        if (requests := gateway.purse.parts[TODAY].used) != seen["spent"]:
-            seen["wrong"].append([turn, requests, seen["spent"]])
-        if (tokens := gateway.purse.parts[MONTH].used) != 3 * seen["spent"]:
-            seen["wrong"].append([turn, tokens, 3 * seen["spent"]])
-    site.kill()
-    return seen
+            at_work.killed_while_full()
+        await at_work.begun_again(turn)
+    at_work.site.kill()
+    return at_work.seen
 
 
 def main(folder: Path) -> None:

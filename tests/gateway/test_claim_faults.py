@@ -50,7 +50,7 @@ def test_nothing_leaves_without_a_record_and_each_has_its_outcome(
 
 @pytest.mark.timeout(300)
 def test_a_journal_on_a_full_claim_neither_loses_nor_invents_spend(folder: Path) -> None:
-    """Forty times over, a gateway killed while it is full or soon after: who was let go is known, who was not is not."""
+    """Forty times over, a gateway killed while it is full or soon after: who was let go is known, and nobody else."""
     seen = drilled("full_journal", folder)
     assert seen["wrong"] == [], "what was let go is not what the journal knew"
     assert (seen["not_kept"], seen["other"], seen["unopened"]) == (200, [], 20), seen
