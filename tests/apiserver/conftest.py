@@ -220,7 +220,10 @@ class Process:
             self._process.send_signal(sign)
 
     async def ended(self, timeout: float) -> int:
-        return await asyncio.wait_for(self._process.wait(), timeout)
+        try:
+            return await asyncio.wait_for(self._process.wait(), timeout)
+        except TimeoutError:
+            pytest.fail(f"{self.user} has not ended within {timeout:.0f} s: {self.log.read_text()[-6000:]}")
 
 
 Spawn = Callable[..., Awaitable[Process]]

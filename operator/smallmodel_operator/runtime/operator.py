@@ -43,6 +43,7 @@ from smallmodel_operator.core.keys import Masters
 from smallmodel_operator.handlers import Routes, register
 from smallmodel_operator.runtime import cost_metrics, frugal, http, metrics, outside, scraping
 from smallmodel_operator.runtime.boundary import BoundaryWatch
+from smallmodel_operator.runtime.ending import unless
 from smallmodel_operator.runtime.kopf_parts import Backoffs, NoDiffBase, NoProgress
 from smallmodel_operator.runtime.settings import Settings
 from smallmodel_operator.runtime.spending import Seen, Spending
@@ -59,8 +60,14 @@ Poke = Callable[[Callable[[str], bool]], None]
 logger = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, client: Client | None = None, stop: asyncio.Event | None = None) -> int:
-    """Run until a signal, `stop`, or the loss of the lease; returns the exit code. Closes the client."""
+async def run(
+    settings: Settings,
+    client: Client | None = None,
+    stop: asyncio.Event | None = None,
+    lost: Callable[[], None] = lambda: None,
+) -> int:
+    """Run until a signal, `stop`, or the loss of the lease, which `lost` is told of; returns the exit code. Closes the
+    client."""
     client = client or await Client.connect(Fence())
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -69,7 +76,7 @@ async def run(settings: Settings, client: Client | None = None, stop: asyncio.Ev
     state = _State(client)
     runner = await http.serve(settings.http_port, state.healthy, state.scrape)
     try:
-        return await _lead(settings, client, state, stop)
+        return await _lead(settings, client, state, stop, lost)
     finally:
         await runner.cleanup()
         await client.close()
@@ -97,21 +104,24 @@ class _State:
             metrics.KEY_TABLE_TIME.set(self.keys.compared)
 
 
-async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio.Event) -> int:
+async def _lead(
+    settings: Settings, client: Client, state: _State, stop: asyncio.Event, told: Callable[[], None]
+) -> int:
     lease = Lease(client, settings.namespace, settings.lease_name, settings.identity)
     state.lease = lease
-    if not await _unless(stop, lease.acquire()):
+    if not await unless(stop, lease.acquire()):
         return 0
     code = 0
     async with lease.held() as lost:
         state.keys = keys = KeyTable(client, settings.namespace, settings.watch_namespaces or (None,))
-        start = await _unless(stop, _discover(client, settings, keys), lost)
+        start = await unless(stop, _discover(client, settings, keys), lost)
         if isinstance(start, _Start):
             metrics.BUILD.info({"version": __version__, "cluster": start.capabilities.version})
             state.kopf = asyncio.create_task(_watch(settings, client, start, keys, stop))
             await asyncio.wait({state.kopf, lost}, return_when=asyncio.FIRST_COMPLETED)
         if lost.done():
             code = LOST_LEASE
+            told()
         elif state.kopf is not None and state.kopf.done() and (error := state.kopf.exception()):
             logger.error("the watches ended: %r", error)
             code = 1
@@ -122,19 +132,6 @@ async def _lead(settings: Settings, client: Client, state: _State, stop: asyncio
     if code != LOST_LEASE:
         await lease.release()
     return code
-
-
-async def _unless(stop: asyncio.Event, work: object, *others: "asyncio.Future[None]") -> object:
-    """The result of `work` (True for None), or None when the process shall stop first."""
-    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({task, stopping, *others}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not task.done():
-        task.cancel()
-        return None
-    result = task.result()
-    return True if result is None else result
 
 
 @dataclass(frozen=True, slots=True)
