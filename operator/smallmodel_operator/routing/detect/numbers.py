@@ -167,14 +167,14 @@ KINDS: Final = (
     Kind("IlId", _V(_valid, teudat_zehut.is_valid), _shapes("9"), _words(r"teudat|zehut|israeli? id|זהות|ת\.?ז")),
     Kind("JpMyNumber", _V(_valid, my_number.is_valid), _shapes("12", "4-4-4"), _JAPAN),
 )  # fmt: skip
-_BY_RULES: Final = frozenset({"UsSsn", "UsItin", "DkCpr"})
-"""Without a checksum: only their shape tells them."""
+_BY_SHAPE_ALONE: Final = frozenset({"UsSsn", "UsItin", "DkCpr", "ThPin", "InAadhaar"})
+"""Without a checksum, or with one that holds by chance too often: parted in another way they are not told."""
 _BY_SHAPE: Final[dict[Shape, list[Kind]]] = {}
 _BY_LENGTH: Final[dict[int, list[Kind]]] = {}
 for _kind in KINDS:
     for _shape in _kind.shapes:
         _BY_SHAPE.setdefault(_shape, []).append(_kind)
-    for _length in {sum(shape) for shape in _kind.shapes} if _kind.name not in _BY_RULES else ():
+    for _length in {sum(shape) for shape in _kind.shapes} if _kind.name not in _BY_SHAPE_ALONE else ():
         _BY_LENGTH.setdefault(_length, []).append(_kind)
 Candidate = tuple[list[Kind], str, int]
 _CARDS: Final = {length: [k for k in kinds if k.name == "CreditCard"] for length, kinds in _BY_LENGTH.items()}
