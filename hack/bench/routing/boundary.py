@@ -49,7 +49,7 @@ class Records:
 
     reasons = ""
 
-    async def __call__(self, body: Mapping[str, Any]) -> None:
+    async def __call__(self, body: Mapping[str, Any], content: bytes) -> None:
         self.reasons = body.get("slm.decision.reasons", "")
 
 
