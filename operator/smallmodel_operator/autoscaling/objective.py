@@ -30,6 +30,7 @@ FORGET_TYPICAL: Final = 4 * 3600.0
 UP_FACTOR, UP_STEP = 2, 4
 PRICE_STEP: Final = 1.12
 LEAST_WARM_UP: Final = 60.0
+SHORT: Final = 30.0
 LONGEST_GAP: Final = 60.0
 DRAIN_SECONDS: Final = 60.0
 """In which a backlog should be gone, or in a start. It stays where it was routed: more replicas than those that it
@@ -49,6 +50,7 @@ class State:
     counters: Counters | None = None
     counters_at: float = 0.0
     seen: demand.Seen = ()
+    short: float = 0.0
     belief: Belief = field(default_factory=Belief)
     budgets: tuple[Budget, ...] = (Budget(),)
     """Of the misses each bound allows, in the order they are asked in."""
@@ -154,7 +156,7 @@ def _tightest(state: State, engines: tuple[Engine, ...], objective: Objective, p
 
 def _resumed(state: State, at: float) -> State:
     """After a gap, or a clock that jumped: what was learnt stays, spans begin anew, nothing goes down yet."""
-    return replace(state, began=at, counters=None, seen=(), turned=min(state.turned, at))
+    return replace(state, began=at, counters=None, seen=(), short=0.0, turned=min(state.turned, at))
 
 
 def _unknown(state: State, current: int, objective: Objective) -> tuple[State, Decision]:
@@ -188,6 +190,7 @@ def _learnt(state: State, look: Observation, now: Counters, profile: EngineProfi
         counters=now,
         counters_at=look.at,
         seen=demand.add(state.seen, look.at, now.arrivals),
+        short=state.short + (1 - math.exp(-seconds / SHORT)) * (arrived / seconds - state.short),
         belief=learn(state.belief, profile, before, now, look.ready, seconds),
         budgets=tuple(
             budgets.spend(b, *seen, objective.percentile, typical / weight, seconds, settled, start)
