@@ -38,5 +38,7 @@ def _clear(base: Path, family: str) -> None:
     interrupted = [path for path in base.glob(".*") if path.is_dir()]
     other = (path for path in base.glob(f"{family}-{'?' * KEY}") if path.is_dir())
     unused = [path for path in other if time.time() - path.stat().st_mtime > UNUSED_SECONDS]
-    for path in interrupted + unused:
+    for path in unused:  # under another name first: what is half gone must not be taken for whole
+        interrupted.append(path.rename(base / f".{path.name}"))
+    for path in interrupted:
         shutil.rmtree(path)

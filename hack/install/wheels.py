@@ -41,7 +41,7 @@ def fetch(python: str = "3.11", machine: str = "x86_64") -> Path:
             for wheel in sorted(folder.glob("*.whl")):
                 shutil.copyfile(wheel, context / "wheels" / name / wheel.name)
 
-    key = hashlib.sha256(f"{found.name} {ours.name}".encode()).hexdigest()[:KEY]
+    key = hashlib.sha256(Path(__file__).read_bytes() + f"{found.name} {ours.name}".encode()).hexdigest()[:KEY]
     return kept(DIST / "operator-image", f"{python}-{machine}", key, fill)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 RECOGNIZERS = Path("/etc/analyzer/recognizers.yaml")
 MODELS = Path("/opt/analyzer/models")
@@ -26,6 +27,10 @@ MOST_BYTES = 1024 * 1024
 MOST_WAITING = 64
 """Questions in hand; one more is refused, because whoever asks waits for less than a second."""
 
+MOST_THREADS = 4
+"""The node's processors are not the pod's."""
+KNOWN = frozenset({"text", "language", "entities", "score_threshold"})
+"""What else Presidio's own server takes would be looked for, or left out, by its words: nothing is done by halves."""
 FIRST = "mail to a@example.com, call 212-555-0143"
 
 logger = logging.getLogger("analyzer")
@@ -59,9 +64,11 @@ class Analyzer:
                 raise Refused("entities has to be a list of strings")
             if unknown := sorted(set(wanted) - self.entities[language]):
                 raise Refused(f"nothing here finds {len(unknown)} of entities: see /supportedentities")
+        if unknown := asked.keys() - KNOWN:
+            raise Refused(f"{len(unknown)} of its members are not known here: {', '.join(sorted(KNOWN))} are")
         least = asked.get("score_threshold")
-        if least is not None and type(least) not in (int, float):
-            raise Refused("score_threshold has to be a number")
+        if least is not None and (type(least) not in (int, float) or not 0 <= least <= 1):  # NaN is none
+            raise Refused("score_threshold has to be a number, 0 to 1")
         found = self._engine.analyze(text=text, language=language, entities=wanted, score_threshold=least)
         return [{**one.to_dict(), "analysis_explanation": None, "recognition_metadata": None} for one in found]
 
@@ -111,7 +118,10 @@ def load(languages: Sequence[str], recognizers: Path = RECOGNIZERS, models: Path
             registry.remove_recognizer("SpacyRecognizer", language)
     if recognizers.is_file():
         known = len(registry.recognizers)
-        registry.add_recognizers_from_yaml(recognizers)
+        try:
+            registry.add_recognizers_from_yaml(recognizers)
+        except Exception as error:
+            raise ValueError(f"{recognizers}: {type(error).__name__}: {error}") from None
         for added in registry.recognizers[known:]:
             if added.supported_language not in languages:
                 raise ValueError(
@@ -124,8 +134,16 @@ def load(languages: Sequence[str], recognizers: Path = RECOGNIZERS, models: Path
     return analyzer
 
 
+def _answered(self: RequestHandler, request: Any, status: int = 500, exc: Any = None, message: Any = None) -> Any:
+    """In place of aiohttp's own: what is not HTTP it answers and logs with a piece of what came."""
+    answer = web.json_response({"error": "it is no request"}, status=status)
+    answer.force_close()
+    return answer
+
+
 def application(analyzer: Analyzer, threads: int) -> web.Application:
     """Its HTTP interface. Texts are analyzed on `threads` threads; whoever goes away while waiting is not analyzed."""
+    RequestHandler.handle_error = _answered
     pool = ThreadPoolExecutor(threads)
     waiting = 0
 
@@ -163,9 +181,30 @@ def application(analyzer: Analyzer, threads: int) -> web.Application:
     return made
 
 
+def check(analyzer: Analyzer) -> int:
+    """When the image is built: it finds what it should, and does not claim what a blank pipeline cannot find."""
+    for language, known in analyzer.entities.items():
+        found = {one["entity_type"] for one in analyzer.analyze({"text": FIRST, "language": language})}
+        if "EMAIL_ADDRESS" not in found:
+            print(f"in language {language} no e-mail address is found", file=sys.stderr)
+            return 1
+        if "PERSON" in known and not (MODELS / language).is_dir() and not RECOGNIZERS.is_file():
+            print(f"in language {language} nothing finds persons, and it is claimed", file=sys.stderr)
+            return 1
+    return 0
+
+
+def own_log_alone() -> None:
+    """Nobody else's words reach the log: Presidio and aiohttp say what they cannot read, and that is the text."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    said = logging.StreamHandler()
+    said.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
+    logger.addHandler(said)
+    logger.propagate = False
+
+
 def main(arguments: Sequence[str], serve: Callable[..., None] = web.run_app) -> int:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)  # it warns of each language that is not served
+    own_log_alone()
     languages = os.environ.get("ANALYZER_LANGUAGES", "en").replace(",", " ").split()
     try:
         analyzer = load(languages)
@@ -173,13 +212,13 @@ def main(arguments: Sequence[str], serve: Callable[..., None] = web.run_app) -> 
         print(f"the analyzer cannot begin: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     if "--check" in arguments:
-        found = analyzer.analyze({"text": FIRST, "language": languages[0]})
-        return 0 if any(one["entity_type"] == "EMAIL_ADDRESS" for one in found) else 1
+        return check(analyzer)
     for language, known in analyzer.entities.items():
         print(f"finds in language {language}: {', '.join(sorted(known))}", flush=True)
     port = int(os.environ.get("ANALYZER_PORT", "3000"))
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
     serve(
-        application(analyzer, os.cpu_count() or 1), host=None, port=port, access_log=None, print=None,
+        application(analyzer, threads), host=None, port=port, access_log=None, print=None,
         handler_cancellation=True,
     )  # fmt: skip
     return 0

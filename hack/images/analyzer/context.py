@@ -26,5 +26,6 @@ def make(python: str = "3.11", machine: str = "x86_64") -> Path:
             shutil.copyfile(wheel, context / "wheels" / wheel.name)
         shutil.copyfile(PROGRAM, context / PROGRAM.name)
 
-    key = hashlib.sha256(downloaded.name.encode() + PROGRAM.read_bytes()).hexdigest()[:KEY]
+    recipe = downloaded.name.encode() + PROGRAM.read_bytes() + Path(__file__).read_bytes()
+    key = hashlib.sha256(recipe).hexdigest()[:KEY]
     return kept(DIST / "analyzer-image", f"{python}-{machine}", key, fill)

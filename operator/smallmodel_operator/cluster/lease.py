@@ -33,9 +33,17 @@ class Lease:
     """One candidate for one Lease object."""
 
     def __init__(
-        self, client: Client, namespace: str, name: str, identity: str, clock: Callable[[], float] = boottime
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        identity: str,
+        clock: Callable[[], float] = boottime,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
+        """`lost` is called in the thread that holds it: the main loop may hang."""
         self._client = client
+        self._lost = lost
         self._clock = clock
         self._namespace = namespace
         self._name = name
@@ -93,8 +101,10 @@ class Lease:
             try:
                 with suppress(asyncio.CancelledError):
                     asyncio.run(self._hold_aside(started))
+                    self._lost()
             except Exception:
                 logger.exception("the lease's thread failed; this process stops")
+                self._lost()
             finally:
                 self._client.fence.close()  # nobody renews any more
                 if not started.done():

@@ -19,14 +19,21 @@ def end_within(code: int, seconds: float = SECONDS) -> None:
     """Ends this process with a code after so long, unless it has ended before. What its threads did then is printed
     first: it should have ended by itself."""
 
+    faulthandler.dump_traceback_later(seconds + 2, exit=True)  # with code 1; needs neither Python nor its lock
+
     def end() -> None:
         time.sleep(seconds)
+        try:
+            say()
+        finally:
+            os._exit(code)
+
+    def say() -> None:
         logger.error(
             "this process has not ended within %.0f s of its order to: it is ended; its threads were at:", seconds
         )
         faulthandler.dump_traceback(sys.stderr, all_threads=True)
         sys.stderr.flush()
-        os._exit(code)
 
     threading.Thread(target=end, name="end", daemon=True).start()
 

@@ -66,8 +66,8 @@ async def run(
     stop: asyncio.Event | None = None,
     lost: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run until a signal, `stop`, or the loss of the lease, which `lost` is told of; returns the exit code. Closes the
-    client."""
+    """Run until a signal, `stop`, or the loss of the lease, which `lost` is told of (in a thread); returns the exit
+    code. Closes the client."""
     client = client or await Client.connect(Fence())
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -107,7 +107,7 @@ class _State:
 async def _lead(
     settings: Settings, client: Client, state: _State, stop: asyncio.Event, told: Callable[[], None]
 ) -> int:
-    lease = Lease(client, settings.namespace, settings.lease_name, settings.identity)
+    lease = Lease(client, settings.namespace, settings.lease_name, settings.identity, lost=told)
     state.lease = lease
     if not await unless(stop, lease.acquire()):
         return 0
@@ -121,7 +121,6 @@ async def _lead(
             await asyncio.wait({state.kopf, lost}, return_when=asyncio.FIRST_COMPLETED)
         if lost.done():
             code = LOST_LEASE
-            told()
         elif state.kopf is not None and state.kopf.done() and (error := state.kopf.exception()):
             logger.error("the watches ended: %r", error)
             code = 1

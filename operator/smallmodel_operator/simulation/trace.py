@@ -70,7 +70,7 @@ def _rows(rows: Iterable[list[str]], where: Sequence[int], name: str) -> list[tu
         if found and at < found[-1][0]:
             raise BadTrace(f"{name}, line {number}: {time} is before the row above it: sort the rows by {COLUMNS[0]}.")
         if found and (days := (at - found[0][0]) / 86400) > MOST_DAYS:
-            raise BadTrace(f"{name}, line {number}: {time} is {days:.0f} days after the first: at most {MOST_DAYS}.")
+            raise BadTrace(f"{name}, line {number}: {time} is {days:.1f} days after the first: at most {MOST_DAYS}.")
         line = f"{name}, line {number}: "
         found.append((at, _tokens(prompt, line + COLUMNS[1]), _tokens(generated, line + COLUMNS[2])))
     return found

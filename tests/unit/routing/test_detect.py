@@ -100,7 +100,7 @@ def test_a_card_in_any_dress(text: str) -> None:
         ("СНИЛС 112-233-445 95", "RuSnils"), ("снилс 11223344595", "RuSnils"), ("ИНН 500100732259", "RuInn"), ("инн: 500100732259", "RuInn"),
         ("T.C. Kimlik No: 10000000146", "TrKimlik"), ("aadhaar 234123412346", "InAadhaar"), ("2341 2341 2346", "InAadhaar"),
         ("1-1018-00181-72-5", "ThPin"), ("thai id 1101800181725", "ThPin"), ("my SIN is 130692544", "CaSin"), ("SIN 130 692 544", "CaSin"),
-        ("tax file number 123 456 782", "AuTfn"), ("teudat zehut 039337423", "IlId"), ("マイナンバー 123456789018", "JpMyNumber"), ("AB 12 34 56 C", "UkNino"), ("X1234567L", "EsNie"), ("131052-308T", "FiHetu"),
+        ("tax file number 123 456 782", "AuTfn"), ("teudat zehut 039337423", "IlId"), ('ת"ז 039337423', "IlId"), ("บัตรประชาชน 1101800181725", "ThPin"), ("aadhaar 23 41 23 41 23 46", "InAadhaar"), ("マイナンバー 123456789018", "JpMyNumber"), ("AB 12 34 56 C", "UkNino"), ("X1234567L", "EsNie"), ("131052-308T", "FiHetu"),
         ("1234567T", "IePps"), ("2001:db8::ff00:42:8329", "IpAddress"), ("192.168.17.4", "IpAddress"), ("127.243.9.17", "IpAddress"),
         ("password: Tr0ub4dor&3x", "AssignedSecret"), ("postgres://app:s3cret99@db/x", "PasswordInUrl"),
         ("Authorization: Bearer abcdef0123456789abcdef", "BearerToken"), ("DE136695976", "EuVat"), ("DE136695976 The delivery", "EuVat"),
@@ -109,6 +109,14 @@ def test_a_card_in_any_dress(text: str) -> None:
 )  # fmt: skip
 def test_forms_of_kinds(text: str, kind: str) -> None:
     assert kind in kinds(said(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2023 2024 2025", "2023-2024-2025", "2030 2029 2028", "sin coste, llame al 610692544", "the sin of 130692544"],
+)
+def test_forms_that_only_look_like_a_kind(text: str) -> None:
+    assert not {"InAadhaar", "CaSin"} & kinds(said(text))
 
 
 def token(head: str, size: int, alphabet: str = "aB3dE5gH7jK9") -> str:

@@ -40,7 +40,10 @@ def test_other_ways_to_write_a_time(time: str) -> None:
         ("", "line 1: no column TIMESTAMP, ContextTokens, GeneratedTokens"),
         ("TIMESTAMP,ContextTokens\n1,2\n", "line 1: no column GeneratedTokens"),
         (HEADER, "has no request"),
-        (AZURE + "2053-11-16 18:15:47,1,1\n", "line 4: 2053-11-16 18:15:47 is 10958 days after the first: at most 366"),
+        (
+            AZURE + "2053-11-16 18:15:47,1,1\n",
+            "2053-11-16 18:15:47 is 10958.0 days after the first: at most 366",
+        ),
         (AZURE + "2023-11-16 18:15:47,1,1\n", "line 4: 2023-11-16 18:15:47 is before the row above"),
         (AZURE + "\n2023-11-16 18:16:47,1,1\n", "line 4: it is empty"),
         (AZURE + "2023-11-16 18:16:47,1\n", "line 4: 2 fields where 3 are needed"),

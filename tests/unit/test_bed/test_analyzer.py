@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from hack.cluster.paths import REPOSITORY
 from hack.images.analyzer.analyzer import MOST_BYTES, MOST_WAITING, Analyzer, application
 
 
@@ -91,7 +94,13 @@ def test_it_answers_as_presidios_own_server_does(engine: FakeEngine) -> None:
         ({"language": None}, "language has to be one of en, de"),
         ({"text": ""}, "text has to be a string that is not empty"),
         ({"text": ["Heron"]}, "text has to be a string that is not empty"),
-        ({"score_threshold": "high"}, "score_threshold has to be a number"),
+        ({"score_threshold": "high"}, "score_threshold has to be a number, 0 to 1"),
+        ({"score_threshold": float("nan")}, "score_threshold has to be a number, 0 to 1"),
+        ({"score_threshold": 2}, "score_threshold has to be a number, 0 to 1"),
+        (
+            {"ad_hoc_recognizers": []},
+            "1 of its members are not known here: entities, language, score_threshold, text are",
+        ),
     ],
 )
 def test_what_it_cannot_look_for_it_does_not_answer(engine: FakeEngine, more: dict[str, Any], why: str) -> None:
@@ -129,3 +138,44 @@ def test_more_questions_than_it_can_answer_in_time_are_refused_at_once(engine: F
             return sorted(task.result().status for task in asked)
 
     assert asyncio.run(asking()) == [200] * MOST_WAITING + [503] * 3
+
+
+BROKEN = (
+    b"POST /analyze HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nHeron is ill\r\n",
+    b"POST /analyze HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}Heron is ill\r\n\r\n",
+    b"Heron is ill\r\n\r\n",
+)
+
+
+@pytest.mark.parametrize("sent", BROKEN)
+def test_what_is_no_http_is_in_no_answer_and_no_log(sent: bytes) -> None:
+    """In a process of its own, as it runs: what other libraries log there is what counts."""
+    made = subprocess.run(
+        [sys.executable, "-c", SERVED, str(REPOSITORY)], input=sent, capture_output=True, timeout=60, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    assert b" 400 Bad Request" in made.stdout
+    assert b"Heron" not in made.stdout + made.stderr
+
+
+SERVED = """
+import asyncio, logging, sys
+sys.path.insert(0, sys.argv[1])
+from aiohttp import web
+from hack.images.analyzer.analyzer import Analyzer, application, own_log_alone
+from tests.unit.test_bed.test_analyzer import FakeEngine
+
+async def main():
+    runner = web.AppRunner(application(Analyzer(FakeEngine(), ("en",)), 1), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", site._server.sockets[0].getsockname()[1])
+    writer.write(sys.stdin.buffer.read())
+    sys.stdout.buffer.write(await asyncio.wait_for(reader.read(), 10))
+    logging.getLogger("presidio-analyzer").error("Failed to validate text %s", "Heron")
+    await runner.cleanup()
+
+own_log_alone()
+asyncio.run(main())
+"""

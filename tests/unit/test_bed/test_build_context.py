@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hack.images.gateway import context
-from hack.install import wheels
+from hack.install import kept, wheels
 from hack.install.steps import ROOT, InstallError
 
 
@@ -105,6 +105,25 @@ def test_what_nobody_asked_for_in_an_hour_goes_with_the_next_build(sources: Path
     wheels.own()
     assert not first.exists()
     assert len(list((sources / "dist" / "own").glob("wheel-*"))) == 2
+
+
+def test_what_is_half_removed_is_not_taken_for_whole(
+    sources: Path, builds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = wheels.own()
+    os.utime(first, (0, 0))
+    _change(sources)
+
+    def interrupted(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kept.shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            wheels.own()
+    assert not first.exists()
+    wheels.own()
+    assert len([path for path in (sources / "dist" / "own").iterdir() if path.is_dir()]) == 1
 
 
 def test_a_build_that_failed_is_not_kept(sources: Path, builds: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ class Writing:
             self._error = error
 
     async def done(self) -> bool:
-        """Is it recorded? What is given up is not recorded later either."""
+        """Is it recorded? What is given up before its commit began is not recorded later; during it, it may be."""
         try:
             await self._waited()
         except (NotRecorded, OSError) as error:  # TimeoutError is one
@@ -47,7 +47,7 @@ class Writing:
     async def _waited(self) -> None:
         if self._work is None:
             raise self._error or NotRecorded
-        # asyncio.timeout does the same and takes longer than all that is recorded.
+        # asyncio.timeout does the same for several times the price.
         late = asyncio.get_running_loop().call_later(SECONDS, self._work.cancel)
         try:
             await self._work

@@ -94,6 +94,12 @@ def _dated(module: Callable[[str], bool], digits: str) -> bool:
     return _valid(module, f"{digits[:6]}-{digits[6:]}")
 
 
+def _aadhaar(digits: str) -> bool:
+    """Three years in a row are none."""
+    years = all(1900 <= int(digits[at : at + 4]) <= 2099 for at in (0, 4, 8))
+    return not years and aadhaar.is_valid(digits)
+
+
 def _lv(digits: str) -> bool:
     """A person's: companies' begin with a larger digit."""
     return digits[0] in "0123" and pvn.is_valid(digits)
@@ -114,7 +120,7 @@ def _words(words: str) -> "re.Pattern[str]":
 
 
 _V: Final = partial
-_SIN: Final = _words(r"\bsin\b|\bnas\b|social.?insurance|assurance.?sociale")
+_SIN: Final = _words(r"(?-i:\b(?:SIN|NAS)\b)|\bsin (?:number|no\b)|social.?insurance|assurance.?sociale")
 _JAPAN: Final = _words(r"my.?number|individual.?number|マイナンバ|個人番号")
 _SSN: Final = _words(r"\bssn\b|social.?security|tax.?id|\bitin\b|taxpayer")
 _PHONE_WORDS: Final = _words(
@@ -158,13 +164,13 @@ KINDS: Final = (
     Kind("RuSnils", _V(_valid, _snils), _shapes("11"), _words(r"snils|[cс]нил[cс]|chил[cс]")),
     Kind("RuInn", _V(_valid, inn.is_valid), _shapes("12"), _words(r"\binn\b|и(?:нн|hh)\b")),
     Kind("TrKimlik", _V(_valid, tckimlik.is_valid), _shapes("11", "3-3-3-2"), _words(r"kimlik|\bt\.?c\.?\b|\btckn?")),
-    Kind("InAadhaar", _V(_valid, aadhaar.is_valid), _shapes("4-4-4")),
-    Kind("InAadhaar", _V(_valid, aadhaar.is_valid), _shapes("12"), _words(r"aa?dhaa?r|uidai|आधार")),
+    Kind("InAadhaar", _V(_valid, _aadhaar), _shapes("4-4-4")),
+    Kind("InAadhaar", _V(_valid, _aadhaar), _shapes("12"), _words(r"aa?dhaa?r|uidai|आधार")),
     Kind("ThPin", _V(_valid, pin.is_valid), _shapes("1-4-5-2-1")),
-    Kind("ThPin", _V(_valid, pin.is_valid), _shapes("13"), _words(r"\bthai|citizen|บัตร|ประชาชน")),
+    Kind("ThPin", _V(_valid, pin.is_valid), _shapes("13"), _words(r"\bthai|citizen|บั?ตร|ประชาชน")),
     Kind("CaSin", _V(_valid, sin.is_valid), _shapes("9", "3-3-3"), _SIN),
     Kind("AuTfn", _V(_valid, tfn.is_valid), _shapes("9", "3-3-3"), _words(r"\btfn\b|tax.?file")),
-    Kind("IlId", _V(_valid, teudat_zehut.is_valid), _shapes("9"), _words(r"teudat|zehut|israeli? id|זהות|ת\.?ז")),
+    Kind("IlId", _V(_valid, teudat_zehut.is_valid), _shapes("9"), _words(r"teudat|zehut|israeli? id|זהות|ת[\"״.]?ז")),
     Kind("JpMyNumber", _V(_valid, my_number.is_valid), _shapes("12", "4-4-4"), _JAPAN),
 )  # fmt: skip
 _BY_SHAPE_ALONE: Final = frozenset({"UsSsn", "UsItin", "DkCpr", "ThPin", "InAadhaar"})
@@ -174,7 +180,7 @@ _BY_LENGTH: Final[dict[int, list[Kind]]] = {}
 for _kind in KINDS:
     for _shape in _kind.shapes:
         _BY_SHAPE.setdefault(_shape, []).append(_kind)
-    for _length in {sum(shape) for shape in _kind.shapes} if _kind.name not in _BY_SHAPE_ALONE else ():
+    for _length in {sum(shape) for shape in _kind.shapes} if _kind.words or _kind.name not in _BY_SHAPE_ALONE else ():
         _BY_LENGTH.setdefault(_length, []).append(_kind)
 Candidate = tuple[list[Kind], str, int]
 _CARDS: Final = {length: [k for k in kinds if k.name == "CreditCard"] for length, kinds in _BY_LENGTH.items()}
