@@ -80,9 +80,14 @@ def test_no_chunk_waits_for_the_next(gateway: Gateway, bot: Engine) -> None:
         connection.close()
         return times
 
-    times = arrivals(gateway.port)
-    assert len(times) == 6
-    assert min(b - a for a, b in itertools.pairwise(times)) > 0.015
+    seen = []
+    for _ in range(5):  # a reader that is not woken for so long finds two at once: not five times in a row
+        times = arrivals(gateway.port)
+        assert len(times) == 6
+        seen.append(min(b - a for a, b in itertools.pairwise(times)))
+        if seen[-1] > 0.015:
+            break
+    assert seen[-1] > 0.015, seen
     assert times[-1] - times[0] > 0.15
 
 
