@@ -62,6 +62,10 @@ FAULTS = ("tests/cluster/test_faults.py", "tests/cluster/test_gateway_faults.py"
 """Nearly half of the time on a node is spent waiting for what was killed to come back: two nodes wait side by side."""
 FAULTS_NODE = (("SLM_TEST_CLUSTER", "slm-faults"), ("SLM_TEST_SCRATCH", "build/test-weights-faults"))
 
+REGISTRY = ("tests/cluster/test_install_from_registry.py",)
+"""Ten minutes on a node that it makes itself: nothing of it needs to wait for the tests of another one."""
+REGISTRY_NODE = (("SLM_TEST_CLUSTER", "slm-registry"),)
+
 FAST = (
     "tests/unit",
     "tests/golden",
@@ -88,7 +92,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         Tier("apiserver", ("tests/apiserver",), marker, 1 if long else 2, minutes * MINUTE, needs=go),
         Tier(
             "cluster", ("tests/cluster",), marker, 1, minutes * MINUTE, nice=0, needs=(*go, *root),
-            left_out=(*WEIGHTS, *SCALING) if long else FAULTS,
+            left_out=(*WEIGHTS, *SCALING, *REGISTRY) if long else FAULTS,
         ),
     )  # fmt: skip
     if long:
@@ -106,6 +110,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
             Tier("argocd", chart, marker, 2, 40 * MINUTE, nice=10, each_path=False, needs=(*go, *root)),
             Tier("weights", WEIGHTS, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=OWN_NODE),
             Tier("scaling", SCALING, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=SCALING_NODE),
+            Tier("registry", REGISTRY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=REGISTRY_NODE),
             Tier("calico", BOUNDARY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=CALICO),
         )
     return (

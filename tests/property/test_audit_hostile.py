@@ -274,22 +274,27 @@ def crashed(made: Made) -> tuple[Files, str, int]:
 @pytest.mark.timeout(900)  # every byte of a segment
 @pytest.mark.parametrize("step", [127, pytest.param(1, marks=pytest.mark.long)])
 def test_what_was_not_committed_is_a_tail_and_nothing_more(made: Made, tmp_path: Path, step: int) -> None:
-    """Cut at any byte behind the last commit, with zeros up to where it would have ended, or without."""
+    """Cut at any byte behind the last commit, and what is behind it in one of four ways: nothing, zeros up to where
+    it would have ended or further, or all of it, with a hole before the cut."""
     files, name, end = crashed(made)
     write(files, tmp_path)
     whole, (chain,) = files[name], chains([str(tmp_path / "gateway-1")])
     before = read(lines(whole[:end])[-1]).seq
     rng = random.Random(1)
-    for size in range(end + 1, len(whole), step):
+    for at, size in enumerate(range(end + 1, len(whole), step)):
         hole = rng.randrange(end, size)
-        for left in (whole[:size], whole[:size] + b"\0" * (len(whole) - size), whole[:size] + b"\0" * 4096):
+        ways = (
+            whole[:size],
+            whole[:size] + b"\0" * (len(whole) - size),
+            whole[:size] + b"\0" * 4096,
+            whole[:hole] + b"\0" * (size - hole) + whole[size:],  # what is behind it reached the disk first
+        )
+        # Each byte is cut at; the ways take turns, and beside a line's end, where they differ, all are tried.
+        near = b"\n" in whole[max(end, size - 2) : size + 2] or step > 1
+        for left in ways if near else (ways[at % len(ways)],):
             (tmp_path / name).write_bytes(left)
             report = check(chain, made.keys)
-            assert (report.faults, report.tail, report.last) == ([], len(left) - end, before), size
-        # What is behind it reached the disk first.
-        (tmp_path / name).write_bytes(whole[:hole] + b"\0" * (size - hole) + whole[size:])
-        report = check(chain, made.keys)
-        assert (report.faults, report.tail, report.last) == ([], len(whole) - end, before), (hole, size)
+            assert (report.faults, report.tail, report.last) == ([], len(left) - end, before), (hole, size)
 
 
 def test_an_edit_in_a_commit_no_head_was_signed_for_yet_is_found(made: Made, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ LOOSE = {"mean_divergence": "1", "tail_divergence": "9", "same_top_percent": "50
 """For a model of two million parameters, whose weights have nothing to spare."""
 PODS = 3
 """As many as a Job starts; llama-perplexity breaks down now and then."""
+THREADS = 1
+"""A second one waits for the first by spinning: where a node's tests need the processors too, ten times as long."""
 SOURCE = {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}
 REQUEST = WeightsRequest("bot", "team", "pvc://models/bot", "", "", "operator:1", memory_declared=False)
 
@@ -79,7 +81,7 @@ class Node:
         built_on.file.write_text(matrix_text)
         recipe = Recipe(
             type=kind, parent=seen.parent, digest=seen.digest, memory=2**30, disk=2**20,
-            context=seen.facts.context_length, threads=2, image="tools", text="", limits=gate.as_text(limits),
+            context=seen.facts.context_length, threads=THREADS, image="tools", text="", limits=gate.as_text(limits),
             matrix=matrix if matrix_text else None,
         )  # fmt: skip
         where = QuantizedSource(recipe, SOURCE)
