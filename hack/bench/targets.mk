@@ -1,4 +1,4 @@
-.PHONY: bench-boundary bench-boundary-wire bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling bench-tick bench-calibration
+.PHONY: bench-cascade bench-boundary bench-boundary-wire bench-decide bench-routing bench-reconcile bench-gateway bench-engine bench-scaling bench-tick bench-calibration
 
 bench-reconcile: setup ## Measure the operator beside a bare kopf daemon on N=1000 models (JSON is the last line)
 	@$(BIN)/python -m hack.bench.reconcile --models $(or $(N),1000)
@@ -20,6 +20,9 @@ bench-tick: setup ## Measure what one look at N=1000 models in mode Objective co
 
 bench-decide: setup ## Measure what a decision on a request of a route costs, recorded before its answer (JSON is the last line)
 	@$(BIN)/python -m hack.bench.decide --litellm $(if $(N),--rounds $(N))
+
+bench-cascade: setup ## Measure a cascade: a small model's answers, and a larger one's where it doubted them, over a real gateway, N=2000 (root; JSON is the last line)
+	@$(BIN)/python -m hack.bench.routing.cascade $(if $(N),--questions $(N))
 
 bench-boundary: setup ## Count who leaves, of N=100000 requests with something planted and clean ones (JSON is the last line)
 	@$(BIN)/python -m hack.bench.routing.boundary $(if $(N),--requests $(N))

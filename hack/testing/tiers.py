@@ -12,7 +12,8 @@ class Tier:
     `nice`: the cluster tier takes longest and waits for real pods, so it goes first where processors are short.
     After `limit_seconds` it is taken to hang and ended. `each_path` says that the markers select tests in every one of
     the paths; otherwise one test in any of them is enough. `environment` is added to that of the run. `left_out` are
-    files below the paths that another tier runs. `in_memory`: its temporary files may be there.
+    files below the paths that another tier runs. `in_memory`: its temporary files may be there. `after` names a tier
+    that has to have ended before this one begins.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Tier:
     environment: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
     in_memory: bool = False
+    after: str = ""
 
 
 MINUTE = 60.0
@@ -110,7 +112,17 @@ def tiers(long: bool) -> tuple[Tier, ...]:
             Tier("argocd", chart, marker, 2, 40 * MINUTE, nice=10, each_path=False, needs=(*go, *root)),
             Tier("weights", WEIGHTS, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=OWN_NODE),
             Tier("scaling", SCALING, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=SCALING_NODE),
-            Tier("registry", REGISTRY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=REGISTRY_NODE),
+            Tier(
+                "registry",
+                REGISTRY,
+                marker,
+                1,
+                40 * MINUTE,
+                nice=0,
+                needs=(*go, *root),
+                environment=REGISTRY_NODE,
+                after="calico",
+            ),
             Tier("calico", BOUNDARY, marker, 1, 40 * MINUTE, nice=0, needs=(*go, *root), environment=CALICO),
         )
     return (

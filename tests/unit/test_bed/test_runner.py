@@ -3,14 +3,16 @@
 import os
 import signal
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hack.testing import run as module
 from hack.testing.prepare import compiled
-from hack.testing.run import run
+from hack.testing.run import Count, run
 from hack.testing.tiers import Tier, tiers
 
 CONFIG = "[pytest]\naddopts = --import-mode=importlib\nmarkers =\n    long: long\n"
@@ -159,6 +161,29 @@ def test_tiers_on_nodes_have_nodes_of_their_own() -> None:
     for long in (False, True):
         nodes = [t.environment for t in tiers(long) if any(p.startswith("tests/cluster") for p in t.paths)]
         assert len(set(nodes)) == len(nodes) >= 2
+
+
+def test_a_tier_waits_for_the_one_it_names_and_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    both = threading.Barrier(2, timeout=30)
+
+    def running(one: Tier) -> Count:
+        happened.append(f"{one.name} begins")
+        if not one.after:
+            both.wait()
+        happened.append(f"{one.name} ended")
+        return Count(one.name, 1, 0, 0, 0.0)
+
+    monkeypatch.setattr(module, "run", running)
+    chosen = [replace(tier(), name="late", after="b"), replace(tier(), name="a"), replace(tier(), name="b")]
+    with ThreadPoolExecutor(3) as pool:
+        assert [one.tier for one in module.side_by_side(chosen, pool)] == ["late", "a", "b"]
+    assert happened.index("late begins") > happened.index("b ended")
+    with ThreadPoolExecutor(1) as pool:  # where the other one was not chosen
+        assert [one.tier for one in module.side_by_side(chosen[:1], pool)] == ["late"]
+    for long in (False, True):
+        names = {one.name: one.after for one in tiers(long)}
+        assert all(not after or names[after] == "" for after in names.values())
 
 
 def test_a_tier_gives_way_as_a_session_too() -> None:
