@@ -30,7 +30,11 @@ def bridge(pods: str, folder: Path) -> dict[str, object]:
 
 
 def containerd_config(folder: Path, run: Path, cni: Path, programs: tuple[str, ...]) -> str:
-    """`programs`: folders with CNI programs besides those of the distribution."""
+    """`programs`: folders with CNI programs besides those of the distribution.
+
+    No node resource interface: its socket has one place for the whole machine, and of two nodes that begin at the same
+    moment one would not.
+    """
     return f"""version = 3
 root = "{folder}/containerd"
 state = "{run}/state"
@@ -50,6 +54,8 @@ state = "{run}/state"
   conf_dir = "{cni}"
 [plugins.'io.containerd.internal.v1.opt']
   path = "{run}/opt"
+[plugins.'io.containerd.nri.v1.nri']
+  disable = true
 """
 
 
