@@ -59,6 +59,7 @@ def recognizing(**recognizer: Any) -> dict[str, Any]:
 
 CLOUD = {"name": "cloud", "external": {"url": "https://api.example.com/v1", "model": "big-1"}}
 CRM = {"apiKeys": [{"name": "crm", "secretRef": {"name": "crm-key", "key": "key"}}]}
+_REST = "`external.url` must end before /chat/completions"
 _URL = "`external.url` must be like https://api.example.com/v1"
 _ONE_CALLER = "must have exactly one of `namespace`"
 
@@ -173,6 +174,12 @@ BAD_ROUTES = (
             ("without-a-port", "https://api.example.com:/v1"), ("escaped", "https://api.example.com/%2e%2e/v1"),
             ("of-two-slashes", "https://api.example.com//v1"), ("of-a-dot-at-the-end", "https://api.example.com./v1"),
             ("of-a-dash", "https://-api.example.com/v1"), ("and-a-line", "https://api.example.com/v1\n"),
+        )
+    ),
+    *(
+        Case(f"url-whole-{n}", outside(url), _REST, _REST)
+        for n, url in enumerate(
+            ("https://api.example.com/v1/chat/completions", "https://api.example.com/chat/completions/")
         )
     ),
     Case("url-too-long", outside(f"https://api.example.com/{'v' * 250}"), "url", "url"),

@@ -65,6 +65,14 @@ OUTSIDE_RULES: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         "ModelRoute",
+        "spec.targets[].external",
+        "!self.url.matches('/chat/completions/?$')",
+        "spec.targets.external.url",
+        "`external.url` must end before /chat/completions, like https://api.example.com/v1: the rest is added.",
+        lambda e: re.search(r"/chat/completions/?\Z", str(e.get("url") or "")) is None,
+    ),
+    Rule(
+        "ModelRoute",
         "spec",
         "self.targets.exists(t, has(t.smallModelRef))",
         "spec.targets",

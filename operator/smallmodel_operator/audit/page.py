@@ -41,7 +41,7 @@ def page(value: Mapping[str, Any]) -> str:
         *_facts(value),
         f"<p>{_count(total['requests'])} requests: {_count(total['answered'])} answered, {_count(total['refused'])} "
         f"refused by a gateway, {_count(total['failed'])} failed, {_count(total['left'])} given up by their callers. "
-        "Texts of requests and answers are recorded nowhere.</p>",
+        "Records have no texts of requests or answers; what a route keeps (audit.content) is no part of this.</p>",
         *_left(value["left"]),
         *_passed(value["passed"]),
         "<h2>Who asked which model</h2>",

@@ -217,8 +217,9 @@ def _gateway(chain: Chain, since: str) -> dict[str, Any]:
 
 def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
     """Is everything as it should be, and a sentence that says so or what is not."""
+    so_far = " The time is not over: this is so far." if value["period"]["until"] > value["made"] else ""
     if found := list(_wrong(value)):
-        return False, f"Not in order: {'; '.join(found)}."
+        return False, f"Not in order: {'; '.join(found)}.{so_far}"
     passed = value["passed"]
     said = "Nothing left the cluster: each of the requests was answered by, or refused before, a pod inside it."
     if passed["requests"] or passed["egress"]["sent"]:
@@ -231,9 +232,7 @@ def verdict(value: Mapping[str, Any]) -> tuple[bool, str]:
     if unseen(value):
         unknown = share(value["enforcement"], "unknown")
         said += f" Whether the network enforced policies is not known for {unknown} of the time."
-    if value["period"]["until"] > value["made"]:
-        said += " The time is not over: this is so far."
-    return True, said
+    return True, said + so_far
 
 
 def _bounded(value: Mapping[str, Any]) -> Iterator[str]:

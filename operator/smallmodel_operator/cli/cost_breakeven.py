@@ -9,12 +9,11 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-import yaml
 from rich.table import Table
 
 from smallmodel_operator.api.names import PRICES_KEY
 from smallmodel_operator.cli.console import stderr, stdout
-from smallmodel_operator.cli.manifests import NOT_YAML, Unreadable, read
+from smallmodel_operator.cli.manifests import NOT_YAML, Unreadable, one_document, read
 from smallmodel_operator.control.prices import hour_of
 from smallmodel_operator.core.money import BadCost, decimal, per_million, text
 from smallmodel_operator.cost.breakeven import Comparison, Work, compare
@@ -105,7 +104,7 @@ def read_prices(file: str) -> PriceList:
     """
     try:
         with open(file, encoding="utf-8") as opened:
-            value = yaml.safe_load(opened)
+            value = one_document(opened.read())
     except OSError as error:
         raise Unreadable(f"{file}: {error.strerror}") from error
     except NOT_YAML as error:
@@ -123,14 +122,14 @@ def prices_in(value: Any) -> PriceList:
 
     Raises:
         BadCost: there is none.
-        yaml.YAMLError: the ConfigMap's entry is no YAML.
+        NOT_YAML: the ConfigMap's entry is no YAML.
     """
     if isinstance(value, Mapping) and value.get("kind") == "ConfigMap":
         data = value.get("data")
         entry = data.get(PRICES_KEY) if isinstance(data, Mapping) else None
         if entry is None:
             raise BadCost(f"the ConfigMap has no entry {PRICES_KEY}.")
-        value = yaml.safe_load(entry)
+        value = one_document(entry)
     return price_list(value)
 
 

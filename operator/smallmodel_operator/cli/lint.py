@@ -20,8 +20,8 @@ Placed = tuple[str, Mapping[str, Any]]
 
 
 def lint(files: list[str]) -> int:
-    """Print one line per problem and one of counts; 1 when there are problems."""
-    problems, checked = 0, 0
+    """Print one line per problem and one of counts; 1 when there are problems, or nothing to check."""
+    problems, checked, passed = 0, 0, 0
     try:
         objects = list(read(files))
         prompts = _golden(objects)
@@ -30,6 +30,7 @@ def lint(files: list[str]) -> int:
                 print(f"{where} {problem}")
                 problems += 1
             if not str(obj.get("apiVersion")).startswith(f"{GROUP}/"):
+                passed += 1
                 continue
             checked += 1
             found = told(where, obj)
@@ -39,8 +40,11 @@ def lint(files: list[str]) -> int:
     except Unreadable as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{checked} object(s) checked, {problems} problem(s)")
-    return 1 if problems else 0
+    others = f"; {passed} of other API groups passed over" if passed else ""
+    print(f"{checked} object(s) checked, {problems} problem(s){others}")
+    if not checked:
+        print(f"Nothing of {GROUP} is in there: look at the files and at their apiVersion.", file=sys.stderr)
+    return 1 if problems or not checked else 0
 
 
 def told(where: str, obj: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,30 @@ _MAX_BYTES = 8 * 2**20
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
+class _OneOfEach(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping: YAML takes the last, and what the first one forbade is gone."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"`{key.value}` stands twice in one mapping: leave one of them out", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def one_document(text: str | bytes) -> Any:
+    """The value of a YAML or JSON document in which no key stands twice.
+
+    Raises:
+        NOT_YAML: it is none.
+    """
+    return yaml.load(text, _OneOfEach)  # noqa: S506 - a SafeLoader
+
+
 class Unreadable(Exception):  # noqa: N818
     """A file cannot be read as manifests; the message says which and why."""
 
@@ -58,7 +82,7 @@ def _expand(name: str) -> list[str]:
 def _documents(name: str) -> list[Any]:
     try:
         text = sys.stdin.read(_MAX_BYTES) if name == "-" else Path(name).read_text()
-        return list(yaml.safe_load_all(text))
+        return list(yaml.load_all(text, _OneOfEach))
     except OSError as error:
         raise Unreadable(f"{name}: {error.strerror}") from error
     except NOT_YAML as error:

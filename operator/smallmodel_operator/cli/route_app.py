@@ -65,7 +65,8 @@ def route_confidence(
     strong: Annotated[str, typer.Option(help="Column of a larger model: adds what escalating would close.")] = "",
 ) -> None:
     """Say from a model's answers in JSON lines (with `response`, or `confidence`) how far its own token probabilities
-    tell right from wrong, tested on the rows whose prompt's SHA-256 is odd. A report; routes do not use it."""
+    tell right from wrong, tested on the rows whose prompt's SHA-256 is odd. A report; `below` of a route is
+    yours to set."""
     from smallmodel_operator.cli.route_confidence import report
 
     raise typer.Exit(report(dataset, strong, weak))

@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from smallmodel_operator.cli.manifests import NOT_YAML
+from smallmodel_operator.cli.manifests import NOT_YAML, one_document
 from smallmodel_operator.routing.detect.decide import Compiled, Decision, Policy, Verdict, compiled, decide
 from smallmodel_operator.routing.detect.scanner import DETECTORS, BadPattern
 
 INSIDE, UNUSABLE = 1, 2
 _KEYS: Final = ("detectors", "labels", "patterns", "denyTerms")
+_COPY: Final = f"Of a route's `spec.boundary` copy {', '.join(_KEYS)} only."
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 """As the API has labels."""
 
@@ -27,9 +26,9 @@ def check(name: str, policy: str, labels: list[str], output: str) -> int:
     """Print the decision on a request's body; 0 it may leave, 1 it stays inside, 2 there is nothing to decide on."""
     try:
         labels = _labels(labels)
-        rules = compiled(policy_of(policy))
+        rules = rules_of(policy)
         body = body_of(name)
-    except (Unusable, BadPattern) as error:
+    except Unusable as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     decision, microseconds = _timed(body, rules, labels)
@@ -83,6 +82,18 @@ def _read(name: str) -> bytes:
         raise Unusable(f"{name} cannot be read: {error.strerror or error}.") from None
 
 
+def rules_of(name: str) -> Compiled:
+    """The policy of a file, made ready.
+
+    Raises:
+        Unusable: the file cannot be read, is none, or has a detector or pattern that cannot be.
+    """
+    try:
+        return compiled(policy_of(name))
+    except BadPattern as error:
+        raise Unusable(f"{name}: {error}") from None
+
+
 def policy_of(name: str) -> Policy:
     """The policy of a YAML or JSON file; without one, all detectors and nothing of a user's own.
 
@@ -92,15 +103,13 @@ def policy_of(name: str) -> Policy:
     if not name:
         return Policy()
     try:
-        value = yaml.safe_load(_read(name))
+        value = one_document(_read(name))
     except NOT_YAML as error:
-        raise Unusable(f"{name} is not YAML: {' '.join(str(error).split())}.") from None
+        raise Unusable(f"{name} is not YAML of one document: {' '.join(str(error).split())}. {_COPY}") from None
     if not isinstance(value, dict):
         raise Unusable(f"{name} must be an object with some of {', '.join(_KEYS)}.")
     if unknown := sorted(str(key) for key in value.keys() - set(_KEYS)):
-        raise Unusable(
-            f"{name}: a policy has no {', '.join(unknown)}. Of a route's `spec.boundary` copy {', '.join(_KEYS)} only."
-        )
+        raise Unusable(f"{name}: a policy has no {', '.join(unknown)}. {_COPY}")
     return Policy(
         detectors=_texts(name, value, "detectors", DETECTORS),
         labels=_texts(name, value, "labels"),
@@ -112,7 +121,7 @@ def policy_of(name: str) -> Policy:
 def _texts(name: str, value: dict[str, Any], key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
     listed = value.get(key, list(default))
     if not isinstance(listed, list) or not all(isinstance(one, str) and one.strip() for one in listed):
-        raise Unusable(f"{name}: `{key}` must be a list of texts.")
+        raise Unusable(f"{name}: `{key}` must be a list of texts, none of them empty.")
     return tuple(listed)
 
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from rich.progress import Progress
 
 from smallmodel_operator.autoscaling.cap import Action
 from smallmodel_operator.autoscaling.objective import Objective
 from smallmodel_operator.autoscaling.profile import EngineProfile
 from smallmodel_operator.cli import console
-from smallmodel_operator.cli.manifests import NOT_YAML
+from smallmodel_operator.cli.manifests import NOT_YAML, one_document
 from smallmodel_operator.core.scaling import Bounds, Latency
 from smallmodel_operator.simulation.baselines import Fixed, Hpa, Knative, KubeAi, Policy
 from smallmodel_operator.simulation.ours import Ours
@@ -232,7 +231,7 @@ def read_profile(name: str) -> Profile:
         OSError: it cannot be read.
     """
     try:
-        value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        value = one_document(Path(name).read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise BadInput(f"{name} is no YAML: it is not UTF-8.") from None
     except NOT_YAML as error:

@@ -20,7 +20,7 @@ def user_model(**spec: object) -> dict[str, object]:
 def test_good_manifests(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
     assert lint([write(objects.profile(), user_model(), other)]) == 0
-    assert capsys.readouterr().out == "2 object(s) checked, 0 problem(s)\n"
+    assert capsys.readouterr().out == "2 object(s) checked, 0 problem(s); 1 of other API groups passed over\n"
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,18 @@ def test_of_configmaps_of_one_name_the_nearest_is_meant(tmp_path: Path, capsys: 
     out = capsys.readouterr().out
     assert "dev/m.yaml" not in out
     assert "prod/m.yaml#2 ConfigMap/questions" in out
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n"])
+def test_nothing_of_ours_is_no_success(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(text)
+    assert lint([str(file)]) == 1
+    assert "Nothing of smallmodel.dev is in there" in capsys.readouterr().err
+
+
+def test_a_key_that_stands_twice_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text("apiVersion: smallmodel.dev/v1alpha1\nkind: ModelRoute\nspec:\n  targets: []\n  targets: []\n")
+    assert lint([str(file)]) == 1
+    assert "`targets` stands twice in one mapping: leave one of them out" in capsys.readouterr().err

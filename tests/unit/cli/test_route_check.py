@@ -72,6 +72,11 @@ def test_a_policy_of_ones_own(tmp_path: Path) -> None:
         ("patterns: [x]", "`name` and `regex`"),
         ("patterns: [{name: a, regex: '(?=b)'}]", "no look-around"),
         ("a: [", "not YAML"),
+        ("detectors: [Pii]\ndetectors: []", "`detectors` stands twice"),
+        ('{"labels": ["a"], "labels": []}', "`labels` stands twice"),
+        ("a: 1\n---\nb: 1", "of one document"),
+        ("denyTerms: ['']", "none of them empty"),
+        ("patterns: [{name: all, regex: '(a|)'}]", "policy.yaml: pattern 'all' matches the empty text"),
     ],
 )
 def test_a_policy_that_is_none_is_2(tmp_path: Path, policy: str, reason: str) -> None:

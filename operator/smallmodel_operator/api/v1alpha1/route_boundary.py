@@ -124,7 +124,8 @@ class RouteBoundary(ApiModel):
         max_length=5,
         json_schema_extra=_SET,
         description=(
-            "What is looked for in every text of a request. Phi (health) and Names need one of `recognizers`: without "
+            "What is looked for in every text of a request: Pii, Pci and Secrets where this is left out; an empty list "
+            "looks for none of them. Phi (health) and Names need one of `recognizers`: without "
             "it everything stays inside."
         ),
     )

@@ -274,12 +274,16 @@ def _runs(name: str, pattern: str) -> None:
     if len(pattern) > LONGEST_PATTERN:
         raise BadPattern(f"pattern {name!r} is longer than {LONGEST_PATTERN} characters.")
     try:
-        re2.compile(pattern, _options())
+        empty = re2.compile(pattern, _options()).search("")
     except re2.error as error:
         raise BadPattern(
             f"pattern {name!r} is none that runs in bounded time (RE2's syntax: no look-around, no "
             f"back-references): {_said(error)}."
         ) from None
+    if empty:
+        raise BadPattern(
+            f"pattern {name!r} matches the empty text, and so every request: leave it out, or have it ask for more."
+        )
 
 
 def _said(error: re2.error) -> str:
