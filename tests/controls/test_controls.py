@@ -58,6 +58,7 @@ def test_with_everything_in_place_they_are_green(copy: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # a test that goes red waits for all it can before it does
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda c: c.name)
 def test_without_it_its_test_is_red(control: Control, copy: Path) -> None:
     removal = REMOVALS[control.name]
