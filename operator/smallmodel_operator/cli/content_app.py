@@ -82,7 +82,7 @@ def content_erase(
         if namespace and store is None and keys is None:
             return content_keys.erase(subject, namespace, system, yes, output)
         if store is None or keys is None or namespace:
-            raise Unusable("Give --namespace of the route (in the cluster), or --store and --keys (on files).")
+            raise Unusable("Give either --namespace of the route (in the cluster), or --store and --keys (on files).")
         return erase(subject, store, keys, yes, output)
 
     raise typer.Exit(guarded(work))

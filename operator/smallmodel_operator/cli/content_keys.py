@@ -104,4 +104,6 @@ def _asked(system: str, ask: Callable[[SubjectKeys], Awaitable[T]]) -> T:
         return asyncio.run(work())
     except (Away, ApiError, NoCluster, aiohttp.ClientError, OSError, ValueError) as error:
         said = error.message if isinstance(error, ApiError) else str(error) or "time is up"
-        raise Unusable(f"The keys of namespace {system} cannot be had: {said}. {ALLOW}") from None
+        raise Unusable(
+            f"The keys of namespace {system} cannot be had: {said}. On files, name one with --keys. {ALLOW}"
+        ) from None
