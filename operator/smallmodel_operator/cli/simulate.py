@@ -190,7 +190,7 @@ def budget_of(given: Given) -> Budget | None:
         raise BadInput(f"--cost-action is {given.cost_action!r}: give {', '.join(actions)}.")
     if given.cost_cap is None:
         return None
-    return Budget(_number("--cost-cap", given.cost_cap, 0, 1e12), Action(given.cost_action))
+    return Budget(_number("--cost-cap", given.cost_cap, 1e-6, 1e12), Action(given.cost_action))
 
 
 def policy_of(given: Given, profile: Profile, limits: Limits) -> tuple[Policy, Limits, int | None]:

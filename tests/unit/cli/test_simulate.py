@@ -141,7 +141,7 @@ def test_a_budget_is_kept(folder: Path) -> None:
     assert capped["feasible"]
 
 
-@pytest.mark.parametrize("more", [("--cost-cap", "-1"), ("--cost-action", "pray")])
+@pytest.mark.parametrize("more", [("--cost-cap", "-1"), ("--cost-cap", "0"), ("--cost-action", "pray")])
 def test_a_budget_that_is_none(folder: Path, more: tuple[str, str]) -> None:
     code, _, err = slm(folder, "objective", *more)
     assert code == 2
