@@ -35,7 +35,7 @@ def helm() -> str:
 @pytest.fixture(scope="session")
 def run_helm(helm: str) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([helm, *arguments], capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run([helm, *arguments], capture_output=True, text=True, check=False, timeout=180)
 
     return run
 
