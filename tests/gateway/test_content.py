@@ -148,18 +148,31 @@ def test_requests_are_kept_shown_and_erased(way: Outward, secrets: Secrets, kept
         assert kept.states()[again] == "Readable"
 
 
+def decided(way: Outward, kept: Kept, user: str) -> dict[str, Any]:
+    """The record of the user's request that was decided on in time: on a busy machine a decision may come too late,
+    and what was not decided on has nothing to keep. Then it is asked again."""
+    for _ in range(5):
+        answer = way.ask(user=user)
+        assert answer.status == 200
+        asked = answer.headers["x-request-id"]
+        record = next((one for one in kept.decisions() if one["request.id"] == asked), None)
+        if record is not None and FAILED not in record:
+            return record
+    raise AssertionError(f"none of five requests was decided on in time: {record}")
+
+
 def test_where_no_key_can_be_had_the_record_says_so(way: Outward, secrets: Secrets, kept: Kept) -> None:
     with agent(way, api=secrets.api.host):
-        assert way.ask(user=ADA).status == 200
+        assert "slm.content.sha256" in decided(way, kept, ADA)
         secrets.away(True)
-        known, unknown = way.ask(user=ADA), way.ask(user=EVE)
-        assert (known.status, unknown.status) == (200, 200)
-        said = {one["request.id"]: one for one in kept.decisions()}
-        assert kept.states()[known.headers["x-request-id"]] == "Readable"
-        assert said[unknown.headers["x-request-id"]]["slm.content.omitted"] == "NoKey"
+        known, unknown = decided(way, kept, ADA), decided(way, kept, EVE)
+        assert "slm.content.sha256" in known, known
+        assert kept.states()[known["request.id"]] == "Readable"
+        assert unknown["slm.content.omitted"] == "NoKey"
         secrets.away(False)
-        later = way.ask(user=EVE)
-        assert kept.states()[later.headers["x-request-id"]] == "Readable"
+        later = decided(way, kept, EVE)
+        assert "slm.content.sha256" in later, later
+        assert kept.states()[later["request.id"]] == "Readable"
 
 
 def test_where_nothing_goes_unrecorded_it_is_refused_instead(way: Outward, secrets: Secrets, kept: Kept) -> None:

@@ -68,25 +68,34 @@ class Keys:
             Away: that cannot be told.
             ValueError: the Secrets contradict each other.
         """
+        before = set(self._known.values())  # a key that is made while this looks may be in a piece that was read
         whole = joined({number: await self._rings.read(secret_name(number)) for number in range(SHARDS)})
         if whole is None:
             return  # nothing was ever kept
         self._empty = Keyring(whole.pepper)
         self.erased, self.subjects = whole.erased, len(whole.keys)
-        self._known = {p: key for p, key in self._known.items() if key.name in whole.keys}
+        self._known = {p: key for p, key in self._known.items() if key.name in whole.keys or key not in before}
 
     async def _begun(self) -> Keyring:
         """The pepper; the first of all gateways makes it."""
         if self._empty is None:
             first = await self._rings.read(secret_name(0))
+            if first is None and (other := await self._first_of_the_others()) is not None:
+                first = await self._rings.read(secret_name(0))  # another gateway may have made it meanwhile
+                if first is None:
+                    raise Away(f"Secret {secret_name(0)} is empty and {secret_name(other)} is not: put it back")
             if first is None:
-                for number in range(1, SHARDS):
-                    if await self._rings.read(secret_name(number)) is not None:
-                        raise Away(f"Secret {secret_name(0)} is empty and {secret_name(number)} is not: put it back")
                 first = await self._rings.change(secret_name(0), lambda found: found or Keyring.new(self._random))
             assert first is not None
             self._empty = Keyring(first.pepper)
         return self._empty
+
+    async def _first_of_the_others(self) -> int | None:
+        """A piece that is not empty, which none is before the first piece was made."""
+        for number in range(1, SHARDS):
+            if await self._rings.read(secret_name(number)) is not None:
+                return number
+        return None
 
     async def _made(self, shard: int, pseudonym: str) -> SubjectKey:
         empty = await self._begun()

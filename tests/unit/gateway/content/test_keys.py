@@ -7,7 +7,7 @@ import os
 import pytest
 from tests.fakes.apiserver import FakeApiServer
 
-from smallmodel_operator.audit.content.keyring import Keyring
+from smallmodel_operator.audit.content.keyring import Keyring, SubjectKey
 from smallmodel_operator.audit.content.shards import ENTRY, SHARDS, scoped, secret_name, shard_of
 from smallmodel_operator.cluster import shared, subject_keys
 from smallmodel_operator.cluster.shared import Away
@@ -119,6 +119,51 @@ async def test_a_first_piece_that_was_emptied_is_never_made_anew(made: FakeApiSe
     put(made, 0, Keyring.new(os.urandom).dump())
     with pytest.raises(ValueError, match="of another ring"):
         await keys(made).look()
+
+
+class Late:
+    """Another gateway makes the ring and a key after the first piece was read here and before the others are."""
+
+    def __init__(self, api: FakeApiServer) -> None:
+        self._api, self._mine = api, rings(api)
+        self.change = self._mine.change
+        self.theirs: SubjectKey | None = None
+
+    async def read(self, name: str) -> Keyring | None:
+        if name != secret_name(0) and self.theirs is None:
+            self.theirs = await keys(self._api).of("support", "ada")
+        return await self._mine.read(name)
+
+
+@pytest.mark.parametrize("_", range(4))  # whose piece it is follows from a pepper that is drawn
+async def test_a_ring_that_another_makes_meanwhile_is_no_lost_one(made: FakeApiServer, _: int) -> None:
+    late = Late(made)
+    assert await Keys(late).of("support", "ada") == late.theirs is not None
+
+
+async def test_a_key_that_is_made_during_a_look_stays_known(made: FakeApiServer) -> None:
+    """Else it were asked for once more, and who has a key would have none while the API server is away."""
+
+    class Slow:
+        """It has read the last piece, and before it says so a request comes."""
+
+        def __init__(self) -> None:
+            self._mine = rings(made)
+            self.change = self._mine.change
+            self.meanwhile: SubjectKey | None = None
+
+        async def read(self, name: str) -> Keyring | None:
+            found = await self._mine.read(name)
+            if name == secret_name(SHARDS - 1):
+                self.meanwhile = await of.of("support", "bob")
+            return found
+
+    slow = Slow()
+    await keys(made).of("support", "ada")
+    of = Keys(slow)
+    await of.look()
+    made.down = True
+    assert await of.of("support", "bob") == slow.meanwhile
 
 
 async def test_nothing_is_made_by_a_look(made: FakeApiServer) -> None:
