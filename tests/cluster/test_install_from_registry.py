@@ -21,7 +21,7 @@ from hack.install import example, testbed
 from tests.fakes.registry import own_store, start_registry
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ UP_SECONDS = 360
 """45 where nothing else runs; beside other tiers an answer takes ten times as long, and some have to end first."""
 KEPT_SECONDS = 90
 """After a restart what runs is kept for a minute or a start; this is longer."""
+COUNTED_SECONDS = 300
+"""The operator that came counts anew; an answer takes 2 s alone and 15 beside other tiers, and a verdict twenty."""
 DOWN_SECONDS = 900
 """A replica stays for five minutes after the load has left every window of five."""
 
@@ -82,6 +84,12 @@ def _wanted(bed: Bed, namespace: str, replicas: int) -> str:
     status = _status(bed, namespace)
     there = status.get("scaling", {}).get("desired") == replicas and status.get("readyReplicas") == replicas
     return str(status["scaling"]["why"]) if there else ""
+
+
+def _counted(bed: Bed, namespace: str) -> dict[str, Any]:
+    """What is said of the objective, once enough was counted to say."""
+    said = bed.condition("bot", namespace, "LatencyObjectiveMet")
+    return said if said.get("reason") in ("ObjectiveMet", "ObjectiveMissed", "ObjectiveInfeasible") else {}
 
 
 @pytest.mark.long
@@ -149,12 +157,11 @@ def test_whole_answers_and_their_pace_are_held_and_a_restart_in_the_burst_change
             assert _status(bed, namespace)["scaling"]["desired"] == 2, _status(bed, namespace)["scaling"]
             assert bed.get("deployment", "bot", namespace)["spec"]["replicas"] == 2
             time.sleep(1)
-        met = bed.condition("bot", namespace, "LatencyObjectiveMet")
+        assert _status(bed, namespace)["scaling"]["decisions"] == before, "the operator that came changed nothing"
+        # Counted, whichever way it went: how fast this machine is beside other tests is not the operator's.
+        met = bed.until(lambda: _counted(bed, namespace), COUNTED_SECONDS, "twenty answers counted")
     assert not load.failures, load.failures[:5]
     assert "2 instead of 1" in why
     for words in ("s from token to token", "s to the end"):
         assert words in why
-    assert _status(bed, namespace)["scaling"]["decisions"] == before, "the operator that came changed nothing"
-    # Counted, whichever way it went: how fast this machine is beside other tests is not the operator's.
-    assert met["reason"] in ("ObjectiveMet", "ObjectiveMissed", "ObjectiveInfeasible"), met["message"]
     print(f"\nalone {alone:.2f} s, asked {latency}\nup after {up:.0f} s: {why}\nafter the restart: {met['message']}")

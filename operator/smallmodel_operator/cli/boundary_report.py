@@ -28,7 +28,7 @@ from smallmodel_operator.boundary.controls import CONTROLS
 from smallmodel_operator.cli.audit import failed, public_keys, through
 from smallmodel_operator.cli.audit_files import Chain, NoRecords, chains
 from smallmodel_operator.cli.audit_words import plain
-from smallmodel_operator.cli.console import stdout
+from smallmodel_operator.cli.console import sentence, stdout
 
 WRONG = 1
 SHARES: Final = (("proven", "proven"), ("not_proven", "not enforced"), ("unknown", "unknown"))
@@ -49,7 +49,7 @@ def report(
             _read_egress(Path(log), found)
         checked = [_checked(chain, found, keys) for chain in _progress(chains(names))]
     except (NoRecords, OSError, ValueError) as error:
-        return failed(str(error))
+        return failed(sentence(error))
     made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     value = summary.statement(found, checked, made, [asdict(control) for control in CONTROLS])
     if signer:
@@ -71,7 +71,7 @@ def check_report(name: str, key: str) -> int:
         if not isinstance(value, dict) or value.get("form") != summary.FORM:
             raise ValueError(f"{name} is no report in JSON, as `slm boundary report -o json` writes it")
     except (NoRecords, OSError, ValueError, RecursionError) as error:
-        return failed(str(error))
+        return failed(sentence(error))
     if "signature" not in value:
         return failed(f"{name} is not signed: make the report with --sign-with", WRONG)
     if not signed(value):
@@ -104,7 +104,10 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         raise ValueError(
             f"--inside {text!r} is no network: give one like 10.244.0.0/16, or what `slm boundary networks` prints"
         )
-    return ip_network(text)
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"--inside {text!r} is no network: {error}") from None
 
 
 def _progress(found: list[Chain]) -> Any:

@@ -21,6 +21,13 @@ def stderr() -> Console:
     return Console(stderr=True, width=None if sys.stderr.isatty() else UNFOLDED)
 
 
+def sentence(error: Exception) -> str:
+    """What is the matter; with a file, its name and the system's words, without its number."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename} cannot be used: {error.strerror}" if error.filename else error.strerror
+
+
 def failed(message: str) -> int:
     """Say why a command could not do what it was asked; its exit code."""
     stderr().print(message, style="red", markup=False)

@@ -146,8 +146,10 @@ def locked(keys: Path) -> Iterator[None]:
     """One program at a time changes a file of keys and what is sealed under them.
 
     Raises:
-        Unusable: another one does.
+        Unusable: another one does, or there is no folder for it.
     """
+    if not keys.parent.is_dir():
+        raise Unusable(f"--keys {keys}: there is no folder {keys.parent}: make it, for its owner alone.")
     with (keys.parent / f".{keys.name}.lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

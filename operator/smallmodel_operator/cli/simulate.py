@@ -66,7 +66,7 @@ def run(given: Given, as_json: bool) -> int:
     try:
         value = outcome(given)
     except (BadInput, BadTrace, OSError) as error:
-        print(f"slm simulate: {error}", file=sys.stderr)
+        print(f"slm simulate: {console.sentence(error)}", file=sys.stderr)
         return 2
     if as_json:
         print(json.dumps(value))

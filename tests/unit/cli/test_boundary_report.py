@@ -268,8 +268,8 @@ def test_the_page_says_who_signed(records: Path, pem: Path) -> None:
     ("arguments", "said"),
     [
         (["--period", "november"], "is no time"),
-        (["--period", "2026-11", "--inside", "10.0.0.1/8"], "host bits"),
-        (["--period", "2026-11", "--sign-with", "/nowhere/key.pem"], "No such file"),
+        (["--period", "2026-11", "--inside", "10.0.0.1/8"], "10.0.0.1/8' is no network: 10.0.0.1/8 has host bits"),
+        (["--period", "2026-11", "--sign-with", "/nowhere/key.pem"], "/nowhere/key.pem cannot be used: No such file"),
     ],
 )
 def test_bad_options(records: Path, arguments: list[str], said: str) -> None:
@@ -286,7 +286,8 @@ def test_a_key_of_another_kind_and_no_report(records: Path, tmp_path: Path) -> N
     for text in ("", "[]", "{}", "[" * 100_000):
         other.write_text(text)
         assert run("check-report", other).exit_code == 2
-    assert run("check-report", tmp_path / "gone").exit_code == 2
+    gone = run("check-report", tmp_path / "gone")
+    assert (gone.exit_code, words(gone)) == (2, f"{tmp_path}/gone cannot be used: No such file or directory")
     other.write_text(run("report", "--period", "2026-11", "-o", "json", records).output)
     done = run("check-report", other)
     assert (done.exit_code, "not signed" in words(done)) == (1, True)

@@ -155,6 +155,14 @@ def test_lost_keys_are_not_called_erased(slm: Slm, tmp_path: Path) -> None:
     assert "give that one" in slm.keep("a-9", "ada")[2]
 
 
+def test_keys_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    nowhere = Slm(tmp_path)
+    nowhere.keys = tmp_path / "gone" / "keys.json"
+    code, _, err = nowhere.keep("a-1", "ada")
+    assert (code, f"there is no folder {tmp_path}/gone: make it" in err) == (2, True)
+    assert not nowhere.keys.parent.exists()
+
+
 def test_with_another_folders_keys_nothing_is_kept_nor_said_to_be_erased(slm: Slm, tmp_path: Path) -> None:
     other = Slm(tmp_path / "other")
     other.keys.parent.mkdir()

@@ -207,6 +207,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     code, _, err = slm(tmp_path)
     assert code == 2
     assert "profile.yaml" in err
+    (tmp_path / "profile.yaml").write_text(PROFILE)
+    said = f"slm simulate: {tmp_path}/trace.csv cannot be used: No such file or directory\n"
+    assert slm(tmp_path)[::2] == (2, said)
 
 
 @pytest.mark.parametrize("more", [("--profile-error", "0"), ("--profile-error", "nan"), ("--start-seconds", "-1")])
