@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from smallmodel_operator.api.names import API_VERSION, GROUP
 from smallmodel_operator.api.rules import violations
 from smallmodel_operator.api.schema import strict_errors
-from smallmodel_operator.cli.manifests import Unreadable, read
+from smallmodel_operator.cli.lint_notes import notes
+from smallmodel_operator.cli.manifests import Unreadable, inner, read
 from smallmodel_operator.control.route.outside import unfit
 from smallmodel_operator.quality import golden, words
 from smallmodel_operator.routing.declared import boundary
@@ -20,36 +21,44 @@ Placed = tuple[str, Mapping[str, Any]]
 
 
 def lint(files: list[str]) -> int:
-    """Print one line per problem and one of counts; 1 when there are problems, or nothing to check."""
-    problems, checked, passed = 0, 0, 0
+    """Print one line per problem, else one per note, and one of counts; 1 when there are problems, or nothing to
+    check."""
     try:
         objects = list(read(files))
-        prompts = _golden(objects)
-        for where, obj in objects:
-            if problem := prompts.get(where):
-                print(f"{where} {problem}")
-                problems += 1
-            if not str(obj.get("apiVersion")).startswith(f"{GROUP}/"):
-                passed += 1
-                continue
-            checked += 1
-            found = told(where, obj)
-            for line in found:
-                print(line)
-            problems += len(found)
     except Unreadable as error:
         print(error, file=sys.stderr)
         return 1
+    prompts = _golden(objects)
+    ours = [(where, obj) for where, obj in objects if str(obj.get("apiVersion")).startswith(f"{GROUP}/")]
+    checked = {where for where, _ in ours}
+    problems = []
+    for where, obj in objects:
+        problems += [f"{where} {prompts[where]}"] if where in prompts else []
+        problems += told(where, obj) if where in checked else []
+    noted = [] if problems else _notes(ours)
+    for line in problems + noted:
+        print(line)
+    passed = len(objects) - len(ours)
+    also = f", {len(noted)} note(s)" if noted else ""
     others = f"; {passed} of other API groups passed over" if passed else ""
-    print(f"{checked} object(s) checked, {problems} problem(s){others}")
-    if not checked:
+    print(f"{len(ours)} object(s) checked, {len(problems)} problem(s){also}{others}")
+    if not ours:
         print(f"Nothing of {GROUP} is in there: look at the files and at their apiVersion.", file=sys.stderr)
-    return 1 if problems or not checked else 0
+    return 1 if problems or not ours else 0
 
 
 def told(where: str, obj: Mapping[str, Any]) -> list[str]:
     """A line for each problem of an object of ours."""
-    return [f"{where} {obj['kind']}/{_map(obj, 'metadata').get('name', '?')}: {one}" for one in _problems(obj)]
+    return [f"{_named(where, obj)}: {one}" for one in _problems(obj)]
+
+
+def _named(where: str, obj: Mapping[str, Any]) -> str:
+    return f"{where} {obj['kind']}/{inner(obj, 'metadata').get('name', '?')}"
+
+
+def _notes(objects: Sequence[Placed]) -> list[str]:
+    models = {_key(obj)[1:]: obj for _, obj in objects if obj["kind"] == "SmallModel"}
+    return [f"{_named(where, obj)}: note: {note}" for where, obj in objects for note in notes(obj, models)]
 
 
 def _problems(obj: Mapping[str, Any]) -> list[str]:
@@ -70,8 +79,8 @@ def _problems(obj: Mapping[str, Any]) -> list[str]:
 
 def _two_owners(obj: Mapping[str, Any]) -> list[str]:
     """The API server cannot tell who sets a number; in a manifest it is always its author."""
-    spec = _map(obj, "spec")
-    if _map(spec, "scaling").get("mode") != "External" or "replicas" not in spec:
+    spec = inner(obj, "spec")
+    if inner(spec, "scaling").get("mode") != "External" or "replicas" not in spec:
         return []
     return [
         "spec.replicas: must be left out in mode External: whoever scales the model writes it, and each apply of this "
@@ -84,12 +93,12 @@ def _unfit(obj: Mapping[str, Any]) -> list[str]:
     if obj.get("kind") != "ModelRoute":
         return []
     _, namespace, name = _key(obj)
-    report = unfit(boundary(namespace, name, _map(obj, "spec")))
+    report = unfit(boundary(namespace, name, inner(obj, "spec")))
     return [report.message] if report else []
 
 
 def _key(obj: Mapping[str, Any]) -> tuple[str, str, str]:
-    meta = _map(obj, "metadata")
+    meta = inner(obj, "metadata")
     return str(obj.get("kind")), str(meta.get("namespace") or ""), str(meta.get("name"))
 
 
@@ -101,14 +110,14 @@ def _golden(objects: Sequence[Placed]) -> dict[str, str]:
     texts = [(where, obj) for where, obj in objects if obj.get("kind") == "ConfigMap"]
     found = {}
     for where, model in (o for o in objects if o[1].get("kind") == "SmallModel"):
-        reference = _map(_map(_map(_map(model, "spec"), "checks"), "golden"), "configMapRef")
+        reference = inner(inner(inner(inner(model, "spec"), "checks"), "golden"), "configMapRef")
         meant = ("ConfigMap", _key(model)[1], str(reference.get("name")))
         beside = _nearest(where, [placed for placed in texts if _key(placed[1]) == meant])
         if beside is None:
             continue
         entry = str(reference.get("key") or "golden.jsonl")
         try:
-            prompts = golden.parse(str(_map(beside[1], "data").get(entry, "")))
+            prompts = golden.parse(str(inner(beside[1], "data").get(entry, "")))
         except golden.NotGolden as error:
             wrong = str(error)
         else:
@@ -129,10 +138,5 @@ def _nearest(where: str, candidates: Sequence[Placed]) -> Placed | None:
 
 
 def _adapters(model: Mapping[str, Any]) -> list[str]:
-    given = _map(model, "spec").get("adapters")
+    given = inner(model, "spec").get("adapters")
     return [str(a.get("name")) for a in given if isinstance(a, Mapping)] if isinstance(given, list) else []
-
-
-def _map(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    inner = value.get(name)
-    return inner if isinstance(inner, Mapping) else {}

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,12 @@ def one_document(text: str | bytes) -> Any:
         NOT_YAML: it is none.
     """
     return yaml.load(text, _OneOfEach)  # noqa: S506 - a SafeLoader
+
+
+def inner(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The map in a field of an object that nobody has checked; an empty one where there is none."""
+    found = value.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 class Unreadable(Exception):  # noqa: N818

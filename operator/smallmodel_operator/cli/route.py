@@ -30,7 +30,7 @@ def train(dataset: str, form: str, models: tuple[str, str], target: str, rows: s
     """Write a classifier: when to escalate where two models are named, else classes of tasks. 0; 2 with a reason."""
     strong, weak = models
     if bool(strong) != bool(weak) or (not strong and form != "jsonl"):
-        return _failed(
+        return failed(
             "name both --strong and --weak to learn when to escalate; leave both out to learn classes of tasks from "
             "JSON lines with `prompt` and `class`."
         )
@@ -38,22 +38,22 @@ def train(dataset: str, form: str, models: tuple[str, str], target: str, rows: s
         if strong:
             known = answers(dataset, form, strong, weak)
             used = known if rows == ALL else halves(known)[0]
-            with _progress() as told:
+            with progress() as told:
                 learned: Classifier = learn_escalation(used, told)
             number = len(used)
         else:
             labelled = [e for e in classes(dataset) if rows == ALL or to_learn(e[0])]
-            with _progress() as told:
+            with progress() as told:
                 learned = learn_tasks(labelled, told)
             number = len(labelled)
         data = file.write(learned, number)
         Path(target).write_bytes(data)
     except NoData as error:
-        return _failed(str(error))
+        return failed(str(error))
     except TooLittle as error:
-        return _failed(f"{dataset}: {error}{'' if rows == ALL else HALF}")
+        return failed(f"{dataset}: {error}{'' if rows == ALL else HALF}")
     except OSError as error:
-        return _failed(f"{target} cannot be written: {error.strerror or error}.")
+        return failed(f"{target} cannot be written: {error.strerror or error}.")
     said = {
         "file": target,
         "kind": type(learned).__name__,
@@ -72,19 +72,19 @@ def evaluate(dataset: str, form: str, strong: str, weak: str, classifier: str) -
         known = answers(dataset, form, strong, weak)
         learned_from, tested = halves(known)
         if classifier:
-            learned = _read(classifier)
+            learned = opened(classifier)
             if not isinstance(learned, Escalation):
-                return _failed(f"{classifier} tells classes of tasks apart: give one learned from two models.")
+                return failed(f"{classifier} tells classes of tasks apart: give one learned from two models.")
         else:
-            with _progress() as told:
+            with progress() as told:
                 learned = learn_escalation(learned_from, told)
         print(json.dumps(figures(learned, tested)))
     except NoData as error:
-        return _failed(str(error))
+        return failed(str(error))
     except TooLittle as error:
-        return _failed(f"{dataset}: {error}{HALF}")
+        return failed(f"{dataset}: {error}{HALF}")
     except evaluation.NoGap as error:
-        return _failed(f"{dataset}: {error}")
+        return failed(f"{dataset}: {error}")
     return 0
 
 
@@ -101,12 +101,12 @@ def figures(learned: Escalation, tested: list[Answered]) -> dict[str, float]:
         "pgr_at_20": round(evaluation.at(points, 0.20), 4),
         "random_pgr_at_20": round(evaluation.random_at(tested, 0.20), 4),
         "oracle_pgr_at_20": round(evaluation.at(evaluation.oracle(tested), 0.20), 4),
-        "microseconds_per_decision": round(_microseconds(learned.probability, [a.prompt for a in tested]), 1),
+        "microseconds_per_decision": round(microseconds(learned.probability, [a.prompt for a in tested]), 1),
         "calibration_error": round(evaluation.calibration_error(said, [a.helps for a in tested]), 4),
     }
 
 
-def _microseconds(decide: Callable[[str], object], prompts: list[str]) -> float:
+def microseconds(decide: Callable[[str], object], prompts: list[str]) -> float:
     """The median: what else the machine does is not the decision's."""
     taken = []
     for prompt in prompts[:: max(1, len(prompts) // TIMED_AT_MOST)]:
@@ -119,16 +119,16 @@ def _microseconds(decide: Callable[[str], object], prompts: list[str]) -> float:
 def classify(classifier: str, prompts: str, text: str, explain: bool, output: str) -> int:
     """Print what the classifier says of a text, or of each of some JSON lines."""
     try:
-        learned = _read(classifier)
+        learned = opened(classifier)
         asked = False
         for prompt in [text] if text else _prompts(prompts):
             asked, said = True, _said(learned, prompt, explain)
             print(json.dumps(said, ensure_ascii=False) if output == "json" else _line(said))
     except NoData as error:
-        return _failed(str(error))
+        return failed(str(error))
     except UnicodeDecodeError:
-        return _failed(f"{prompts} is not UTF-8.")
-    return 0 if asked else _failed('there is no prompt: give a file of JSON lines like {"prompt": "..."}, or --text.')
+        return failed(f"{prompts} is not UTF-8.")
+    return 0 if asked else failed('there is no prompt: give a file of JSON lines like {"prompt": "..."}, or --text.')
 
 
 def _said(learned: Classifier, prompt: str, explain: bool) -> dict[str, Any]:
@@ -170,7 +170,12 @@ def _prompts_of(name: str, lines: Iterable[str]) -> Iterator[str]:
             yield str(prompt)
 
 
-def _read(name: str) -> Classifier:
+def opened(name: str) -> Classifier:
+    """A file of `slm route train`.
+
+    Raises:
+        NoData: it is none.
+    """
     try:
         return file.read(Path(name).read_bytes())
     except OSError as error:
@@ -180,7 +185,7 @@ def _read(name: str) -> Classifier:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def progress() -> Iterator[Callable[[str], None]]:
     """On standard error, where somebody looks."""
     console = Console(stderr=True)
     with console.status("learning ...") as status:
@@ -191,6 +196,7 @@ def _word(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _failed(reason: str) -> int:
+def failed(reason: str) -> int:
+    """Say why; its exit code."""
     print(reason, file=sys.stderr)
     return UNUSABLE

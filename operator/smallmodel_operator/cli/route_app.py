@@ -43,18 +43,30 @@ def route_train(
 @route.command(name="evaluate")
 def route_evaluate(
     dataset: Dataset,
-    strong: Annotated[str, typer.Option(help="Column of the larger model.")],
-    weak: Annotated[str, typer.Option(help="Column of the smaller model.")],
+    strong: Annotated[str, typer.Option(help="Column of the larger model; without both: classes of tasks.")] = "",
+    weak: Annotated[str, typer.Option(help="Column of the smaller model.")] = "",
     form: Format = "routellm",
     classifier: Annotated[
         str,
         typer.Option(help="A file of `slm route train`; left out, it is learned from rows with an even SHA-256."),
     ] = "",
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of classes: `classifier.threshold` of a route; left out: the learned one."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object; there is no other form.")] = True,
 ) -> None:
-    """Test it on the rows whose prompt's SHA-256 is odd: how much of the gap between two models it closes, and when."""
-    from smallmodel_operator.cli.route import evaluate
+    """Test it on the rows whose prompt's SHA-256 is odd: how much of the gap between two models it closes, and when;
+    or (without --strong and --weak, on JSON lines with `class`) how often it names the right class."""
+    from smallmodel_operator.cli.route import evaluate, failed
+    from smallmodel_operator.cli.route_classes import evaluate_classes
 
+    if bool(strong) != bool(weak):
+        raise typer.Exit(failed("name both --strong and --weak, or neither to test classes of tasks."))
+    if not strong:
+        raise typer.Exit(evaluate_classes(dataset, classifier, threshold))
+    if threshold is not None:
+        raise typer.Exit(failed("--threshold is for classes of tasks: leave it out where two models are named."))
     raise typer.Exit(evaluate(dataset, form, strong, weak, classifier))
 
 

@@ -78,9 +78,8 @@ def _report(route: Route, problems: list[Refused]) -> Report:
     condition = Condition.BOUNDARY_ENFORCED
     if problems:
         return Report(condition, False, problems[0].reason, problems[0].message)
-    if not route.boundary.trusted:
-        text = "`spec.boundary.trusted` is empty, so no request has a label, and without one none leaves."
-        return Report(condition, True, Reason.NOBODY_TRUSTED, text)
+    if nobody := shut(route.boundary):
+        return nobody
     names = ", ".join(target.name for target in route.outside)
     asked = ", ".join(one.name for one in route.boundary.recognizers)
     also = f" Recognizers are asked before: {asked}." if asked else ""
@@ -89,6 +88,20 @@ def _report(route: Route, problems: list[Refused]) -> Report:
         f"decided on before it goes.{also}"
     )
     return Report(condition, True, Reason.ENFORCED, text)
+
+
+def shut(boundary: Boundary) -> Report | None:
+    """Why nothing ever leaves, as it is declared."""
+    if boundary.external is External.DENIED:
+        text = (
+            "Nothing leaves: `spec.boundary.external` is Denied, so its targets outside get no request. WhenClean lets "
+            "those leave that may."
+        )
+        return Report(Condition.BOUNDARY_ENFORCED, True, Reason.EXTERNAL_DENIED, text)
+    if not boundary.trusted:
+        text = "`spec.boundary.trusted` is empty, so no request has a label, and without one none leaves."
+        return Report(Condition.BOUNDARY_ENFORCED, True, Reason.NOBODY_TRUSTED, text)
+    return None
 
 
 def unfit(boundary: Boundary) -> Report | None:
@@ -120,12 +133,9 @@ def _wrong(detectors: tuple[str, ...], patterns: tuple[tuple[str, str], ...], te
 def _closed(route: Route, around: facts.Boundary, way: Way) -> Report | None:
     """Why there is no way out for any of its targets."""
     condition = Condition.BOUNDARY_ENFORCED
-    if route.boundary.external is External.DENIED:
-        text = (
-            "Nothing leaves: `spec.boundary.external` is Denied, so its targets outside get no request. WhenClean lets "
-            "those leave that may."
-        )
-        return Report(condition, True, Reason.EXTERNAL_DENIED, text)
+    declared = shut(route.boundary)
+    if declared and declared.reason is Reason.EXTERNAL_DENIED:
+        return declared
     if around.denied:
         return Report(condition, True, Reason.EXTERNAL_DENIED, f"Nothing leaves: {around.denied}.")
     if around.stopped:
