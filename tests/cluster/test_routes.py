@@ -111,5 +111,6 @@ def test_two_models_behind_one_name(bed: Bed, namespace: str, other: str, weight
     expected = [(LEGAL, {}, "two"), ("Hello", {"response_format": schema}, "two"), ("Hello", {}, "one")]
     expected += [(prompt, {}, "one") for prompt in departments.ELSEWHERE]
     for prompt, more, target in expected:
-        status, digest, _ = asked(bed, namespace, "desk", key, prompt, **more)
-        assert (status, digest) == (200, digests[target]), prompt
+        # Asked again: one gateway may know of the rules before another, and a late decision is `default`.
+        answers = (asked(bed, namespace, "desk", key, prompt, **more)[:2] for _ in range(5))
+        assert (200, digests[target]) in answers, prompt
