@@ -6,6 +6,7 @@ is looked at first, with the same copy: a test that is always red proves nothing
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,18 +27,18 @@ def run(copy: Path, *tests: str, within: float = 840) -> subprocess.CompletedPro
     all threads do after half of `within` seconds is printed."""
     path = os.pathsep.join((str(copy), str(REPOSITORY)))
     plain = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "timeout=0")
-    try:
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *plain, "-o", f"faulthandler_timeout={within / 2}", *tests],
-            cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=within,
-        )
-    except subprocess.TimeoutExpired as error:
-        said = [(text or b"").decode(errors="replace")[-6000:] for text in (error.stdout, error.stderr)]
-        pytest.fail(f"had not ended after {within:.0f} s:\n" + "\n".join(said))
+    words = [sys.executable, "-m", "pytest", *plain, "-o", f"faulthandler_timeout={within / 2}", *tests]
+    with subprocess.Popen(
+        words, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": path}, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            said = process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with the Envoys it began
+            said = process.communicate()
+            pytest.fail(f"had not ended after {within:.0f} s:\n{said[0][-6000:]}\n{said[1][-6000:]}")
+    return subprocess.CompletedProcess(words, process.returncode, *said)
 
 
 @pytest.fixture
