@@ -6,6 +6,7 @@ What concerns all gateways is told by each of them, in its own chain; so every l
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from smallmodel_operator.audit.record import Kind, Record, read
 from smallmodel_operator.cli.audit import failed
 from smallmodel_operator.cli.audit_files import NoRecords, chains, opened, why
 from smallmodel_operator.cli.audit_words import SAID, plain
+from smallmodel_operator.cli.console import stderr
 
 FOLLOW_SECONDS: Final = 0.5
 LEAST_SEGMENTS: Final = 2
@@ -25,19 +27,20 @@ QUICK_BYTES: Final = 16 * 1024 * 1024
 _ALL: Final = sys.maxsize
 """Index behind the end of every list."""
 
-
 Told = tuple[str, Record]
 """A record and the gateway whose chain it is in."""
+Found = tuple[list[Told], Counter[Path]]
+"""Records, and how many lines of which file are none."""
 
 
 def tail(names: list[str], number: int, follow: bool, output: str) -> int:
     """Print the last answers, and with `follow` those that come, until interrupted."""
     read_up_to: dict[Path, int] = {}
     try:
-        _print(_new(names, read_up_to)[-number or _ALL :], output)
+        _print(_said(_new(names, read_up_to))[-number or _ALL :], output)
         while follow:
             time.sleep(FOLLOW_SECONDS)
-            _print(_new(names, read_up_to), output)
+            _print(_said(_new(names, read_up_to)), output)
     except (NoRecords, OSError) as error:
         return failed(str(error))
     except KeyboardInterrupt:
@@ -45,19 +48,33 @@ def tail(names: list[str], number: int, follow: bool, output: str) -> int:
     return 0
 
 
-def _new(names: list[str], read_up_to: dict[Path, int]) -> list[Told]:
+def _said(found: Found) -> list[Told]:
+    """What can be shown; of what cannot it is said where."""
+    told, damaged = found
+    for path, lines in damaged.items():
+        stderr().print(
+            f"{path}: {lines} line(s) are no records and not shown: `slm audit verify` says more.",
+            style="yellow", markup=False,
+        )  # fmt: skip
+    return told
+
+
+def _new(names: list[str], read_up_to: dict[Path, int]) -> Found:
     """Answers, and notes with a sentence of their own, in the newest segments of each chain that were not read yet, by
     time."""
     found: list[Told] = []
+    damaged: Counter[Path] = Counter()
     for chain in chains(names):
         gateway = chain.gateway
         for path in _newest(chain.segments):
             lines, read_up_to[path] = _more(path, read_up_to.get(path, 0))
             for line in lines:
-                with suppress(ValueError):
+                try:
                     found.append((gateway, read(line)))
+                except ValueError:
+                    damaged[path] += 1
     shown = (told for told in found if told[1].kind == Kind.ANSWER or str(told[1].body.get("event")) in SAID)
-    return sorted(shown, key=lambda told: str(told[1].body.get("time")))
+    return sorted(shown, key=lambda told: str(told[1].body.get("time"))), damaged
 
 
 def _newest(paths: Sequence[Path]) -> list[Path]:

@@ -159,6 +159,14 @@ def test_tail(made: Fixture, tmp_path: Path) -> None:
     assert json.loads(run("tail", "-n", "1", "-o", "json", tmp_path).output)["request.id"] == "request-21"
 
 
+def test_tail_says_how_many_lines_it_cannot_show(made: Fixture, tmp_path: Path) -> None:
+    segment = max(tmp_path.rglob("*.jsonl"))
+    segment.write_bytes(b"\x00\x00\n{}\n" + segment.read_bytes())
+    done = run("tail", "-n", "3", tmp_path)
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["request-19", "request-20", "request-21"]
+    assert done.stderr == f"{segment}: 2 line(s) are no records and not shown: `slm audit verify` says more.\n"
+
+
 def test_tail_reads_the_segments_of_days_with_few_answers(
     made: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
