@@ -26,7 +26,7 @@ async def leads(api: Client, namespace: str, identity: str, timeout: float = 30)
     await eventually(check, timeout)
 
 
-async def serves(api: Client, namespace: str, *names: str, timeout: float = 40) -> None:
+async def serves(api: Client, namespace: str, *names: str, timeout: float = 120) -> None:
     async def check() -> None:
         for name in names:
             stands(await api.get("SmallModel", name, namespace), Ready="Serving")

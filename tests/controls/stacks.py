@@ -1,0 +1,29 @@
+"""A plugin of pytest: on SIGUSR1 it says on stderr what every task of every event loop waits for, and every thread.
+
+A test that does not end is most often a task that nobody ends, and pytest looks at threads only.
+"""
+
+import asyncio
+import faulthandler
+import os
+import signal
+from contextlib import suppress
+from types import FrameType
+
+import pytest
+
+_stderr = os.fdopen(os.dup(2), "w")
+"""As it was before pytest took it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(signal.SIGUSR1, _say)
+
+
+def _say(number: int, frame: FrameType | None) -> None:
+    for task in set(asyncio.tasks._all_tasks):  # type: ignore[attr-defined] # those of all loops, not of one
+        print(f"{task!r}, asked to end {task.cancelling()} times", file=_stderr)
+        with suppress(TypeError):  # compiled code has no lines
+            task.print_stack(file=_stderr)
+    _stderr.flush()
+    faulthandler.dump_traceback(_stderr)
