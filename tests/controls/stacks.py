@@ -1,4 +1,4 @@
-"""A plugin of pytest: on SIGUSR1 it says on stderr what every task of every event loop waits for, and every thread.
+"""A plugin of pytest: on SIGUSR1 it says on stderr what all threads, and all tasks of all event loops, wait for.
 
 A test that does not end is most often a task that nobody ends, and pytest looks at threads only.
 """
@@ -18,6 +18,8 @@ _stderr = os.fdopen(os.dup(2), "w")
 
 def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGUSR1, _say)
+    # The threads come first, and without Python: where one holds its lock for ever, nothing else would be said.
+    faulthandler.register(signal.SIGUSR1, _stderr, chain=True)
 
 
 def _say(number: int, frame: FrameType | None) -> None:
@@ -26,4 +28,3 @@ def _say(number: int, frame: FrameType | None) -> None:
         with suppress(TypeError):  # compiled code has no lines
             task.print_stack(file=_stderr)
     _stderr.flush()
-    faulthandler.dump_traceback(_stderr)
