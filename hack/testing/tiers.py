@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Tier:
     """One pytest run. `needs` are reasons why it cannot run here; empty means it can, and then it must.
 
-    `nice`: the cluster tier takes longest and waits for real pods, so it goes first where processors are short.
+    `nice`: the cluster tier takes longest and waits for real pods, so it goes first where processors are short; not so
+    far that what computes is left with a fiftieth of one (10) and runs into its own limits.
     After `limit_seconds` it is taken to hang and ended. `each_path` says that the markers select tests in every one of
     the paths; otherwise one test in any of them is enough. `environment` is added to that of the run. `left_out` are
     files below the paths that another tier runs. `in_memory`: its temporary files may be there. `after` names a tier
@@ -109,7 +110,7 @@ def tiers(long: bool) -> tuple[Tier, ...]:
         )
         return (
             *real,
-            Tier("argocd", chart, marker, 2, 40 * MINUTE, nice=10, each_path=False, needs=(*go, *root)),
+            Tier("argocd", chart, marker, 2, 40 * MINUTE, nice=3, each_path=False, needs=(*go, *root)),
             # A node works when no test runs on it, too: three of them at a time.
             Tier(
                 "weights",

@@ -29,7 +29,7 @@ from smallmodel_operator.core.keys import audit_seed
 from smallmodel_operator.gateway.record import part
 
 SIGNER = Signer(audit_seed(MASTER, "gateway-0"))
-WAIT_SECONDS = 60
+WAIT_SECONDS = 150
 
 
 class Writer(threading.Thread):
@@ -122,10 +122,12 @@ async def killed(folder: Path, rng: random.Random, before: int) -> None:
             return Head.load(head.read_bytes()).seq > before
         return False
 
-    await until(more, WAIT_SECONDS)
-    await asyncio.sleep(rng.random())
-    process.kill()
-    await process.wait()
+    try:
+        await until(more, WAIT_SECONDS)
+        await asyncio.sleep(rng.random())
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @pytest.mark.long
