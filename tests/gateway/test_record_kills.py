@@ -126,7 +126,8 @@ async def killed(folder: Path, rng: random.Random, before: int) -> None:
         await until(more, WAIT_SECONDS)
         await asyncio.sleep(rng.random())
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 
