@@ -40,7 +40,7 @@ def report(
 ) -> int:
     """Print the report; 0: all in order, 1: something is not, 2: it could not be made."""
     try:
-        found = summary.Summary(Period.of(period), tuple(map(_network, inside)))
+        found = summary.Summary(_period(period), tuple(map(_network, inside)))
         public_keys(keys)
         signer = _signer(Path(sign_with)) if sign_with else None
         if signer and output == "table":
@@ -97,6 +97,13 @@ def _read_egress(path: Path, found: summary.Summary) -> None:
         for text in file:
             if line := line_of(text):
                 found.leaving.sent(line, str(line["time"]) in found.period)
+
+
+def _period(text: str) -> Period:
+    try:
+        return Period.of(text)
+    except ValueError as error:
+        raise ValueError(f"--period {error}") from None
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

@@ -75,6 +75,7 @@ def evaluate(dataset: str, form: str, strong: str, weak: str, classifier: str) -
             learned = opened(classifier)
             if not isinstance(learned, Escalation):
                 return failed(f"{classifier} tells classes of tasks apart: give one learned from two models.")
+            warn_if_learned(classifier, dataset, len(known))
         else:
             with progress() as told:
                 learned = learn_escalation(learned_from, told)
@@ -182,6 +183,16 @@ def opened(name: str) -> Classifier:
         raise NoData(f"{name} cannot be read: {error.strerror or error}.") from None
     except file.Unusable as error:
         raise NoData(f"{name}: {error}") from None
+
+
+def warn_if_learned(classifier: str, dataset: str, rows: int) -> None:
+    """On standard error, where a classifier was likely learned from the very rows it is to be tested on."""
+    if file.examples(Path(classifier).read_bytes()) == rows:
+        print(
+            f"{classifier} was learned from {rows} rows, as many as {dataset} has: if it was from these, the figures "
+            "are better than the truth. `slm route train --rows even` keeps the rows to test with out.",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

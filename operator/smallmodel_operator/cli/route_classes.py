@@ -2,7 +2,7 @@
 
 import json
 
-from smallmodel_operator.cli.route import HALF, failed, microseconds, opened, progress
+from smallmodel_operator.cli.route import HALF, failed, microseconds, opened, progress, warn_if_learned
 from smallmodel_operator.cli.route_data import NoData, classes
 from smallmodel_operator.routing.choice import task_evaluation
 from smallmodel_operator.routing.choice.classifier import TaskClass
@@ -21,6 +21,7 @@ def evaluate_classes(dataset: str, classifier: str, threshold: float | None) -> 
                 return failed(
                     f"{classifier} says when to escalate: name --strong and --weak, or give one learned from classes."
                 )
+            warn_if_learned(classifier, dataset, len(labelled))
         else:
             with progress() as told:
                 learned = learn_tasks([e for e in labelled if to_learn(e[0])], told)

@@ -267,7 +267,7 @@ def test_the_page_says_who_signed(records: Path, pem: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--period", "november"], "is no time"),
+        (["--period", "november"], "--period 'november' is no time"),
         (["--period", "2026-11", "--inside", "10.0.0.1/8"], "10.0.0.1/8' is no network: 10.0.0.1/8 has host bits"),
         (["--period", "2026-11", "--sign-with", "/nowhere/key.pem"], "/nowhere/key.pem cannot be used: No such file"),
     ],

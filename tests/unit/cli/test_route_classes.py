@@ -72,6 +72,16 @@ def test_prompts_of_classes_it_never_saw_should_get_none(labelled: str, tmp_path
     assert found(labelled, "--classifier", target)["right"] == found(labelled)["right"]
 
 
+def test_rows_it_has_likely_learned_from_are_no_test_of_it(labelled: str, tmp_path: Path) -> None:
+    all_rows, half = str(tmp_path / "all.json"), str(tmp_path / "half.json")
+    assert slm("train", "--dataset", labelled, "--output", all_rows)[0] == 0
+    assert slm("train", "--dataset", labelled, "--rows", "even", "--output", half)[0] == 0
+    _, _, said = slm("evaluate", "--dataset", labelled, "--classifier", all_rows)
+    assert "the figures are better than the truth" in said
+    assert "--rows even" in said
+    assert slm("evaluate", "--dataset", labelled, "--classifier", half)[2] == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

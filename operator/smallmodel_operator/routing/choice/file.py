@@ -53,6 +53,12 @@ def digest(data: bytes) -> str:
     return str(found)
 
 
+def examples(data: bytes) -> int:
+    """How many examples a file says it was learned from; `read` says whether it is right."""
+    found = json.loads(data)["examples"]
+    return found if isinstance(found, int) else 0
+
+
 def read(data: bytes, most_classes: int = MOST_CLASSES) -> Classifier:
     """The classifier of a file; `most_classes`: more are refused before one is unpacked.
 
