@@ -6,6 +6,7 @@ import html
 import json
 import random
 import textwrap
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,13 @@ ENCODINGS: dict[str, Code] = {
     "HTML tags": lambda t: "<b></b>".join(t[n : n + 4] for n in range(0, len(t), 4)),
     "struck out": lambda t: "".join(f"{c}\u0336" for c in t),
     "digits in rings": lambda t: "".join("⓿❶❷❸❹❺❻❼❽❾"[int(c)] if c in "0123456789" else c for c in t),
+    "zlib, base64": lambda t: base64.b64encode(zlib.compress(t.encode())).decode(),
+    "halves": lambda t: json.dumps(t.translate({48 + n: 0x1D7CE + n for n in range(10)})),
+    "tags": lambda t: "".join(chr(0xE0000 + ord(c)) if " " <= c <= "~" else c for c in t),
+    "decimal": lambda t: ", ".join(str(b) for b in t.encode()),
+    "binary": lambda t: " ".join(f"{b:08b}" for b in t.encode()),
+    "literals": lambda t: '" + "'.join(t[n : n + 6] for n in range(0, len(t), 6)),
+    "CDATA": lambda t: "]]><![CDATA[".join(t[n : n + 5] for n in range(0, len(t), 5)),
     "hex in JSON": lambda t: json.dumps({"blob": t.encode().hex()}),
 }
 _ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")

@@ -89,6 +89,8 @@ def test_a_card_in_any_dress(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
+        ("D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0", "Iban"), ("DE89370400**4405**32013000", "Iban"),
+        ('x = "DE8937040044" +\n    "0532013000"', "Iban"), ("pay \\ud835\\udfd2111111111111111", "CreditCard"),
         ("write to jane.doe@example.com", "EmailAddress"), ("jane [at] example [dot] com", "EmailAddress"),
         ("jane at example dot com", "EmailAddress"), ("ｊａｎｅ＠example.com", "EmailAddress"),
         ("+49 (0)171 1234567", "PhoneNumber"), ("0171-1234567", "PhoneNumber"), ("06 12 34 56 78", "PhoneNumber"),
@@ -189,6 +191,8 @@ def test_what_is_split_over_parts_of_another_type_is_joined() -> None:
         "see page 123456789", "2026-11-21T14:41:39.000000Z", "3.14159265358979", "127.0.0.1", "version 1.22.333",
         "the password is required for the reset", "const token = get(name)", "10.000.000,00 EUR", "a@b", "01.02.2024",
         "f(x) = 0.123456789", "%d %s %5.2f", "AT&T &amp; more", "C:\\users\\new\\table", "sk-learn", "one at two",
+        '"schema"."table" = "a" + "b"', "2**31 and 10**9", "[12, 15, 88, 41, 60, 72, 33, 90, 45, 52, 67]",
+        "01000001 01000010 01000011 01000100 01000101 01000110 01000111 01001000", "flags \U0001f3f4\U000e0067\U000e007f",
         "9999999999999999", "0000-0000-0000-0000", "Überraschung für Straßenbahn", "日本語のテキストです", "x" * 100,
     ],
 )  # fmt: skip

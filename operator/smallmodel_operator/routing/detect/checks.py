@@ -26,7 +26,8 @@ SV28 TD27 TG28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30
 """
 _LENGTHS: Final = {word[:2]: int(word[2:]) for word in _COUNTRIES.split()}
 """Of an IBAN, by its country: SWIFT's registry, and the countries that use the form without being in it."""
-COUNTRIES: Final = "|".join(sorted(_LENGTHS))
+COUNTRIES: Final = "|".join(rf"{code[0]}[ \t]?{code[1]}" for code in sorted(_LENGTHS))
+"""Each letter of an IBAN may stand by itself."""
 
 
 def iban(found: str) -> bool:

@@ -27,11 +27,20 @@ BASE32: Final = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{13,}|(?=[a-z]{0,60}[2-7
 HEX: Final = re.compile(r"[0-9A-Fa-f]{2}(?:(?:[ :,-]|,? ?0x|[ \t]?\r?\n[ \t]{0,8})?[0-9A-Fa-f]{2}){7,}")
 _HEX_NOISE: Final = re.compile(r"0x|[^0-9A-Fa-f]")
 _WIDE_URL: Final = re.compile(r"%u([0-9A-Fa-f]{4})")
+_PAIR: Final = re.compile(r"([\\%])u([Dd][89ABab][0-9A-Fa-f]{2})\1u([Dd][C-Fc-f][0-9A-Fa-f]{2})")
+"""A character above U+FFFF, as JSON and JavaScript write it: two halves."""
 _INLINE: Final = re.compile(
-    r"<!--.{0,200}?-->|</?(?:b|i|u|s|a|em|strong|span|font|mark|small|big|sub|sup|code|tt|wbr|bdi|bdo)\b[^<>]{0,200}>",
+    r"<!--.{0,200}?-->|</?(?:b|i|u|s|a|em|strong|span|font|mark|small|big|sub|sup|code|tt|wbr|bdi|bdo)\b[^<>]{0,200}>"
+    r"|<!\[CDATA\[|\]\]>",
     re.I | re.S,
 )
 """What a browser shows nothing of: a number goes on behind it. Cells of a table are apart."""
+_OPERATOR: Final = r"""["'`][ \t]*(?:\+|\.|&|\|\||\\)[ \t]*(?:\r?\n)?[ \t]*["'`]"""
+"""What joins two texts of a program."""
+_BETWEEN: Final = "\n;;;;\n"
+"""Stands between things that do not belong together; no number goes on over it."""
+DECIMAL: Final = re.compile(r"(?<![0-9.])(?:[0-9]{2,3}[ ,;\r\n]{1,3}){7,}[0-9]{2,3}(?![0-9])")
+BINARY: Final = re.compile(r"(?<![0-9])(?:[01]{8}[ ,\r\n]{0,2}){8,}(?![0-9])")
 ESCAPE: Final = re.compile(
     r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|(?:u|U0000)([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|([\"\\/nrt])"
     r"|([0-3][0-7]{2}))|U\+([0-9A-Fa-f]{4,6})(?:[ ,](?=U\+))?"
@@ -47,7 +56,7 @@ _LOOKS: Final = str.maketrans("OoIl", "0011")
 
 
 def _url(text: str) -> Iterator[str]:
-    text = _WIDE_URL.sub(lambda match: _character(int(match[1], 16)), text)
+    text = _WIDE_URL.sub(lambda match: _character(int(match[1], 16)), _PAIR.sub(_whole, text))
     yield unquote(text, errors="replace")
     if "+" in text:
         yield unquote_plus(text, errors="replace")
@@ -62,7 +71,11 @@ def _tags(text: str) -> Iterator[str]:
 
 
 def _escapes(text: str) -> Iterator[str]:
-    yield ESCAPE.sub(_escaped, BYTES.sub(_bytes, text))
+    yield ESCAPE.sub(_escaped, BYTES.sub(_bytes, _PAIR.sub(_whole, text)))
+
+
+def _whole(halves: "re.Match[str]") -> str:
+    return bytes.fromhex(halves[2] + halves[3]).decode("utf-16-be")
 
 
 def _bytes(match: "re.Match[str]") -> str:
@@ -88,6 +101,47 @@ def _hexes(text: str) -> Iterator[str]:
         yield from _hex(match[0])
 
 
+def _decimals(text: str) -> Iterator[str]:
+    for match in DECIMAL.finditer(text):
+        yield from _bytes_of(re.findall("[0-9]+", match[0]), 10)
+
+
+def _binaries(text: str) -> Iterator[str]:
+    for match in BINARY.finditer(text):
+        yield from _bytes_of(re.findall("[01]{8}", match[0]), 2)
+
+
+def _bytes_of(numbers: list[str], base: int) -> Iterator[str]:
+    """As text, as far as they are bytes of one: tables hold numbers, too."""
+    try:
+        raw = bytes(int(number, base) for number in numbers)
+    except ValueError:  # above 255
+        return
+    if len(numbers) >= packed.LEAST and (text := packed.text_of(raw)):
+        yield text
+
+
+def _joined(text: str) -> Iterator[str]:
+    yield from _chained(re.split(_OPERATOR, text), "[\"'`\n]")
+
+
+def _bold(text: str) -> Iterator[str]:
+    yield from _chained(text.split("**"), "[^0-9A-Za-z ]")
+
+
+def _chained(parts: list[str], end: str) -> Iterator[str]:
+    """What belongs together where a text is taken apart: the end of a part with the beginning of the next, up to what
+    matches `end`. The rest of the text is looked at as it stands."""
+    chains = [re.split(end, parts[0])[-1]]
+    for part in parts[1:]:
+        head, *rest = re.split(end, part)
+        chains[-1] += head
+        if rest:
+            chains.append(rest[-1])
+    if found := _BETWEEN.join(chain for chain in chains if len(chain) >= packed.LEAST):
+        yield found
+
+
 def _base32(text: str) -> Iterator[str]:
     for match in BASE32.finditer(text):
         yield from packed.texts(_unpacked(base64.b32decode, match[0].upper().rstrip("="), 8))
@@ -102,7 +156,15 @@ def _base64s(text: str) -> Iterator[str]:
 FORMS: Final[tuple[tuple[str, Callable[[str], Iterator[str]]], ...]] = (
     (r"%(?:u[0-9A-Fa-f]{2})?[0-9A-Fa-f]{2}", _url),
     (r"&[#A-Za-z]", _html),
-    (r"(?i)<(?:!--|/?(?:b|i|u|s|a|em|strong|span|font|mark|small|big|sub|sup|code|tt|wbr|bdi|bdo)\b)", _tags),
+    (
+        r"(?i)<(?:!--|/?(?:b|i|u|s|a|em|strong|span|font|mark|small|big|sub|sup|code|tt|wbr|bdi|bdo)\b)"
+        r"|\]\]>",
+        _tags,
+    ),
+    (_OPERATOR, _joined),
+    (r"[0-9]\*\*[0-9]", _bold),
+    (r"(?:[0-9]{2,3}[ ,;\r\n]{1,3}){7}[0-9]{2}", _decimals),
+    (r"(?:[01]{8}[ ,\r\n]{0,2}){7}[01]{8}", _binaries),
     (r"\\(?:[uUx\"\\/nrt]|[0-3][0-7]{2})|U\+[0-9A-Fa-f]{4}", _escapes),
     (r"=(?:[0-9A-Fa-f]{2}|\r?\n)", _quoted),
     (r"[0-9OoIl](?:[ ./\-]{0,2}[0-9OoIl]){7}", _looks),

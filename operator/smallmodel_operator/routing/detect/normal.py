@@ -1,5 +1,6 @@
 """Texts as a reader sees them: without what is invisible, digits and letters that look alike as one. Pure."""
 
+import re
 import unicodedata
 from typing import Final
 
@@ -32,6 +33,9 @@ _RINGED: Final = {
     for code in range(first, last + 1)
 }  # fmt: skip
 """Digits in rings, brackets, or with a dot: their compatibility forms would put marks between them, or are none."""
+_TAGS: Final = {code: code - 0xE0000 for code in range(0xE0020, 0xE007F)}
+"""Characters that nobody sees and models read: ASCII a second time."""
+_TAG: Final = re.compile("[\U000e0020-\U000e007e]")
 _MARKS: Final = ("Mn", "Me")
 _CONTROLS: Final = bytes(c for c in range(32) if c not in b"\t\n\r") + b"\x7f"
 
@@ -69,9 +73,12 @@ def plain(text: str) -> str:
 
 def forms(text: str) -> tuple[str, ...]:
     """A text as it stands and in plain characters, and without what is written over its letters where marks are: one
-    form takes an accent for a part of its letter, the other for noise between the letters of a number."""
+    form takes an accent for a part of its letter, the other for noise between the letters of a number. Tags are noise
+    in these, and a text of their own."""
     if text.isascii():
         return (text,)
+    if _TAG.search(text):
+        return tuple(dict.fromkeys((text, *forms(_TAG.sub("", text)), *forms(text.translate(_TAGS)))))
     bare = "".join(c for c in text if unicodedata.category(c) not in _MARKS)
     return tuple(dict.fromkeys((text, plain(text), *([plain(bare)] if len(bare) < len(text) else []))))
 

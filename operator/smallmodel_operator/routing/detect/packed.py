@@ -37,14 +37,15 @@ def texts(raw: bytes) -> Iterator[str]:
     """
     if len(raw) < LEAST:
         return
-    text = _text(raw)
+    text = text_of(raw)
     if text:
         yield text
-        return
+    if not raw.translate(None, _READABLE):
+        return  # of what is short and packed most bytes may be readable, too, but never all
     unpacked = _opened(raw)
-    if unpacked and (text := _text(unpacked)):
-        yield text
-    elif unpacked:
+    if unpacked and (inner := text_of(unpacked)):
+        yield inner
+    elif unpacked and not text:
         raise Opaque
 
 
@@ -71,9 +72,9 @@ def _all_of(opener: _Unpacks, raw: bytes, *, sure: bool) -> bytes:
         if sure:
             raise Opaque from None
         return b""
-    if not opener.eof and (sure or (len(data) >= MOST and _shrank(opener, raw, data) and _text(data))):
+    if not opener.eof and (sure or (len(data) >= MOST and _shrank(opener, raw, data) and text_of(data))):
         raise Opaque
-    return data if sure or (opener.eof and _text(data)) else b""
+    return data if sure or (opener.eof and text_of(data)) else b""
 
 
 def _shrank(opener: _Unpacks, raw: bytes, data: bytes) -> bool:
@@ -82,7 +83,7 @@ def _shrank(opener: _Unpacks, raw: bytes, data: bytes) -> bool:
     return len(data) > 1.2 * (len(raw) - len(getattr(opener, "unconsumed_tail", b"")))
 
 
-def _text(raw: bytes) -> str:
+def text_of(raw: bytes) -> str:
     """UTF-8; UTF-16 and UTF-32, which say so by their zeros; or one byte for each character, most of them plain."""
     if not raw:
         return ""

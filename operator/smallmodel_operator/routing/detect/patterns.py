@@ -42,7 +42,7 @@ _MAIL: Final = r"[\pL\pN._%+\-]{1,64}"
 _HOST: Final = r"(?:[\pL\pN][\pL\pN-]{0,62}\.)+\pL{2,24}"
 
 PATTERNS: Final = (
-    Pattern("Iban", PII, rf"(?i)(?:{checks.COUNTRIES}){_M}[0-9]{{2}}(?:{_M}[a-z0-9]){{11,30}}", checks.iban, no_hash=True),
+    Pattern("Iban", PII, rf"(?i)(?:{checks.COUNTRIES}){_M}[0-9]{_M}[0-9](?:{_M}[a-z0-9]){{11,30}}", checks.iban, no_hash=True),
     Pattern("EmailAddress", PII, rf"{_MAIL}@{_HOST}"),
     Pattern("EmailAddress", PII, rf"(?i){_MAIL} ?(?:\[at\]|\(at\)|\{{at\}}|<at>) ?[\pL\pN-]+(?: ?(?:\.|\[dot\]|\(dot\)) ?[\pL\pN-]+)+"),
     Pattern("EmailAddress", PII, r"(?i)[a-z0-9._%+\-]{1,64} at [a-z0-9-]{1,63}(?: dot [a-z0-9-]{2,24})+"),
